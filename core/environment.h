@@ -1,0 +1,42 @@
+/*
+ * What every sink must know besides the services: how local pods are told
+ * from others, and the marks and networks in use.  A plain value; one that
+ * changes comes with a full change set.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+
+#define ENVIRONMENT_MAX_SERVICE_CIDRS 32
+#define ENVIRONMENT_IFNAME_LEN	      16
+
+enum pod_detector {
+	POD_DETECTOR_NONE,
+	POD_DETECTOR_CIDR,   /* source address in pod_cidr of its family */
+	POD_DETECTOR_BRIDGE, /* comes in by this interface */
+	POD_DETECTOR_PREFIX, /* comes in by an interface with this prefix */
+};
+
+struct environment {
+	enum pod_detector detector;
+	bool has_pod_cidr[FAMILY_N]; /* without: no detector in that family */
+	struct cidr pod_cidr[FAMILY_N];
+	char ifname[ENVIRONMENT_IFNAME_LEN];
+	bool masquerade_all;
+	uint32_t masquerade_mark; /* one bit, 0x4000 by default */
+	bool enabled[FAMILY_N];	  /* families this host can do */
+	uint32_t n_service_cidrs;
+	struct cidr service_cidrs[ENVIRONMENT_MAX_SERVICE_CIDRS];
+};
+
+/* Is there a detector for this family? */
+static inline bool environment_has_detector(const struct environment *e,
+					    enum family family)
+{
+	if (e->detector == POD_DETECTOR_CIDR)
+		return e->has_pod_cidr[family];
+	return e->detector != POD_DETECTOR_NONE;
+}

@@ -1,0 +1,119 @@
+/*
+ * The waist: one port of one Service in one IP family, all policy decided.
+ * Left of it everything is Kubernetes, right of it nothing is.
+ *
+ * A struct service is one block of memory, immutable once built, shared by
+ * reference count, compared by value.  Sinks translate what it says and never
+ * decide anything.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+
+/* Who asks.  Without a local-traffic detector nobody is classed as a pod. */
+enum source { SOURCE_POD, SOURCE_NODE, SOURCE_EXTERNAL, SOURCE_N };
+
+enum action { ACTION_BALANCE, ACTION_REJECT, ACTION_DROP };
+
+enum pool { POOL_CLUSTER, POOL_LOCAL, POOL_N };
+
+enum frontend_kind {
+	FRONTEND_CLUSTER_IP,
+	FRONTEND_EXTERNAL_IP,
+	FRONTEND_LOAD_BALANCER,
+	FRONTEND_NODE_PORT,
+};
+
+/* What happens to a new flow.  pool and masquerade are 0 unless balanced. */
+struct decision {
+	uint8_t action;	    /* enum action */
+	uint8_t pool;	    /* enum pool */
+	uint8_t masquerade; /* 0 or 1 */
+};
+
+/*
+ * An exact place where traffic enters.  Node ports come already expanded over
+ * the node's addresses (only `plan` keeps them at the unspecified address).
+ *
+ * Masquerading comes in these combinations only, for (pod, node, external):
+ * none; all; (0,1,1) for a ClusterIP with a detector; (0,1,0) for policy Local.
+ * Pod and node always share a pool.
+ */
+struct frontend {
+	struct addr addr;
+	uint16_t port;
+	uint8_t kind;	    /* enum frontend_kind */
+	uint8_t is_limited; /* only service_allowed() sources get in */
+	struct decision from[SOURCE_N];
+	uint8_t zero[3];
+};
+
+enum endpoint_flag {
+	ENDPOINT_CLUSTER = 1 << POOL_CLUSTER, /* in the cluster pool */
+	ENDPOINT_LOCAL = 1 << POOL_LOCAL,     /* in the node-local pool */
+	ENDPOINT_SERVING = 1 << 2,	      /* its flows live on, in a pool or not */
+	ENDPOINT_HERE = 1 << 3, /* on this node, or nobody says where: may hairpin */
+};
+
+struct endpoint {
+	struct addr addr;
+	uint16_t port;
+	uint16_t flags;
+};
+
+struct service {
+	uint32_t refs;	   /* these two are not part of the value */
+	uint32_t size_len; /* of the whole block */
+
+	uint32_t affinity_sec;	    /* 0: no ClientIP affinity */
+	uint32_t local_ready;	    /* distinct ready addresses on this node */
+	uint16_t health_check_port; /* 0: none */
+	uint8_t family;		    /* enum family */
+	uint8_t proto;		    /* IPPROTO_TCP, _UDP, _SCTP */
+	uint32_t n_frontends, n_endpoints, n_allowed;
+	uint32_t n_pool[POOL_N];		/* how many endpoints each pool has */
+	uint32_t name_offset, port_name_offset; /* into text, behind the namespace */
+	/* then: frontends, endpoints, allowed, text; all padding is zero */
+	struct frontend frontends[];
+};
+
+/* Frontends are ordered by kind, address, port; endpoints as strings. */
+const struct frontend *service_frontends(const struct service *s);
+const struct endpoint *service_endpoints(const struct service *s);
+/* loadBalancerSourceRanges, canonical; for frontends with is_limited. */
+const struct cidr *service_allowed(const struct service *s);
+const char *service_namespace(const struct service *s);
+const char *service_name(const struct service *s);
+const char *service_port_name(const struct service *s); /* "" when unnamed */
+/* "ns/name:port" or "ns/name"; points into buf. */
+const char *service_label(const struct service *s, char *buf, size_t len);
+
+struct service *service_ref(const struct service *s);
+void service_unref(struct service *s);
+bool service_equal(const struct service *a, const struct service *b);
+/* Same namespace, name, port name, protocol and family. */
+bool service_same_key(const struct service *a, const struct service *b);
+/* namespace, name, port name, protocol, family. */
+int service_compare_key(const struct service *a, const struct service *b);
+
+/* What to build one from.  Arrays and strings are borrowed for the call. */
+struct service_spec {
+	const char *ns, *name, *port_name;
+	enum family family;
+	uint8_t proto;
+	uint32_t affinity_sec, local_ready;
+	uint16_t health_check_port;
+	const struct frontend *frontends;
+	const struct endpoint *endpoints;
+	const struct cidr *allowed;
+	size_t n_frontends, n_endpoints, n_allowed;
+};
+
+/* Sorts copies, counts the pools, zeroes the padding.  Returns one reference. */
+struct service *service_new(const struct service_spec *spec);
+
+/* True when some source is balanced over this pool by some frontend. */
+bool service_uses_pool(const struct service *s, enum pool pool);

@@ -1,0 +1,37 @@
+/*
+ * The source "manifests": files and folders of YAML or JSON, followed through
+ * inotify.  Atomic renames, the symlink swap of a mounted ConfigMap, folders
+ * deleted and made again are followed; editors' temporary and hidden files and
+ * anything but *.yaml, *.yml, *.json in a folder is ignored.  A file that does
+ * not parse keeps its last good objects, and says so once.  When two files
+ * hold the same object, the first in path order counts and the other is told.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "watchers/reject.h"
+
+struct cluster;
+struct ev_loop;
+struct files;
+
+/* Paths are borrowed for the call; "-" reads standard input once. */
+struct files *files_new(const char *const *paths, size_t n, struct cluster *cluster,
+			const struct reject *reject);
+void files_free(struct files *f);
+
+/*
+ * Reads everything once into the cluster. 0, or -errno when a path can't be
+ * read or parsed (told through log_err or reject); what could be read counts.
+ */
+int files_read(struct files *f);
+
+/*
+ * Starts following; changed(data) is called on the loop after the cluster has
+ * been updated. Call after files_read().
+ */
+int files_start(struct files *f, struct ev_loop *loop, void (*changed)(void *data),
+		void *data);
+void files_stop(struct files *f);

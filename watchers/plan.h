@@ -1,0 +1,84 @@
+/*
+ * All Kubernetes policy: one pure function from objects, node and options to
+ * decided services.  The rules are kube-proxy 1.36's, see docs/SEMANTICS.md.
+ * No clock, no system call, no global.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/environment.h"
+#include "core/service.h"
+#include "watchers/objects.h"
+#include "watchers/reject.h"
+
+struct cluster;
+struct state;
+
+/* --nodeport-addresses, parsed */
+struct nodeport_addresses {
+	bool primary, localhost, all; /* keywords */
+	struct cidr *cidrs;
+	size_t n_cidrs;
+};
+/* "" is the default (primary). One line in *ret_error (caller frees) on -EINVAL. */
+int nodeport_addresses_parse(const char *const *items, size_t n,
+			     struct nodeport_addresses *ret, char **ret_error);
+void nodeport_addresses_fini(struct nodeport_addresses *np);
+
+struct plan_options {
+	const char *node_name;
+	enum pod_detector detector;
+	bool has_detector[FAMILY_N]; /* a detector exists for the family */
+	bool masquerade_all;
+	bool use_node_hints;	 /* gate PreferSameTrafficDistribution, on by default */
+	bool allow_external_ips; /* gate AllowServiceExternalIPs, on by default */
+	const struct nodeport_addresses *nodeports;
+	/*
+	 * Addresses on this host's interfaces, for expanding node ports; with
+	 * keep_nodeports they are left at the unspecified address instead.
+	 */
+	const struct addr *host_addresses;
+	size_t n_host_addresses;
+	bool keep_nodeports;
+	/* the primary node address by family, from the Node or --bind-address; unspecified when unknown */
+	struct addr node_ip[FAMILY_N];
+};
+
+/*
+ * Decides one Service: at most ports x families results, each with one
+ * reference for the caller, who frees the array. svc may be hidden, headless,
+ * …: then none. slices as from cluster_slices().
+ */
+struct service **plan_service(const struct object_service *svc,
+			      const struct object_slice *const *slices, size_t n_slices,
+			      const struct object_node *node,
+			      const struct plan_options *options,
+			      const struct reject *reject, size_t *ret_n);
+
+/* Plans what is dirty in the cluster into the state, at most max Services; answers how many. */
+size_t plan_dirty(struct cluster *cluster, const struct plan_options *options,
+		  const struct reject *reject, struct state *state, size_t max);
+
+/* Which of the host's addresses serve node ports; the caller frees the array. */
+struct addr *plan_nodeport_addresses(const struct plan_options *options,
+				     const struct object_node *node, enum family family,
+				     size_t *ret_n);
+
+/* Why an endpoint is in or out of a pool, for `explain`. */
+struct plan_endpoint_reason {
+	struct addr addr;
+	uint16_t port;
+	const char *node;
+	bool in_cluster_pool, in_local_pool;
+	const char
+		*reason; /* static text: "ready", "not ready", "other zone (hints)", … */
+};
+/* For one port and family of a Service; the caller frees the array. */
+struct plan_endpoint_reason *plan_explain(const struct object_service *svc,
+					  const struct object_slice *const *slices,
+					  size_t n_slices, const struct object_node *node,
+					  const struct plan_options *options,
+					  const char *port_name, uint8_t proto,
+					  enum family family, size_t *ret_n);

@@ -1,0 +1,24 @@
+/*
+ * `sluice plan`: the decided services as text, JSON or YAML (sluice/v1 Plan).
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "core/buf.h"
+#include "core/state.h"
+#include "watchers/objects.h"
+
+struct plan_rejected { /* kept copies of struct rejection */
+	const char *source, *kind, *ns, *name, *field, *reason;
+};
+
+struct plan_print_input {
+	const char *node_name, *zone;
+	const struct state *state;
+	const struct plan_rejected *rejected;
+	size_t n_rejected;
+};
+
+/* format: "text", "json" or "yaml"; -EINVAL for others. */
+int plan_print(const struct plan_print_input *in, const char *format, struct buf *out);
