@@ -1,0 +1,238 @@
+/*
+ * Linear probing over a power of two slots, at most three quarters of them in
+ * use.  A deleted slot becomes a tombstone and nothing moves, which is what
+ * makes deleting during an iteration safe; tombstones go when the table grows.
+ *
+ * Keys come from outside, so bytes are hashed with SipHash-1-3 under a key
+ * that nobody outside knows.
+ */
+#include "core/hash.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+
+#define MIN_SLOTS 16
+
+static char tomb;
+#define TOMB ((void *)&tomb)
+
+static bool is_item(const void *slot)
+{
+	return slot && slot != TOMB;
+}
+
+static size_t first_slot(const struct hash *h, const void *key)
+{
+	return h->ops->hash(key) & (h->n_slots - 1);
+}
+
+/* The slot of the item with this key, or n_slots. */
+static size_t find_slot(const struct hash *h, const void *key)
+{
+	if (h->n == 0)
+		return h->n_slots;
+	for (size_t i = first_slot(h, key); h->slots[i]; i = (i + 1) & (h->n_slots - 1))
+		if (h->slots[i] != TOMB && h->ops->equal(h->slots[i], key))
+			return i;
+	return h->n_slots;
+}
+
+/* For an item that isn't in yet, into a table with room. */
+static void insert(struct hash *h, void *item)
+{
+	size_t i = first_slot(h, h->ops->key(item));
+
+	while (is_item(h->slots[i]))
+		i = (i + 1) & (h->n_slots - 1);
+	if (h->slots[i] == TOMB)
+		h->n_tombs--;
+	h->slots[i] = item;
+	h->n++;
+}
+
+static void rehash(struct hash *h, size_t n_slots)
+{
+	_cleanup_(freep) void **old = h->slots;
+	size_t n_old = h->n_slots;
+
+	h->slots = xcalloc(n_slots, sizeof(*h->slots));
+	h->n_slots = n_slots;
+	h->n = h->n_tombs = 0;
+	for (size_t i = 0; i < n_old; i++)
+		if (is_item(old[i]))
+			insert(h, old[i]);
+}
+
+static void reserve_one(struct hash *h)
+{
+	size_t n_slots = h->n_slots ? h->n_slots : MIN_SLOTS;
+
+	if (h->n_slots && (h->n + h->n_tombs + 1) * 4 <= h->n_slots * 3)
+		return;
+	/* Mostly tombstones: cleaning up is enough. */
+	while ((h->n + 1) * 2 > n_slots)
+		n_slots *= 2;
+	rehash(h, n_slots);
+}
+
+void hash_init(struct hash *h, const struct hash_ops *ops)
+{
+	*h = (struct hash){.ops = ops};
+}
+
+void hash_fini(struct hash *h)
+{
+	free(h->slots);
+	*h = (struct hash){.ops = h->ops};
+}
+
+void *hash_find(const struct hash *h, const void *key)
+{
+	size_t i = find_slot(h, key);
+
+	return i < h->n_slots ? h->slots[i] : NULL;
+}
+
+void *hash_put(struct hash *h, void *item)
+{
+	size_t i = find_slot(h, h->ops->key(item));
+	void *old;
+
+	assert(is_item(item));
+	if (i < h->n_slots) {
+		old = h->slots[i];
+		h->slots[i] = item;
+		return old;
+	}
+	reserve_one(h);
+	insert(h, item);
+	return NULL;
+}
+
+void *hash_del(struct hash *h, const void *key)
+{
+	size_t i = find_slot(h, key);
+	void *old;
+
+	if (i >= h->n_slots)
+		return NULL;
+	old = h->slots[i];
+	h->slots[i] = TOMB;
+	h->n--;
+	h->n_tombs++;
+	return old;
+}
+
+void *hash_next(const struct hash *h, size_t *cursor)
+{
+	while (*cursor < h->n_slots) {
+		void *slot = h->slots[(*cursor)++];
+
+		if (is_item(slot))
+			return slot;
+	}
+	return NULL;
+}
+
+void hash_clear(struct hash *h)
+{
+	hash_fini(h);
+}
+
+struct sip {
+	uint64_t v[4];
+};
+
+static uint64_t rotate(uint64_t x, int bits)
+{
+	return x << bits | x >> (64 - bits);
+}
+
+static void sip_round(struct sip *s)
+{
+	uint64_t *v = s->v;
+
+	v[0] += v[1];
+	v[2] += v[3];
+	v[1] = rotate(v[1], 13) ^ v[0];
+	v[3] = rotate(v[3], 16) ^ v[2];
+	v[0] = rotate(v[0], 32);
+	v[2] += v[1];
+	v[0] += v[3];
+	v[1] = rotate(v[1], 17) ^ v[2];
+	v[3] = rotate(v[3], 21) ^ v[0];
+	v[2] = rotate(v[2], 32);
+}
+
+static void sip_word(struct sip *s, uint64_t word)
+{
+	s->v[3] ^= word;
+	sip_round(s);
+	s->v[0] ^= word;
+}
+
+/* The kernel gives every process 16 random bytes. */
+static struct sip sip_start(void)
+{
+	static const void *random;
+	const void *p = __atomic_load_n(&random, __ATOMIC_RELAXED);
+	uint64_t key[2];
+
+	if (!p) {
+		p = (const void *)getauxval(AT_RANDOM);
+		assert(p);
+		__atomic_store_n(&random, p, __ATOMIC_RELAXED);
+	}
+	memcpy(key, p, sizeof(key));
+	return (struct sip){{
+		key[0] ^ 0x736f6d6570736575,
+		key[1] ^ 0x646f72616e646f6d,
+		key[0] ^ 0x6c7967656e657261,
+		key[1] ^ 0x7465646279746573,
+	}};
+}
+
+static uint64_t sip_end(struct sip *s)
+{
+	s->v[2] ^= 0xff;
+	for (int i = 0; i < 3; i++)
+		sip_round(s);
+	return s->v[0] ^ s->v[1] ^ s->v[2] ^ s->v[3];
+}
+
+uint64_t hash_bytes(const void *bytes, size_t len)
+{
+	struct sip s = sip_start();
+	const uint8_t *p = bytes;
+	uint64_t word = 0;
+	size_t left = len;
+
+	for (; left >= 8; left -= 8, p += 8) {
+		memcpy(&word, p, 8);
+		sip_word(&s, word);
+	}
+	word = 0;
+	if (left)
+		memcpy(&word, p, left);
+	sip_word(&s, word | (uint64_t)len << 56);
+	return sip_end(&s);
+}
+
+uint64_t hash_string(const char *s)
+{
+	return hash_bytes(s, strlen(s));
+}
+
+uint64_t hash_mix(uint64_t a, uint64_t b)
+{
+	struct sip s = sip_start();
+
+	sip_word(&s, a);
+	sip_word(&s, b);
+	return sip_end(&s);
+}

@@ -1,0 +1,274 @@
+/*
+ * One block: the struct, then frontends, endpoints, allowed networks, text
+ * ("ns\0name\0port\0").  Everything behind `size_len` is the value, padding
+ * zeroed, so equality is memcmp().
+ */
+#include "core/service.h"
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+
+#define VALUE_OFFSET offsetof(struct service, affinity_sec)
+
+/* An endpoint with its place in the order. */
+struct sorted_endpoint {
+	char text[ADDR_PORT_TEXT_LEN];
+	struct endpoint endpoint;
+};
+
+static int compare_numbers(unsigned a, unsigned b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_frontend_keys(const struct frontend *a, const struct frontend *b)
+{
+	int order = compare_numbers(a->kind, b->kind);
+
+	if (!order)
+		order = addr_compare(&a->addr, &b->addr);
+	return order ? order : compare_numbers(a->port, b->port);
+}
+
+static int compare_frontends(const void *a, const void *b)
+{
+	int order = compare_frontend_keys(a, b);
+
+	/* Total, so that the value doesn't depend on the order of the input. */
+	return order ? order : memcmp(a, b, sizeof(struct frontend));
+}
+
+static int compare_endpoints(const void *a, const void *b)
+{
+	const struct sorted_endpoint *x = a, *y = b;
+
+	return strcmp(x->text, y->text);
+}
+
+static int compare_cidrs(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct cidr));
+}
+
+/* Copies, sorts, drops repeated ones; answers how many are left. */
+static uint32_t fill_frontends(const struct service_spec *spec, struct frontend *ret)
+{
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < spec->n_frontends; i++) {
+		ret[i] = spec->frontends[i];
+		memset(ret[i].zero, 0, sizeof(ret[i].zero));
+	}
+	if (spec->n_frontends > 1)
+		qsort(ret, spec->n_frontends, sizeof(*ret), compare_frontends);
+	for (size_t i = 0; i < spec->n_frontends; i++)
+		if (n == 0 || compare_frontend_keys(&ret[n - 1], &ret[i]) != 0)
+			ret[n++] = ret[i];
+	return n;
+}
+
+/* The same for endpoints; repeated ones are joined. */
+static uint32_t fill_endpoints(const struct service_spec *spec, struct endpoint *ret)
+{
+	_cleanup_(freep) struct sorted_endpoint *sorted =
+		xcalloc(spec->n_endpoints, sizeof(*sorted));
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < spec->n_endpoints; i++) {
+		sorted[i].endpoint = spec->endpoints[i];
+		(void)addr_port_format(&spec->endpoints[i].addr, spec->endpoints[i].port,
+				       sorted[i].text);
+	}
+	if (spec->n_endpoints > 1)
+		qsort(sorted, spec->n_endpoints, sizeof(*sorted), compare_endpoints);
+	for (size_t i = 0; i < spec->n_endpoints; i++) {
+		const struct endpoint *e = &sorted[i].endpoint;
+
+		if (n > 0 && ret[n - 1].port == e->port &&
+		    addr_equal(&ret[n - 1].addr, &e->addr))
+			ret[n - 1].flags |= e->flags;
+		else
+			ret[n++] = *e;
+	}
+	return n;
+}
+
+static uint32_t fill_allowed(const struct service_spec *spec, struct cidr *ret)
+{
+	uint32_t n = 0;
+
+	if (spec->n_allowed == 0)
+		return 0;
+	memcpy(ret, spec->allowed, spec->n_allowed * sizeof(*ret));
+	qsort(ret, spec->n_allowed, sizeof(*ret), compare_cidrs);
+	for (size_t i = 0; i < spec->n_allowed; i++)
+		if (n == 0 || !cidr_equal(&ret[n - 1], &ret[i]))
+			ret[n++] = ret[i];
+	return n;
+}
+
+static void count_pools(struct service *s)
+{
+	const struct endpoint *endpoints = service_endpoints(s);
+
+	for (uint32_t i = 0; i < s->n_endpoints; i++)
+		for (unsigned pool = 0; pool < POOL_N; pool++)
+			s->n_pool[pool] += endpoints[i].flags >> pool & 1;
+}
+
+/*
+ * The lists may turn out shorter than what was asked for, so each is written
+ * where the one before it ended.
+ */
+static void *end_of_lists(struct service *s)
+{
+	return (char *)s->frontends + s->n_frontends * sizeof(struct frontend) +
+	       s->n_endpoints * sizeof(struct endpoint) +
+	       s->n_allowed * sizeof(struct cidr);
+}
+
+static size_t add_text(char *text, size_t offset, const char *s)
+{
+	size_t len = strlen(s) + 1;
+
+	memcpy(text + offset, s, len);
+	return offset + len;
+}
+
+static void fill_text(struct service *s, const struct service_spec *spec)
+{
+	char *text = end_of_lists(s);
+	size_t offset = add_text(text, 0, spec->ns);
+
+	s->name_offset = (uint32_t)offset;
+	offset = add_text(text, offset, spec->name);
+	s->port_name_offset = (uint32_t)offset;
+	offset = add_text(text, offset, spec->port_name);
+	s->size_len = (uint32_t)(text + offset - (char *)s);
+}
+
+static size_t max_len(const struct service_spec *spec)
+{
+	return sizeof(struct service) + spec->n_frontends * sizeof(struct frontend) +
+	       spec->n_endpoints * sizeof(struct endpoint) +
+	       spec->n_allowed * sizeof(struct cidr) + strlen(spec->ns) +
+	       strlen(spec->name) + strlen(spec->port_name) + 3;
+}
+
+struct service *service_new(const struct service_spec *spec)
+{
+	size_t len = max_len(spec);
+	struct service *s;
+
+	assert(len <= UINT32_MAX);
+	s = xcalloc(1, len);
+	s->refs = 1;
+	s->family = (uint8_t)spec->family;
+	s->proto = spec->proto;
+	s->affinity_sec = spec->affinity_sec;
+	s->local_ready = spec->local_ready;
+	s->health_check_port = spec->health_check_port;
+	s->n_frontends = fill_frontends(spec, end_of_lists(s));
+	s->n_endpoints = fill_endpoints(spec, end_of_lists(s));
+	s->n_allowed = fill_allowed(spec, end_of_lists(s));
+	count_pools(s);
+	fill_text(s, spec);
+	return s->size_len < len ? xrealloc(s, s->size_len) : s;
+}
+
+const struct frontend *service_frontends(const struct service *s)
+{
+	return s->frontends;
+}
+
+const struct endpoint *service_endpoints(const struct service *s)
+{
+	return (const struct endpoint *)(const void *)(s->frontends + s->n_frontends);
+}
+
+const struct cidr *service_allowed(const struct service *s)
+{
+	return (const struct cidr *)(const void *)(service_endpoints(s) + s->n_endpoints);
+}
+
+const char *service_namespace(const struct service *s)
+{
+	return (const char *)(service_allowed(s) + s->n_allowed);
+}
+
+const char *service_name(const struct service *s)
+{
+	return service_namespace(s) + s->name_offset;
+}
+
+const char *service_port_name(const struct service *s)
+{
+	return service_namespace(s) + s->port_name_offset;
+}
+
+const char *service_label(const struct service *s, char *buf, size_t len)
+{
+	const char *port_name = service_port_name(s);
+
+	(void)snprintf(buf, len, "%s/%s%s%s", service_namespace(s), service_name(s),
+		       *port_name ? ":" : "", port_name); /* a long one is cut */
+	return buf;
+}
+
+struct service *service_ref(const struct service *s)
+{
+	struct service *shared = (struct service *)(uintptr_t)s;
+
+	__atomic_add_fetch(&shared->refs, 1, __ATOMIC_RELAXED);
+	return shared;
+}
+
+void service_unref(struct service *s)
+{
+	if (s && __atomic_sub_fetch(&s->refs, 1, __ATOMIC_ACQ_REL) == 0)
+		free(s);
+}
+
+bool service_equal(const struct service *a, const struct service *b)
+{
+	return a == b ||
+	       (a->size_len == b->size_len &&
+		memcmp((const char *)a + VALUE_OFFSET, (const char *)b + VALUE_OFFSET,
+		       a->size_len - VALUE_OFFSET) == 0);
+}
+
+bool service_same_key(const struct service *a, const struct service *b)
+{
+	return service_compare_key(a, b) == 0;
+}
+
+int service_compare_key(const struct service *a, const struct service *b)
+{
+	int order = strcmp(service_namespace(a), service_namespace(b));
+
+	if (!order)
+		order = strcmp(service_name(a), service_name(b));
+	if (!order)
+		order = strcmp(service_port_name(a), service_port_name(b));
+	if (!order)
+		order = compare_numbers(a->proto, b->proto);
+	return order ? order : compare_numbers(a->family, b->family);
+}
+
+bool service_uses_pool(const struct service *s, enum pool pool)
+{
+	for (uint32_t i = 0; i < s->n_frontends; i++)
+		for (unsigned source = 0; source < SOURCE_N; source++) {
+			const struct decision *d = &s->frontends[i].from[source];
+
+			if (d->action == ACTION_BALANCE && d->pool == pool)
+				return true;
+		}
+	return false;
+}
