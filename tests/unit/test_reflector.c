@@ -1,0 +1,281 @@
+/*
+ * The reflector is told what a server answered, and must ask the right thing next.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "watchers/kube/reflector.h"
+
+#define SEC 1000000ull
+
+static struct watch_event make_event(enum watch_event_type type, const char *version)
+{
+	struct watch_event event = {.type = type};
+
+	strcpy(event.resource_version, version);
+	return event;
+}
+
+static struct watch_event make_end(const char *version)
+{
+	struct watch_event event = make_event(WATCH_BOOKMARK, version);
+
+	event.is_initial_end = true;
+	return event;
+}
+
+static struct watch_event make_error(int code, const char *reason)
+{
+	struct watch_event event = {.type = WATCH_ERROR, .status_code = code};
+
+	strcpy(event.reason, reason);
+	return event;
+}
+
+static void expect_request(struct reflector *r, uint64_t now_us, enum reflector_verb verb,
+			   const char *version, const char *token, uint32_t limit)
+{
+	struct reflector_request request = reflector_open(r, now_us, 7);
+
+	assert_int_equal(request.verb, verb);
+	assert_string_equal(request.resource_version, version);
+	assert_string_equal(request.continue_token, token);
+	assert_int_equal(request.limit, limit);
+	assert_in_range(request.timeout_sec, 300, 599);
+}
+
+/* Brings it to a watch at version "100" at time 10 s. */
+static void sync_it(struct reflector *r)
+{
+	struct watch_event end = make_end("100");
+
+	reflector_init(r);
+	expect_request(r, 10 * SEC, REFLECTOR_WATCHLIST, "", "", 0);
+	assert_int_equal(reflector_event(r, &end, 10 * SEC), REFLECTOR_END_REPLACE);
+}
+
+static void test_streams_the_initial_objects_and_goes_on_watching(void **state)
+{
+	struct watch_event added = make_event(WATCH_ADDED, "50");
+	struct watch_event mark = make_event(WATCH_BOOKMARK, "120");
+	struct watch_event end = make_end("100");
+	struct object object = {0};
+	struct reflector r;
+
+	(void)state;
+	reflector_init(&r);
+	expect_request(&r, 0, REFLECTOR_WATCHLIST, "", "", 0);
+	added.object = &object;
+	assert_int_equal(reflector_event(&r, &added, 1), REFLECTOR_PUT);
+	assert_string_equal(r.resource_version, ""); /* not from a synthetic ADDED */
+	assert_false(r.has_synced);
+	assert_int_equal(reflector_event(&r, &end, 2), REFLECTOR_END_REPLACE);
+	assert_true(r.has_synced);
+	assert_int_equal(reflector_event(&r, &mark, 3), REFLECTOR_NOTHING);
+	reflector_closed(&r, 0, 400 * SEC, 7);
+	assert_int_equal(reflector_wait(&r, 400 * SEC), 0);
+	expect_request(&r, 400 * SEC, REFLECTOR_WATCH, "120", "", 0);
+	reflector_fini(&r);
+}
+
+static void test_falls_back_to_a_paged_list(void **state)
+{
+	struct reflector r;
+
+	(void)state;
+	reflector_init(&r);
+	expect_request(&r, 0, REFLECTOR_WATCHLIST, "", "", 0);
+	reflector_refused(&r, 422, NULL, 0, 1, 7);
+	reflector_closed(&r, 0, 1, 7);
+	assert_int_equal(reflector_wait(&r, 1), 0);
+	expect_request(&r, 2, REFLECTOR_LIST, "0", "", 500);
+	assert_int_equal(reflector_page(&r, "9", "more"), REFLECTOR_NOTHING);
+	reflector_closed(&r, 0, 3, 7);
+	expect_request(&r, 4, REFLECTOR_LIST, "", "more", 500);
+	assert_int_equal(reflector_page(&r, "9", ""), REFLECTOR_END_REPLACE);
+	reflector_closed(&r, 0, 5, 7);
+	assert_int_equal(reflector_wait(&r, 5), 0);
+	expect_request(&r, 6, REFLECTOR_WATCH, "9", "", 0);
+	reflector_fini(&r);
+}
+
+static void test_a_list_cut_short_is_asked_again_later(void **state)
+{
+	struct reflector r;
+
+	(void)state;
+	reflector_init(&r);
+	r.has_no_watchlist = true;
+	r.verb = REFLECTOR_LIST;
+	expect_request(&r, 0, REFLECTOR_LIST, "0", "", 500);
+	assert_int_equal(reflector_page(&r, "9", "more"), REFLECTOR_NOTHING);
+	reflector_closed(&r, 0, 1, 7);
+	expect_request(&r, 2, REFLECTOR_LIST, "", "more", 500);
+	reflector_closed(&r, 0, 3, 7); /* no page came */
+	assert_true(reflector_wait(&r, 3) >= 800000);
+	expect_request(&r, 4 * SEC, REFLECTOR_LIST, "0", "", 500);
+	reflector_fini(&r);
+}
+
+static void test_a_version_that_is_gone_is_listed_anew_at_once(void **state)
+{
+	static const struct {
+		int code;
+		const char *reason;
+	} cases[] = {{410, "Expired"}, {410, "Gone"}, {0, "Expired"}};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		struct watch_event error = make_error(cases[i].code, cases[i].reason);
+		struct reflector r;
+
+		sync_it(&r);
+		assert_int_equal(reflector_event(&r, &error, 60 * SEC),
+				 REFLECTOR_GIVE_UP);
+		reflector_closed(&r, -ECANCELED, 60 * SEC, 7);
+		assert_int_equal(reflector_wait(&r, 60 * SEC), 0);
+		expect_request(&r, 60 * SEC, REFLECTOR_WATCHLIST, "", "", 0);
+		assert_int_equal(r.n_restarts, 1);
+		reflector_fini(&r);
+	}
+}
+
+static void test_a_version_gone_by_status_is_listed_anew_once_then_later(void **state)
+{
+	struct reflector r;
+
+	(void)state;
+	sync_it(&r);
+	reflector_closed(&r, 0, 60 * SEC, 7);
+	expect_request(&r, 60 * SEC, REFLECTOR_WATCH, "100", "", 0);
+	reflector_refused(&r, 410, NULL, 0, 61 * SEC, 7);
+	reflector_closed(&r, 0, 61 * SEC, 7);
+	assert_int_equal(reflector_wait(&r, 61 * SEC), 0);
+	expect_request(&r, 61 * SEC, REFLECTOR_WATCHLIST, "", "", 0);
+	reflector_refused(&r, 410, NULL, 0, 62 * SEC, 7);
+	assert_true(reflector_wait(&r, 62 * SEC) > 0);
+	reflector_fini(&r);
+}
+
+static void
+test_a_refused_connection_keeps_the_version_and_waits_longer_each_time(void **state)
+{
+	uint64_t now_us = 60 * SEC, last = 0;
+	struct reflector r;
+
+	(void)state;
+	sync_it(&r);
+	reflector_closed(&r, 0, now_us, 0);
+	for (int i = 0; i < 8; i++) {
+		expect_request(&r, now_us, REFLECTOR_WATCH, "100", "", 0);
+		reflector_closed(&r, -ECONNREFUSED, now_us, 0);
+		assert_true(reflector_wait(&r, now_us) >= last);
+		last = reflector_wait(&r, now_us);
+		assert_true(last >= 800000 && last < 60 * SEC);
+		now_us += last;
+	}
+	assert_int_equal(last, 30 * SEC);
+	/* Two quiet minutes, and it starts with a short wait again. */
+	expect_request(&r, now_us, REFLECTOR_WATCH, "100", "", 0);
+	now_us += 200 * SEC;
+	reflector_closed(&r, -ECONNREFUSED, now_us, 0);
+	assert_int_equal(reflector_wait(&r, now_us), 800000);
+	reflector_fini(&r);
+}
+
+static void test_a_busy_server_is_left_alone_for_as_long_as_it_says(void **state)
+{
+	struct reflector r;
+
+	(void)state;
+	sync_it(&r);
+	reflector_closed(&r, 0, 60 * SEC, 0);
+	expect_request(&r, 60 * SEC, REFLECTOR_WATCH, "100", "", 0);
+	reflector_refused(&r, 429, NULL, 17, 60 * SEC, 0);
+	reflector_closed(&r, 0, 60 * SEC, 0);
+	assert_int_equal(reflector_wait(&r, 60 * SEC), 17 * SEC);
+	expect_request(&r, 77 * SEC, REFLECTOR_WATCH, "100", "", 0);
+	/* A mad number doesn't put us to sleep for good. */
+	reflector_refused(&r, 503, NULL, 4000000000u, 77 * SEC, 0);
+	assert_int_equal(reflector_wait(&r, 77 * SEC), 300 * SEC);
+	reflector_fini(&r);
+}
+
+static void test_a_very_short_watch_lists_anew(void **state)
+{
+	struct reflector r;
+
+	(void)state;
+	sync_it(&r);
+	reflector_closed(&r, 0, 60 * SEC, 0);
+	expect_request(&r, 60 * SEC, REFLECTOR_WATCH, "100", "", 0);
+	reflector_closed(&r, 0, 60 * SEC + 500000, 0);
+	assert_true(reflector_wait(&r, 60 * SEC + 500000) >= 800000);
+	expect_request(&r, 62 * SEC, REFLECTOR_WATCHLIST, "100", "", 0);
+	reflector_fini(&r);
+}
+
+static void test_forbidden_backs_off_and_asks_from_the_start(void **state)
+{
+	struct reflector r;
+
+	(void)state;
+	sync_it(&r);
+	reflector_closed(&r, 0, 60 * SEC, 0);
+	expect_request(&r, 60 * SEC, REFLECTOR_WATCH, "100", "", 0);
+	reflector_refused(&r, 403, NULL, 0, 60 * SEC, 0);
+	reflector_closed(&r, 0, 60 * SEC, 0);
+	assert_true(reflector_wait(&r, 60 * SEC) >= 800000);
+	expect_request(&r, 62 * SEC, REFLECTOR_WATCHLIST, "100", "", 0);
+	reflector_fini(&r);
+}
+
+static void test_a_rejected_object_counts_as_gone(void **state)
+{
+	struct watch_event event = make_event(WATCH_MODIFIED, "101");
+	struct reflector r;
+
+	(void)state;
+	sync_it(&r);
+	assert_int_equal(reflector_event(&r, &event, 11 * SEC), REFLECTOR_DEL);
+	assert_string_equal(r.resource_version, "101");
+	reflector_fini(&r);
+}
+
+static void test_a_stream_of_initial_events_that_breaks_starts_over(void **state)
+{
+	struct reflector r;
+
+	(void)state;
+	reflector_init(&r);
+	expect_request(&r, 0, REFLECTOR_WATCHLIST, "", "", 0);
+	reflector_closed(&r, -ECONNRESET, 5 * SEC, 0);
+	assert_false(r.has_synced);
+	assert_true(reflector_wait(&r, 5 * SEC) >= 800000);
+	expect_request(&r, 7 * SEC, REFLECTOR_WATCHLIST, "", "", 0);
+	reflector_fini(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_streams_the_initial_objects_and_goes_on_watching),
+		cmocka_unit_test(test_falls_back_to_a_paged_list),
+		cmocka_unit_test(test_a_list_cut_short_is_asked_again_later),
+		cmocka_unit_test(test_a_version_that_is_gone_is_listed_anew_at_once),
+		cmocka_unit_test(
+			test_a_version_gone_by_status_is_listed_anew_once_then_later),
+		cmocka_unit_test(
+			test_a_refused_connection_keeps_the_version_and_waits_longer_each_time),
+		cmocka_unit_test(test_a_busy_server_is_left_alone_for_as_long_as_it_says),
+		cmocka_unit_test(test_a_very_short_watch_lists_anew),
+		cmocka_unit_test(test_forbidden_backs_off_and_asks_from_the_start),
+		cmocka_unit_test(test_a_rejected_object_counts_as_gone),
+		cmocka_unit_test(test_a_stream_of_initial_events_that_breaks_starts_over),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,181 @@
+/*
+ * Two ways that credentials change: a token file that the kubelet rewrites,
+ * and a plugin whose credential ends.  Everything else is static and was set
+ * when the struct http was made.
+ */
+#include "watchers/kube/credentials.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "watchers/kube/exec_plugin.h"
+#include "watchers/kube/http.h"
+#include "watchers/kube/kubeconfig.h"
+
+#define TOKEN_MAX_LEN	(64u << 10)
+#define TOKEN_FRESH_SEC 50.0 /* client-go: a minute less ten seconds */
+#define EXEC_RETRY_SEC	5.0
+#define EXEC_EARLY_SEC	10 /* a credential counts as ended so long before its end */
+
+struct credentials {
+	struct ev_loop *loop;
+	const struct kube_config *config;
+	struct http *http;
+	void (*ready)(void *data);
+	void *data;
+	double token_read_at;	    /* loop time; 0: never, or refused */
+	struct exec_plugin *plugin; /* running now */
+	struct ev_timer retry;	    /* after a plugin failed */
+	int64_t exec_expires_sec;   /* Unix time; 0: does not end */
+	bool has_exec_credential;
+};
+
+/* Reads the file into a NUL-terminated string without white space around. */
+static int read_token(const char *path, char **ret)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_(freep) char *text = xcalloc(1, TOKEN_MAX_LEN + 1);
+	size_t len = 0;
+	ssize_t n;
+
+	if (fd == -1)
+		return -errno;
+	while (len < TOKEN_MAX_LEN &&
+	       (n = read(fd, text + len, TOKEN_MAX_LEN - len)) != 0) {
+		if (n == -1)
+			return -errno;
+		len += (size_t)n;
+	}
+	while (len && isspace((unsigned char)text[len - 1]))
+		text[--len] = 0;
+	if (!len || strpbrk(text, "\r\n"))
+		return -EINVAL;
+	*ret = xstrdup(text);
+	return 0;
+}
+
+static void refresh_token_file(struct credentials *c)
+{
+	const char *path = c->config->token_file;
+	_cleanup_(freep) char *token = NULL;
+	double now = ev_now(c->loop);
+	int err;
+
+	if (c->token_read_at > 0 && now - c->token_read_at < TOKEN_FRESH_SEC)
+		return;
+	err = read_token(path, &token);
+	c->token_read_at = now;
+	if (err)
+		log_warn("api: token file %s: %s; going on with the last one", path,
+			 err == -EINVAL ? "has no token in it" : strerror(-err));
+	else
+		http_set_token(c->http, token);
+}
+
+static void on_retry(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	struct credentials *c = w->data;
+
+	(void)loop;
+	(void)revents;
+	c->ready(c->data);
+}
+
+static void wait_and_retry(struct credentials *c)
+{
+	ev_timer_stop(c->loop, &c->retry);
+	ev_timer_set(&c->retry, EXEC_RETRY_SEC, 0);
+	ev_timer_start(c->loop, &c->retry);
+}
+
+static void plugin_done(void *data, const struct exec_credential *credential,
+			const char *why)
+{
+	struct credentials *c = data;
+	const struct kube_exec *e = c->config->exec;
+
+	c->plugin = NULL;
+	if (!credential) {
+		log_err("api: credential plugin %s: %s%s%s", e->command, why,
+			e->install_hint ? "; " : "",
+			e->install_hint ? e->install_hint : "");
+		wait_and_retry(c);
+		return;
+	}
+	c->has_exec_credential = true;
+	c->exec_expires_sec = credential->expires_sec;
+	http_set_token(c->http, credential->token);
+	http_set_client_cert(c->http, credential->cert_pem, credential->key_pem);
+	http_forget_connections(c->http);
+	c->ready(c->data);
+}
+
+static bool refresh_exec(struct credentials *c)
+{
+	const struct kube_exec *e = c->config->exec;
+	int64_t now_sec = (int64_t)time(NULL);
+	int err;
+
+	if (c->has_exec_credential &&
+	    (!c->exec_expires_sec || now_sec < c->exec_expires_sec - EXEC_EARLY_SEC))
+		return true;
+	if (c->plugin || ev_is_active(&c->retry))
+		return false;
+	err = exec_plugin_start(c->loop, c->config, plugin_done, c, &c->plugin);
+	if (err) {
+		log_err("api: credential plugin %s: %s%s%s", e->command, strerror(-err),
+			e->install_hint ? "; " : "",
+			e->install_hint ? e->install_hint : "");
+		wait_and_retry(c);
+	}
+	return false;
+}
+
+struct credentials *credentials_new(struct ev_loop *loop,
+				    const struct kube_config *config, struct http *http,
+				    void (*ready)(void *data), void *data)
+{
+	struct credentials *c = xcalloc(1, sizeof(*c));
+
+	c->loop = loop;
+	c->config = config;
+	c->http = http;
+	c->ready = ready;
+	c->data = data;
+	ev_timer_init(&c->retry, on_retry, 0, 0);
+	c->retry.data = c;
+	return c;
+}
+
+void credentials_free(struct credentials *c)
+{
+	if (!c)
+		return;
+	exec_plugin_cancel(c->plugin);
+	ev_timer_stop(c->loop, &c->retry);
+	free(c);
+}
+
+bool credentials_refresh(struct credentials *c)
+{
+	if (c->config->exec)
+		return refresh_exec(c);
+	if (c->config->token_file)
+		refresh_token_file(c);
+	return true;
+}
+
+void credentials_refused(struct credentials *c)
+{
+	c->token_read_at = 0;
+	c->has_exec_credential = false;
+	http_forget_connections(c->http);
+}

@@ -1,0 +1,289 @@
+/*
+ * One run of a plugin: its standard output comes through a pipe on the loop;
+ * the end of output, the end of the child, or the timer end the run.
+ */
+#include "watchers/kube/exec_plugin.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <jansson.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "watchers/kube/kubeconfig.h"
+
+#define OUTPUT_MAX_LEN (256u << 10)
+#define RUN_MAX_SEC    60.0
+
+extern char **environ;
+
+struct exec_plugin {
+	struct ev_loop *loop;
+	struct ev_io output;
+	struct ev_io child; /* a pidfd: readable when the child has ended */
+	struct ev_timer timer;
+	pid_t pid;
+	bool has_ended, is_eof;
+	int status;
+	struct buf text;
+	void (*done)(void *data, const struct exec_credential *credential,
+		     const char *why);
+	void *data;
+};
+
+static int64_t parse_time(const char *text)
+{
+	struct tm tm = {0};
+
+	return strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ? (int64_t)timegm(&tm) : 0;
+}
+
+static const char *string_at(const json_t *object, const char *field)
+{
+	const char *text = json_string_value(json_object_get(object, field));
+
+	return text && *text ? text : NULL;
+}
+
+int exec_credential_parse(const char *text, size_t len, void **ret_keep,
+			  struct exec_credential *ret, const char **ret_why)
+{
+	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	const json_t *status = json_object_get(root, "status");
+	const char *kind = string_at(root, "kind");
+	const char *expires = string_at(status, "expirationTimestamp");
+	struct exec_credential found = {
+		.token = string_at(status, "token"),
+		.cert_pem = string_at(status, "clientCertificateData"),
+		.key_pem = string_at(status, "clientKeyData"),
+		.expires_sec = expires ? parse_time(expires) : 0,
+	};
+
+	*ret_why = NULL;
+	if (!root)
+		*ret_why = "its output is not JSON";
+	else if (!kind || strcmp(kind, "ExecCredential"))
+		*ret_why = "its output is no ExecCredential";
+	else if (!found.token && !(found.cert_pem && found.key_pem))
+		*ret_why =
+			"it gave neither a token nor a client certificate with its key";
+	else if (found.token && strpbrk(found.token, "\r\n"))
+		*ret_why = "its token has a line break";
+	if (*ret_why) {
+		json_decref(root);
+		return -EINVAL;
+	}
+	*ret = found;
+	*ret_keep = root;
+	return 0;
+}
+
+static void stop(struct exec_plugin *p)
+{
+	ev_io_stop(p->loop, &p->output);
+	ev_io_stop(p->loop, &p->child);
+	(void)close(p->child.fd);
+	ev_timer_stop(p->loop, &p->timer);
+	if (!p->has_ended) {
+		(void)kill(p->pid, SIGKILL);
+		(void)waitpid(p->pid, NULL, 0);
+	}
+	(void)close(p->output.fd);
+	buf_fini(&p->text);
+	free(p);
+}
+
+static void fail(struct exec_plugin *p, const char *why)
+{
+	p->done(p->data, NULL, why);
+	stop(p);
+}
+
+static void finish(struct exec_plugin *p)
+{
+	struct exec_credential credential;
+	const char *why;
+	void *keep;
+
+	if (!p->has_ended || !p->is_eof)
+		return;
+	if (!WIFEXITED(p->status) || WEXITSTATUS(p->status)) {
+		fail(p, "it failed");
+		return;
+	}
+	if (exec_credential_parse(buf_string(&p->text), p->text.len, &keep, &credential,
+				  &why)) {
+		fail(p, why);
+		return;
+	}
+	p->done(p->data, &credential, NULL);
+	json_decref(keep);
+	stop(p);
+}
+
+static void on_output(struct ev_loop *loop, struct ev_io *w, int revents)
+{
+	struct exec_plugin *p = w->data;
+	char chunk[4096];
+	ssize_t n = read(w->fd, chunk, sizeof(chunk));
+
+	(void)revents;
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		ev_io_stop(loop, w);
+		p->is_eof = true;
+		finish(p);
+		return;
+	}
+	buf_add(&p->text, chunk, (size_t)n);
+	if (p->text.len > OUTPUT_MAX_LEN)
+		fail(p, "it prints too much");
+}
+
+static void on_child(struct ev_loop *loop, struct ev_io *w, int revents)
+{
+	struct exec_plugin *p = w->data;
+
+	(void)revents;
+	if (waitpid(p->pid, &p->status, WNOHANG) != p->pid)
+		return;
+	ev_io_stop(loop, w);
+	p->has_ended = true;
+	finish(p);
+}
+
+static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	fail(w->data, "it took longer than 60 s");
+}
+
+/* KUBERNETES_EXEC_INFO, as the plugin interface wants it. */
+static char *exec_info(const struct kube_config *config)
+{
+	const struct kube_exec *e = config->exec;
+	json_t *spec = json_pack("{s:b}", "interactive", 0);
+	json_t *info = json_pack("{s:s, s:s, s:O}", "apiVersion",
+				 e->api_version ? e->api_version
+						: "client.authentication.k8s.io/v1",
+				 "kind", "ExecCredential", "spec", spec);
+	char *json, *line;
+
+	if (e->provide_cluster_info)
+		(void)json_object_set_new(spec, "cluster",
+					  json_pack("{s:s, s:b, s:s*}", "server",
+						    config->server,
+						    "insecure-skip-tls-verify",
+						    config->insecure, "tls-server-name",
+						    config->tls_server_name));
+	json = json_dumps(info, JSON_COMPACT);
+	line = xasprintf("KUBERNETES_EXEC_INFO=%s", json ? json : "{}");
+	free(json);
+	json_decref(spec);
+	json_decref(info);
+	return line;
+}
+
+/* The info, the plugin's own, then our environment: getenv() finds the first of a name. */
+static char **build_env(const struct kube_config *config, char **ret_info)
+{
+	size_t n = 0, n_own = 0;
+	char **env;
+
+	while (environ[n])
+		n++;
+	while (config->exec->env && config->exec->env[n_own])
+		n_own++;
+	*ret_info = exec_info(config);
+	env = xcalloc(n + n_own + 2, sizeof(*env));
+	env[0] = *ret_info;
+	for (size_t i = 0; i < n_own; i++)
+		env[1 + i] = config->exec->env[i];
+	memcpy(env + 1 + n_own, environ, n * sizeof(*env));
+	return env;
+}
+
+static int spawn(const struct kube_config *config, int fd, pid_t *ret_pid)
+{
+	const struct kube_exec *e = config->exec;
+	posix_spawn_file_actions_t actions;
+	_cleanup_(freep) char **argv = NULL;
+	_cleanup_(freep) char *info = NULL;
+	_cleanup_(freep) char **env = build_env(config, &info);
+	size_t n = 0;
+	int err;
+
+	while (e->args && e->args[n])
+		n++;
+	argv = xcalloc(n + 2, sizeof(*argv));
+	argv[0] = e->command;
+	for (size_t i = 0; i < n; i++)
+		argv[i + 1] = e->args[i];
+	posix_spawn_file_actions_init(&actions);
+	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY,
+					 0);
+	posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
+	err = posix_spawnp(ret_pid, e->command, &actions, NULL, argv, env);
+	posix_spawn_file_actions_destroy(&actions);
+	return -err;
+}
+
+int exec_plugin_start(struct ev_loop *loop, const struct kube_config *config,
+		      void (*done)(void *data, const struct exec_credential *credential,
+				   const char *why),
+		      void *data, struct exec_plugin **ret)
+{
+	_cleanup_(closep) int in = -1;
+	_cleanup_(closep) int out = -1;
+	_cleanup_(closep) int pidfd = -1;
+	struct exec_plugin *p;
+	int fds[2], err;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) == -1)
+		return -errno;
+	in = fds[0];
+	out = fds[1];
+	/* The plugin itself may expect a blocking standard output. */
+	(void)fcntl(out, F_SETFL, 0);
+	err = spawn(config, out, &pid);
+	if (err)
+		return err;
+	pidfd = pidfd_open(pid, 0);
+	if (pidfd == -1) {
+		err = -errno;
+		(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, NULL, 0);
+		return err;
+	}
+	p = xcalloc(1, sizeof(*p));
+	p->loop = loop;
+	p->pid = pid;
+	p->done = done;
+	p->data = data;
+	ev_io_init(&p->output, on_output, take_fd(in), EV_READ);
+	ev_io_init(&p->child, on_child, take_fd(pidfd), EV_READ);
+	ev_timer_init(&p->timer, on_timer, RUN_MAX_SEC, 0);
+	p->output.data = p->child.data = p->timer.data = p;
+	ev_io_start(loop, &p->output);
+	ev_io_start(loop, &p->child);
+	ev_timer_start(loop, &p->timer);
+	*ret = p;
+	return 0;
+}
+
+void exec_plugin_cancel(struct exec_plugin *p)
+{
+	if (p)
+		stop(p);
+}

@@ -1,0 +1,361 @@
+/*
+ * libcurl multi on libev.  curl tells which descriptors to watch and when to
+ * be called again; every event is handed to curl_multi_socket_action(), and
+ * finished transfers are reaped afterwards, outside of any callback of curl's,
+ * so that callbacks of ours may start and cancel calls freely.
+ */
+#include "watchers/kube/http.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <ev.h>
+#include <stdbool.h>
+#include <string.h>
+#include <strings.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "watchers/kube/http_private.h"
+#include "watchers/kube/kubeconfig.h"
+
+struct watch { /* one per descriptor of curl's */
+	struct ev_io io;
+	struct http *http;
+};
+
+static void reap(struct http *h);
+
+static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	struct http *h = w->data;
+	int running;
+
+	(void)loop;
+	(void)revents;
+	(void)curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	reap(h);
+}
+
+static void on_io(struct ev_loop *loop, struct ev_io *w, int revents)
+{
+	struct http *h = container_of(w, struct watch, io)->http;
+	int mask = (revents & EV_READ ? CURL_CSELECT_IN : 0) |
+		   (revents & EV_WRITE ? CURL_CSELECT_OUT : 0);
+	int running;
+
+	(void)loop;
+	(void)curl_multi_socket_action(h->multi, w->fd, mask, &running);
+	reap(h);
+}
+
+static void on_reaper(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	reap(w->data);
+}
+
+static int curl_wants_timer(CURLM *multi, long timeout_ms, void *data)
+{
+	struct http *h = data;
+
+	(void)multi;
+	ev_timer_stop(h->loop, &h->timer);
+	if (timeout_ms >= 0) {
+		ev_timer_set(&h->timer, (double)timeout_ms / 1000.0, 0);
+		ev_timer_start(h->loop, &h->timer);
+	}
+	return 0;
+}
+
+static int curl_wants_socket(CURL *easy, curl_socket_t fd, int what, void *data,
+			     void *socket_data)
+{
+	struct http *h = data;
+	struct watch *w = socket_data;
+	int events = (what & CURL_POLL_IN ? EV_READ : 0) |
+		     (what & CURL_POLL_OUT ? EV_WRITE : 0);
+
+	(void)easy;
+	if (w)
+		ev_io_stop(h->loop, &w->io);
+	if (what == CURL_POLL_REMOVE) {
+		free(w);
+		(void)curl_multi_assign(h->multi, fd, NULL);
+		return 0;
+	}
+	if (!w) {
+		w = xcalloc(1, sizeof(*w));
+		w->http = h;
+		(void)curl_multi_assign(h->multi, fd, w);
+	}
+	ev_io_init(&w->io, on_io, fd, events);
+	ev_io_start(h->loop, &w->io);
+	return 0;
+}
+
+static void tell_status(struct http_call *call)
+{
+	long status = 0;
+
+	if (call->has_status)
+		return;
+	call->has_status = true;
+	(void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (!call->is_over && call->events->on_status)
+		call->events->on_status(call->data, (int)status, call->retry_after_sec);
+}
+
+static size_t curl_has_header(char *line, size_t size, size_t n, void *data)
+{
+	struct http_call *call = data;
+	static const char name[] = "retry-after:";
+	char text[32] = "";
+
+	n *= size;
+	call->header_len += n;
+	if (call->header_len > HTTP_MAX_HEADER_LEN)
+		return 0;
+	if (n > sizeof(name) && !strncasecmp(line, name, sizeof(name) - 1)) {
+		size_t len = n - (sizeof(name) - 1);
+
+		memcpy(text, line + sizeof(name) - 1,
+		       len < sizeof(text) ? len : sizeof(text) - 1);
+		call->retry_after_sec = (uint32_t)strtoul(text, NULL, 10);
+	}
+	return n;
+}
+
+static size_t curl_has_body(char *bytes, size_t size, size_t n, void *data)
+{
+	struct http_call *call = data;
+
+	n *= size;
+	tell_status(call);
+	if (call->is_over ||
+	    (call->events->on_body && call->events->on_body(call->data, bytes, n)))
+		return n ? 0 : 1; /* not n: curl gives the transfer up */
+	return n;
+}
+
+static int error_of(CURLcode code)
+{
+	switch (code) {
+	case CURLE_OK:
+		return 0;
+	case CURLE_COULDNT_CONNECT:
+		return -ECONNREFUSED;
+	case CURLE_COULDNT_RESOLVE_HOST:
+	case CURLE_COULDNT_RESOLVE_PROXY:
+		return -EHOSTUNREACH;
+	case CURLE_OPERATION_TIMEDOUT:
+		return -ETIMEDOUT;
+	case CURLE_WRITE_ERROR:
+		return -ECANCELED;
+	case CURLE_SSL_CONNECT_ERROR:
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_ISSUER_ERROR:
+		return -EPROTO;
+	case CURLE_RECV_ERROR:
+	case CURLE_SEND_ERROR:
+	case CURLE_GOT_NOTHING:
+	case CURLE_PARTIAL_FILE:
+		return -ECONNRESET;
+	case CURLE_WEIRD_SERVER_REPLY:
+	case CURLE_UNSUPPORTED_PROTOCOL:
+	case CURLE_BAD_CONTENT_ENCODING:
+	case CURLE_HTTP2:
+	case CURLE_HTTP2_STREAM:
+		return -EBADMSG;
+	default:
+		return -EIO;
+	}
+}
+
+static void call_free(struct http_call *call)
+{
+	(void)curl_multi_remove_handle(call->http->multi, call->easy);
+	curl_easy_cleanup(call->easy);
+	curl_slist_free_all(call->headers);
+	*call->link = call->next;
+	if (call->next)
+		call->next->link = call->link;
+	free(call);
+}
+
+/* Tells of transfers that ended, and frees the calls that are over. */
+static void reap(struct http *h)
+{
+	struct http_call *call, *next;
+	CURLMsg *msg;
+	int left;
+
+	while ((msg = curl_multi_info_read(h->multi, &left))) {
+		CURLcode code = msg->data.result;
+		const char *why;
+
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
+					(char **)&call);
+		if (code == CURLE_OK)
+			tell_status(call);
+		why = *call->why ? call->why : curl_easy_strerror(code);
+		if (call->header_len > HTTP_MAX_HEADER_LEN) {
+			code = CURLE_WEIRD_SERVER_REPLY;
+			why = "the answer's header is too long";
+		}
+		if (!call->is_over) {
+			call->is_over = true;
+			call->events->on_done(call->data, error_of(code), why);
+		}
+	}
+	for (call = h->calls; call; call = next) {
+		next = call->next;
+		if (call->is_over)
+			call_free(call);
+	}
+}
+
+struct http_call *http_call_start(struct http *h, const struct http_spec *spec,
+				  const struct http_events *events, void *data)
+{
+	struct http_call *call = xcalloc(1, sizeof(*call));
+
+	call->http = h;
+	call->events = events;
+	call->data = data;
+	call->easy = curl_easy_init();
+	if (!call->easy)
+		abort();
+	call->next = h->calls;
+	call->link = &h->calls;
+	if (call->next)
+		call->next->link = &call->next;
+	h->calls = call;
+
+	http_setup_call(call, spec);
+	h->is_fresh_wanted = false;
+	(void)curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
+	(void)curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, call->why);
+	(void)curl_easy_setopt(call->easy, CURLOPT_PRIVATE, call);
+	(void)curl_easy_setopt(call->easy, CURLOPT_HEADERFUNCTION, curl_has_header);
+	(void)curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
+	(void)curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, curl_has_body);
+	(void)curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
+	(void)curl_multi_add_handle(h->multi, call->easy);
+	return call;
+}
+
+void http_call_cancel(struct http_call *call)
+{
+	struct http *h;
+
+	if (!call || call->is_over)
+		return;
+	h = call->http;
+	/* It may be running one of its callbacks right now: the loop reaps it. */
+	call->is_over = true;
+	ev_timer_stop(h->loop, &h->reaper);
+	ev_timer_set(&h->reaper, 0, 0);
+	ev_timer_start(h->loop, &h->reaper);
+}
+
+static void replace_string(char **where, const char *text)
+{
+	free(*where);
+	*where = text ? xstrdup(text) : NULL;
+}
+
+void http_set_token(struct http *h, const char *token)
+{
+	replace_string(&h->token, token);
+}
+
+void http_set_client_cert(struct http *h, const char *cert_pem, const char *key_pem)
+{
+	replace_string(&h->cert_pem, cert_pem);
+	replace_string(&h->key_pem, key_pem);
+}
+
+void http_forget_connections(struct http *h)
+{
+	h->is_fresh_wanted = true;
+}
+
+/*
+ * tls-server-name: curl verifies and announces (SNI) the host of the URL, so
+ * the URL gets that name, CONNECT_TO sends it to the real place, and the Host
+ * header keeps what the server expects.
+ */
+static void set_server_name(struct http *h)
+{
+	const char *server = h->config->server;
+	const char *host = strstr(server, "://") + 3;
+	size_t host_len = strcspn(host, "/");
+	char *line;
+
+	if (!h->config->tls_server_name) {
+		h->base = xstrdup(server);
+		return;
+	}
+	h->host_header = xstrndup(host, host_len);
+	h->base = xasprintf("%.*s%s%s", (int)(host - server), server,
+			    h->config->tls_server_name, host + host_len);
+	line = xasprintf("::%s%s", h->host_header,
+			 strchr(h->host_header + strcspn(h->host_header, "]"), ':')
+				 ? ""
+				 : ":443");
+	h->connect_to = curl_slist_append(NULL, line);
+	free(line);
+}
+
+struct http *http_new(struct ev_loop *loop, const struct kube_config *config,
+		      const char *user_agent)
+{
+	struct http *h = xcalloc(1, sizeof(*h));
+
+	if (curl_global_init(CURL_GLOBAL_DEFAULT))
+		abort();
+	h->loop = loop;
+	h->config = config;
+	h->user_agent = xstrdup(user_agent);
+	replace_string(&h->token, config->token);
+	set_server_name(h);
+	ev_timer_init(&h->timer, on_timer, 0, 0);
+	h->timer.data = h;
+	ev_timer_init(&h->reaper, on_reaper, 0, 0);
+	h->reaper.data = h;
+	h->multi = curl_multi_init();
+	if (!h->multi)
+		abort();
+	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, curl_wants_socket);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, curl_wants_timer);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
+	(void)curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+	return h;
+}
+
+void http_free(struct http *h)
+{
+	if (!h)
+		return;
+	while (h->calls)
+		call_free(h->calls);
+	curl_multi_cleanup(h->multi);
+	ev_timer_stop(h->loop, &h->timer);
+	ev_timer_stop(h->loop, &h->reaper);
+	curl_slist_free_all(h->connect_to);
+	free(h->base);
+	free(h->host_header);
+	free(h->user_agent);
+	free(h->token);
+	free(h->cert_pem);
+	free(h->key_pem);
+	free(h);
+	curl_global_cleanup();
+}

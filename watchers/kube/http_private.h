@@ -1,0 +1,40 @@
+/*
+ * What http.c (the loop) and http_setup.c (a call's options) share.
+ */
+#pragma once
+
+#include <curl/curl.h>
+#include <ev.h>
+#include <stdbool.h>
+
+#include "watchers/kube/http.h"
+
+struct http_call {
+	struct http *http;
+	struct http_call *next, **link;
+	CURL *easy;
+	struct curl_slist *headers;
+	const struct http_events *events;
+	void *data;
+	size_t header_len;
+	uint32_t retry_after_sec;
+	bool has_status, is_over; /* is_over: on_done was or must not be called */
+	char why[CURL_ERROR_SIZE];
+};
+
+struct http {
+	struct ev_loop *loop;
+	CURLM *multi;
+	struct ev_timer timer;	/* curl's own; it is not told again what it knows */
+	struct ev_timer reaper; /* runs reap() after a cancel */
+	const struct kube_config *config;
+	char *user_agent, *token, *cert_pem, *key_pem;
+	struct curl_slist *connect_to;
+	char *base; /* server, with the TLS name for its host */
+	char *host_header;
+	struct http_call *calls;
+	bool is_fresh_wanted;
+};
+
+/* Everything of a call but its callbacks: address, TLS, identity, limits. */
+void http_setup_call(struct http_call *call, const struct http_spec *spec);

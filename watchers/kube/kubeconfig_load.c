@@ -1,0 +1,109 @@
+/*
+ * Where the configuration comes from: a file, --master, or what a Pod finds.
+ */
+#include "watchers/kube/kubeconfig.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "watchers/kube/kubeconfig_private.h"
+
+#define CONFIG_MAX_LEN	(1u << 20)
+#define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
+
+static int read_file(const char *path, struct buf *out, char **ret_error)
+{
+	_cleanup_(fclosep) FILE *f = fopen(path, "re");
+	char chunk[4096];
+	size_t n;
+
+	if (!f) {
+		int err = -errno;
+
+		*ret_error = xasprintf("%s: %s", path, strerror(-err));
+		return err;
+	}
+	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0 && out->len <= CONFIG_MAX_LEN)
+		buf_add(out, chunk, n);
+	if (ferror(f) || out->len > CONFIG_MAX_LEN) {
+		*ret_error = xasprintf("%s: %s", path,
+				       ferror(f) ? "can't be read" : "is too large");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int load_file(const char *path, struct kube_config *config, char **ret_error)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	_cleanup_(freep) char *folder = xstrdup(path);
+	_cleanup_(freep) char *why = NULL;
+	char *slash = strrchr(folder, '/');
+	int err = read_file(path, &text, ret_error);
+
+	if (err)
+		return err;
+	if (slash)
+		slash[slash == folder ? 1 : 0] = 0;
+	else
+		strcpy(folder, strlen(folder) ? "." : "");
+	err = kube_config_parse_into(buf_string(&text), text.len, folder, config, &why);
+	if (err)
+		*ret_error = xasprintf("%s: %s", path, why ? why : strerror(-err));
+	return err;
+}
+
+static int load_in_cluster(struct kube_config *config, char **ret_error)
+{
+	const char *host = getenv("KUBERNETES_SERVICE_HOST");
+	const char *port = getenv("KUBERNETES_SERVICE_PORT");
+	struct stat st;
+
+	if (!host || !port || !*host || !*port) {
+		*ret_error = xstrdup(
+			"neither --kubeconfig nor --master nor --manifests given, and "
+			"KUBERNETES_SERVICE_HOST and _PORT are not set: not in a Pod");
+		return -ENOENT;
+	}
+	if (stat(SERVICE_ACCOUNT "/token", &st) == -1) {
+		int err = -errno;
+
+		*ret_error =
+			xasprintf("%s: %s", SERVICE_ACCOUNT "/token", strerror(-err));
+		return err;
+	}
+	config->server =
+		xasprintf(strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host,
+			  port);
+	config->token_file = xstrdup(SERVICE_ACCOUNT "/token");
+	config->ca_file = xstrdup(SERVICE_ACCOUNT "/ca.crt");
+	config->is_in_cluster = true;
+	return 0;
+}
+
+int kube_config_load(const char *path, const char *master, struct kube_config *ret,
+		     char **ret_error)
+{
+	struct kube_config config = {0};
+	int err = 0;
+
+	if (path)
+		err = load_file(path, &config, ret_error);
+	else if (!master)
+		err = load_in_cluster(&config, ret_error);
+	if (!err && master) {
+		free(config.server);
+		config.server = xstrdup(master);
+	}
+	if (!err)
+		err = kube_config_check_server(&config, ret_error);
+	if (err)
+		kube_config_fini(&config);
+	else
+		*ret = config;
+	return err;
+}
