@@ -16,7 +16,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 
-#define DUMP_BUFFER_LEN 16384 /* dumps come in pieces of at most 8 KiB or a page */
+#define DUMP_BUFFER_LEN 16384 /* the kernel fits its pieces to it (8 KiB at least) */
 #define MAX_DUMPS	5     /* the kernel says when addresses changed under a dump */
 
 struct host_addresses {

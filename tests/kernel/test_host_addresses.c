@@ -1,0 +1,243 @@
+/*
+ * The host's addresses against a real kernel: a network namespace of our own,
+ * whose addresses are changed with ip(8).
+ */
+#include "tests/test.h"
+
+#include <ev.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "core/addr.h"
+#include "core/cleanup.h"
+#include "proxy/host_addresses.h"
+
+#define PATIENCE_SEC 10.0
+
+static void sh(const char *command)
+{
+	if (system(command) != 0)
+		fail_msg("failed: %s", command);
+}
+
+/* The list as text, "a b c". */
+static const char *listed(const struct host_addresses *h, char *buf, size_t len)
+{
+	char text[ADDR_TEXT_LEN];
+	const struct addr *addrs;
+	size_t n, used = 0;
+
+	buf[0] = '\0';
+	addrs = host_addresses_list(h, &n);
+	for (size_t i = 0; i < n; i++)
+		used += (size_t)snprintf(buf + used, len - used, "%s%s", i ? " " : "",
+					 addr_format(&addrs[i], text));
+	return buf;
+}
+
+static void assert_listed(const struct host_addresses *h, const char *expected)
+{
+	char buf[4096];
+
+	assert_string_equal(listed(h, buf, sizeof(buf)), expected);
+}
+
+struct waiter {
+	struct ev_loop *loop;
+	struct host_addresses *h;
+	const char *expected;
+	unsigned int n_calls;
+	bool is_there;
+};
+
+static void on_changed(void *data)
+{
+	struct waiter *w = data;
+	char buf[4096];
+
+	w->n_calls++;
+	if (strcmp(listed(w->h, buf, sizeof(buf)), w->expected) != 0)
+		return;
+	w->is_there = true;
+	ev_break(w->loop, EVBREAK_ALL);
+}
+
+static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)timer;
+	(void)revents;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+/* Turns the loop until the list is this, or patience ends. */
+static void wait_for(struct waiter *w, const char *expected)
+{
+	char buf[4096];
+	ev_timer timer;
+
+	w->expected = expected;
+	w->is_there = false;
+	ev_timer_init(&timer, on_timeout, PATIENCE_SEC, 0.);
+	ev_timer_start(w->loop, &timer);
+	ev_run(w->loop, 0);
+	ev_timer_stop(w->loop, &timer);
+	if (!w->is_there)
+		fail_msg("waited for \"%s\", have \"%s\"", expected,
+			 listed(w->h, buf, sizeof(buf)));
+}
+
+static int enter_namespace(void **state)
+{
+	(void)state;
+	if (unshare(CLONE_NEWNET) == -1)
+		return -1;
+	sh("ip link set lo up && ip link add d0 type veth peer name p0 && ip link set d0 "
+	   "up");
+	return 0;
+}
+
+static void both_families_are_read_sorted_and_each_once(void **state)
+{
+	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
+
+	(void)state;
+	sh("ip addr add 10.1.0.2/24 dev d0 && ip addr add 10.1.0.1/24 dev d0");
+	sh("ip link add d1 type veth peer name p1 && ip addr add 10.1.0.1/32 dev d1");
+	sh("ip -6 addr add 2001:db8::1/64 dev d0 nodad");
+	assert_int_equal(host_addresses_new(&h), 0);
+	assert_int_equal(host_addresses_read(h), 0);
+	assert_listed(h, "::1 10.1.0.1 10.1.0.2 127.0.0.1 2001:db8::1");
+}
+
+static void the_own_end_of_a_point_to_point_link_counts(void **state)
+{
+	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
+
+	(void)state;
+	sh("ip addr add 10.9.0.1 peer 10.9.0.2 dev d0");
+	sh("ip -6 addr add 2001:db8::1 peer 2001:db8::2 dev d0 nodad");
+	assert_int_equal(host_addresses_new(&h), 0);
+	assert_int_equal(host_addresses_read(h), 0);
+	assert_listed(h, "::1 10.9.0.1 127.0.0.1 2001:db8::1");
+}
+
+static void ipv6_link_local_is_left_out_and_ipv4_link_local_is_not(void **state)
+{
+	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
+
+	(void)state;
+	sh("ip -6 addr add fe80::77/64 dev d0 nodad");
+	sh("ip addr add 169.254.20.10/32 dev d0");
+	assert_int_equal(host_addresses_new(&h), 0);
+	assert_int_equal(host_addresses_read(h), 0);
+	assert_listed(h, "::1 127.0.0.1 169.254.20.10");
+}
+
+/* Duplicate address detection takes about a second. */
+static void an_address_counts_when_it_is_no_longer_tentative(void **state)
+{
+	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
+	struct waiter w;
+
+	(void)state;
+	assert_int_equal(host_addresses_new(&h), 0);
+	assert_int_equal(host_addresses_read(h), 0);
+	w = (struct waiter){.loop = ev_loop_new(0), .h = h, .expected = ""};
+	host_addresses_start(h, w.loop, on_changed, &w);
+	sh("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 "
+	   "up");
+	sh("ip -6 addr add 2001:db8::5/64 dev v0");
+	assert_int_equal(host_addresses_read(h), 0);
+	assert_listed(h, "::1 127.0.0.1");
+	wait_for(&w, "::1 127.0.0.1 2001:db8::5");
+	host_addresses_stop(h);
+	ev_loop_destroy(w.loop);
+}
+
+static void changes_are_followed_live(void **state)
+{
+	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
+	struct waiter w;
+
+	(void)state;
+	assert_int_equal(host_addresses_new(&h), 0);
+	assert_int_equal(host_addresses_read(h), 0);
+	w = (struct waiter){.loop = ev_loop_new(0), .h = h, .expected = ""};
+	/* between read and start nothing is lost */
+	sh("ip addr add 10.1.0.1/24 dev d0");
+	host_addresses_start(h, w.loop, on_changed, &w);
+	wait_for(&w, "::1 10.1.0.1 127.0.0.1");
+	sh("ip -6 addr add 2001:db8::1/64 dev d0 nodad");
+	wait_for(&w, "::1 10.1.0.1 127.0.0.1 2001:db8::1");
+	sh("ip addr del 10.1.0.1/24 dev d0");
+	wait_for(&w, "::1 127.0.0.1 2001:db8::1");
+	host_addresses_stop(h);
+	ev_loop_destroy(w.loop);
+}
+
+static void a_notification_that_changes_nothing_is_not_told(void **state)
+{
+	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
+	struct waiter w;
+
+	(void)state;
+	sh("ip addr add 10.1.0.1/24 dev d0");
+	assert_int_equal(host_addresses_new(&h), 0);
+	assert_int_equal(host_addresses_read(h), 0);
+	w = (struct waiter){.loop = ev_loop_new(0), .h = h, .expected = ""};
+	host_addresses_start(h, w.loop, on_changed, &w);
+	sh("ip addr add 10.1.0.1/32 dev lo && ip -6 addr add fe80::88/64 dev d0 nodad");
+	sh("ip addr add 10.1.0.9/24 dev d0");
+	wait_for(&w, "::1 10.1.0.1 10.1.0.9 127.0.0.1");
+	assert_int_equal(w.n_calls, 1);
+	host_addresses_stop(h);
+	ev_loop_destroy(w.loop);
+}
+
+/* More notifications than the socket holds: the list is right all the same. */
+static void an_overrun_of_notifications_loses_nothing(void **state)
+{
+	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
+	struct waiter w;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(host_addresses_new(&h), 0);
+	assert_int_equal(host_addresses_read(h), 0);
+	w = (struct waiter){.loop = ev_loop_new(0), .h = h, .expected = ""};
+	host_addresses_start(h, w.loop, on_changed, &w);
+	sh("for r in 1 2; do for c in $(seq 0 7); do for d in $(seq 1 250); do"
+	   " echo addr add 10.2.$c.$d/32 dev d0; done; done | ip -batch -;"
+	   " for c in $(seq 0 7); do for d in $(seq 1 250); do"
+	   " echo addr del 10.2.$c.$d/32 dev d0; done; done | ip -batch -; done");
+	sh("for d in $(seq 1 250); do echo addr add 10.3.0.$d/32 dev d0; done | ip "
+	   "-batch -");
+	sh("ip addr add 10.1.0.1/32 dev d0");
+	ev_run(w.loop, EVRUN_ONCE);
+	(void)host_addresses_list(h, &n);
+	assert_int_equal(n, 250 + 3);
+	host_addresses_stop(h);
+	ev_loop_destroy(w.loop);
+}
+
+#define IN_NAMESPACE(test) cmocka_unit_test_setup(test, enter_namespace)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_NAMESPACE(both_families_are_read_sorted_and_each_once),
+		IN_NAMESPACE(the_own_end_of_a_point_to_point_link_counts),
+		IN_NAMESPACE(ipv6_link_local_is_left_out_and_ipv4_link_local_is_not),
+		IN_NAMESPACE(an_address_counts_when_it_is_no_longer_tentative),
+		IN_NAMESPACE(changes_are_followed_live),
+		IN_NAMESPACE(a_notification_that_changes_nothing_is_not_told),
+		IN_NAMESPACE(an_overrun_of_notifications_loses_nothing),
+	};
+
+	if (unshare(CLONE_NEWNET) == -1) {
+		perror("no network namespace of our own");
+		return TEST_SKIPPED;
+	}
+	return cmocka_run_group_tests_name("host addresses", tests, NULL, NULL);
+}
