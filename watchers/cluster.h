@@ -65,5 +65,11 @@ size_t cluster_n_dirty(const struct cluster *c);
 /* Every Service in key order; the caller frees the array. */
 const struct object_service **cluster_services(const struct cluster *c, size_t *ret_n);
 
-/* Trigger times (trigger_us) of slices put since the last call; at most max are kept. For metrics. */
+/*
+ * Trigger times (trigger_us) of slices put since the last call, for metrics; at
+ * most max are written, the rest is dropped.  Only so many are kept, and none
+ * from before since_us: what changed before we started isn't our delay.
+ */
+#define CLUSTER_MAX_TRIGGERS 4096
 size_t cluster_take_triggers(struct cluster *c, int64_t *ret, size_t max);
+void cluster_set_triggers_since(struct cluster *c, int64_t since_us);
