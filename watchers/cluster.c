@@ -170,8 +170,8 @@ static void note_trigger(struct cluster *c, int64_t trigger_us)
 	if (trigger_us == 0 || trigger_us < c->triggers_since ||
 	    c->n_triggers == CLUSTER_MAX_TRIGGERS)
 		return;
-	c->triggers = xgrow(c->triggers, c->n_triggers, &c->cap_triggers,
-			    sizeof(*c->triggers));
+	c->triggers =
+		xgrow(c->triggers, c->n_triggers, &c->cap_triggers, sizeof(*c->triggers));
 	c->triggers[c->n_triggers++] = trigger_us;
 }
 
@@ -210,7 +210,7 @@ static bool put_slice(struct cluster *c, struct object *o)
 
 static bool del_slice(struct cluster *c, const char *ns, const char *name)
 {
-	const struct object key = { .ns = ns, .name = name };
+	const struct object key = {.ns = ns, .name = name};
 	struct object *o = hash_find(&c->slices, &key);
 
 	if (o)
@@ -280,7 +280,7 @@ static bool put_service_cidr(struct cluster *c, struct object *o)
 
 static bool del_service_cidr(struct cluster *c, const char *ns, const char *name)
 {
-	const struct object key = { .ns = ns, .name = name };
+	const struct object key = {.ns = ns, .name = name};
 	struct object *o = hash_del(&c->service_cidrs, &key);
 
 	if (!o)
@@ -294,10 +294,10 @@ static const struct {
 	bool (*put)(struct cluster *c, struct object *o);
 	bool (*del)(struct cluster *c, const char *ns, const char *name);
 } kinds[OBJECT_KIND_N] = {
-	[OBJECT_SERVICE] = { put_service, del_service },
-	[OBJECT_SLICE] = { put_slice, del_slice },
-	[OBJECT_NODE] = { put_node, del_node },
-	[OBJECT_SERVICE_CIDR] = { put_service_cidr, del_service_cidr },
+	[OBJECT_SERVICE] = {put_service, del_service},
+	[OBJECT_SLICE] = {put_slice, del_slice},
+	[OBJECT_NODE] = {put_node, del_node},
+	[OBJECT_SERVICE_CIDR] = {put_service_cidr, del_service_cidr},
 };
 
 bool cluster_put(struct cluster *c, struct object *object)

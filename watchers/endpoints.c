@@ -12,7 +12,7 @@
 void merged_fini(struct merged_list *list)
 {
 	free(list->items);
-	*list = (struct merged_list){ 0 };
+	*list = (struct merged_list){0};
 }
 
 static bool is_local(const struct object_endpoint *e, const struct slices *slices)
@@ -30,8 +30,8 @@ static void add_slice_port(struct merged_list *list, const struct slices *slices
 
 		if (only_local && !local)
 			continue;
-		list->items = xgrow(list->items, list->n, &list->cap,
-				    sizeof(*list->items));
+		list->items =
+			xgrow(list->items, list->n, &list->cap, sizeof(*list->items));
 		list->items[list->n] = (struct merged){
 			.addr = e->addr,
 			.port = port->port,

@@ -22,10 +22,10 @@ static bool parse_keyword(const char *item, struct nodeport_addresses *np)
 		const char *word;
 		bool *flag;
 	} keywords[] = {
-		{ "", &np->primary }, /* the default */
-		{ "primary", &np->primary },
-		{ "localhost", &np->localhost },
-		{ "all", &np->all },
+		{"", &np->primary}, /* the default */
+		{"primary", &np->primary},
+		{"localhost", &np->localhost},
+		{"all", &np->all},
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(keywords); i++)
@@ -39,7 +39,7 @@ static bool parse_keyword(const char *item, struct nodeport_addresses *np)
 int nodeport_addresses_parse(const char *const *items, size_t n,
 			     struct nodeport_addresses *ret, char **ret_error)
 {
-	struct nodeport_addresses np = { .primary = n == 0 };
+	struct nodeport_addresses np = {.primary = n == 0};
 
 	np.cidrs = xcalloc(n + 1, sizeof(*np.cidrs));
 	for (size_t i = 0; i < n; i++) {
@@ -61,7 +61,7 @@ int nodeport_addresses_parse(const char *const *items, size_t n,
 void nodeport_addresses_fini(struct nodeport_addresses *np)
 {
 	free(np->cidrs);
-	*np = (struct nodeport_addresses){ 0 };
+	*np = (struct nodeport_addresses){0};
 }
 
 static bool find_primary(const struct plan_options *options,
@@ -102,14 +102,14 @@ struct scope {
 	bool is_fallback; /* all but loopback and link-local */
 };
 
-static const struct nodeport_addresses default_addresses = { .primary = true };
+static const struct nodeport_addresses default_addresses = {.primary = true};
 
 static void scope_init(struct scope *s, const struct plan_options *options,
 		       const struct object_node *node, enum family family)
 {
 	bool says_nothing = true;
 
-	*s = (struct scope){ .np = options->nodeports, .family = family };
+	*s = (struct scope){.np = options->nodeports, .family = family};
 	if (!s->np)
 		s->np = &default_addresses;
 	if (s->np->primary)
@@ -156,8 +156,7 @@ struct addr *plan_nodeport_addresses(const struct plan_options *options,
 				     const struct object_node *node, enum family family,
 				     size_t *ret_n)
 {
-	struct addr *found =
-		xcalloc(options->n_host_addresses + 1, sizeof(struct addr));
+	struct addr *found = xcalloc(options->n_host_addresses + 1, sizeof(struct addr));
 	struct scope scope;
 	size_t n = 0, n_unique = 0;
 

@@ -63,7 +63,7 @@ static bool subject_is_empty(const struct subject *s)
 
 void subjects_init(struct subjects *s)
 {
-	*s = (struct subjects){ .is_unsorted = true };
+	*s = (struct subjects){.is_unsorted = true};
 	hash_init(&s->table, &subject_ops);
 }
 
@@ -79,7 +79,7 @@ void subjects_fini(struct subjects *s)
 
 struct subject *subjects_find(const struct subjects *s, const char *ns, const char *name)
 {
-	const struct subject key = { .ns = ns, .name = name };
+	const struct subject key = {.ns = ns, .name = name};
 
 	return hash_find(&s->table, &key);
 }

@@ -25,7 +25,7 @@ struct hint_count {
 static enum topology topology_of(const struct selection *sel,
 				 const struct merged_list *list)
 {
-	struct hint_count c = { 0 };
+	struct hint_count c = {0};
 
 	for (size_t i = 0; i < list->n; i++) {
 		const struct object_endpoint *e = list->items[i].endpoint;
