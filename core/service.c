@@ -27,7 +27,7 @@ static int compare_numbers(unsigned a, unsigned b)
 	return (a > b) - (a < b);
 }
 
-static int compare_frontend_keys(const struct frontend *a, const struct frontend *b)
+int service_compare_frontend(const struct frontend *a, const struct frontend *b)
 {
 	int order = compare_numbers(a->kind, b->kind);
 
@@ -38,7 +38,7 @@ static int compare_frontend_keys(const struct frontend *a, const struct frontend
 
 static int compare_frontends(const void *a, const void *b)
 {
-	int order = compare_frontend_keys(a, b);
+	int order = service_compare_frontend(a, b);
 
 	/* Total, so that the value doesn't depend on the order of the input. */
 	return order ? order : memcmp(a, b, sizeof(struct frontend));
@@ -68,7 +68,7 @@ static uint32_t fill_frontends(const struct service_spec *spec, struct frontend 
 	if (spec->n_frontends > 1)
 		qsort(ret, spec->n_frontends, sizeof(*ret), compare_frontends);
 	for (size_t i = 0; i < spec->n_frontends; i++)
-		if (n == 0 || compare_frontend_keys(&ret[n - 1], &ret[i]) != 0)
+		if (n == 0 || service_compare_frontend(&ret[n - 1], &ret[i]) != 0)
 			ret[n++] = ret[i];
 	return n;
 }
@@ -167,6 +167,7 @@ struct service *service_new(const struct service_spec *spec)
 	struct service *s;
 
 	assert(len <= UINT32_MAX);
+	assert(proto_name(spec->proto));
 	s = xcalloc(1, len);
 	s->refs = 1;
 	s->family = (uint8_t)spec->family;
@@ -257,7 +258,7 @@ int service_compare_key(const struct service *a, const struct service *b)
 	if (!order)
 		order = strcmp(service_port_name(a), service_port_name(b));
 	if (!order)
-		order = compare_numbers(a->proto, b->proto);
+		order = strcmp(proto_name(a->proto), proto_name(b->proto));
 	return order ? order : compare_numbers(a->family, b->family);
 }
 

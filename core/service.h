@@ -96,8 +96,10 @@ void service_unref(struct service *s);
 bool service_equal(const struct service *a, const struct service *b);
 /* Same namespace, name, port name, protocol and family. */
 bool service_same_key(const struct service *a, const struct service *b);
-/* namespace, name, port name, protocol, family. */
+/* namespace, name, port name, protocol (by its name), family. */
 int service_compare_key(const struct service *a, const struct service *b);
+/* kind, address, port: no two frontends of a service have all of them equal. */
+int service_compare_frontend(const struct frontend *a, const struct frontend *b);
 
 /* What to build one from.  Arrays and strings are borrowed for the call. */
 struct service_spec {
