@@ -1,0 +1,232 @@
+/*
+ * Health check node ports answer over real sockets what the services say.
+ */
+#include "tests/test.h"
+
+#include <ev.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "proxy/health_ports.h"
+#include "proxy/http_server.h"
+
+#define LOOP_MAX_SEC 5.0
+
+static bool proxy_is_healthy = true;
+
+static bool is_healthy(void *data)
+{
+	(void)data;
+	return proxy_is_healthy;
+}
+
+static uint16_t free_port(void)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+	socklen_t len = sizeof(sa);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	(void)close(fd);
+	return ntohs(sa.sin_port);
+}
+
+struct fetch {
+	struct ev_io io;
+	char text[4096];
+	size_t len;
+};
+
+static void on_answer(struct ev_loop *loop, struct ev_io *w, int revents)
+{
+	struct fetch *f = container_of(w, struct fetch, io);
+	ssize_t n = read(w->fd, f->text + f->len, sizeof(f->text) - 1 - f->len);
+
+	(void)revents;
+	if (n > 0)
+		f->len += (size_t)n;
+	else
+		ev_break(loop, EVBREAK_ONE);
+}
+
+static void on_timeout(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	(void)w;
+	(void)revents;
+	ev_break(loop, EVBREAK_ONE);
+}
+
+/* What comes back for a request; "" when nobody listens. */
+static const char *fetch(struct ev_loop *loop, struct fetch *f, uint16_t port,
+			 const char *request)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct ev_timer timer;
+
+	memset(f, 0, sizeof(*f));
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0) {
+		assert_int_equal(write(fd, request, strlen(request)), strlen(request));
+		ev_io_init(&f->io, on_answer, fd, EV_READ);
+		ev_io_start(loop, &f->io);
+		ev_timer_init(&timer, on_timeout, LOOP_MAX_SEC, 0);
+		ev_timer_start(loop, &timer);
+		ev_run(loop, 0);
+		ev_io_stop(loop, &f->io);
+		ev_timer_stop(loop, &timer);
+	}
+	(void)close(fd);
+	return f->text;
+}
+
+#define GET "GET /anything HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+static struct service *make_service(enum family family, const char *port_name,
+				    uint16_t port, uint32_t local_ready)
+{
+	struct service_spec spec = {
+		.ns = "ns",
+		.name = "web",
+		.port_name = port_name,
+		.family = family,
+		.proto = IPPROTO_TCP,
+		.health_check_port = port,
+		.local_ready = local_ready,
+	};
+
+	return service_new(&spec);
+}
+
+static int apply(struct sink *sink, bool full, const struct service *old,
+		 const struct service *new)
+{
+	struct change change = {old, new};
+	struct changeset cs = {.full = full, .changes = &change, .n = old || new};
+
+	return sink_apply(sink, &cs);
+}
+
+static void test_a_service_tells_its_local_endpoints(void **state)
+{
+	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
+	struct ev_loop *loop = ev_loop_new(0);
+	struct sink *sink = health_ports_new(loop, &hooks);
+	uint16_t port = free_port();
+	struct service *three = make_service(FAMILY_IPV4, "a", port, 3);
+	struct service *none = make_service(FAMILY_IPV4, "a", port, 0);
+	struct fetch f;
+
+	(void)state;
+	assert_int_equal(apply(sink, true, NULL, three), 0);
+	assert_non_null(strstr(fetch(loop, &f, port, GET), "HTTP/1.1 200 OK\r\n"));
+	assert_non_null(strstr(f.text, "X-Load-Balancing-Endpoint-Weight: 3\r\n"));
+	assert_non_null(strstr(f.text, "Content-Type: application/json\r\n"));
+	assert_non_null(strstr(f.text, "\"localEndpoints\": 3,"));
+
+	proxy_is_healthy = false;
+	assert_non_null(strstr(fetch(loop, &f, port, GET), "HTTP/1.1 503 "));
+	proxy_is_healthy = true;
+
+	assert_int_equal(apply(sink, false, three, none), 0);
+	assert_non_null(strstr(fetch(loop, &f, port, GET), "HTTP/1.1 503 "));
+	assert_non_null(strstr(f.text, "X-Load-Balancing-Endpoint-Weight: 0\r\n"));
+
+	assert_int_equal(apply(sink, false, none, NULL), 0);
+	assert_string_equal(fetch(loop, &f, port, GET), "");
+	sink_close(sink);
+	service_unref(three);
+	service_unref(none);
+	ev_loop_destroy(loop);
+}
+
+static void test_a_port_that_moves_is_closed_and_opened(void **state)
+{
+	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
+	struct ev_loop *loop = ev_loop_new(0);
+	struct sink *sink = health_ports_new(loop, &hooks);
+	uint16_t before = free_port(), after = free_port();
+	struct service *old = make_service(FAMILY_IPV4, "a", before, 1);
+	struct service *new = make_service(FAMILY_IPV4, "a", after, 1);
+	struct service *other = make_service(FAMILY_IPV6, "a", after, 2);
+	struct fetch f;
+
+	(void)state;
+	assert_int_equal(apply(sink, true, NULL, old), 0);
+	assert_int_equal(apply(sink, false, old, new), 0);
+	assert_string_equal(fetch(loop, &f, before, GET), "");
+	assert_non_null(strstr(fetch(loop, &f, after, GET), " 200 OK"));
+	assert_int_equal(apply(sink, false, NULL, other), 0);
+	assert_non_null(strstr(fetch(loop, &f, after, GET), "Weight: 2\r\n"));
+	assert_int_equal(apply(sink, false, other, NULL), 0);
+	assert_non_null(strstr(fetch(loop, &f, after, GET), "Weight: 1\r\n"));
+	assert_int_equal(apply(sink, true, NULL, NULL), 0);
+	assert_string_equal(fetch(loop, &f, after, GET), "");
+	sink_close(sink);
+	service_unref(old);
+	service_unref(new);
+	service_unref(other);
+	ev_loop_destroy(loop);
+}
+
+static void test_a_port_in_use_is_tried_again(void **state)
+{
+	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
+	struct ev_loop *loop = ev_loop_new(0);
+	struct sink *sink = health_ports_new(loop, &hooks);
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+	socklen_t len = sizeof(sa);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct service *s;
+	struct fetch f;
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	s = make_service(FAMILY_IPV4, "a", ntohs(sa.sin_port), 1);
+	assert_int_not_equal(apply(sink, true, NULL, s), 0);
+	(void)close(fd);
+	assert_int_equal(apply(sink, true, NULL, s), 0);
+	assert_non_null(strstr(fetch(loop, &f, ntohs(sa.sin_port), GET), " 200 OK"));
+	sink_close(sink);
+	service_unref(s);
+	ev_loop_destroy(loop);
+}
+
+static void test_a_header_without_end_is_cut_off(void **state)
+{
+	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
+	struct ev_loop *loop = ev_loop_new(0);
+	struct sink *sink = health_ports_new(loop, &hooks);
+	uint16_t port = free_port();
+	struct service *s = make_service(FAMILY_IPV4, "a", port, 1);
+	_cleanup_(freep) char *request = calloc(1, 2 * HTTP_SERVER_MEMORY_LEN);
+	struct fetch f;
+
+	(void)state;
+	strcpy(request, "GET / HTTP/1.1\r\nX: ");
+	memset(request + strlen(request), 'x', 2 * HTTP_SERVER_MEMORY_LEN - 64);
+	assert_int_equal(apply(sink, true, NULL, s), 0);
+	assert_null(strstr(fetch(loop, &f, port, request), " 200 OK"));
+	assert_non_null(strstr(fetch(loop, &f, port, GET), " 200 OK"));
+	sink_close(sink);
+	service_unref(s);
+	ev_loop_destroy(loop);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_service_tells_its_local_endpoints),
+		cmocka_unit_test(test_a_port_that_moves_is_closed_and_opened),
+		cmocka_unit_test(test_a_port_in_use_is_tried_again),
+		cmocka_unit_test(test_a_header_without_end_is_cut_off),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
