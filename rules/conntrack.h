@@ -1,0 +1,26 @@
+/*
+ * The kernel's connection tracking table over netlink: a streamed dump of the
+ * UDP flows of one family (filtered by the kernel where it can, 5.8 and newer)
+ * that deletes what it is told to on the way.  Memory is constant, whatever
+ * the number of flows.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+#include "rules/flow_match.h"
+
+/* 0 when conntrack's netlink interface is there and may be used. */
+int conntrack_probe(void);
+
+/*
+ * Deletes the UDP flows that is_unwanted() says so of. A flow that went
+ * meanwhile is no error, and one that came anew under the same addresses is
+ * not hit. A dump that the kernel calls interrupted is repeated a few times;
+ * what was read counts.  *ret_deleted is set on failure too.
+ */
+int conntrack_prune_udp(enum family family,
+			bool (*is_unwanted)(void *data, const struct flow *flow),
+			void *data, uint64_t *ret_deleted);

@@ -1,0 +1,28 @@
+/*
+ * Datagrams of a conntrack dump -> flows.  Pure, so that it can be fed with
+ * anything; flows that are incomplete are passed over.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rules/flow_match.h"
+
+struct nf_conntrack;
+
+typedef void (*conntrack_fn)(void *data, const struct flow *flow,
+			     const struct nf_conntrack *ct);
+
+struct conntrack_reader {    /* embedded */
+	uint32_t seq;	     /* of the request; other messages are ignored */
+	bool is_interrupted; /* the kernel said that the dump is inconsistent */
+	conntrack_fn fn;
+	void *data;
+};
+/*
+ * One datagram, aligned as netlink messages are. 1: more to come; 0: that was
+ * the end; -errno: the kernel refused, or this is no netlink message.
+ */
+int conntrack_reader_feed(struct conntrack_reader *r, const void *bytes, size_t len);

@@ -1,0 +1,40 @@
+/*
+ * Which UDP flows are stale: those to a frontend of ours whose reply comes
+ * from no serving endpoint of the service that holds the frontend now.  Policy
+ * and pools don't matter: a flow lives on while its endpoint serves.
+ *
+ * It remembers the UDP frontends that it was told of, so that a full change
+ * set shows what went meanwhile.  Pure: no system call.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/changeset.h"
+#include "core/cleanup.h"
+
+struct flow_match;
+
+/* A flow as conntrack has it: where it was sent to, and who answers. */
+struct flow {
+	uint8_t proto;
+	struct addr dst, reply_src;
+	uint16_t dst_port, reply_src_port;
+};
+
+struct flow_match *flow_match_new(void);
+void flow_match_free(struct flow_match *m);
+DEFINE_CLEANUP(struct flow_match *, flow_match_free);
+
+/*
+ * Looks at what a change set says of UDP, and answers whether flows can have
+ * become stale by it: a frontend came or went, or an endpoint stopped serving.
+ * The services are borrowed until flow_match_end(), which must follow.
+ */
+bool flow_match_begin(struct flow_match *m, const struct changeset *cs);
+/* Can there be stale flows of this family? */
+bool flow_match_has_family(const struct flow_match *m, enum family family);
+bool flow_match_is_stale(struct flow_match *m, const struct flow *flow);
+/* done: the stale flows are gone. Otherwise the next change set should be a full one. */
+void flow_match_end(struct flow_match *m, bool done);
