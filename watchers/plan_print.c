@@ -13,9 +13,18 @@
 #include "watchers/plan_text.h"
 #include "watchers/yaml_print.h"
 
+/* What was read or typed may hold anything; bytes that are no UTF-8 can't stand in JSON. */
+static json_t *format_text(const char *text)
+{
+	json_t *string = json_string(text);
+
+	return string ? string : json_string("(not UTF-8)");
+}
+
 static json_t *format_node(const struct plan_print_input *in)
 {
-	return json_pack("{s:s, s:s}", "name", in->node_name, "zone", in->zone);
+	return json_pack("{s:o, s:o}", "name", format_text(in->node_name), "zone",
+			 format_text(in->zone));
 }
 
 static json_t *format_address(const struct frontend *f)
@@ -127,14 +136,6 @@ static json_t *format_conflicts(const struct state *state)
 						format_claimant(c->waiting)));
 	}
 	return list;
-}
-
-/* What was read may hold anything; bytes that are no UTF-8 can't stand in JSON. */
-static json_t *format_text(const char *text)
-{
-	json_t *string = json_string(text);
-
-	return string ? string : json_string("(not UTF-8)");
 }
 
 static json_t *format_rejected(const struct plan_rejected *rejected, size_t n)

@@ -5,6 +5,7 @@
 #include "watchers/yaml_print.h"
 
 #include <ctype.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
