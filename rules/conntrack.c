@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include <libmnl/libmnl.h>
-#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
@@ -19,9 +18,9 @@
 #include "rules/conntrack_reader.h"
 
 #define DUMP_BUFFER_LEN	 32768
-#define DELETIONS_LEN	 32768
 #define MAX_DELETIONS	 64  /* so that even if all fail, the answers fit the socket */
-#define MAX_DELETION_LEN 512 /* one of them, both tuples of IPv6 and zones included */
+#define MAX_DELETION_LEN 512 /* of one of them: a tuple, zone, id and headers */
+#define MAX_TUPLE_LEN	 400 /* of IPv6, with its zone: about 100 */
 #define MAX_DUMPS	 3
 #define DUMP_SEQ	 1
 /* Bit of CTA_FILTER_ORIG_FLAGS that has no name in the kernel's public headers. */
@@ -37,8 +36,6 @@ struct pruner {
 	uint64_t n_deleted;
 	int err; /* the first failure of a deletion */
 };
-
-DEFINE_CLEANUP(struct nf_conntrack *, nfct_destroy);
 
 static void socket_closep(struct mnl_socket **nl)
 {
@@ -106,42 +103,41 @@ static void send_deletions(struct pruner *p)
 	p->n_pending = 0;
 }
 
+static void copy_attr(struct nlmsghdr *nlh, const struct nlattr *attr)
+{
+	if (attr)
+		mnl_attr_put(nlh, attr->nla_type, mnl_attr_get_payload_len(attr),
+			     mnl_attr_get_payload(attr));
+}
+
 /*
  * The id makes it this very flow, and not one that came after it with the same
- * addresses; the zones are part of its identity.
+ * addresses; the zone is part of its identity.
  */
-static void queue_deletion(struct pruner *p, const struct nf_conntrack *ct, int af)
+static void queue_deletion(struct pruner *p, const struct conntrack_flow *found)
 {
-	_cleanup_(nfct_destroyp) struct nf_conntrack *key = nfct_new();
-	static const enum nf_conntrack_attr zones[] = {ATTR_ZONE, ATTR_ORIG_ZONE};
+	int af = family_af(addr_family(&found->flow.dst));
 	struct nlmsghdr *nlh;
 
-	if (!key)
-		abort();
-	nfct_copy(key, ct, NFCT_CP_ORIG);
-	for (size_t i = 0; i < N_ELEMENTS(zones); i++) {
-		if (nfct_attr_is_set(ct, zones[i]) > 0)
-			nfct_set_attr_u16(key, zones[i], nfct_get_attr_u16(ct, zones[i]));
-	}
-	if (p->n_pending == MAX_DELETIONS ||
-	    p->pending_len + MAX_DELETION_LEN > DELETIONS_LEN)
+	if (mnl_attr_get_payload_len(found->tuple) > MAX_TUPLE_LEN)
+		return;
+	if (p->n_pending == MAX_DELETIONS)
 		send_deletions(p);
 	nlh = put_header(p->pending + p->pending_len, IPCTNL_MSG_CT_DELETE, 0, af);
-	if (nfct_nlmsg_build(nlh, key) < 0)
-		return;
-	if (nfct_attr_is_set(ct, ATTR_ID) > 0)
-		mnl_attr_put_u32(nlh, CTA_ID, htonl(nfct_get_attr_u32(ct, ATTR_ID)));
+	copy_attr(nlh, found->tuple);
+	copy_attr(nlh, found->zone);
+	copy_attr(nlh, found->id);
 	p->pending_len += MNL_ALIGN(nlh->nlmsg_len);
 	p->n_pending++;
 }
 
-static void consider(void *data, const struct flow *flow, const struct nf_conntrack *ct)
+static void consider(void *data, const struct conntrack_flow *found)
 {
 	struct pruner *p = data;
 
 	/* Older kernels don't filter. */
-	if (flow->proto == IPPROTO_UDP && p->is_unwanted(p->data, flow))
-		queue_deletion(p, ct, family_af(addr_family(&flow->dst)));
+	if (found->flow.proto == IPPROTO_UDP && p->is_unwanted(p->data, &found->flow))
+		queue_deletion(p, found);
 }
 
 /* Kernels that don't know CTA_FILTER ignore it together with the tuple. */
@@ -218,7 +214,7 @@ int conntrack_prune_udp(enum family family,
 			void *data, uint64_t *ret_deleted)
 {
 	_cleanup_(socket_closep) struct mnl_socket *deleting = NULL;
-	_cleanup_(freep) char *pending = xmalloc(DELETIONS_LEN);
+	_cleanup_(freep) char *pending = xmalloc(MAX_DELETIONS * MAX_DELETION_LEN);
 	struct pruner p = {.is_unwanted = is_unwanted, .data = data, .pending = pending};
 	bool is_interrupted = true;
 	int err;

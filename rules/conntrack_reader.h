@@ -1,6 +1,9 @@
 /*
  * Datagrams of a conntrack dump -> flows.  Pure, so that it can be fed with
  * anything; flows that are incomplete are passed over.
+ *
+ * The attributes are read with libmnl alone: libnetfilter_conntrack ends the
+ * process when one of them has a size that it doesn't expect.
  */
 #pragma once
 
@@ -10,10 +13,16 @@
 
 #include "rules/flow_match.h"
 
-struct nf_conntrack;
+struct nlattr;
 
-typedef void (*conntrack_fn)(void *data, const struct flow *flow,
-			     const struct nf_conntrack *ct);
+/* A flow and, as the kernel sent them, the attributes that name it to the kernel. */
+struct conntrack_flow {
+	struct flow flow;
+	const struct nlattr *tuple;	/* CTA_TUPLE_ORIG */
+	const struct nlattr *zone, *id; /* 2 and 4 bytes; NULL when there is none */
+};
+
+typedef void (*conntrack_fn)(void *data, const struct conntrack_flow *found);
 
 struct conntrack_reader {    /* embedded */
 	uint32_t seq;	     /* of the request; other messages are ignored */

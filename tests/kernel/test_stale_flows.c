@@ -1,0 +1,464 @@
+/*
+ * The sink for stale flows against the kernel's conntrack table: flows are
+ * made by hand (and once by real packets), a change set is applied, and what
+ * is left is looked at.  Everything is in a network namespace of our own.
+ */
+#include "tests/test.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
+#include <libnetfilter_conntrack/libnetfilter_conntrack_sctp.h>
+#include <libnetfilter_conntrack/libnetfilter_conntrack_tcp.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "core/cleanup.h"
+#include "rules/stale_flows.h"
+#include "tests/short_service.h"
+
+#define N_MANY 50000
+
+static const struct environment env = {.enabled = {true, true}};
+
+/* Freed memory that ASan holds back is not what is measured here. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "quarantine_size_mb=1";
+}
+
+static void sh(const char *command)
+{
+	if (system(command) != 0)
+		fail_msg("failed: %s", command);
+}
+
+static int enter_namespace(void **state)
+{
+	(void)state;
+	if (unshare(CLONE_NEWNET) == -1)
+		return -1;
+	sh("ip link set lo up");
+	return 0;
+}
+
+/* ---- flows ---- */
+
+struct made_flow {
+	uint8_t proto;
+	const char *dst, *reply_src;
+	bool is_kept;
+};
+
+static void set_addr(struct nf_conntrack *ct, const struct addr *a,
+		     enum nf_conntrack_attr ipv4, enum nf_conntrack_attr ipv6)
+{
+	size_t len;
+	const uint8_t *bytes = addr_bytes(a, &len);
+
+	nfct_set_attr(ct, addr_family(a) == FAMILY_IPV4 ? ipv4 : ipv6, bytes);
+}
+
+static struct addr client_addr(enum family family)
+{
+	struct addr a;
+
+	assert_int_equal(addr_parse(family == FAMILY_IPV4 ? "203.0.113.2"
+							  : "2001:db8:ff::2",
+				    &a),
+			 0);
+	return a;
+}
+
+/* From a client, told apart by its port. */
+static struct nf_conntrack *flow_new(const struct made_flow *f, uint16_t client_port)
+{
+	struct nf_conntrack *ct = nfct_new();
+	struct addr dst, reply_src, client;
+	uint16_t dst_port, reply_src_port;
+	uint8_t af;
+
+	assert_int_equal(addr_port_parse(f->dst, &dst, &dst_port), 0);
+	assert_int_equal(addr_port_parse(f->reply_src, &reply_src, &reply_src_port), 0);
+	client = client_addr(addr_family(&dst));
+	af = (uint8_t)family_af(addr_family(&dst));
+	nfct_set_attr_u8(ct, ATTR_ORIG_L3PROTO, af);
+	nfct_set_attr_u8(ct, ATTR_REPL_L3PROTO, af);
+	nfct_set_attr_u8(ct, ATTR_ORIG_L4PROTO, f->proto);
+	nfct_set_attr_u8(ct, ATTR_REPL_L4PROTO, f->proto);
+	set_addr(ct, &client, ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV6_SRC);
+	set_addr(ct, &dst, ATTR_ORIG_IPV4_DST, ATTR_ORIG_IPV6_DST);
+	set_addr(ct, &reply_src, ATTR_REPL_IPV4_SRC, ATTR_REPL_IPV6_SRC);
+	set_addr(ct, &client, ATTR_REPL_IPV4_DST, ATTR_REPL_IPV6_DST);
+	nfct_set_attr_u16(ct, ATTR_ORIG_PORT_SRC, htons(client_port));
+	nfct_set_attr_u16(ct, ATTR_ORIG_PORT_DST, htons(dst_port));
+	nfct_set_attr_u16(ct, ATTR_REPL_PORT_SRC, htons(reply_src_port));
+	nfct_set_attr_u16(ct, ATTR_REPL_PORT_DST, htons(client_port));
+	nfct_set_attr_u32(ct, ATTR_TIMEOUT, 600);
+	if (f->proto == IPPROTO_TCP)
+		nfct_set_attr_u8(ct, ATTR_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
+	if (f->proto == IPPROTO_SCTP) {
+		nfct_set_attr_u8(ct, ATTR_SCTP_STATE, SCTP_CONNTRACK_ESTABLISHED);
+		nfct_set_attr_u32(ct, ATTR_SCTP_VTAG_ORIG, 1);
+		nfct_set_attr_u32(ct, ATTR_SCTP_VTAG_REPL, 2);
+	}
+	return ct;
+}
+
+static int ask(enum nf_conntrack_query query, const struct made_flow *f,
+	       uint16_t client_port)
+{
+	struct nfct_handle *handle = nfct_open(CONNTRACK, 0);
+	struct nf_conntrack *ct = flow_new(f, client_port);
+	int err;
+
+	assert_non_null(handle);
+	err = nfct_query(handle, query, ct) == -1 ? -errno : 0;
+	nfct_destroy(ct);
+	(void)nfct_close(handle);
+	return err;
+}
+
+static void make_flows(const struct made_flow *flows, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(ask(NFCT_Q_CREATE, &flows[i], (uint16_t)(1000 + i)), 0);
+}
+
+static void assert_kept(const struct made_flow *flows, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int err = ask(NFCT_Q_GET, &flows[i], (uint16_t)(1000 + i));
+
+		if (err != (flows[i].is_kept ? 0 : -ENOENT))
+			fail_msg("flow to %s answered by %s: %s", flows[i].dst,
+				 flows[i].reply_src, strerror(-err));
+	}
+}
+
+/* ---- the sink ---- */
+
+static struct sink *sink_new(void)
+{
+	struct sink *sink = NULL;
+
+	assert_int_equal(stale_flows_new(&sink), 0);
+	return sink;
+}
+
+static void sink_closep(struct sink **sink)
+{
+	sink_close(*sink);
+}
+
+static void apply(struct sink *sink, bool full, const struct service *old,
+		  const struct service *new)
+{
+	struct change change = {old, new};
+	struct changeset cs = {
+		.full = full,
+		.env = &env,
+		.changes = &change,
+		.n = old || new ? 1 : 0,
+	};
+
+	assert_int_equal(sink_apply(sink, &cs), 0);
+}
+
+static const struct made_flow kept_and_deleted[] = {
+	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53", true},
+	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.6:53", true},
+	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53", false},
+	{IPPROTO_UDP, "10.96.0.10:53", "10.96.0.10:53", false},
+	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.7:53", false},
+	{IPPROTO_UDP, "1.2.3.4:53", "10.0.0.5:53", true},
+	{IPPROTO_UDP, "1.2.3.4:53", "10.0.0.9:53", false},
+	{IPPROTO_UDP, "5.6.7.8:53", "10.0.0.6:53", true},
+	{IPPROTO_UDP, "5.6.7.8:53", "10.0.0.9:53", false},
+	{IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.5:53", true},
+	{IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.9:53", false},
+	{IPPROTO_TCP, "10.96.0.10:53", "10.0.0.9:53", true},
+	{IPPROTO_SCTP, "10.96.0.10:53", "10.0.0.9:53", true},
+	{IPPROTO_UDP, "8.8.8.8:53", "8.8.8.8:53", true},
+	{IPPROTO_UDP, "10.96.0.10:54", "10.0.0.9:53", true},
+};
+
+static struct service *dns_service(const char *endpoints)
+{
+	return short_service("dns", IPPROTO_UDP,
+			     "10.96.0.10:53 192.168.0.2:30053 1.2.3.4:53 5.6.7.8:53",
+			     endpoints);
+}
+
+static void flows_to_what_serves_stay_and_the_others_go(void **state)
+{
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	_cleanup_(short_service_unrefp) struct service *dns =
+		dns_service("10.0.0.5:53 10.0.0.6:53 10.0.0.7:53!");
+
+	(void)state;
+	make_flows(kept_and_deleted, N_ELEMENTS(kept_and_deleted));
+	apply(sink, false, NULL, dns);
+	assert_kept(kept_and_deleted, N_ELEMENTS(kept_and_deleted));
+	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4], 6);
+	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV6], 0);
+	assert_int_equal(stale_flows_stats(sink).n_dumps, 1);
+}
+
+/* A restart is a full change set: flows to live endpoints live on. */
+static void a_full_change_set_does_the_same(void **state)
+{
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	_cleanup_(short_service_unrefp) struct service *dns =
+		dns_service("10.0.0.5:53 10.0.0.6:53 10.0.0.7:53!");
+
+	(void)state;
+	make_flows(kept_and_deleted, N_ELEMENTS(kept_and_deleted));
+	apply(sink, true, NULL, dns);
+	assert_kept(kept_and_deleted, N_ELEMENTS(kept_and_deleted));
+}
+
+static void ipv6_flows_too(void **state)
+{
+	static const struct made_flow flows[] = {
+		{IPPROTO_UDP, "[fd00::a]:53", "[2001:db8::5]:53", true},
+		{IPPROTO_UDP, "[fd00::a]:53", "[2001:db8::9]:53", false},
+		{IPPROTO_UDP, "[fd00::a]:53", "[fd00::a]:53", false},
+		{IPPROTO_UDP, "[fd00::b]:53", "[2001:db8::9]:53", true},
+		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53", true},
+	};
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	_cleanup_(short_service_unrefp) struct service *dns =
+		short_service("dns", IPPROTO_UDP, "[fd00::a]:53", "[2001:db8::5]:53");
+
+	(void)state;
+	make_flows(flows, N_ELEMENTS(flows));
+	apply(sink, false, NULL, dns);
+	assert_kept(flows, N_ELEMENTS(flows));
+	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV6], 2);
+}
+
+static void without_endpoints_or_without_the_service_all_its_flows_go(void **state)
+{
+	static const struct made_flow flows[] = {
+		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53", false},
+		{IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.5:53", false},
+		{IPPROTO_TCP, "10.96.0.10:53", "10.0.0.5:53", true},
+		{IPPROTO_UDP, "10.96.0.11:53", "10.0.0.5:53", true},
+	};
+	_cleanup_(short_service_unrefp) struct service *before =
+		dns_service("10.0.0.5:53");
+	_cleanup_(short_service_unrefp) struct service *after = dns_service("");
+	const struct service *ends[] = {after, NULL};
+
+	for (size_t i = 0; i < N_ELEMENTS(ends); i++) {
+		_cleanup_(sink_closep) struct sink *sink = NULL;
+
+		assert_int_equal(enter_namespace(state), 0);
+		sink = sink_new();
+		make_flows(flows, N_ELEMENTS(flows));
+		apply(sink, false, before, ends[i]);
+		assert_kept(flows, N_ELEMENTS(flows));
+	}
+}
+
+static void when_a_node_port_goes_only_its_flows_go(void **state)
+{
+	static const struct made_flow flows[] = {
+		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53", true},
+		{IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.5:53", false},
+		{IPPROTO_UDP, "192.168.0.2:30054", "10.0.0.5:53", true},
+	};
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	_cleanup_(short_service_unrefp) struct service *before =
+		dns_service("10.0.0.5:53");
+	_cleanup_(short_service_unrefp) struct service *after =
+		short_service("dns", IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53");
+
+	(void)state;
+	make_flows(flows, N_ELEMENTS(flows));
+	apply(sink, false, before, after);
+	assert_kept(flows, N_ELEMENTS(flows));
+}
+
+static void flows_in_a_zone_of_their_own_are_found_too(void **state)
+{
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	_cleanup_(short_service_unrefp) struct service *dns = dns_service("10.0.0.5:53");
+
+	(void)state;
+	sh("conntrack -I -p udp -s 203.0.113.2 -d 10.96.0.10 --sport 1 --dport 53 -w 7"
+	   " -r 10.0.0.9 -q 203.0.113.2 --reply-port-src 53 --reply-port-dst 1 -t 60"
+	   " >/dev/null 2>&1");
+	apply(sink, false, NULL, dns);
+	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4], 1);
+	sh("test \"$(conntrack -C)\" = 0");
+}
+
+static void changes_without_udp_and_endpoints_that_come_cost_no_dump(void **state)
+{
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	_cleanup_(short_service_unrefp) struct service *tcp =
+		short_service("web", IPPROTO_TCP, "10.96.0.10:53", "10.0.0.5:53");
+	_cleanup_(short_service_unrefp) struct service *one = dns_service("10.0.0.5:53");
+	_cleanup_(short_service_unrefp) struct service *two =
+		dns_service("10.0.0.5:53 10.0.0.6:53");
+
+	(void)state;
+	apply(sink, true, NULL, tcp);
+	apply(sink, false, NULL, tcp);
+	apply(sink, false, tcp, NULL);
+	assert_int_equal(stale_flows_stats(sink).n_dumps, 0);
+	apply(sink, false, NULL, one);
+	assert_int_equal(stale_flows_stats(sink).n_dumps, 1);
+	apply(sink, false, one, two);
+	assert_int_equal(stale_flows_stats(sink).n_dumps, 1);
+}
+
+/* ---- many flows ---- */
+
+static long status_kib(const char *field)
+{
+	_cleanup_(fclosep) FILE *f = fopen("/proc/self/status", "re");
+	char line[256];
+
+	assert_non_null(f);
+	while (fgets(line, sizeof(line), f)) {
+		if (strncmp(line, field, strlen(field)) == 0)
+			return strtol(line + strlen(field) + 1, NULL, 10);
+	}
+	fail_msg("no %s", field);
+	return 0;
+}
+
+/* From two clients' ports, every other flow stale. */
+static void make_many(size_t n)
+{
+	const struct made_flow flows[] = {
+		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53", true},
+		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53", false},
+	};
+	struct nfct_handle *handle = nfct_open(CONNTRACK, 0);
+
+	assert_non_null(handle);
+	for (size_t i = 0; i < n; i++) {
+		struct nf_conntrack *ct = flow_new(&flows[i % 2], (uint16_t)(1000 + i));
+
+		assert_int_equal(nfct_query(handle, NFCT_Q_CREATE, ct), 0);
+		nfct_destroy(ct);
+	}
+	(void)nfct_close(handle);
+}
+
+static void many_flows_cost_no_memory(void **state)
+{
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	_cleanup_(short_service_unrefp) struct service *dns = dns_service("10.0.0.5:53");
+	_cleanup_(fclosep) FILE *clear_refs = NULL;
+	long before_kib, peak_kib;
+	char command[64];
+
+	(void)state;
+	make_many(N_MANY);
+	/* so that what the first use of anything costs is not counted */
+	apply(sink, true, NULL, NULL);
+	clear_refs = fopen("/proc/self/clear_refs", "we");
+	assert_non_null(clear_refs);
+	assert_true(fputs("5", clear_refs) >= 0 && fflush(clear_refs) == 0);
+	before_kib = status_kib("VmRSS:");
+	apply(sink, false, NULL, dns);
+	peak_kib = status_kib("VmHWM:");
+	if (peak_kib - before_kib > 4096)
+		fail_msg("%ld KiB more than before", peak_kib - before_kib);
+	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4], N_MANY / 2);
+	(void)snprintf(command, sizeof(command), "test \"$(conntrack -C)\" = %d",
+		       N_MANY / 2);
+	sh(command);
+}
+
+/* ---- real packets ---- */
+
+static int udp_socket(const char *text,
+		      int (*bind_or_connect)(int, const struct sockaddr *, socklen_t))
+{
+	struct timeval patience = {.tv_sec = 2};
+	struct sockaddr_storage sa;
+	struct addr addr;
+	uint16_t port;
+	socklen_t len;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	assert_true(fd >= 0);
+	assert_int_equal(addr_port_parse(text, &addr, &port), 0);
+	len = addr_to_sockaddr(&addr, port, &sa);
+	assert_int_equal(bind_or_connect(fd, (const struct sockaddr *)&sa, len), 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience,
+				    sizeof(patience)),
+			 0);
+	return fd;
+}
+
+/* Sends from the client and answers whether it comes to this backend. */
+static bool arrives(int client, int backend)
+{
+	char c = 0;
+
+	assert_int_equal(send(client, "x", 1, 0), 1);
+	return recv(backend, &c, 1, MSG_DONTWAIT) == 1;
+}
+
+static void a_client_that_goes_on_sending_reaches_the_new_endpoint(void **state)
+{
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	_cleanup_(short_service_unrefp) struct service *before =
+		short_service("dns", IPPROTO_UDP, "10.96.0.10:53", "127.0.0.2:5300");
+	_cleanup_(short_service_unrefp) struct service *after =
+		short_service("dns", IPPROTO_UDP, "10.96.0.10:53", "127.0.0.3:5300");
+	_cleanup_(closep) int old_backend = -1;
+	_cleanup_(closep) int new_backend = -1;
+	_cleanup_(closep) int client = -1;
+
+	(void)state;
+	sh("ip addr add 10.96.0.10/32 dev lo");
+	sh("nft 'table ip t { chain c { type nat hook output priority -100;"
+	   " ip daddr 10.96.0.10 udp dport 53 dnat to 127.0.0.2:5300; }; }'");
+	old_backend = udp_socket("127.0.0.2:5300", bind);
+	new_backend = udp_socket("127.0.0.3:5300", bind);
+	client = udp_socket("10.96.0.10:53", connect);
+	assert_true(arrives(client, old_backend));
+	apply(sink, false, NULL, before);
+	assert_true(arrives(client, old_backend));
+	sh("nft 'flush chain ip t c; add rule ip t c"
+	   " ip daddr 10.96.0.10 udp dport 53 dnat to 127.0.0.3:5300'");
+	assert_true(arrives(client, old_backend)); /* the flow that has to go */
+	apply(sink, false, before, after);
+	assert_true(arrives(client, new_backend));
+}
+
+#define IN_NAMESPACE(test) cmocka_unit_test_setup(test, enter_namespace)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		IN_NAMESPACE(flows_to_what_serves_stay_and_the_others_go),
+		IN_NAMESPACE(a_full_change_set_does_the_same),
+		IN_NAMESPACE(ipv6_flows_too),
+		IN_NAMESPACE(without_endpoints_or_without_the_service_all_its_flows_go),
+		IN_NAMESPACE(when_a_node_port_goes_only_its_flows_go),
+		IN_NAMESPACE(flows_in_a_zone_of_their_own_are_found_too),
+		IN_NAMESPACE(changes_without_udp_and_endpoints_that_come_cost_no_dump),
+		IN_NAMESPACE(many_flows_cost_no_memory),
+		IN_NAMESPACE(a_client_that_goes_on_sending_reaches_the_new_endpoint),
+	};
+	struct sink *sink;
+
+	if (unshare(CLONE_NEWNET) == -1 || stale_flows_new(&sink) != 0) {
+		perror("no conntrack of our own");
+		return TEST_SKIPPED;
+	}
+	sink_close(sink);
+	return cmocka_run_group_tests_name("stale flows", tests, NULL, NULL);
+}

@@ -1,0 +1,214 @@
+/*
+ * What a conntrack dump may bring: whole, cut, interrupted, refused, garbage.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libmnl/libmnl.h>
+#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "rules/conntrack_reader.h"
+
+#define SEQ 7
+
+struct datagram {
+	_Alignas(struct nlmsghdr) char bytes[4096];
+	size_t len;
+};
+
+static struct nlmsghdr *put_message(struct datagram *d, uint16_t type, uint32_t seq)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(d->bytes + d->len);
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_seq = seq;
+	return nlh;
+}
+
+static void put_flow(struct datagram *d, uint16_t flags, uint32_t seq)
+{
+	struct nf_conntrack *ct = nfct_new();
+	struct nlmsghdr *nlh =
+		put_message(d, NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_NEW, seq);
+	struct nfgenmsg *nfg = mnl_nlmsg_put_extra_header(nlh, sizeof(*nfg));
+
+	nlh->nlmsg_flags = flags;
+	nfg->nfgen_family = AF_INET;
+	nfct_set_attr_u8(ct, ATTR_ORIG_L3PROTO, AF_INET);
+	nfct_set_attr_u8(ct, ATTR_REPL_L3PROTO, AF_INET);
+	nfct_set_attr_u8(ct, ATTR_ORIG_L4PROTO, IPPROTO_UDP);
+	nfct_set_attr_u8(ct, ATTR_REPL_L4PROTO, IPPROTO_UDP);
+	nfct_set_attr_u32(ct, ATTR_ORIG_IPV4_SRC, htonl(0xcb007102));
+	nfct_set_attr_u32(ct, ATTR_ORIG_IPV4_DST, htonl(0x0a60000a));
+	nfct_set_attr_u32(ct, ATTR_REPL_IPV4_SRC, htonl(0x0a000005));
+	nfct_set_attr_u32(ct, ATTR_REPL_IPV4_DST, htonl(0xcb007102));
+	nfct_set_attr_u16(ct, ATTR_ORIG_PORT_SRC, htons(4000));
+	nfct_set_attr_u16(ct, ATTR_ORIG_PORT_DST, htons(53));
+	nfct_set_attr_u16(ct, ATTR_REPL_PORT_SRC, htons(5353));
+	nfct_set_attr_u16(ct, ATTR_REPL_PORT_DST, htons(4000));
+	assert_true(nfct_nlmsg_build(nlh, ct) >= 0);
+	nfct_destroy(ct);
+	d->len += MNL_ALIGN(nlh->nlmsg_len);
+}
+
+static void put_end(struct datagram *d, uint16_t type, int err)
+{
+	struct nlmsghdr *nlh = put_message(d, type, SEQ);
+	int *payload = mnl_nlmsg_put_extra_header(nlh, sizeof(*payload));
+
+	*payload = err;
+	d->len += MNL_ALIGN(nlh->nlmsg_len);
+}
+
+struct seen {
+	size_t n;
+	struct flow last;
+};
+
+static void note(void *data, const struct conntrack_flow *found)
+{
+	struct seen *seen = data;
+
+	assert_non_null(found->tuple);
+	seen->n++;
+	seen->last = found->flow;
+}
+
+static struct conntrack_reader reader_of(struct seen *seen)
+{
+	return (struct conntrack_reader){.seq = SEQ, .fn = note, .data = seen};
+}
+
+static void every_flow_of_a_datagram_is_told(void **state)
+{
+	struct datagram d = {0};
+	struct seen seen = {0};
+	struct conntrack_reader r = reader_of(&seen);
+	char text[ADDR_TEXT_LEN];
+
+	(void)state;
+	put_flow(&d, NLM_F_MULTI, SEQ);
+	put_flow(&d, NLM_F_MULTI, SEQ);
+	assert_int_equal(conntrack_reader_feed(&r, d.bytes, d.len), 1);
+	assert_int_equal(seen.n, 2);
+	assert_false(r.is_interrupted);
+	assert_int_equal(seen.last.proto, IPPROTO_UDP);
+	assert_string_equal(addr_format(&seen.last.dst, text), "10.96.0.10");
+	assert_int_equal(seen.last.dst_port, 53);
+	assert_string_equal(addr_format(&seen.last.reply_src, text), "10.0.0.5");
+	assert_int_equal(seen.last.reply_src_port, 5353);
+}
+
+static void the_end_and_a_refusal_are_told_apart(void **state)
+{
+	static const struct {
+		uint16_t type;
+		int err, expected;
+	} cases[] = {
+		{NLMSG_DONE, 0, 0},
+		{NLMSG_DONE, -ENOBUFS, -ENOBUFS},
+		{NLMSG_ERROR, -EPERM, -EPERM},
+		{NLMSG_ERROR, 5, -EBADMSG},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		struct datagram d = {0};
+		struct seen seen = {0};
+		struct conntrack_reader r = reader_of(&seen);
+
+		put_flow(&d, NLM_F_MULTI, SEQ);
+		put_end(&d, cases[i].type, cases[i].err);
+		assert_int_equal(conntrack_reader_feed(&r, d.bytes, d.len),
+				 cases[i].expected);
+		assert_int_equal(seen.n, 1);
+	}
+}
+
+static void flows_of_an_interrupted_dump_count(void **state)
+{
+	struct datagram d = {0};
+	struct seen seen = {0};
+	struct conntrack_reader r = reader_of(&seen);
+
+	(void)state;
+	put_flow(&d, NLM_F_MULTI | NLM_F_DUMP_INTR, SEQ);
+	put_end(&d, NLMSG_DONE, 0);
+	assert_int_equal(conntrack_reader_feed(&r, d.bytes, d.len), 0);
+	assert_true(r.is_interrupted);
+	assert_int_equal(seen.n, 1);
+}
+
+static void what_belongs_to_another_request_is_passed_over(void **state)
+{
+	struct datagram d = {0};
+	struct seen seen = {0};
+	struct conntrack_reader r = reader_of(&seen);
+
+	(void)state;
+	put_flow(&d, NLM_F_MULTI, SEQ + 1);
+	assert_int_equal(conntrack_reader_feed(&r, d.bytes, d.len), 1);
+	assert_int_equal(seen.n, 0);
+}
+
+/* In a block of its exact size, so that a read behind it is seen. */
+static int feed_copy(struct conntrack_reader *r, const void *bytes, size_t len)
+{
+	_cleanup_(freep) char *copy = xmalloc(len);
+
+	memcpy(copy, bytes, len);
+	return conntrack_reader_feed(r, copy, len);
+}
+
+static void a_datagram_cut_anywhere_does_no_harm(void **state)
+{
+	struct datagram d = {0};
+	struct seen seen = {0};
+	struct conntrack_reader r = reader_of(&seen);
+
+	(void)state;
+	put_flow(&d, NLM_F_MULTI, SEQ);
+	for (size_t len = 1; len < d.len; len++)
+		assert_int_equal(feed_copy(&r, d.bytes, len), -EBADMSG);
+	assert_int_equal(seen.n, 0);
+}
+
+static void no_changed_bytes_do_harm(void **state)
+{
+	struct datagram whole = {0};
+	struct seen seen = {0};
+	struct conntrack_reader r = reader_of(&seen);
+
+	(void)state;
+	put_flow(&whole, NLM_F_MULTI, SEQ);
+	put_flow(&whole, NLM_F_MULTI, SEQ);
+	put_end(&whole, NLMSG_DONE, 0);
+	for (size_t i = 0; i < whole.len; i++) {
+		for (int value = 0; value < 256; value += 5) {
+			struct datagram d = whole;
+
+			d.bytes[i] = (char)value;
+			assert_true(feed_copy(&r, d.bytes, d.len) <= 1);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(every_flow_of_a_datagram_is_told),
+		cmocka_unit_test(the_end_and_a_refusal_are_told_apart),
+		cmocka_unit_test(flows_of_an_interrupted_dump_count),
+		cmocka_unit_test(what_belongs_to_another_request_is_passed_over),
+		cmocka_unit_test(a_datagram_cut_anywhere_does_no_harm),
+		cmocka_unit_test(no_changed_bytes_do_harm),
+	};
+
+	return cmocka_run_group_tests_name("conntrack reader", tests, NULL, NULL);
+}
