@@ -1,0 +1,109 @@
+# shellcheck shell=bash
+# What every script here uses: a world of its own to run in, packages, processes, waiting. To be sourced.
+set -euo pipefail
+
+E2E=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+PROJECT=$(cd "$E2E/../.." && pwd)
+CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/sluice
+
+say() { echo "e2e: $*" >&2; }
+die() { say "$*"; exit 1; }
+skip_all() { say "skipped: $*"; exit 77; }
+
+# Commands that the test calls, by the Debian package that has them; installed when missing.
+need_packages() {
+	local missing=() pair
+	for pair in ip:iproute2 nft:nftables curl:curl openssl:openssl nsenter:util-linux; do
+		command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
+	done
+	if [ ${#missing[@]} -gt 0 ]; then
+		say "installing ${missing[*]}"
+		apt_get install -y --no-install-recommends "${missing[@]}"
+	fi
+	need_etcd
+}
+
+apt_get() {
+	command -v apt-get >/dev/null || skip_all "no apt-get to install with"
+	DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >&2 ||
+		{ apt-get -qq update >&2 && DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >&2; }
+}
+
+# etcd is unpacked, not installed: its package would start a server on this machine.
+need_etcd() {
+	if command -v etcd >/dev/null; then
+		ETCD=$(command -v etcd)
+	elif [ ! -x "${ETCD:=$CACHE/etcd/usr/bin/etcd}" ]; then
+		local dir
+		dir=$(mktemp -d)
+		say "fetching etcd"
+		(chmod 755 "$dir" && cd "$dir" && apt_get download etcd-server && dpkg-deb -x etcd-server_*.deb unpacked)
+		mkdir -p "$CACHE"
+		mv -T "$dir/unpacked" "$CACHE/etcd"
+		rm -r "$dir"
+	fi
+	export ETCD
+}
+
+# Builds what is needed, then starts the calling script anew where nothing it does can be seen from outside: network,
+# mount and process namespaces of its own, with a /run of its own. When it ends, however it ends, the kernel ends
+# all its processes and takes down all its networks.
+in_own_world() {
+	[ "${E2E_INSIDE:-}" != 1 ] || { settle; return; }
+	[ "$(id -u)" = 0 ] || skip_all "needs root, to make network namespaces"
+	need_packages
+	local kube agent status=0
+	kube=$("$E2E/build.sh" kube) || status=$?
+	[ "$status" = 0 ] || exit "$status"
+	agent=$("$E2E/build.sh" agent)
+	export E2E_INSIDE=1 KUBE="$kube" AGENT="$agent"
+	# Not exec: this shell stays, so that Ctrl-C and kill reach a process that can end the world.
+	unshare --net --mount --pid --fork --mount-proc --kill-child=KILL -- "$0" "$@" &
+	local world=$!
+	trap 'kill -KILL "$world" 2>/dev/null || true; exit 130' INT TERM
+	wait "$world" || status=$?
+	exit "$status"
+}
+
+settle() {
+	mount -t tmpfs -o mode=755 e2e /run
+	mkdir -p /run/netns
+	ip link set lo up
+	STATE=${STATE:-/run/e2e}
+	mkdir -p -m 700 "$STATE"
+	export PATH=$KUBE:$PATH KUBECONFIG=$STATE/admin.kubeconfig KUBECACHEDIR=$STATE/kubectl-cache STATE
+}
+
+# spawn NAME COMMAND...: runs it in the background; reap NAME [SIGNAL] ends it and waits.
+declare -gA PIDS=()
+spawn() {
+	local name=$1
+	shift
+	"$@" >>"$STATE/$name.log" 2>&1 </dev/null &
+	PIDS[$name]=$!
+}
+
+reap() {
+	local name=$1 signal=${2:-TERM} status=0
+	kill "-$signal" "${PIDS[$name]}" 2>/dev/null || true
+	wait "${PIDS[$name]}" 2>/dev/null || status=$?
+	unset "PIDS[$name]"
+	return 0
+}
+
+alive() { kill -0 "${PIDS[$1]}" 2>/dev/null; }
+
+now_ms() { date +%s%3N; }
+
+# await SECONDS COMMAND...: until it succeeds; then TOOK is how long that was, like "1.83 s".
+await() {
+	local limit=$1 start
+	shift
+	start=$(now_ms)
+	until "$@" >/dev/null 2>&1; do
+		[ $(($(now_ms) - start)) -lt $((limit * 1000)) ] || return 1
+		sleep 0.05
+	done
+	local ms=$(($(now_ms) - start))
+	printf -v TOOK '%d.%02d s' $((ms / 1000)) $((ms % 1000 / 10))
+}
