@@ -25,7 +25,10 @@
 const uint16_t world_ports[] = {53, 80, 3001, 5353, 8080, 8081, 8443};
 const size_t world_n_ports = N_ELEMENTS(world_ports);
 
-/* Names with a number take it in the last octet, or in the last group in hex digits. */
+/*
+ * Names with a number take it in the last octet, or in the last group in hex digits.
+ * A vip lives on the node where a test put it there.
+ */
 static const struct {
 	const char *name;
 	bool is_numbered;
@@ -36,7 +39,7 @@ static const struct {
 	{"far", true, PLACE_FAR, {"10.180.2.%u", "fd00:10:180:2::%x"}},
 	{"svc", true, PLACE_N, {"172.30.0.%u", "fd00:172:30::%x"}},
 	{"ext", true, PLACE_N, {"192.168.99.%u", "fd00:99::%x"}},
-	{"vip", true, PLACE_N, {"1.2.3.%u", "2001:db8:1::%x"}},
+	{"vip", true, PLACE_NODE, {"1.2.3.%u", "2001:db8:1::%x"}},
 	{"node", false, PLACE_NODE, {"192.168.0.2", "fd00:192:168::2"}},
 	{"node2", false, PLACE_NODE, {"192.168.1.2", "fd00:192:168:1::2"}},
 	{"node3", false, PLACE_NODE, {"192.168.3.2", "fd00:192:168:3::2"}},

@@ -1,0 +1,213 @@
+#include "tests/kernel/instance.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "tests/kernel/probe.h"
+#include "tests/test.h"
+
+#define MARKER_IP	 "svc250"
+#define MARKER_PORT_BASE 20000
+#define PATIENCE_US	 20000000
+#define MAX_ARGS	 32
+
+void instance_fail(struct instance *in, const char *fmt, ...)
+{
+	char why[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void)vsnprintf(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	(void)world_run(in->world, PLACE_NODE, "tail -n 40 %s >&2", in->log);
+	fail_msg("%s", why);
+	abort(); /* fail_msg() does not return, which its prototype hides */
+}
+
+struct instance *instance_new(struct world *w)
+{
+	struct instance *in = xcalloc(1, sizeof(*in));
+
+	in->world = w;
+	in->manifests = xasprintf("%s/manifests", w->dir);
+	in->socket = xasprintf("%s/sluice.sock", w->dir);
+	in->log = xasprintf("%s/log", w->dir);
+	if (mkdir(in->manifests, 0700) == -1 && errno != EEXIST)
+		fail_msg("%s: %s", in->manifests, strerror(errno));
+	instance_write(in, "");
+	return in;
+}
+
+void instance_free(struct instance *in)
+{
+	if (!in)
+		return;
+	if (in->pid)
+		(void)instance_end(in, SIGKILL);
+	free(in->manifests);
+	free(in->socket);
+	free(in->log);
+	free(in->yaml);
+	free(in);
+}
+
+static void write_file(struct instance *in, const struct buf *text)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/objects.yaml", in->manifests);
+	_cleanup_(freep) char *draft = xasprintf("%s/.objects.yaml", in->manifests);
+	FILE *f = fopen(draft, "we");
+
+	if (!f || fwrite(text->data, 1, text->len, f) != text->len || fclose(f) ||
+	    rename(draft, path) == -1)
+		fail_msg("%s: %s", path, strerror(errno));
+}
+
+void instance_write(struct instance *in, const char *yaml)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	char ports[32];
+	struct manifest_service marker = {
+		.name = "marker",
+		.ip = MARKER_IP,
+		.ports = ports,
+		.endpoints = "pod1R",
+	};
+
+	if (yaml != in->yaml) {
+		free(in->yaml);
+		in->yaml = xstrdup(yaml);
+	}
+	in->written = MARKER_PORT_BASE + ++in->generation;
+	(void)snprintf(ports, sizeof(ports), "m %u>80/TCP", in->written);
+	manifest_add_node(&text);
+	buf_add_string(&text, yaml);
+	manifest_add_service(&text, &marker);
+	write_file(in, &text);
+}
+
+void instance_wait_written(struct instance *in)
+{
+	uint64_t start = world_now_us();
+	struct target t = target_named("node", MARKER_IP, IPPROTO_TCP, FAMILY_IPV4);
+	int status;
+
+	t.port = (uint16_t)in->written;
+	for (int f = 0; f < FAMILY_N;) {
+		struct addr marker = world_addr(MARKER_IP, (enum family)f);
+
+		t.family = (enum family)f;
+		t.addr = marker;
+		if (probe(in->world, &t, 20).outcome == PROBE_ANSWERED) {
+			f++;
+			continue;
+		}
+		if (waitpid(in->pid, &status, WNOHANG) == in->pid) {
+			in->pid = 0;
+			instance_fail(in, "sluice ended, wait status %#x", status);
+		}
+		if (world_now_us() - start > PATIENCE_US)
+			instance_fail(in, "what was written is not in the kernel");
+		world_sleep_ms(1);
+	}
+}
+
+void instance_put_yaml(struct instance *in, const char *yaml)
+{
+	instance_write(in, yaml);
+	if (in->pid)
+		instance_wait_written(in);
+}
+
+void instance_put(struct instance *in, const struct manifest_service *services, size_t n)
+{
+	_cleanup_(buf_fini) struct buf yaml = BUF_INIT;
+
+	for (size_t i = 0; i < n; i++)
+		manifest_add_service(&yaml, &services[i]);
+	instance_put_yaml(in, buf_string(&yaml));
+}
+
+/* The program reads and writes nothing but what it is told to. */
+static void exec_sluice(struct instance *in, const char *const *args)
+{
+	const char *argv[MAX_ARGS] = {
+		SLUICE_PROGRAM,	    "run",	"--manifests",	       in->manifests,
+		"--control-socket", in->socket, "--hostname-override", WORLD_NODE_NAME,
+		"--proxy-mode",	    "nftables",
+	};
+	size_t n = 10;
+	int fd = open(in->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
+
+	for (; args && *args && n < MAX_ARGS - 1; args++)
+		argv[n++] = *args;
+	(void)dup2(fd, STDOUT_FILENO);
+	(void)dup2(fd, STDERR_FILENO);
+	(void)execv(SLUICE_PROGRAM, (char *const *)(uintptr_t)argv);
+	_exit(127);
+}
+
+void instance_launch(struct instance *in, const char *const *args)
+{
+	static const char *const usual[] = {"--cluster-cidr", WORLD_POD_CIDRS, NULL};
+
+	if (in->pid)
+		fail_msg("it runs already");
+	in->pid = world_fork(in->world, PLACE_NODE);
+	if (!in->pid)
+		exec_sluice(in, args ? args : usual);
+}
+
+void instance_start(struct instance *in, const char *const *args)
+{
+	instance_write(in, in->yaml);
+	instance_launch(in, args);
+	instance_wait_written(in);
+}
+
+int instance_end(struct instance *in, int signal)
+{
+	uint64_t start = world_now_us();
+	int status = 0;
+	pid_t done;
+
+	if (!in->pid)
+		return 0;
+	(void)kill(in->pid, signal);
+	while ((done = waitpid(in->pid, &status, WNOHANG)) == 0) {
+		if (world_now_us() - start > PATIENCE_US) {
+			(void)kill(in->pid, SIGKILL);
+			(void)waitpid(in->pid, &status, 0);
+			in->pid = 0;
+			instance_fail(in, "signal %d did not end it", signal);
+		}
+		world_sleep_ms(1);
+	}
+	in->pid = 0;
+	return status;
+}
+
+int instance_command(struct instance *in, const char *command, struct buf *ret_output)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/output", in->world->dir);
+	_cleanup_(fclosep) FILE *f = NULL;
+	char bytes[4096];
+	size_t len;
+	int status;
+
+	status = world_run(in->world, PLACE_NODE, "%s %s --control-socket %s >%s 2>&1",
+			   SLUICE_PROGRAM, command, in->socket, path);
+	f = fopen(path, "re");
+	while (f && (len = fread(bytes, 1, sizeof(bytes), f)) > 0)
+		buf_add(ret_output, bytes, len);
+	return status;
+}

@@ -1,0 +1,55 @@
+/*
+ * A sluice under test: the real program, run as the world's node runs it, on
+ * manifests that the test writes.
+ *
+ * Every set of objects carries a marker Service with a new port.  When its
+ * cluster IP answers in both families, everything that was written with it is
+ * in the kernel: one file is one change, and one sync.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "core/buf.h"
+#include "tests/kernel/manifest.h"
+#include "tests/kernel/world.h"
+
+struct instance {
+	struct world *world;
+	char *manifests, *socket, *log;
+	char *yaml; /* what was put last */
+	pid_t pid;  /* 0: not running */
+	unsigned generation, written;
+};
+
+/* One at a time in a world. */
+struct instance *instance_new(struct world *w);
+/* Ends it, too. */
+void instance_free(struct instance *in);
+
+/*
+ * These are now all objects, besides the Node, the ServiceCIDR and the marker.
+ * Returns when the kernel has them, at once when sluice doesn't run.
+ */
+void instance_put(struct instance *in, const struct manifest_service *services, size_t n);
+/* The same with YAML of the test's own; "" for none. */
+void instance_put_yaml(struct instance *in, const char *yaml);
+/* Like instance_put_yaml, but does not wait. */
+void instance_write(struct instance *in, const char *yaml);
+void instance_wait_written(struct instance *in);
+
+/*
+ * args: flags, ended by NULL; NULL for the usual ones. Puts the last objects again
+ * with a new marker, and returns when the kernel has them from this daemon.
+ */
+void instance_start(struct instance *in, const char *const *args);
+/* Without putting anything, and without waiting. */
+void instance_launch(struct instance *in, const char *const *args);
+/* Sends the signal and waits for the end; answers the wait status. */
+int instance_end(struct instance *in, int signal);
+
+/* Runs `sluice COMMAND --control-socket …` beside it: exit status, and what it printed. */
+int instance_command(struct instance *in, const char *command, struct buf *ret_output);
+/* Prints the log's end, then fails the test. */
+__attribute__((format(printf, 2, 3), noreturn)) void instance_fail(struct instance *in,
+								   const char *fmt, ...);

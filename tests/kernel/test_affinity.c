@@ -1,0 +1,268 @@
+/*
+ * Session affinity ClientIP with real connections: who comes back gets the same
+ * endpoint, for the time that was asked, as long as that endpoint is there, also
+ * when sluice was restarted in between.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "tests/kernel/instance.h"
+#include "tests/kernel/probe.h"
+#include "tests/test.h"
+
+#define ALL_PODS  "pod1R pod2R pod3R pod4R far1R far2R far3R far4R"
+#define N_KINDS	  4 /* TCP and UDP, IPv4 and IPv6: each is a frontend of its own */
+#define N_REPEATS 12
+
+static struct instance *sluice;
+
+static int start(void **state)
+{
+	world_setup(state);
+	sluice = instance_new(*state);
+	instance_start(sluice, NULL);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	instance_free(sluice);
+	return world_teardown(state);
+}
+
+static struct manifest_service sticky_service(uint32_t seconds, const char *endpoints)
+{
+	return (struct manifest_service){
+		.name = "sticky",
+		.type = "LoadBalancer",
+		.ip = "svc90",
+		.ports = "p 80>80@3001",
+		.vips = "vip90",
+		.endpoints = endpoints,
+		.affinity_sec = seconds,
+	};
+}
+
+static void put(uint32_t seconds, const char *endpoints)
+{
+	struct manifest_service s = sticky_service(seconds, endpoints);
+
+	instance_put(sluice, &s, 1);
+}
+
+/* Learned affinity belongs to a frontend; a Service that went takes it along. */
+static void put_fresh(uint32_t seconds, const char *endpoints)
+{
+	instance_put(sluice, NULL, 0);
+	put(seconds, endpoints);
+}
+
+static struct answer ask(const struct world *w, const char *from, const char *to,
+			 int kind)
+{
+	struct target t = target_named(from, to, kind & 1 ? IPPROTO_UDP : IPPROTO_TCP,
+				       kind & 2 ? FAMILY_IPV6 : FAMILY_IPV4);
+	struct answer a = probe(w, &t, 2000);
+	char text[ANSWER_TEXT_LEN];
+
+	if (a.outcome != PROBE_ANSWERED)
+		fail_msg("%s to %s: %s", from, to, answer_format(&a, text));
+	return a;
+}
+
+static void get_all(const struct world *w, const char *from, const char *to,
+		    struct addr ret[N_KINDS])
+{
+	for (int kind = 0; kind < N_KINDS; kind++)
+		ret[kind] = ask(w, from, to, kind).backend;
+}
+
+static size_t n_same(const struct addr a[N_KINDS], const struct addr b[N_KINDS])
+{
+	size_t n = 0;
+
+	for (int kind = 0; kind < N_KINDS; kind++)
+		n += addr_equal(&a[kind], &b[kind]);
+	return n;
+}
+
+static void assert_stuck(const struct world *w, const char *from, const char *to,
+			 const struct addr first[N_KINDS])
+{
+	struct addr again[N_KINDS];
+
+	for (int i = 0; i < N_REPEATS; i++) {
+		get_all(w, from, to, again);
+		assert_int_equal(n_same(first, again), N_KINDS);
+	}
+}
+
+static void who_comes_back_gets_the_same_endpoint(void **state)
+{
+	static const char *const sources[] = {"client", "pod1", "node3", "far5"};
+	static const char *const targets[] = {"svc90:80", "vip90:80", "node:3001"};
+	struct addr first[N_KINDS];
+
+	put_fresh(60, ALL_PODS);
+	for (size_t i = 0; i < N_ELEMENTS(sources) * N_ELEMENTS(targets); i++) {
+		const char *from = sources[i % N_ELEMENTS(sources)];
+		const char *to = targets[i / N_ELEMENTS(sources)];
+
+		get_all(*state, from, to, first);
+		assert_stuck(*state, from, to, first);
+	}
+}
+
+static void policy_local_is_sticky_among_the_endpoints_of_the_node(void **state)
+{
+	struct manifest_service s = sticky_service(60, "pod1R pod2R pod3R pod4R far1R");
+	struct addr first[N_KINDS];
+	char name[ADDR_TEXT_LEN];
+
+	s.policy = "eL";
+	instance_put(sluice, NULL, 0);
+	instance_put(sluice, &s, 1);
+	get_all(*state, "client", "vip90:80", first);
+	for (int kind = 0; kind < N_KINDS; kind++)
+		assert_memory_equal(world_name(&first[kind], name), "pod", 3);
+	assert_stuck(*state, "client", "vip90:80", first);
+}
+
+static void without_affinity_nobody_is_stuck(void **state)
+{
+	struct addr first[N_KINDS], again[N_KINDS];
+	size_t same = 0;
+
+	put_fresh(0, ALL_PODS);
+	get_all(*state, "client", "svc90:80", first);
+	for (int i = 0; i < N_REPEATS; i++) {
+		get_all(*state, "client", "svc90:80", again);
+		same += n_same(first, again);
+	}
+	assert_true(same < N_REPEATS * N_KINDS);
+}
+
+/* Of four frontends with eight endpoints each, all stay by chance once in 4096 rounds. */
+static void after_the_timeout_the_choice_is_free_again(void **state)
+{
+	struct addr first[N_KINDS], again[N_KINDS];
+	int round;
+
+	put_fresh(1, ALL_PODS);
+	get_all(*state, "client", "svc90:80", first);
+	for (round = 0; round < 4; round++) {
+		world_sleep_ms(1150); /* the timeout itself is what is tested */
+		get_all(*state, "client", "svc90:80", again);
+		if (n_same(first, again) < N_KINDS)
+			return;
+	}
+	fail_msg("still the same endpoints after %d timeouts", round);
+}
+
+static void each_new_connection_renews_the_timeout(void **state)
+{
+	struct addr first[N_KINDS], again[N_KINDS];
+
+	put_fresh(2, ALL_PODS);
+	get_all(*state, "client", "svc90:80", first);
+	for (int i = 0; i < 8; i++) {
+		world_sleep_ms(500); /* four seconds in all, twice the timeout */
+		get_all(*state, "client", "svc90:80", again);
+		assert_int_equal(n_same(first, again), N_KINDS);
+	}
+}
+
+/* "pod1R pod2R …" without the endpoints that are in gone. */
+static void list_without(const struct addr gone[N_KINDS], char *ret, size_t len)
+{
+	char copy[] = ALL_PODS, *rest = copy, *item;
+	size_t n = 0;
+
+	ret[0] = '\0';
+	while ((item = strsep(&rest, " "))) {
+		bool is_gone = false;
+
+		for (int kind = 0; kind < N_KINDS; kind++) {
+			char name[ADDR_TEXT_LEN];
+
+			is_gone = is_gone || !strncmp(world_name(&gone[kind], name), item,
+						      strlen(item) - 1);
+		}
+		if (!is_gone)
+			n += (size_t)snprintf(ret + n, len - n, "%s%s", n ? " " : "",
+					      item);
+	}
+}
+
+static void a_removed_endpoint_is_left_at_once_and_the_others_stay(void **state)
+{
+	struct addr gone[N_KINDS], again[N_KINDS], kept[N_KINDS];
+	char rest[256];
+
+	put_fresh(60, ALL_PODS);
+	get_all(*state, "client", "svc90:80", gone);
+	get_all(*state, "blocked", "svc90:80", kept);
+	list_without(gone, rest, sizeof(rest));
+
+	put(60, rest);
+	get_all(*state, "client", "svc90:80", again);
+	assert_int_equal(n_same(gone, again), 0);
+	assert_stuck(*state, "client", "svc90:80", again);
+	for (int kind = 0; kind < N_KINDS; kind++) {
+		char name[ADDR_TEXT_LEN];
+		struct addr now = ask(*state, "blocked", "svc90:80", kind).backend;
+
+		if (strstr(rest, world_name(&kept[kind], name)))
+			assert_true(addr_equal(&now, &kept[kind]));
+	}
+}
+
+static void other_changes_of_the_service_keep_what_was_learned(void **state)
+{
+	struct manifest_service two[2] = {
+		sticky_service(60, "pod1R pod2R pod3R pod4R far1R far2R far3R far4R"),
+		{.name = "other",
+		 .ip = "svc91",
+		 .ports = "p 80>80",
+		 .endpoints = "pod1R"},
+	};
+	struct addr first[N_KINDS];
+
+	put_fresh(60, "pod1R pod2R pod3R pod4R far1R far2R far3R");
+	get_all(*state, "client", "svc90:80", first);
+	instance_put(sluice, two, 2);
+	assert_stuck(*state, "client", "svc90:80", first);
+}
+
+static void what_was_learned_outlives_the_daemon(void **state)
+{
+	static const int signals[] = {SIGTERM, SIGKILL};
+	struct addr first[N_KINDS];
+
+	put_fresh(60, ALL_PODS);
+	get_all(*state, "client", "svc90:80", first);
+	for (size_t i = 0; i < N_ELEMENTS(signals); i++) {
+		(void)instance_end(sluice, signals[i]);
+		assert_stuck(*state, "client", "svc90:80", first);
+		instance_start(sluice, NULL);
+		assert_stuck(*state, "client", "svc90:80", first);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(who_comes_back_gets_the_same_endpoint),
+		cmocka_unit_test(policy_local_is_sticky_among_the_endpoints_of_the_node),
+		cmocka_unit_test(without_affinity_nobody_is_stuck),
+		cmocka_unit_test(after_the_timeout_the_choice_is_free_again),
+		cmocka_unit_test(each_new_connection_renews_the_timeout),
+		cmocka_unit_test(a_removed_endpoint_is_left_at_once_and_the_others_stay),
+		cmocka_unit_test(other_changes_of_the_service_keep_what_was_learned),
+		cmocka_unit_test(what_was_learned_outlives_the_daemon),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}

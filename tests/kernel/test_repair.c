@@ -1,0 +1,227 @@
+/*
+ * A foreign hand in our tables, under load: sluice hears of it from the kernel
+ * and puts it right, without a timer.  How long clients notice is measured by
+ * one that tries all the time.
+ */
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "tests/kernel/instance.h"
+#include "tests/kernel/load.h"
+#include "tests/kernel/traffic.h"
+#include "tests/test.h"
+
+#define N_ROUNDS     5
+#define REPAIR_US    100000
+#define PROBE_MS     5
+#define GIVE_UP_US   5000000
+#define STEADY_TRIES 20
+
+static struct instance *sluice;
+
+static const struct manifest_service services[] = {
+	{.name = "web", .ip = "svc10", .ports = "p 80>80", .endpoints = "pod1R far1R"},
+	{.name = "other", .ip = "svc11", .ports = "p 80>80", .endpoints = "pod2R"},
+};
+
+static int start(void **state)
+{
+	world_setup(state);
+	sluice = instance_new(*state);
+	instance_put(sluice, services, N_ELEMENTS(services));
+	instance_start(sluice, NULL);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	instance_free(sluice);
+	return world_teardown(state);
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static pid_t run_aside(const struct world *w, const char *command)
+{
+	pid_t pid = world_fork(w, PLACE_NODE);
+
+	if (!pid) {
+		(void)execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+static void must_have_succeeded(int status, const char *command)
+{
+	if (!WIFEXITED(status) || WEXITSTATUS(status))
+		fail_msg("wait status %#x: %s", status, command);
+}
+
+/*
+ * From the first connection that fails to the first of a steady row that don't.
+ * 0 when it went too fast to be seen.
+ */
+static uint64_t measure_outage(const struct world *w, const char *command)
+{
+	struct target t = target_named("client", "svc10:80", IPPROTO_TCP, FAMILY_IPV4);
+	uint64_t start_us = world_now_us(), down_us = 0, up_us = 0;
+	pid_t pid = run_aside(w, command);
+	int n_good = 0, status;
+
+	while (pid || n_good < STEADY_TRIES) {
+		uint64_t before_us = world_now_us();
+		bool good = probe(w, &t, PROBE_MS).outcome == PROBE_ANSWERED;
+
+		if (!good && !down_us)
+			down_us = before_us;
+		if (good && !n_good)
+			up_us = before_us;
+		n_good = good ? n_good + 1 : 0;
+		if (pid && waitpid(pid, &status, WNOHANG) == pid) {
+			must_have_succeeded(status, command);
+			n_good = pid = 0;
+		}
+		if (before_us - start_us > GIVE_UP_US)
+			instance_fail(sluice, "never repaired: %s", command);
+	}
+	return down_us ? up_us - down_us : 0;
+}
+
+static void wait_no_difference(void)
+{
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	uint64_t start_us = world_now_us();
+
+	while (instance_command(sluice, "diff", &out)) {
+		if (world_now_us() - start_us > GIVE_UP_US)
+			instance_fail(sluice, "still different: %s", buf_string(&out));
+		buf_clear(&out);
+		world_sleep_ms(5);
+	}
+}
+
+static void repairs_in_time(const struct world *w, const char *command)
+{
+	static const struct traffic_row rows[] = {
+		{"pod4", "svc10:80", "pod1:80 far1:80", NULL},
+		{"client", "svc11:80", "pod2:80 +m", NULL},
+	};
+	const struct load_plan plan = {
+		.target = target_named("client", "svc11:80", IPPROTO_TCP, FAMILY_IPV4),
+		.per_second = 200,
+	};
+	struct load *load = load_start(w, &plan);
+	struct load_result result;
+	uint64_t took_us[N_ROUNDS];
+
+	for (int i = 0; i < N_ROUNDS; i++) {
+		took_us[i] = measure_outage(w, command);
+		wait_no_difference();
+	}
+	result = load_stop(load);
+	qsort(took_us, N_ROUNDS, sizeof(took_us[0]), compare_times);
+	print_message(
+		"%s: clients notice for %.1f ms (median of %d; %.1f to %.1f); of %lu "
+		"connections %lu failed\n",
+		command, (double)took_us[N_ROUNDS / 2] / 1000, N_ROUNDS,
+		(double)took_us[0] / 1000, (double)took_us[N_ROUNDS - 1] / 1000,
+		(unsigned long)result.n_connections,
+		(unsigned long)(result.n_refused + result.n_failed + result.n_silent));
+	traffic_check(w, rows, N_ELEMENTS(rows));
+	assert_in_range(took_us[N_ROUNDS / 2], 0, REPAIR_US);
+}
+
+static void a_flushed_ruleset_is_repaired(void **state)
+{
+	repairs_in_time(*state, "nft flush ruleset");
+}
+
+static void a_deleted_table_is_repaired(void **state)
+{
+	repairs_in_time(*state, "nft delete table ip sluice");
+}
+
+static void a_flushed_chain_is_repaired(void **state)
+{
+	repairs_in_time(*state, "nft flush chain ip sluice nat-prerouting");
+}
+
+static void a_removed_frontend_is_repaired(void **state)
+{
+	repairs_in_time(*state, "nft delete element ip sluice frontends "
+				"'{ 172.30.0.10 . tcp . 80 }'");
+}
+
+static void a_flushed_map_is_repaired(void **state)
+{
+	repairs_in_time(*state, "nft flush map ip sluice endpoints");
+}
+
+/* One that nobody's traffic would miss: it must go all the same. */
+static void an_added_element_is_removed(void **state)
+{
+	static const char *const commands[] = {
+		"nft add element ip sluice masked '{ 172.30.0.10 . tcp . 80 }'",
+		"nft add element ip6 sluice cluster-ips '{ fd00:172:30::99 }'",
+		"nft add chain ip sluice pick-77",
+		"nft add table ip6 sluice; nft add set ip6 sluice foreign "
+		"'{ type ipv6_addr; }'",
+	};
+	static const struct traffic_row rows[] = {
+		{"pod4", "svc10:80", "pod1:80 far1:80", NULL},
+		{"client", "svc11:80", "pod2:80 +m", NULL},
+	};
+
+	for (size_t i = 0; i < N_ELEMENTS(commands); i++) {
+		world_must(*state, PLACE_NODE, "%s", commands[i]);
+		wait_no_difference();
+		traffic_check(*state, rows, N_ELEMENTS(rows));
+	}
+	world_must(*state, PLACE_NODE,
+		   "! nft get element ip sluice masked '{ 172.30.0.10 . tcp . 80 }' "
+		   "2>/dev/null");
+	world_must(*state, PLACE_NODE,
+		   "! nft get element ip6 sluice cluster-ips '{ fd00:172:30::99 }' "
+		   "2>/dev/null");
+}
+
+static void tables_of_others_are_left_alone(void **state)
+{
+	static const char list[] = "nft list table inet others";
+
+	world_must(*state, PLACE_NODE,
+		   "nft 'table inet others { set s { type ipv4_addr; elements = { "
+		   "10.9.9.9 }; }; chain c { ip saddr @s counter; }; }'; %s >%s/before",
+		   list, ((struct world *)*state)->dir);
+	instance_put(sluice, services, 1);
+	instance_put(sluice, services, N_ELEMENTS(services));
+	world_must(*state, PLACE_NODE, "nft flush chain ip sluice nat-prerouting");
+	wait_no_difference();
+	world_must(*state, PLACE_NODE,
+		   "%s >%s/after; cmp %s/before %s/after && nft delete table inet others",
+		   list, ((struct world *)*state)->dir, ((struct world *)*state)->dir,
+		   ((struct world *)*state)->dir);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_flushed_ruleset_is_repaired),
+		cmocka_unit_test(a_deleted_table_is_repaired),
+		cmocka_unit_test(a_flushed_chain_is_repaired),
+		cmocka_unit_test(a_removed_frontend_is_repaired),
+		cmocka_unit_test(a_flushed_map_is_repaired),
+		cmocka_unit_test(an_added_element_is_removed),
+		cmocka_unit_test(tables_of_others_are_left_alone),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}

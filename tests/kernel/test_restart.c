@@ -1,0 +1,184 @@
+/*
+ * The daemon ends and starts again, in every way, while clients are connected:
+ * the kernel goes on by itself, and the new daemon adopts what it finds.
+ */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "core/cleanup.h"
+#include "tests/kernel/instance.h"
+#include "tests/kernel/load.h"
+#include "tests/kernel/traffic.h"
+#include "tests/test.h"
+
+#define N_FLOWS	   200
+#define PER_SECOND 500
+
+static struct instance *sluice;
+
+static const struct manifest_service web = {
+	.name = "web",
+	.type = "NodePort",
+	.ip = "svc10",
+	.ports = "p 80>80@3001",
+	.endpoints = "pod1R pod2R pod3R far1R",
+};
+
+static int start(void **state)
+{
+	world_setup(state);
+	sluice = instance_new(*state);
+	instance_put(sluice, &web, 1);
+	instance_start(sluice, NULL);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	instance_free(sluice);
+	return world_teardown(state);
+}
+
+static void assert_nothing_broke(const char *what, const struct load_result *r)
+{
+	print_message("%s: %lu connections, %u flows asked %lu times, worst %.1f ms, %lu "
+		      "retransmitted SYNs\n",
+		      what, (unsigned long)r->n_connections, r->n_flows_open,
+		      (unsigned long)r->n_asked, (double)r->worst_us / 1000,
+		      (unsigned long)r->n_slow);
+	if (r->n_flows_broken || r->n_refused || r->n_failed || r->n_silent)
+		fail_msg("%s: %u flows broken, connections: %lu refused, %lu failed, %lu "
+			 "unanswered; first: %s",
+			 what, r->n_flows_broken, (unsigned long)r->n_refused,
+			 (unsigned long)r->n_failed, (unsigned long)r->n_silent,
+			 r->first_error);
+	assert_int_equal(r->n_flows_open, N_FLOWS);
+}
+
+static void load_over_restarts(const struct world *w, const char *to, enum family family,
+			       int signal)
+{
+	const struct load_plan plan = {
+		.target = target_named("client", to, IPPROTO_TCP, family),
+		.n_flows = N_FLOWS,
+		.per_second = PER_SECOND,
+	};
+	struct load *load = load_start(w, &plan);
+	struct load_result result;
+
+	for (int i = 0; i < 3; i++) {
+		load_wait(load, PER_SECOND / 5);
+		(void)instance_end(sluice, signal);
+		load_wait(load, PER_SECOND / 5);
+		instance_start(sluice, NULL);
+		load_wait(load, PER_SECOND / 5);
+	}
+	result = load_stop(load);
+	assert_nothing_broke(signal == SIGKILL ? "kill -9" : "SIGTERM", &result);
+}
+
+static void sigterm_and_restart_break_nothing(void **state)
+{
+	load_over_restarts(*state, "svc10:80", FAMILY_IPV4, SIGTERM);
+	load_over_restarts(*state, "node:3001", FAMILY_IPV6, SIGTERM);
+}
+
+static void kill_9_and_restart_break_nothing(void **state)
+{
+	load_over_restarts(*state, "svc10:80", FAMILY_IPV4, SIGKILL);
+	load_over_restarts(*state, "svc10:80", FAMILY_IPV6, SIGKILL);
+}
+
+static void sigterm_ends_it_with_status_0_and_leaves_the_rules(void **state)
+{
+	static const struct traffic_row row = {"pod4", "svc10:80",
+					       "pod1:80 pod2:80 pod3:80 far1:80", NULL};
+
+	assert_int_equal(instance_end(sluice, SIGTERM), 0);
+	traffic_check(*state, &row, 1);
+	instance_start(sluice, NULL);
+}
+
+/* All services of a big cluster, written anew each time, so that every sync has much to do. */
+static void add_crowd(struct buf *yaml, unsigned n, unsigned round)
+{
+	for (unsigned i = 0; i < n; i++)
+		buf_printf(yaml,
+			   "---\napiVersion: v1\nkind: Service\n"
+			   "metadata: { namespace: crowd, name: s%u }\n"
+			   "spec: { clusterIPs: [172.30.%u.%u], clusterIP: 172.30.%u.%u, "
+			   "ports: [{ port: 80, protocol: TCP }] }\n"
+			   "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+			   "metadata: { namespace: crowd, name: s%u-x, labels: "
+			   "{ kubernetes.io/service-name: s%u } }\n"
+			   "addressType: IPv4\nports: [{ name: '', port: %u }]\n"
+			   "endpoints: [{ addresses: [10.180.0.1] }, "
+			   "{ addresses: [10.180.2.1] }]\n",
+			   i, 1 + i / 250, 1 + i % 250, 1 + i / 250, 1 + i % 250, i, i,
+			   8080 + round % 2);
+}
+
+/*
+ * Each round it is killed a little later, from before it read anything until
+ * after it was done.  Whatever it left, the next one makes it right.
+ */
+static void kill_9_during_a_sync_is_repaired_by_the_next_start(void **state)
+{
+	static const struct traffic_row rows[] = {
+		{"pod4", "svc10:80", "pod1:80 pod2:80 pod3:80 far1:80", NULL},
+		{"client", "node:3001", "pod1:80 pod2:80 pod3:80 far1:80 +m", NULL},
+	};
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+
+	for (unsigned round = 0; round < 8; round++) {
+		_cleanup_(buf_fini) struct buf yaml = BUF_INIT;
+
+		manifest_add_service(&yaml, &web);
+		add_crowd(&yaml, 400, round);
+		(void)instance_end(sluice, SIGTERM);
+		instance_write(sluice, buf_string(&yaml));
+		instance_launch(sluice, NULL);
+		world_sleep_ms(20 + 40 * round); /* that is when it is killed */
+		(void)instance_end(sluice, SIGKILL);
+		traffic_check(*state, rows, N_ELEMENTS(rows)); /* nobody noticed */
+		if (round % 4 != 3)
+			continue;
+		instance_start(sluice, NULL);
+		traffic_check(*state, rows, N_ELEMENTS(rows));
+		buf_clear(&out);
+		if (instance_command(sluice, "diff", &out))
+			instance_fail(sluice, "the kernel differs: %s", buf_string(&out));
+	}
+	instance_put(sluice, &web, 1);
+}
+
+static void cleanup_removes_everything_of_ours_and_only_that(void **state)
+{
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+
+	world_must(*state, PLACE_NODE,
+		   "nft add table ip others; nft add table ip6 others");
+	assert_int_equal(instance_end(sluice, SIGTERM), 0);
+	assert_int_equal(instance_command(sluice, "cleanup", &out), 0);
+	world_must(*state, PLACE_NODE,
+		   "test \"$(nft list tables | sort | tr '\\n' ,)\" = "
+		   "'table ip others,table ip6 others,'");
+	/* and once more, with nothing to remove */
+	assert_int_equal(instance_command(sluice, "cleanup", &out), 0);
+	world_must(*state, PLACE_NODE,
+		   "nft delete table ip others; nft delete table ip6 others");
+	instance_start(sluice, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sigterm_ends_it_with_status_0_and_leaves_the_rules),
+		cmocka_unit_test(sigterm_and_restart_break_nothing),
+		cmocka_unit_test(kill_9_and_restart_break_nothing),
+		cmocka_unit_test(kill_9_during_a_sync_is_repaired_by_the_next_start),
+		cmocka_unit_test(cleanup_removes_everything_of_ours_and_only_that),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}

@@ -1,0 +1,245 @@
+/*
+ * What is sent to cluster IPs: reachability, refusal, internalTrafficPolicy,
+ * terminating endpoints (tables B1, B6, B7, B8), and addresses written sloppily.
+ */
+#include "core/cleanup.h"
+#include "tests/kernel/instance.h"
+#include "tests/kernel/traffic.h"
+#include "tests/test.h"
+
+static struct instance *sluice;
+
+static int start(void **state)
+{
+	world_setup(state);
+	sluice = instance_new(*state);
+	instance_start(sluice, NULL);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	instance_free(sluice);
+	return world_teardown(state);
+}
+
+static void cluster_ips_lead_to_their_endpoints(void **state)
+{
+	static const struct manifest_service services[] = {
+		{.name = "svc1", .ip = "svc41", .ports = "p 80>80", .endpoints = "pod1R"},
+		{.name = "svc2",
+		 .ip = "svc42",
+		 .ports = "a 80>80/TCP; b 443>8443/TCP; c 53>53/UDP; d 53>5353/TCP",
+		 .endpoints = "pod1R far1R"},
+	};
+	static const struct traffic_row rows[] = {
+		{"pod2", "svc41:80", "pod1:80", NULL},
+		{"pod1", "svc41:80", "pod1:80 +m", NULL},
+		{"far1", "svc41:80", "pod1:80", NULL},
+		{"node3", "svc41:80", "pod1:80 +m", NULL},
+		{"client", "svc41:80", "pod1:80 +m", NULL},
+		{"pod2", "svc42:80", "pod1:80 far1:80", "TCP"},
+		{"pod1", "svc42:80", "pod1:80+m far1:80", "TCP"},
+		{"pod2", "svc42:443", "pod1:8443 far1:8443", "TCP"},
+		{"pod2", "svc42:53", "pod1:53 far1:53", "UDP"},
+		{"pod2", "svc42:53", "pod1:5353 far1:5353", "TCP"},
+		{"pod2", "svc42:80", "refused", "UDP"},
+		{"pod2", "svc42:443", "refused", "UDP"},
+		{"pod2", "svc41:443", "refused", NULL},
+		{"node3", "svc41:443", "refused", NULL},
+		{"client", "svc41:443", "refused", NULL},
+		{"pod2", "svc50:80", "silent", NULL},
+		{"node3", "svc50:80", "silent", NULL},
+		{"client", "svc50:80", "silent", NULL},
+	};
+
+	instance_put(sluice, services, N_ELEMENTS(services));
+	traffic_check(*state, rows, N_ELEMENTS(rows));
+}
+
+static void without_endpoints_everything_is_refused_at_once(void **state)
+{
+	static const struct manifest_service services[] = {
+		{.name = "empty",
+		 .type = "LoadBalancer",
+		 .ip = "svc43",
+		 .ports = "p 80>80@3001",
+		 .external = "ext43",
+		 .vips = "vip4"},
+		{.name = "no-slices",
+		 .ip = "svc44",
+		 .ports = "p 80>80",
+		 .no_slices = true},
+		{.name = "unready",
+		 .ip = "svc45",
+		 .ports = "p 80>80",
+		 .endpoints = "pod1N far1X"},
+	};
+	static const char *const sources[] = {"pod2", "node3", "client"};
+	static const char *const targets[] = {"svc43:80",  "ext43:80", "vip4:80",
+					      "node:3001", "svc44:80", "svc45:80"};
+
+	instance_put(sluice, services, N_ELEMENTS(services));
+	for (size_t i = 0; i < N_ELEMENTS(sources) * N_ELEMENTS(targets); i++) {
+		const struct traffic_row row = {
+			sources[i % N_ELEMENTS(sources)],
+			targets[i / N_ELEMENTS(sources)],
+			"refused",
+			NULL,
+		};
+
+		traffic_check(*state, &row, 1);
+	}
+}
+
+static void internal_policy_local_stays_on_the_node(void **state)
+{
+	static const struct manifest_service services[] = {
+		{.name = "all",
+		 .ip = "svc60",
+		 .ports = "p 80>80",
+		 .endpoints = "pod1R far1R"},
+		{.name = "one",
+		 .ip = "svc61",
+		 .ports = "p 80>80",
+		 .endpoints = "pod1R far1R",
+		 .policy = "iL"},
+		{.name = "two",
+		 .ip = "svc62",
+		 .ports = "p 80>80",
+		 .endpoints = "pod1R pod2R far1R",
+		 .policy = "iL"},
+		{.name = "elsewhere",
+		 .ip = "svc63",
+		 .ports = "p 80>80",
+		 .endpoints = "far1R",
+		 .policy = "iL"},
+		{.name = "nowhere", .ip = "svc64", .ports = "p 80>80", .policy = "iL"},
+	};
+	static const struct traffic_row rows[] = {
+		{"pod3", "svc60:80", "pod1:80 far1:80", NULL},
+		{"pod3", "svc61:80", "pod1:80", NULL},
+		{"node3", "svc61:80", "pod1:80 +m", NULL},
+		{"client", "svc61:80", "pod1:80 +m", NULL},
+		{"pod3", "svc62:80", "pod1:80 pod2:80", NULL},
+		{"pod3", "svc63:80", "silent", NULL},
+		{"node3", "svc63:80", "silent", NULL},
+		{"client", "svc63:80", "silent", NULL},
+		{"pod3", "svc64:80", "refused", NULL},
+		{"client", "svc64:80", "refused", NULL},
+	};
+
+	instance_put(sluice, services, N_ELEMENTS(services));
+	traffic_check(*state, rows, N_ELEMENTS(rows));
+}
+
+static void terminating_endpoints_help_out_with_policy_local(void **state)
+{
+#define LB(N, ENDPOINTS)                                                                 \
+	{                                                                                \
+		.name = "t" #N, .type = "LoadBalancer", .ip = "svc" #N,                  \
+		.ports = "p 80>80", .policy = "eL", .vips = "vip" #N,                    \
+		.endpoints = ENDPOINTS                                                   \
+	}
+	static const struct manifest_service services[] = {
+		LB(71, "pod1R pod2R pod3T pod4D far5R"),
+		LB(72, "pod2T pod3T pod4D far5R"),
+		LB(73, "pod4D far5T"),
+		LB(74, "pod4D far5D"),
+	};
+	static const struct traffic_row rows[] = {
+		{"pod4", "svc71:80", "pod1:80 pod2:80 far5:80", NULL},
+		{"client", "vip71:80", "pod1:80 pod2:80", NULL},
+		{"pod4", "svc72:80", "far5:80", NULL},
+		{"client", "vip72:80", "pod2:80 pod3:80", NULL},
+		{"pod4", "svc73:80", "far5:80", NULL},
+		{"client", "vip73:80", "silent", NULL},
+		{"pod4", "svc74:80", "refused", NULL},
+		{"client", "vip74:80", "refused", NULL},
+	};
+
+	instance_put(sluice, services, N_ELEMENTS(services));
+	traffic_check(*state, rows, N_ELEMENTS(rows));
+}
+
+static void terminating_endpoints_help_out_with_policy_cluster(void **state)
+{
+#define LBC(N, ENDPOINTS)                                                                \
+	{                                                                                \
+		.name = "t" #N, .type = "LoadBalancer", .ip = "svc" #N,                  \
+		.ports = "p 80>80", .vips = "vip" #N, .endpoints = ENDPOINTS             \
+	}
+	static const struct manifest_service services[] = {
+		LBC(81, "pod1R pod2T far5R"),
+		LBC(82, "pod2T pod3T pod4D far5T"),
+		LBC(83, "far5T"),
+		LBC(84, "pod4D"),
+	};
+	static const struct traffic_row rows[] = {
+		{"pod4", "svc81:80", "pod1:80 far5:80", NULL},
+		{"client", "vip81:80", "pod1:80 far5:80 +m", NULL},
+		{"pod4", "svc82:80", "pod2:80 pod3:80 far5:80", NULL},
+		{"client", "vip82:80", "pod2:80 pod3:80 far5:80 +m", NULL},
+		{"pod4", "svc83:80", "far5:80", NULL},
+		{"client", "vip83:80", "far5:80 +m", NULL},
+		{"pod4", "svc84:80", "refused", NULL},
+		{"client", "vip84:80", "refused", NULL},
+	};
+
+	instance_put(sluice, services, N_ELEMENTS(services));
+	traffic_check(*state, rows, N_ELEMENTS(rows));
+}
+
+/* Leading zeros, blanks around networks, IPv6 not in its shortest form. */
+static void sloppy_addresses_work_in_canonical_form(void **state)
+{
+	static const char yaml[] =
+		"---\napiVersion: v1\nkind: Service\n"
+		"metadata: { namespace: test, name: sloppy }\n"
+		"spec:\n"
+		"  type: LoadBalancer\n"
+		"  ipFamilies: [IPv4, IPv6]\n"
+		"  clusterIPs: ['172.030.000.041', 'fd00:0172:0030:0::0041']\n"
+		"  externalIPs: ['192.168.099.011', 'fd00:0099:0:0:0:0:0:0011']\n"
+		"  loadBalancerSourceRanges: [' 203.000.113.000/25', ' "
+		"2001:db8:113::/64']\n"
+		"  ports: [{ name: p, port: 80, protocol: TCP }]\n"
+		"status:\n"
+		"  loadBalancer:\n"
+		"    ingress: [{ ip: 001.002.003.004 }, { ip: '2001:0db8:0001::0004' }]\n"
+		"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+		"metadata: { namespace: test, name: sloppy-4, labels: "
+		"{ kubernetes.io/service-name: sloppy } }\n"
+		"addressType: IPv4\n"
+		"ports: [{ name: p, port: 80, protocol: TCP }]\n"
+		"endpoints: [{ addresses: ['010.180.000.001'] }]\n"
+		"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+		"metadata: { namespace: test, name: sloppy-6, labels: "
+		"{ kubernetes.io/service-name: sloppy } }\n"
+		"addressType: IPv6\n"
+		"ports: [{ name: p, port: 80, protocol: TCP }]\n"
+		"endpoints: [{ addresses: ['fd00:0010:0180::0001'] }]\n";
+	static const struct traffic_row rows[] = {
+		{"pod2", "svc41:80", "pod1:80", "TCP"},
+		{"client", "ext11:80", "pod1:80 +m", "TCP"},
+		{"client", "vip4:80", "pod1:80 +m", "TCP"},
+		{"blocked", "vip4:80", "silent", "TCP"},
+	};
+
+	instance_put_yaml(sluice, yaml);
+	traffic_check(*state, rows, N_ELEMENTS(rows));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(cluster_ips_lead_to_their_endpoints),
+		cmocka_unit_test(without_endpoints_everything_is_refused_at_once),
+		cmocka_unit_test(internal_policy_local_stays_on_the_node),
+		cmocka_unit_test(terminating_endpoints_help_out_with_policy_local),
+		cmocka_unit_test(terminating_endpoints_help_out_with_policy_cluster),
+		cmocka_unit_test(sloppy_addresses_work_in_canonical_form),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}

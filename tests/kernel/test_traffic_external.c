@@ -1,0 +1,295 @@
+/*
+ * What is sent to load balancer addresses, external IPs and node ports (tables
+ * B2, B3, B4): source ranges, chosen node addresses, externalTrafficPolicy.
+ */
+#include <signal.h>
+
+#include "core/cleanup.h"
+#include "tests/kernel/instance.h"
+#include "tests/kernel/traffic.h"
+#include "tests/test.h"
+
+static struct instance *sluice;
+
+static int start(void **state)
+{
+	world_setup(state);
+	sluice = instance_new(*state);
+	instance_start(sluice, NULL);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	instance_free(sluice);
+	return world_teardown(state);
+}
+
+static void source_ranges_guard_load_balancer_addresses_only(void **state)
+{
+	static const struct manifest_service services[] = {
+		{.name = "limited",
+		 .type = "LoadBalancer",
+		 .ip = "svc20",
+		 .ports = "p 80>80@3001",
+		 .vips = "vip4 vip5",
+		 .external = "ext20",
+		 .ranges = "192.168.0.0/24, ' 203.0.113.0/25', 'fd00:192:168::/64', "
+			   "'2001:db8:113::/64'",
+		 .endpoints = "pod1R"},
+	};
+	static const struct traffic_row rows[] = {
+		{"pod2", "svc20:80", "pod1:80", NULL},
+		{"client", "node:3001", "pod1:80 +m", NULL},
+		{"blocked", "node:3001", "pod1:80 +m", NULL},
+		{"blocked", "ext20:80", "pod1:80 +m", NULL},
+		{"client", "vip4:80", "pod1:80 +m", NULL},
+		{"client", "vip5:80", "pod1:80 +m", NULL},
+		{"blocked", "vip4:80", "silent", NULL},
+		{"blocked", "vip5:80", "silent", NULL},
+		{"pod2", "vip4:80", "silent", NULL},
+		{"node", "vip4:80", "pod1:80 +m", NULL},
+		{"node3", "vip4:80", "silent", NULL},
+	};
+	/* a cloud may put the address on the node itself: then that is what a client there comes from */
+	static const struct traffic_row own_vip = {"vip4", "vip4:80", "pod1:80 +m", NULL};
+
+	instance_put(sluice, services, N_ELEMENTS(services));
+	traffic_check(*state, rows, N_ELEMENTS(rows));
+
+	world_must(*state, PLACE_NODE,
+		   "ip addr add 1.2.3.4/32 dev spare0; "
+		   "ip addr add 2001:db8:1::4/128 dev spare0 nodad");
+	traffic_check(*state, &own_vip, 1);
+	world_must(*state, PLACE_NODE,
+		   "ip addr del 1.2.3.4/32 dev spare0; "
+		   "ip addr del 2001:db8:1::4/128 dev spare0");
+}
+
+static void source_ranges_hold_without_endpoints_and_when_they_change(void **state)
+{
+	struct manifest_service service = {
+		.name = "limited",
+		.type = "LoadBalancer",
+		.ip = "svc20",
+		.ports = "p 80>80",
+		.vips = "vip4",
+		.ranges = "203.0.113.0/25, '2001:db8:113::/64'",
+	};
+	static const struct traffic_row empty[] = {
+		{"client", "vip4:80", "refused", NULL},
+		{"blocked", "vip4:80", "silent", NULL},
+	};
+	static const struct traffic_row opened[] = {
+		{"client", "vip4:80", "pod1:80 +m", NULL},
+		{"blocked", "vip4:80", "pod1:80 +m", NULL},
+	};
+	static const struct traffic_row moved[] = {
+		{"client", "vip4:80", "silent", NULL},
+		{"blocked", "vip4:80", "pod1:80 +m", NULL},
+	};
+
+	instance_put(sluice, &service, 1);
+	traffic_check(*state, empty, N_ELEMENTS(empty));
+	service.endpoints = "pod1R";
+	service.ranges = "203.0.113.0/25, 0.0.0.0/0, '2001:db8:113::/64', '::/0'";
+	instance_put(sluice, &service, 1);
+	traffic_check(*state, opened, N_ELEMENTS(opened));
+	service.ranges = "203.0.113.128/25, '2001:db8:113:8::/64'";
+	instance_put(sluice, &service, 1);
+	traffic_check(*state, moved, N_ELEMENTS(moved));
+}
+
+static void ip_mode_proxy_is_not_programmed(void **state)
+{
+	static const struct manifest_service services[] = {
+		{.name = "proxy",
+		 .type = "LoadBalancer",
+		 .ip = "svc21",
+		 .ports = "p 80>80",
+		 .vips = "vip9",
+		 .ip_mode = "Proxy",
+		 .endpoints = "pod1R"},
+		{.name = "vip",
+		 .type = "LoadBalancer",
+		 .ip = "svc22",
+		 .ports = "p 80>80",
+		 .vips = "vip10",
+		 .ip_mode = "VIP",
+		 .endpoints = "pod1R"},
+	};
+	static const struct traffic_row rows[] = {
+		{"client", "vip9:80", "vip9:80", NULL},
+		{"client", "vip10:80", "pod1:80 +m", NULL},
+	};
+
+	instance_put(sluice, services, N_ELEMENTS(services));
+	traffic_check(*state, rows, N_ELEMENTS(rows));
+}
+
+static const struct manifest_service node_port_service = {
+	.name = "np",
+	.type = "NodePort",
+	.ip = "svc30",
+	.ports = "p 80>80/TCP@3001",
+	.endpoints = "pod1R",
+};
+
+static void node_ports_are_on_the_primary_addresses(void **state)
+{
+	static const struct traffic_row rows[] = {
+		{"pod2", "svc30:80", "pod1:80", "TCP"},
+		{"client", "node:3001", "pod1:80 +m", "TCP"},
+		{"node3", "node:3001", "pod1:80 +m", "TCP"},
+		{"pod2", "node:3001", "pod1:80 +m", "TCP"},
+		{"client", "node2:3001", "node2:3001", NULL},
+		{"client", "node:3001", "node:3001", "UDP"},
+		{"client", "ext50:3001", "ext50:3001", NULL},
+	};
+
+	instance_put(sluice, &node_port_service, 1);
+	traffic_check(*state, rows, N_ELEMENTS(rows));
+}
+
+static void node_ports_are_on_the_chosen_networks(void **state)
+{
+	static const char *const args[] = {
+		"--cluster-cidr",
+		WORLD_POD_CIDRS,
+		"--nodeport-addresses",
+		"192.168.0.0/24,192.168.1.0/24,fd00:192:168::/64,fd00:192:168:1::/64",
+		NULL,
+	};
+	static const struct traffic_row rows[] = {
+		{"client", "node:3001", "pod1:80 +m", "TCP"},
+		{"client", "node2:3001", "pod1:80 +m", "TCP"},
+		{"node3", "node2:3001", "pod1:80 +m", "TCP"},
+		{"client", "node3:3001", "node3:3001", "TCP"},
+		{"client", "node2:3001", "node2:3001", "UDP"},
+	};
+
+	(void)instance_end(sluice, SIGTERM);
+	instance_put(sluice, &node_port_service, 1);
+	instance_start(sluice, args);
+	traffic_check(*state, rows, N_ELEMENTS(rows));
+	(void)instance_end(sluice, SIGTERM);
+	instance_start(sluice, NULL);
+}
+
+static void external_policy_decides_who_sees_whom(void **state)
+{
+	struct manifest_service service = {
+		.name = "lb",
+		.type = "LoadBalancer",
+		.ip = "svc40",
+		.ports = "p 80>80@3001",
+		.external = "ext11",
+		.vips = "vip4",
+		.policy = "eL",
+		.endpoints = "far1R pod2R",
+	};
+	static const struct traffic_row local[] = {
+		{"pod3", "svc40:80", "far1:80 pod2:80", NULL},
+		{"pod3", "ext11:80", "far1:80 pod2:80", NULL},
+		{"pod3", "vip4:80", "far1:80 pod2:80", NULL},
+		{"pod3", "node:3001", "far1:80 pod2:80", NULL},
+		{"client", "ext11:80", "pod2:80", NULL},
+		{"client", "vip4:80", "pod2:80", NULL},
+		{"client", "node:3001", "pod2:80", NULL},
+	};
+	static const struct traffic_row cluster[] = {
+		{"pod3", "svc40:80", "far1:80 pod2:80", NULL},
+		{"pod3", "ext11:80", "far1:80 pod2:80 +m", NULL},
+		{"pod3", "vip4:80", "far1:80 pod2:80 +m", NULL},
+		{"pod3", "node:3001", "far1:80 pod2:80 +m", NULL},
+		{"client", "ext11:80", "far1:80 pod2:80 +m", NULL},
+		{"client", "vip4:80", "far1:80 pod2:80 +m", NULL},
+		{"client", "node:3001", "far1:80 pod2:80 +m", NULL},
+	};
+
+	instance_put(sluice, &service, 1);
+	traffic_check(*state, local, N_ELEMENTS(local));
+	service.policy = NULL;
+	instance_put(sluice, &service, 1);
+	traffic_check(*state, cluster, N_ELEMENTS(cluster));
+}
+
+static void external_policy_local_without_local_endpoints_is_silent(void **state)
+{
+	static const struct manifest_service service = {
+		.name = "lb",
+		.type = "LoadBalancer",
+		.ip = "svc40",
+		.ports = "p 80>80@3001",
+		.external = "ext11",
+		.vips = "vip4",
+		.policy = "eL",
+		.endpoints = "far1R",
+	};
+	static const struct traffic_row rows[] = {
+		{"client", "ext11:80", "silent", NULL},
+		{"client", "vip4:80", "silent", NULL},
+		{"client", "node:3001", "silent", NULL},
+		/* those inside are not held to it */
+		{"pod3", "ext11:80", "far1:80", NULL},
+		{"pod3", "vip4:80", "far1:80", NULL},
+		{"pod3", "node:3001", "far1:80", NULL},
+		{"node3", "vip4:80", "far1:80 +m", NULL},
+		{"node3", "node:3001", "far1:80 +m", NULL},
+		{"client", "svc40:80", "far1:80 +m", NULL},
+	};
+
+	instance_put(sluice, &service, 1);
+	traffic_check(*state, rows, N_ELEMENTS(rows));
+}
+
+static void a_pod_reaches_itself_by_every_address(void **state)
+{
+	static const struct manifest_service services[] = {
+		{.name = "self",
+		 .type = "LoadBalancer",
+		 .ip = "svc40",
+		 .ports = "p 80>8080@3001",
+		 .external = "ext11",
+		 .vips = "vip4",
+		 .endpoints = "pod1R"},
+		{.name = "self-local",
+		 .type = "LoadBalancer",
+		 .ip = "svc46",
+		 .ports = "p 80>8080@3002",
+		 .external = "ext12",
+		 .vips = "vip6",
+		 .policy = "iL eL",
+		 .endpoints = "pod1R"},
+	};
+	static const struct traffic_row rows[] = {
+		{"pod1", "svc40:80", "pod1:8080 +m", NULL},
+		{"pod1", "ext11:80", "pod1:8080 +m", NULL},
+		{"pod1", "vip4:80", "pod1:8080 +m", NULL},
+		{"pod1", "node:3001", "pod1:8080 +m", NULL},
+		{"pod1", "svc46:80", "pod1:8080 +m", NULL},
+		{"pod1", "ext12:80", "pod1:8080 +m", NULL},
+		{"pod1", "vip6:80", "pod1:8080 +m", NULL},
+		{"pod1", "node:3002", "pod1:8080 +m", NULL},
+	};
+
+	instance_put(sluice, services, N_ELEMENTS(services));
+	traffic_check(*state, rows, N_ELEMENTS(rows));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(source_ranges_guard_load_balancer_addresses_only),
+		cmocka_unit_test(
+			source_ranges_hold_without_endpoints_and_when_they_change),
+		cmocka_unit_test(ip_mode_proxy_is_not_programmed),
+		cmocka_unit_test(node_ports_are_on_the_primary_addresses),
+		cmocka_unit_test(node_ports_are_on_the_chosen_networks),
+		cmocka_unit_test(external_policy_decides_who_sees_whom),
+		cmocka_unit_test(external_policy_local_without_local_endpoints_is_silent),
+		cmocka_unit_test(a_pod_reaches_itself_by_every_address),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}

@@ -1,0 +1,269 @@
+/*
+ * UDP clients that keep their socket: a flow whose endpoint went is forgotten,
+ * so that its next datagram goes where a new one would; all other flows are
+ * left alone.  Whether a flow was touched shows in the port that the backend
+ * sees: masquerading picks a new one at random for a new flow.
+ */
+#include <signal.h>
+
+#include "core/cleanup.h"
+#include "tests/kernel/instance.h"
+#include "tests/kernel/probe.h"
+#include "tests/test.h"
+
+static struct instance *sluice;
+
+static int start(void **state)
+{
+	world_setup(state);
+	sluice = instance_new(*state);
+	instance_start(sluice, NULL);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	instance_free(sluice);
+	return world_teardown(state);
+}
+
+struct flow {
+	int fd;
+	struct answer first;
+};
+
+static struct flow open_flow(const struct world *w, const char *from, const char *to,
+			     enum family family)
+{
+	struct target t = target_named(from, to, IPPROTO_UDP, family);
+	char text[ANSWER_TEXT_LEN];
+	struct flow f;
+
+	f.fd = probe_open(w, &t, 2000, &f.first);
+	if (f.first.outcome != PROBE_ANSWERED)
+		fail_msg("%s to %s: %s", from, to, answer_format(&f.first, text));
+	return f;
+}
+
+/* Asks until it is as wanted: the clean-up comes a moment after the rules. */
+static void wait_answer(const struct flow *f, enum outcome outcome, const char *backend,
+			enum family family)
+{
+	uint64_t start_us = world_now_us();
+	char text[ANSWER_TEXT_LEN];
+	struct addr wanted = {0};
+	struct answer a;
+
+	if (backend)
+		wanted = world_addr(backend, family);
+	do {
+		a = probe_ask(f->fd, 100);
+		if (a.outcome == outcome && (!backend || addr_equal(&a.backend, &wanted)))
+			return;
+		world_sleep_ms(2);
+	} while (world_now_us() - start_us < 3000000);
+	fail_msg("should reach %s: %s", backend ? backend : "nobody",
+		 answer_format(&a, text));
+}
+
+static void assert_untouched(const struct flow *f)
+{
+	struct answer a = probe_ask(f->fd, 2000);
+
+	assert_int_equal(a.outcome, PROBE_ANSWERED);
+	assert_true(addr_equal(&a.backend, &f->first.backend));
+	assert_int_equal(a.source_port, f->first.source_port);
+}
+
+#define UDP_SERVICE(ENDPOINTS)                                                           \
+	{                                                                                \
+		.name = "dns", .type = "LoadBalancer", .ip = "svc53",                    \
+		.ports = "d 53>53/UDP@3001", .external = "ext53", .vips = "vip53",       \
+		.endpoints = ENDPOINTS                                                   \
+	}
+
+/* One that nothing happens to, beside the one that changes. */
+static const struct manifest_service bystander = {
+	.name = "bystander",
+	.ip = "svc54",
+	.ports = "d 53>53/UDP",
+	.endpoints = "pod1R",
+};
+
+static void put_dns(const char *endpoints)
+{
+	struct manifest_service both[] = {UDP_SERVICE(endpoints), bystander};
+
+	instance_put(sluice, both, 2);
+}
+
+static const char *const dns_frontends[] = {"svc53:53", "ext53:53", "vip53:53",
+					    "node:3001"};
+#define N_FRONTENDS N_ELEMENTS(dns_frontends)
+
+static void a_replaced_endpoint_is_left_by_every_frontend(void **state)
+{
+	for (int family = 0; family < FAMILY_N; family++) {
+		struct flow flows[N_FRONTENDS], other;
+
+		put_dns("pod1R");
+		for (size_t i = 0; i < N_FRONTENDS; i++)
+			flows[i] = open_flow(*state, "client", dns_frontends[i],
+					     (enum family)family);
+		other = open_flow(*state, "client", "svc54:53", (enum family)family);
+		put_dns("pod2R");
+		for (size_t i = 0; i < N_FRONTENDS; i++) {
+			wait_answer(&flows[i], PROBE_ANSWERED, "pod2",
+				    (enum family)family);
+			probe_close(flows[i].fd);
+		}
+		assert_untouched(&other);
+		probe_close(other.fd);
+	}
+}
+
+static void flows_to_endpoints_that_stay_are_not_touched(void **state)
+{
+	for (int family = 0; family < FAMILY_N; family++) {
+		struct flow f;
+
+		put_dns("pod1R");
+		f = open_flow(*state, "client", "svc53:53", (enum family)family);
+		put_dns("pod1R pod2R far1R");
+		assert_untouched(&f);
+		put_dns("pod1R pod3R");
+		assert_untouched(&f);
+		/* serving while it terminates, and no longer in any pool */
+		put_dns("pod1T pod3R");
+		assert_untouched(&f);
+		put_dns("pod3R");
+		wait_answer(&f, PROBE_ANSWERED, "pod3", (enum family)family);
+		probe_close(f.fd);
+	}
+}
+
+static void without_endpoints_a_flow_is_refused(void **state)
+{
+	for (int family = 0; family < FAMILY_N; family++) {
+		struct flow f;
+
+		put_dns("pod1R");
+		f = open_flow(*state, "client", "svc53:53", (enum family)family);
+		put_dns("");
+		wait_answer(&f, PROBE_REFUSED, NULL, (enum family)family);
+		put_dns("pod2R");
+		wait_answer(&f, PROBE_ANSWERED, "pod2", (enum family)family);
+		probe_close(f.fd);
+	}
+}
+
+static void a_deleted_service_is_reached_no_more(void **state)
+{
+	for (int family = 0; family < FAMILY_N; family++) {
+		struct flow f;
+
+		put_dns("pod1R");
+		f = open_flow(*state, "client", "svc53:53", (enum family)family);
+		instance_put(sluice, &bystander, 1);
+		wait_answer(&f, PROBE_SILENT, NULL, (enum family)family);
+		put_dns("pod2R");
+		wait_answer(&f, PROBE_ANSWERED, "pod2", (enum family)family);
+		probe_close(f.fd);
+	}
+}
+
+static void a_removed_node_port_is_the_nodes_own_again(void **state)
+{
+	static const struct manifest_service without = {
+		.name = "dns",
+		.ip = "svc53",
+		.ports = "d 53>53/UDP",
+		.endpoints = "pod1R",
+	};
+
+	for (int family = 0; family < FAMILY_N; family++) {
+		struct flow f, cluster;
+
+		put_dns("pod1R");
+		f = open_flow(*state, "client", "node:3001", (enum family)family);
+		cluster = open_flow(*state, "client", "svc53:53", (enum family)family);
+		instance_put(sluice, &without, 1);
+		wait_answer(&f, PROBE_ANSWERED, "node", (enum family)family);
+		assert_untouched(&cluster);
+		probe_close(f.fd);
+		probe_close(cluster.fd);
+	}
+}
+
+/* What was sent before there was a Service went somewhere else, and stays there otherwise. */
+static void a_flow_from_before_the_service_reaches_it(void **state)
+{
+	for (int family = 0; family < FAMILY_N; family++) {
+		struct manifest_service s = {
+			.name = "late",
+			.ip = "svc55",
+			.ports = "d 3001>53/UDP",
+			.external = "ext50",
+			.endpoints = "pod1R",
+		};
+		struct flow f;
+
+		instance_put(sluice, &bystander, 1);
+		f = open_flow(*state, "client", "ext50:3001", (enum family)family);
+		wait_answer(&f, PROBE_ANSWERED, "ext50", (enum family)family);
+		instance_put(sluice, &s, 1);
+		wait_answer(&f, PROBE_ANSWERED, "pod1", (enum family)family);
+		probe_close(f.fd);
+	}
+}
+
+static void a_restart_touches_no_live_flow(void **state)
+{
+	static const int signals[] = {SIGTERM, SIGKILL};
+	struct flow flows[FAMILY_N * N_FRONTENDS];
+
+	put_dns("pod1R");
+	for (size_t i = 0; i < N_ELEMENTS(flows); i++)
+		flows[i] = open_flow(*state, "client", dns_frontends[i % N_FRONTENDS],
+				     (enum family)(i / N_FRONTENDS));
+	for (size_t s = 0; s < N_ELEMENTS(signals); s++) {
+		(void)instance_end(sluice, signals[s]);
+		instance_start(sluice, NULL);
+		for (size_t i = 0; i < N_ELEMENTS(flows); i++)
+			assert_untouched(&flows[i]);
+	}
+	for (size_t i = 0; i < N_ELEMENTS(flows); i++)
+		probe_close(flows[i].fd);
+}
+
+/* The endpoint went while nobody looked. */
+static void a_restart_forgets_what_went_meanwhile(void **state)
+{
+	for (int family = 0; family < FAMILY_N; family++) {
+		struct flow f;
+
+		put_dns("pod1R");
+		f = open_flow(*state, "client", "svc53:53", (enum family)family);
+		(void)instance_end(sluice, SIGKILL);
+		put_dns("pod2R");
+		instance_start(sluice, NULL);
+		wait_answer(&f, PROBE_ANSWERED, "pod2", (enum family)family);
+		probe_close(f.fd);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_replaced_endpoint_is_left_by_every_frontend),
+		cmocka_unit_test(flows_to_endpoints_that_stay_are_not_touched),
+		cmocka_unit_test(without_endpoints_a_flow_is_refused),
+		cmocka_unit_test(a_deleted_service_is_reached_no_more),
+		cmocka_unit_test(a_removed_node_port_is_the_nodes_own_again),
+		cmocka_unit_test(a_flow_from_before_the_service_reaches_it),
+		cmocka_unit_test(a_restart_touches_no_live_flow),
+		cmocka_unit_test(a_restart_forgets_what_went_meanwhile),
+	};
+
+	return cmocka_run_group_tests(tests, start, stop);
+}

@@ -1,0 +1,172 @@
+#include "tests/kernel/traffic.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "tests/kernel/probe.h"
+#include "tests/test.h"
+
+#define MAX_BACKENDS 8
+#define MIN_TRIES    6
+#define MAX_TRIES    200 /* of 4 endpoints, one stays unseen once in 10^24 */
+#define SILENCE_MS   120
+#define TIMEOUT_MS   2000
+
+struct expectation {
+	struct addr backends[MAX_BACKENDS];
+	uint16_t ports[MAX_BACKENDS];
+	size_t n, n_seen;
+	bool seen[MAX_BACKENDS], masquerade[MAX_BACKENDS];
+};
+
+static struct expectation parse_expectation(const char *text, enum family family)
+{
+	struct expectation e = {.n = 0};
+	char copy[256], *rest = copy, *item;
+
+	(void)snprintf(copy, sizeof(copy), "%s", text);
+	while ((item = strsep(&rest, " "))) {
+		char *mark = strchr(item, '+');
+
+		if (mark == item) { /* for all that stand before it */
+			memset(e.masquerade, true, e.n);
+			continue;
+		}
+		assert_true(e.n < MAX_BACKENDS);
+		e.masquerade[e.n] = mark;
+		if (mark)
+			*mark = '\0';
+		e.backends[e.n] = world_addr_port(item, family, &e.ports[e.n]);
+		e.n++;
+	}
+	return e;
+}
+
+/* Which address the node has depends on the way out; both of these are its. */
+static bool is_masqueraded(const struct addr *source, enum family family)
+{
+	struct addr a = world_addr("node", family), b = world_addr("node2", family);
+
+	return addr_equal(source, &a) || addr_equal(source, &b);
+}
+
+static const char *judge_answer(struct expectation *e, const struct answer *a,
+				enum family family)
+{
+	size_t i;
+
+	if (a->outcome != PROBE_ANSWERED)
+		return "should be answered";
+	for (i = 0; i < e->n; i++)
+		if (addr_equal(&a->backend, &e->backends[i]) &&
+		    a->backend_port == e->ports[i])
+			break;
+	if (i == e->n)
+		return "by the wrong one";
+	if (e->masquerade[i] && !is_masqueraded(&a->source, family))
+		return "should be masqueraded";
+	if (!e->masquerade[i] && !addr_equal(&a->source, &a->own))
+		return "should see the client's own address";
+	e->n_seen += !e->seen[i];
+	e->seen[i] = true;
+	return NULL;
+}
+
+static const char *try_answers(const struct world *w, const struct target *t,
+			       struct expectation *e, struct answer *last)
+{
+	const char *why;
+
+	for (int i = 0; i < MAX_TRIES; i++) {
+		*last = probe(w, t, TIMEOUT_MS);
+		why = judge_answer(e, last, t->family);
+		if (why)
+			return why;
+		if (i + 1 >= MIN_TRIES && e->n_seen == e->n)
+			return NULL;
+	}
+	return "an endpoint never answered";
+}
+
+/* The best of a few tries is what the kernel does; the others tell of a busy machine. */
+static const char *try_refusal(const struct world *w, const struct target *t,
+			       struct answer *last)
+{
+	uint64_t best_us = UINT64_MAX;
+
+	for (int i = 0; i < 5; i++) {
+		*last = probe(w, t, TIMEOUT_MS);
+		if (last->outcome != PROBE_REFUSED)
+			return "should be refused";
+		if (last->by_icmp != (t->proto != IPPROTO_TCP))
+			return "refused in the wrong way";
+		if (last->took_us < best_us)
+			best_us = last->took_us;
+		if (i && best_us <= TRAFFIC_REFUSED_US)
+			return NULL;
+	}
+	return "refused too late";
+}
+
+/* What is dropped on the way out of the node itself is told to its UDP sockets. */
+static bool is_silence(const struct target *t, const struct answer *a)
+{
+	if (a->outcome == PROBE_FAILED && a->err == EPERM)
+		return t->proto == IPPROTO_UDP && world_place(t->from) == PLACE_NODE;
+	return a->outcome == PROBE_SILENT;
+}
+
+static const char *try_row(const struct world *w, const struct traffic_row *row,
+			   const struct target *t, struct answer *last)
+{
+	struct expectation e;
+
+	if (!strcmp(row->expect, "silent")) {
+		*last = probe(w, t, SILENCE_MS);
+		return is_silence(t, last) ? NULL : "should be silent";
+	}
+	if (!strcmp(row->expect, "refused"))
+		return try_refusal(w, t, last);
+	e = parse_expectation(row->expect, t->family);
+	return try_answers(w, t, &e, last);
+}
+
+static bool is_wanted(const struct traffic_row *row, uint8_t proto, enum family family)
+{
+	const char *family_other = family == FAMILY_IPV4 ? "IPv6" : "IPv4";
+	const char *proto_other = proto == IPPROTO_TCP ? "UDP" : "TCP";
+
+	return !row->only ||
+	       (!strstr(row->only, family_other) && !strstr(row->only, proto_other));
+}
+
+void traffic_check(const struct world *w, const struct traffic_row *rows, size_t n)
+{
+	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
+	size_t n_wrong = 0;
+
+	for (size_t i = 0; i < n * 4; i++) {
+		const struct traffic_row *row = &rows[i / 4];
+		uint8_t proto = protos[i & 1];
+		enum family family = i & 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+		struct answer last = {0};
+		struct target t;
+		char text[ANSWER_TEXT_LEN];
+		const char *why;
+
+		if (!is_wanted(row, proto, family))
+			continue;
+		t = target_named(row->from, row->to, proto, family);
+		why = try_row(w, row, &t, &last);
+		if (!why)
+			continue;
+		n_wrong++;
+		print_error("%s -> %s, %s %s, '%s': %s: %s\n", row->from, row->to,
+			    family_name(family), proto_name(proto), row->expect, why,
+			    answer_format(&last, text));
+	}
+	if (n_wrong)
+		fail_msg("%zu rows are not as expected", n_wrong);
+}

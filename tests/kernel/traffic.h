@@ -1,0 +1,27 @@
+/*
+ * Tables of expected traffic.  Each row is tried with TCP and UDP, IPv4 and
+ * IPv6, with enough connections to see every endpoint that may answer.
+ *
+ * expect:  "pod1:80 far1:80"     each of these answers, nobody else, and sees
+ *                                the client's own address
+ *          "pod1:80 +m"          each sees an address of the node instead
+ *          "pod1:80+m far1:80"   this one only
+ *          "refused"             at once: TCP by a reset, UDP by ICMP
+ *          "silent"
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "tests/kernel/world.h"
+
+struct traffic_row {
+	const char *from, *to, *expect;
+	const char *only; /* NULL: all; else any of "TCP" "UDP" "IPv4" "IPv6" */
+};
+
+/* Tries all rows, prints what is not as expected, then fails if there was any. */
+void traffic_check(const struct world *w, const struct traffic_row *rows, size_t n);
+
+/* "At once" for a refusal. */
+#define TRAFFIC_REFUSED_US 10000
