@@ -13,12 +13,12 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "watchers/kube/kubeconfig.h"
+#include "watchers/timestamp.h"
 
 #define OUTPUT_MAX_LEN (256u << 10)
 #define RUN_MAX_SEC    60.0
@@ -39,13 +39,6 @@ struct exec_plugin {
 	void *data;
 };
 
-static int64_t parse_time(const char *text)
-{
-	struct tm tm = {0};
-
-	return strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ? (int64_t)timegm(&tm) : 0;
-}
-
 static const char *string_at(const json_t *object, const char *field)
 {
 	const char *text = json_string_value(json_object_get(object, field));
@@ -64,10 +57,13 @@ int exec_credential_parse(const char *text, size_t len, void **ret_keep,
 		.token = string_at(status, "token"),
 		.cert_pem = string_at(status, "clientCertificateData"),
 		.key_pem = string_at(status, "clientKeyData"),
-		.expires_sec = expires ? parse_time(expires) : 0,
 	};
+	int64_t expires_us = 0;
 
 	*ret_why = NULL;
+	if (expires && timestamp_parse(expires, &expires_us))
+		*ret_why = "its expirationTimestamp is no time";
+	found.expires_sec = expires_us / 1000000;
 	if (!root)
 		*ret_why = "its output is not JSON";
 	else if (!kind || strcmp(kind, "ExecCredential"))

@@ -1,0 +1,453 @@
+/*
+ * One call at a time.  What a call's answer means is the reflector's business;
+ * this file moves bytes: HTTP -> splitter -> decoder -> cluster.
+ */
+#include "watchers/kube/informer.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "watchers/cluster.h"
+#include "watchers/decode.h"
+#include "watchers/json_split.h"
+#include "watchers/kube/credentials.h"
+#include "watchers/kube/http.h"
+#include "watchers/kube/reflector.h"
+
+#define OBJECT_MAX_LEN	  (4u << 20) /* etcd refuses above 1.5 MiB */
+#define OBJECT_MAX_DEPTH  64
+#define STATUS_MAX_LEN	  (16u << 10)
+#define LIST_STALL_SEC	  60
+#define WATCH_GRACE_SEC	  30 /* how much later than promised a watch may end */
+#define HTTP_OK		  200
+#define HTTP_UNAUTHORIZED 401
+#define LOG_AGAIN_SEC	  30.0 /* the same failure is told again after that */
+
+struct informer {
+	struct informer_params p;
+	struct reflector reflector;
+	struct http_call *call;
+	struct ev_timer timer;
+	struct ev_timer deadline; /* a watch that never ends */
+	struct json_split split;
+	enum reflector_verb verb;
+	int status; /* of the call under way; 0: not there yet */
+	uint32_t retry_after_sec;
+	struct buf error_body;
+	char page_version[RESOURCE_VERSION_LEN];
+	char *page_continue;
+	bool has_changed, has_told_synced, gave_up;
+	bool has_page; /* a LIST answer has come to its end */
+	int64_t silent_since_us;
+	double told_at; /* loop time of the last failure that was logged */
+	char told[512];
+};
+
+static const struct resource {
+	const char *path;
+	const char *selector; /* already escaped */
+	const char *name;
+} resources[OBJECT_KIND_N] = {
+/* Selectors as kube-proxy's informers have them. */
+#define NOT_HIDDEN                                                                       \
+	"labelSelector=!service.kubernetes.io%2Fheadless%2C"                             \
+	"!service.kubernetes.io%2Fservice-proxy-name"
+	[OBJECT_SERVICE] = {"/api/v1/services",
+			    NOT_HIDDEN "&fieldSelector=spec.clusterIP%21%3DNone",
+			    "services"},
+	[OBJECT_SLICE] = {"/apis/discovery.k8s.io/v1/endpointslices", NOT_HIDDEN,
+			  "endpointslices"},
+	[OBJECT_NODE] = {"/api/v1/nodes", "fieldSelector=metadata.name%3D", "nodes"},
+	[OBJECT_SERVICE_CIDR] = {"/apis/networking.k8s.io/v1/servicecidrs", NOT_HIDDEN,
+				 "servicecidrs"},
+};
+
+static uint64_t now_us(const struct informer *i)
+{
+	return (uint64_t)(ev_now(i->p.loop) * 1e6);
+}
+
+static int64_t unix_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static uint64_t random_number(void)
+{
+	uint64_t n = 0;
+
+	(void)getrandom(&n, sizeof(n), GRND_NONBLOCK);
+	return n;
+}
+
+/* A failure is told once, and again now and then while it lasts. */
+static void tell_failure(struct informer *i, const char *why)
+{
+	double now = ev_now(i->p.loop);
+
+	if (!i->silent_since_us)
+		i->silent_since_us = unix_us();
+	if (!strcmp(i->told, why) && now - i->told_at < LOG_AGAIN_SEC)
+		return;
+	(void)snprintf(i->told, sizeof(i->told), "%s", why);
+	i->told_at = now;
+	log_warn("api: %s: %s; trying again in %.1f s, what is known goes on",
+		 resources[i->p.kind].name, why,
+		 (double)reflector_wait(&i->reflector, now_us(i)) / 1e6);
+}
+
+static void tell_recovery(struct informer *i)
+{
+	if (!i->silent_since_us)
+		return;
+	log_info("api: %s: heard of again after %.1f s", resources[i->p.kind].name,
+		 (double)(unix_us() - i->silent_since_us) / 1e6);
+	i->silent_since_us = 0;
+	*i->told = 0;
+}
+
+static void schedule(struct informer *i)
+{
+	double wait = (double)reflector_wait(&i->reflector, now_us(i)) / 1e6;
+
+	ev_timer_stop(i->p.loop, &i->timer);
+	ev_timer_set(&i->timer, wait, 0);
+	ev_timer_start(i->p.loop, &i->timer);
+}
+
+static void do_step(struct informer *i, enum reflector_step step,
+		    struct watch_event *event)
+{
+	struct cluster *c = i->p.cluster;
+
+	switch (step) {
+	case REFLECTOR_NOTHING:
+		return;
+	case REFLECTOR_PUT:
+		i->has_changed |= cluster_put(c, take_ptr(event->object));
+		return;
+	case REFLECTOR_DEL:
+		i->has_changed |= cluster_del(c, i->p.kind, event->ns, event->name);
+		return;
+	case REFLECTOR_END_REPLACE:
+		cluster_end_replace(c, i->p.kind);
+		i->has_changed = true;
+		return;
+	case REFLECTOR_GIVE_UP:
+		i->gave_up = true;
+		return;
+	}
+}
+
+/* One event of a watch. */
+static int on_event(void *data, const struct json_split_part *part)
+{
+	struct informer *i = data;
+	struct watch_event event;
+	json_t *json = json_loadb(part->bytes, part->len, 0, NULL);
+	int err;
+
+	if (!json)
+		return -EINVAL;
+	err = watch_event_decode(json, i->p.kind, i->p.reject, &event);
+	json_decref(json);
+	if (err)
+		return err;
+	do_step(i, reflector_event(&i->reflector, &event, now_us(i)), &event);
+	if (event.type == WATCH_ERROR)
+		tell_failure(i, *event.message ? event.message
+					       : "the watch ended with an error");
+	watch_event_fini(&event);
+	return i->gave_up ? -ECANCELED : 0;
+}
+
+static void read_page_meta(struct informer *i, const json_t *meta)
+{
+	const char *version = json_string_value(json_object_get(meta, "resourceVersion"));
+	const char *more = json_string_value(json_object_get(meta, "continue"));
+
+	if (version && strlen(version) < sizeof(i->page_version))
+		strcpy(i->page_version, version);
+	free(i->page_continue);
+	i->page_continue = more && *more ? xstrdup(more) : NULL;
+	i->has_page = *i->page_version;
+}
+
+/* An item of a LIST answer, or what is left around the items. */
+static int on_list_value(void *data, const struct json_split_part *part)
+{
+	struct informer *i = data;
+	struct decoded decoded = {0};
+	json_t *json = json_loadb(part->bytes, part->len, 0, NULL);
+
+	if (!json)
+		return -EINVAL;
+	if (part->type == JSON_SPLIT_VALUE)
+		read_page_meta(i, json_object_get(json, "metadata"));
+	else
+		(void)decode_kind(json, i->p.kind, "api", i->p.reject, &decoded);
+	for (size_t k = 0; k < decoded.n; k++)
+		i->has_changed |= cluster_put(i->p.cluster, decoded.objects[k]);
+	json_decref(json);
+	return 0;
+}
+
+static void tell_changed(struct informer *i)
+{
+	if (!i->has_told_synced && i->reflector.has_synced) {
+		i->has_told_synced = true;
+		i->p.synced(i->p.data);
+	}
+	if (i->has_changed && i->has_told_synced) {
+		i->has_changed = false;
+		i->p.changed(i->p.data);
+	}
+}
+
+static void on_status(void *data, int status, uint32_t retry_after_sec)
+{
+	struct informer *i = data;
+
+	i->status = status;
+	i->retry_after_sec = retry_after_sec;
+	if (status == HTTP_OK)
+		tell_recovery(i);
+	if (i->p.answered)
+		i->p.answered(i->p.data, status, "GET");
+}
+
+static int on_body(void *data, const char *bytes, size_t len)
+{
+	struct informer *i = data;
+	int err;
+
+	if (i->status != HTTP_OK) {
+		if (i->error_body.len + len <= STATUS_MAX_LEN)
+			buf_add(&i->error_body, bytes, len);
+		return 0;
+	}
+	err = json_split_feed(&i->split, bytes, len);
+	if (err && err != -ECANCELED)
+		tell_failure(i, err == -E2BIG
+					? "the answer has an object that is too large"
+					: "the answer is not what it should be");
+	tell_changed(i);
+	return err;
+}
+
+static void take_refusal(struct informer *i)
+{
+	struct watch_event body = {0};
+	json_t *json = json_loadb(buf_string(&i->error_body), i->error_body.len, 0, NULL);
+	bool has_body = json && !watch_status_decode(json, &body);
+	char why[400];
+
+	json_decref(json);
+	if (i->status == HTTP_UNAUTHORIZED)
+		credentials_refused(i->p.credentials);
+	reflector_refused(&i->reflector, i->status, has_body ? &body : NULL,
+			  i->retry_after_sec, now_us(i), random_number());
+	/* A server that doesn't stream lists, or forgot a version, is nothing to tell. */
+	if (reflector_wait(&i->reflector, now_us(i)) == 0)
+		return;
+	(void)snprintf(why, sizeof(why), "HTTP %d %s", i->status,
+		       has_body && *body.message ? body.message : "");
+	tell_failure(i, why);
+}
+
+static void end_call(struct informer *i, int err, const char *why)
+{
+	bool is_page =
+		i->verb == REFLECTOR_LIST && i->status == HTTP_OK && !err && i->has_page;
+
+	i->call = NULL;
+	ev_timer_stop(i->p.loop, &i->deadline);
+	if (i->status && i->status != HTTP_OK)
+		take_refusal(i);
+	else if (is_page)
+		do_step(i,
+			reflector_page(&i->reflector, i->page_version, i->page_continue),
+			NULL);
+	reflector_closed(&i->reflector, err, now_us(i), random_number());
+	if (err && !i->status) {
+		tell_failure(i, why);
+		if (i->p.answered)
+			i->p.answered(i->p.data, 0, "GET");
+	}
+	tell_changed(i);
+	schedule(i);
+}
+
+static void on_done(void *data, int err, const char *why)
+{
+	end_call(data, err, why);
+}
+
+static const struct http_events call_events = {
+	.on_status = on_status,
+	.on_body = on_body,
+	.on_done = on_done,
+};
+
+static void on_deadline(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	struct informer *i = w->data;
+
+	(void)loop;
+	(void)revents;
+	http_call_cancel(i->call);
+	tell_failure(i, "the watch did not end when it should have");
+	end_call(i, -ETIMEDOUT, "");
+}
+
+static void add_escaped(struct buf *out, const char *text)
+{
+	for (; *text; text++) {
+		if (strchr("-._~", *text) || (*text >= '0' && *text <= '9') ||
+		    (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z'))
+			buf_add_char(out, *text);
+		else
+			buf_printf(out, "%%%02X", (unsigned char)*text);
+	}
+}
+
+static void build_path(const struct informer *i, const struct reflector_request *r,
+		       struct buf *out)
+{
+	const struct resource *resource = &resources[i->p.kind];
+
+	buf_printf(out, "%s?%s", resource->path, resource->selector);
+	if (i->p.kind == OBJECT_NODE)
+		add_escaped(out, i->p.node_name);
+	if (r->verb == REFLECTOR_LIST) {
+		if (r->limit)
+			buf_printf(out, "&limit=%u", r->limit);
+		buf_add_string(out,
+			       *r->continue_token ? "&continue=" : "&resourceVersion=");
+		add_escaped(out,
+			    *r->continue_token ? r->continue_token : r->resource_version);
+		return;
+	}
+	buf_printf(out, "&watch=true&allowWatchBookmarks=true&timeoutSeconds=%u",
+		   r->timeout_sec);
+	if (r->verb == REFLECTOR_WATCHLIST)
+		buf_add_string(
+			out, "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
+	buf_add_string(out, "&resourceVersion=");
+	add_escaped(out, r->resource_version);
+}
+
+static void init_split(struct informer *i, bool is_list)
+{
+	const struct json_split_options options = {
+		.cut_items = is_list,
+		.max_len = OBJECT_MAX_LEN,
+		.max_depth = OBJECT_MAX_DEPTH,
+	};
+
+	json_split_init(&i->split, &options, is_list ? on_list_value : on_event, i);
+}
+
+static void start_call(struct informer *i)
+{
+	struct reflector_request r =
+		reflector_open(&i->reflector, now_us(i), random_number());
+	_cleanup_(buf_fini) struct buf path = BUF_INIT;
+	bool is_list = r.verb == REFLECTOR_LIST;
+	struct http_spec spec = {.method = "GET",
+				 .stall_sec = is_list ? LIST_STALL_SEC : 0};
+
+	if (r.verb == REFLECTOR_WATCHLIST || (is_list && !*r.continue_token))
+		cluster_begin_replace(i->p.cluster, i->p.kind);
+	build_path(i, &r, &path);
+	spec.path = buf_string(&path);
+	log_debug("api: GET %s", spec.path);
+	i->verb = r.verb;
+	i->status = 0;
+	i->retry_after_sec = 0;
+	i->gave_up = false;
+	i->has_page = false;
+	*i->page_version = 0;
+	free(take_ptr(i->page_continue));
+	buf_clear(&i->error_body);
+	json_split_fini(&i->split);
+	init_split(i, is_list);
+	i->call = http_call_start(i->p.http, &spec, &call_events, i);
+	if (!is_list) {
+		ev_timer_set(&i->deadline, r.timeout_sec + WATCH_GRACE_SEC, 0);
+		ev_timer_start(i->p.loop, &i->deadline);
+	}
+}
+
+void informer_go_on(struct informer *i)
+{
+	if (i->call)
+		return;
+	if (reflector_wait(&i->reflector, now_us(i)) > 0) {
+		schedule(i);
+		return;
+	}
+	if (credentials_refresh(i->p.credentials))
+		start_call(i);
+}
+
+static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	informer_go_on(w->data);
+}
+
+struct informer *informer_new(const struct informer_params *params)
+{
+	struct informer *i = xcalloc(1, sizeof(*i));
+
+	i->p = *params;
+	reflector_init(&i->reflector);
+	ev_timer_init(&i->timer, on_timer, 0, 0);
+	ev_timer_init(&i->deadline, on_deadline, 0, 0);
+	i->timer.data = i->deadline.data = i;
+	init_split(i, false);
+	return i;
+}
+
+void informer_free(struct informer *i)
+{
+	if (!i)
+		return;
+	http_call_cancel(i->call);
+	ev_timer_stop(i->p.loop, &i->timer);
+	ev_timer_stop(i->p.loop, &i->deadline);
+	json_split_fini(&i->split);
+	reflector_fini(&i->reflector);
+	buf_fini(&i->error_body);
+	free(i->page_continue);
+	free(i);
+}
+
+bool informer_has_synced(const struct informer *i)
+{
+	return i->has_told_synced;
+}
+
+uint64_t informer_n_restarts(const struct informer *i)
+{
+	return i->reflector.n_restarts;
+}
+
+int64_t informer_silent_since_us(const struct informer *i)
+{
+	return i->silent_since_us;
+}

@@ -1,0 +1,45 @@
+/*
+ * Follows one kind of object on the API server into the cluster: a reflector
+ * with its HTTP calls, its timer and its decoding.  Objects go into the cluster
+ * as they stream in; no answer is ever held whole.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "watchers/objects.h"
+#include "watchers/reject.h"
+
+struct cluster;
+struct credentials;
+struct ev_loop;
+struct http;
+struct informer;
+
+struct informer_params { /* all borrowed until informer_free() */
+	struct ev_loop *loop;
+	struct http *http;
+	struct credentials *credentials;
+	struct cluster *cluster;
+	const struct reject *reject;
+	enum object_kind kind;
+	const char *node_name;	     /* for the Node's field selector */
+	void (*changed)(void *data); /* the cluster has been updated */
+	void (*synced)(void *data);  /* the first time that everything has been read */
+	/* a call ended: its HTTP status (0: no answer) and method; may be NULL */
+	void (*answered)(void *data, int status, const char *method);
+	void *data;
+};
+
+struct informer *informer_new(const struct informer_params *params);
+void informer_free(struct informer *i);
+
+/* Makes the next call when it is time; also after credentials have become ready. */
+void informer_go_on(struct informer *i);
+
+bool informer_has_synced(const struct informer *i);
+/* Lists after the first one: how often something made us start over. */
+uint64_t informer_n_restarts(const struct informer *i);
+/* Unix time since when calls have failed; 0: the last one was answered. */
+int64_t informer_silent_since_us(const struct informer *i);

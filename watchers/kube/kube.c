@@ -1,0 +1,143 @@
+/*
+ * Four informers over one connection pool.
+ */
+#include "watchers/kube/kube.h"
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "watchers/kube/credentials.h"
+#include "watchers/kube/http.h"
+#include "watchers/kube/informer.h"
+#include "watchers/kube/kubeconfig.h"
+
+struct kube {
+	struct kube_params params;
+	struct kube_config config;
+	struct kube_events events;
+	struct http *http;
+	struct credentials *credentials;
+	struct informer *informers[OBJECT_KIND_N];
+	bool has_synced;
+};
+
+static void on_synced(void *data)
+{
+	struct kube *k = data;
+
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		if (!informer_has_synced(k->informers[kind]))
+			return;
+	k->has_synced = true;
+	k->events.synced(k->events.data);
+}
+
+static void on_changed(void *data)
+{
+	struct kube *k = data;
+
+	if (k->has_synced)
+		k->events.changed(k->events.data);
+}
+
+static void on_answered(void *data, int status, const char *method)
+{
+	struct kube *k = data;
+
+	if (k->events.answered)
+		k->events.answered(k->events.data, status, method);
+}
+
+static void on_credentials(void *data)
+{
+	struct kube *k = data;
+
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		informer_go_on(k->informers[kind]);
+}
+
+int kube_new(const struct kube_params *params, struct kube **ret, char **ret_error)
+{
+	struct kube *k = xcalloc(1, sizeof(*k));
+	int err = kube_config_load(params->kubeconfig, params->master, &k->config,
+				   ret_error);
+
+	if (err) {
+		free(k);
+		return err;
+	}
+	k->params = *params;
+	*ret = k;
+	return 0;
+}
+
+void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *events)
+{
+	k->events = *events;
+	k->http = http_new(loop, &k->config, k->params.user_agent);
+	k->credentials = credentials_new(loop, &k->config, k->http, on_credentials, k);
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
+		const struct informer_params params = {
+			.loop = loop,
+			.http = k->http,
+			.credentials = k->credentials,
+			.cluster = k->params.cluster,
+			.reject = k->params.reject,
+			.kind = (enum object_kind)kind,
+			.node_name = k->params.node_name,
+			.changed = on_changed,
+			.synced = on_synced,
+			.answered = on_answered,
+			.data = k,
+		};
+
+		k->informers[kind] = informer_new(&params);
+	}
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		informer_go_on(k->informers[kind]);
+}
+
+void kube_free(struct kube *k)
+{
+	if (!k)
+		return;
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		informer_free(k->informers[kind]);
+	credentials_free(k->credentials);
+	http_free(k->http);
+	kube_config_fini(&k->config);
+	free(k);
+}
+
+const char *kube_server(const struct kube *k)
+{
+	return k->config.server;
+}
+
+struct http *kube_http(struct kube *k)
+{
+	return k->http;
+}
+
+uint64_t kube_n_restarts(const struct kube *k)
+{
+	uint64_t n = 0;
+
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		n += k->informers[kind] ? informer_n_restarts(k->informers[kind]) : 0;
+	return n;
+}
+
+int64_t kube_silent_since_us(const struct kube *k)
+{
+	int64_t first = 0;
+
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
+		int64_t since = k->informers[kind]
+					? informer_silent_since_us(k->informers[kind])
+					: 0;
+
+		if (since && (!first || since < first))
+			first = since;
+	}
+	return first;
+}

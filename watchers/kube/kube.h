@@ -1,0 +1,43 @@
+/*
+ * The source "api": Services, EndpointSlices, our Node and ServiceCIDRs of a
+ * Kubernetes API server, listed and watched into the cluster.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "watchers/reject.h"
+
+struct cluster;
+struct ev_loop;
+struct http;
+struct kube;
+
+struct kube_params {		/* all borrowed until kube_free() */
+	const char *kubeconfig; /* a path, or NULL */
+	const char *master;	/* a URL, or NULL */
+	const char *node_name;
+	const char *user_agent;
+	struct cluster *cluster;
+	const struct reject *reject;
+};
+
+struct kube_events {
+	void (*synced)(void *data);  /* every kind has been read once */
+	void (*changed)(void *data); /* the cluster has been updated, after synced */
+	void (*answered)(void *data, int status, const char *method); /* may be NULL */
+	void *data;
+};
+
+/* Reads the configuration. -errno with one line in *ret_error, which the caller frees. */
+int kube_new(const struct kube_params *params, struct kube **ret, char **ret_error);
+void kube_free(struct kube *k);
+
+void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *events);
+
+const char *kube_server(const struct kube *k); /* its URL */
+struct http *kube_http(struct kube *k);	       /* for other calls, after kube_start() */
+uint64_t kube_n_restarts(const struct kube *k);
+/* Unix time since when some kind has not been heard of; 0: all is well. */
+int64_t kube_silent_since_us(const struct kube *k);
