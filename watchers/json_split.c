@@ -1,251 +1,445 @@
 /*
- * A scanner of one character at a time.  Invariants: depth and in_string
- * describe the value under way and are 0 outside of one; value holds its bytes
- * so far; after_value is the state to go to when it is complete.
+ * A machine with one state for each place between values, and one way of
+ * passing over a value, whatever it is (brackets are counted, strings are
+ * skipped; that they match is the parser's business).
+ *
+ * Invariants: `item` holds what came of the value being passed over in earlier
+ * feeds, and is empty between values; `part` holds the top-level object with
+ * everything but blanks and its items, and is empty between top-level values.
  */
 #include "watchers/json_split.h"
 
 #include <errno.h>
 #include <string.h>
 
-#define KEY_MAX_LEN 256
+#define KEEP_BUFFER_LEN (1u << 20) /* a larger one is given back after use */
 
 enum state {
-	BETWEEN,     /* stream: before a value */
-	BEFORE_LIST, /* list: before its '{' */
-	BEFORE_KEY,
-	IN_KEY,
-	BEFORE_COLON,
-	BEFORE_VALUE,
-	IN_ITEMS,  /* between two items */
-	IN_NESTED, /* an object or array */
-	IN_TEXT,   /* a string */
-	IN_SCALAR, /* a number, true, false, null */
-	AT_END,	   /* behind the list */
+	STATE_GAP,    /* between top-level values */
+	STATE_VALUE,  /* in one that is handed out whole */
+	STATE_MEMBER, /* in the object whose items are cut: before a key, or its end */
+	STATE_KEY,    /* in a key of it */
+	STATE_COLON,  /* behind one */
+	STATE_BEFORE_VALUE, /* before what belongs to it */
+	STATE_MEMBER_VALUE, /* in it */
+	STATE_FIRST_ITEM,   /* behind the '[' of the items */
+	STATE_NEXT_ITEM,    /* behind a comma */
+	STATE_ITEM,
+	STATE_AFTER_ITEM,
 };
 
-void json_split_init(struct json_split *s, enum json_split_mode mode, size_t max_len)
+enum {
+	IS_BLANK = 1,
+	IS_NEWLINE = 2,
+	IS_OPEN = 4,
+	IS_CLOSE = 8,
+	IS_QUOTE = 16,
+	IS_OTHER_END = 32, /* , and : end a number or a word, too */
+};
+#define ENDS_WORD (IS_BLANK | IS_OPEN | IS_CLOSE | IS_QUOTE | IS_OTHER_END)
+#define IS_NOTED  (IS_NEWLINE | IS_OPEN | IS_CLOSE | IS_QUOTE)
+
+static const uint8_t classes[256] = {
+	[' '] = IS_BLANK,     ['\t'] = IS_BLANK,
+	['\r'] = IS_BLANK,    ['\n'] = IS_BLANK | IS_NEWLINE,
+	['{'] = IS_OPEN,      ['['] = IS_OPEN,
+	['}'] = IS_CLOSE,     [']'] = IS_CLOSE,
+	['"'] = IS_QUOTE,     [','] = IS_OTHER_END,
+	[':'] = IS_OTHER_END,
+};
+
+static uint8_t class_of(char c)
+{
+	return classes[(uint8_t)c];
+}
+
+static void fail(struct json_split *s, int err)
+{
+	if (s->err == 0)
+		s->err = err;
+}
+
+static const char *skip_blanks(struct json_split *s, const char *p, const char *end)
+{
+	for (; p < end && (class_of(*p) & IS_BLANK); p++) {
+		if (*p == '\n')
+			s->line++;
+	}
+	return p;
+}
+
+static void keep(struct json_split *s, struct buf *b, const char *bytes, size_t len)
+{
+	if (len > s->options.max_len || b->len > s->options.max_len - len)
+		fail(s, -E2BIG);
+	else
+		buf_add(b, bytes, len);
+}
+
+static void drop(struct buf *b)
+{
+	if (b->cap > KEEP_BUFFER_LEN)
+		buf_fini(b);
+	else
+		buf_clear(b);
+}
+
+/* To behind the closing quote, or to the end of what there is. */
+static const char *pass_string(struct json_split *s, const char *p, const char *end)
+{
+	for (; p < end; p++) {
+		if (s->is_escaped) {
+			s->is_escaped = false;
+		} else if (*p == '\\') {
+			s->is_escaped = true;
+		} else if (*p == '"') {
+			s->in_string = false;
+			return p + 1;
+		}
+	}
+	return end;
+}
+
+static const char *pass_word(const char *p, const char *end, bool *ret_done)
+{
+	while (p < end && !(class_of(*p) & ENDS_WORD))
+		p++;
+	*ret_done = p < end;
+	return p;
+}
+
+/*
+ * Passes over the value that has begun, to behind its last byte.  A word or a
+ * number ends only where something else begins.
+ */
+static const char *pass(struct json_split *s, const char *p, const char *end,
+			bool *ret_done)
+{
+	if (s->depth == 0 && !s->in_string)
+		return pass_word(p, end, ret_done);
+
+	*ret_done = false;
+	while (p < end) {
+		uint8_t class;
+
+		if (s->in_string) {
+			p = pass_string(s, p, end);
+			if (s->in_string)
+				return p;
+		} else {
+			while (p < end && !(class_of(*p) & IS_NOTED))
+				p++;
+			if (p == end)
+				return p;
+			class = class_of(*p++);
+			s->line += class & IS_NEWLINE ? 1 : 0;
+			s->in_string = class & IS_QUOTE;
+			s->depth += class & IS_OPEN ? 1 : 0;
+			s->depth -= class & IS_CLOSE ? 1 : 0;
+		}
+		if (s->depth > s->depth_limit)
+			fail(s, -E2BIG);
+		if (s->err != 0)
+			return p;
+		if (s->depth == 0 && !s->in_string) {
+			*ret_done = true;
+			return p;
+		}
+	}
+	return p;
+}
+
+static void hand_out(struct json_split *s, enum json_split_type type, const char *bytes,
+		     size_t len)
+{
+	const struct json_split_part part = {
+		.type = type,
+		.bytes = bytes,
+		.len = len,
+		.line = type == JSON_SPLIT_ITEM ? s->item_line : s->part_line,
+		.items = s->n_items,
+	};
+
+	fail(s, s->fn(s->data, &part));
+}
+
+/*
+ * What has begun at start, and was kept before, goes on to p.  Handed out right
+ * from the input when all of it is there.
+ */
+static void take_value(struct json_split *s, enum json_split_type type, enum state then,
+		       const char *start, const char *p, bool is_done)
+{
+	size_t len = (size_t)(p - start);
+
+	if (s->err != 0)
+		return;
+	if (!is_done || s->item.len > 0)
+		keep(s, &s->item, start, len);
+	else if (len > s->options.max_len)
+		fail(s, -E2BIG);
+	if (!is_done || s->err != 0)
+		return;
+	s->state = (uint8_t)then;
+	if (type == JSON_SPLIT_ITEM)
+		s->n_items++;
+	if (s->item.len > 0)
+		hand_out(s, type, s->item.data, s->item.len);
+	else
+		hand_out(s, type, start, len);
+	drop(&s->item);
+}
+
+/* Goes on with a value of which [start, p) has just been passed. */
+static const char *go_on(struct json_split *s, const char *start, const char *p,
+			 const char *end)
+{
+	bool is_done;
+
+	p = pass(s, p, end, &is_done);
+	switch ((enum state)s->state) {
+	case STATE_VALUE:
+		take_value(s, JSON_SPLIT_VALUE, STATE_GAP, start, p, is_done);
+		break;
+	case STATE_ITEM:
+		take_value(s, JSON_SPLIT_ITEM, STATE_AFTER_ITEM, start, p, is_done);
+		break;
+	default:
+		keep(s, &s->part, start, (size_t)(p - start));
+		if (is_done)
+			s->state = STATE_MEMBER;
+	}
+	return p;
+}
+
+static const char *in_value(struct json_split *s, const char *p, const char *end)
+{
+	return go_on(s, p, p, end);
+}
+
+/* A value begins at p, inside so many brackets. */
+static const char *begin(struct json_split *s, enum state state, unsigned level,
+			 const char *p, const char *end)
+{
+	uint8_t class = class_of(*p);
+
+	if (class & ~(IS_OPEN | IS_QUOTE)) {
+		fail(s, -EINVAL);
+		return p;
+	}
+	if (class & IS_OPEN && level >= s->options.max_depth) {
+		fail(s, -E2BIG);
+		return p;
+	}
+	s->state = (uint8_t)state;
+	s->in_string = class & IS_QUOTE;
+	s->is_escaped = false;
+	s->depth = class & IS_OPEN ? 1 : 0;
+	s->depth_limit = s->options.max_depth - level;
+	return go_on(s, p, p + 1, end);
+}
+
+/* A line of "---" is complete, or none has begun. */
+static bool ends_separator(struct json_split *s)
+{
+	bool is_whole = s->dashes == 0 || s->dashes == 3;
+
+	s->dashes = 0;
+	return is_whole;
+}
+
+static const char *in_gap(struct json_split *s, const char *p, const char *end)
+{
+	if (class_of(*p) & IS_BLANK) {
+		if (!ends_separator(s))
+			fail(s, -EINVAL);
+		return skip_blanks(s, p, end);
+	}
+	if (*p == '-' && s->options.skip_separators && s->dashes < 3) {
+		s->dashes++;
+		return p + 1;
+	}
+	if (s->dashes > 0) {
+		fail(s, -EINVAL);
+		return p;
+	}
+	s->part_line = s->line;
+	s->n_items = 0;
+	if (*p != '{' || !s->options.cut_items)
+		return begin(s, STATE_VALUE, 0, p, end);
+	if (s->options.max_depth == 0)
+		fail(s, -E2BIG);
+	s->state = STATE_MEMBER;
+	keep(s, &s->part, p, 1);
+	return p + 1;
+}
+
+/*
+ * Commas are kept and not checked: whoever parses what is handed out does that.
+ */
+static const char *in_object(struct json_split *s, const char *p, const char *end)
+{
+	p = skip_blanks(s, p, end);
+	if (p == end)
+		return p;
+	if (*p != '"' && *p != ',' && *p != '}') {
+		fail(s, -EINVAL);
+		return p;
+	}
+	keep(s, &s->part, p, 1);
+	if (*p == '"') {
+		s->state = STATE_KEY;
+		s->in_string = true;
+		s->is_escaped = false;
+		buf_clear(&s->key);
+	} else if (*p == '}' && s->err == 0) {
+		s->state = STATE_GAP;
+		hand_out(s, JSON_SPLIT_VALUE, s->part.data, s->part.len);
+		drop(&s->part);
+	}
+	return p + 1;
+}
+
+static const char *in_key(struct json_split *s, const char *p, const char *end)
+{
+	const char *start = p;
+
+	p = pass_string(s, p, end);
+	keep(s, &s->part, start, (size_t)(p - start));
+	keep(s, &s->key, start, (size_t)(p - start));
+	if (!s->in_string)
+		s->state = STATE_COLON;
+	return p;
+}
+
+static const char *behind_key(struct json_split *s, const char *p, const char *end)
+{
+	p = skip_blanks(s, p, end);
+	if (p == end)
+		return p;
+	if (*p != ':') {
+		fail(s, -EINVAL);
+		return p;
+	}
+	keep(s, &s->part, p, 1);
+	s->state = STATE_BEFORE_VALUE;
+	return p + 1;
+}
+
+static const char *before_value(struct json_split *s, const char *p, const char *end)
+{
+	p = skip_blanks(s, p, end);
+	if (p == end)
+		return p;
+	if (*p != '[' || strcmp(buf_string(&s->key), "items\"") != 0)
+		return begin(s, STATE_MEMBER_VALUE, 1, p, end);
+	if (s->options.max_depth < 2)
+		fail(s, -E2BIG);
+	keep(s, &s->part, p, 1);
+	s->state = STATE_FIRST_ITEM;
+	return p + 1;
+}
+
+static const char *before_item(struct json_split *s, const char *p, const char *end)
+{
+	p = skip_blanks(s, p, end);
+	if (p == end)
+		return p;
+	if (*p == ']' && s->state == STATE_FIRST_ITEM) {
+		keep(s, &s->part, p, 1);
+		s->state = STATE_MEMBER;
+		return p + 1;
+	}
+	s->item_line = s->line;
+	return begin(s, STATE_ITEM, 2, p, end);
+}
+
+static const char *behind_item(struct json_split *s, const char *p, const char *end)
+{
+	p = skip_blanks(s, p, end);
+	if (p == end)
+		return p;
+	if (*p == ',') {
+		s->state = STATE_NEXT_ITEM;
+	} else if (*p == ']') {
+		keep(s, &s->part, p, 1);
+		s->state = STATE_MEMBER;
+	} else {
+		fail(s, -EINVAL);
+	}
+	return p + 1;
+}
+
+/* Each takes at least one byte, or changes the state, or fails. */
+typedef const char *(*step)(struct json_split *s, const char *p, const char *end);
+
+static const step steps[] = {
+	[STATE_GAP] = in_gap,
+	[STATE_VALUE] = in_value,
+	[STATE_MEMBER] = in_object,
+	[STATE_KEY] = in_key,
+	[STATE_COLON] = behind_key,
+	[STATE_BEFORE_VALUE] = before_value,
+	[STATE_MEMBER_VALUE] = in_value,
+	[STATE_FIRST_ITEM] = before_item,
+	[STATE_NEXT_ITEM] = before_item,
+	[STATE_ITEM] = in_value,
+	[STATE_AFTER_ITEM] = behind_item,
+};
+
+void json_split_init(struct json_split *s, const struct json_split_options *options,
+		     json_split_fn fn, void *data)
 {
 	*s = (struct json_split){
-		.mode = mode,
-		.max_len = max_len,
-		.state = mode == JSON_SPLIT_STREAM ? BETWEEN : BEFORE_LIST,
+		.options = *options,
+		.fn = fn,
+		.data = data,
+		.line = 1,
 	};
 }
 
 void json_split_fini(struct json_split *s)
 {
+	buf_fini(&s->part);
+	buf_fini(&s->item);
 	buf_fini(&s->key);
-	buf_fini(&s->value);
 }
 
-static bool is_blank(char c)
+int json_split_feed(struct json_split *s, const char *bytes, size_t len)
 {
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+	const char *p = bytes, *end = bytes + len;
+
+	while (p < end && s->err == 0)
+		p = steps[s->state](s, p, end);
+	return s->err;
 }
 
-static bool is_list_member(const struct json_split *s, char first)
+int json_split_finish(struct json_split *s)
 {
-	return first == '[' && !strcmp(buf_string(&s->key), "items");
+	static const char blank = '\n';
+
+	/* a number or a word at the top has no other end */
+	(void)json_split_feed(s, &blank, 1);
+	if (json_split_is_inside(s))
+		fail(s, -EINVAL);
+	return s->err;
 }
 
-/* The first character of a value decides how its end is found. */
-static int begin_value(struct json_split *s, char c, int after_value)
+char *json_split_head(const struct json_split *s)
 {
-	buf_clear(&s->value);
-	s->after_value = after_value;
-	s->depth = 0;
-	if (c == '{' || c == '[')
-		s->state = IN_NESTED;
-	else if (s->mode == JSON_SPLIT_STREAM || strchr(",:]}", c))
-		return -EINVAL;
-	else
-		s->state = c == '"' ? IN_TEXT : IN_SCALAR;
-	return 0;
+	struct buf head = BUF_INIT;
+
+	buf_add(&head, buf_string(&s->part), s->part.len);
+	buf_add_string(&head, "]}");
+	return buf_take(&head);
 }
 
-/* Moves over a character inside brackets; true when it closes the value. */
-static int step_nested(struct json_split *s, char c, bool *ret_closed)
+bool json_split_is_inside(const struct json_split *s)
 {
-	if (s->in_string) {
-		if (s->is_escaped)
-			s->is_escaped = false;
-		else if (c == '\\')
-			s->is_escaped = true;
-		else if (c == '"')
-			s->in_string = false;
-		return 0;
-	}
-	if (c == '"')
-		s->in_string = true;
-	else if ((c == '{' || c == '[') && ++s->depth > JSON_SPLIT_MAX_DEPTH)
-		return -E2BIG;
-	else if ((c == '}' || c == ']') && --s->depth == 0)
-		*ret_closed = true;
-	return 0;
+	return s->state != STATE_GAP || s->dashes > 0;
 }
 
-/* The same for a string; its first quote is the value's first byte. */
-static bool step_text(struct json_split *s, char c)
+uint64_t json_split_line(const struct json_split *s)
 {
-	if (!s->in_string) {
-		s->in_string = true;
-		return false;
-	}
-	if (s->is_escaped)
-		s->is_escaped = false;
-	else if (c == '\\')
-		s->is_escaped = true;
-	else if (c == '"')
-		s->in_string = false;
-	return !s->in_string;
-}
-
-static int give(struct json_split *s, json_split_fn fn, void *data)
-{
-	const char *member = "";
-
-	if (s->mode == JSON_SPLIT_LIST)
-		member = s->after_value == IN_ITEMS ? "items" : buf_string(&s->key);
-	s->state = s->after_value;
-	return fn(data, member, s->value.data, s->value.len);
-}
-
-/*
- * Consumes as much of a value as there is: up to its end, or all of it.  A
- * scalar ends before a character that belongs to what is around it.
- */
-static int eat_value(struct json_split *s, const char *bytes, size_t len,
-		     size_t *ret_eaten, json_split_fn fn, void *data)
-{
-	bool is_closed = false, is_behind = false;
-	size_t i = 0;
-	int err = 0;
-
-	while (i < len && !is_closed && !err) {
-		char c = bytes[i++];
-
-		if (s->state == IN_NESTED)
-			err = step_nested(s, c, &is_closed);
-		else if (s->state == IN_TEXT)
-			is_closed = step_text(s, c);
-		else
-			is_closed = is_behind =
-				is_blank(c) || c == ',' || c == '}' || c == ']';
-	}
-	if (is_behind)
-		i--;
-	if (err)
-		return err;
-	if (s->value.len + i > s->max_len)
-		return -E2BIG;
-	buf_add(&s->value, bytes, i);
-	*ret_eaten = i;
-	return is_closed ? give(s, fn, data) : 0;
-}
-
-static int step_key(struct json_split *s, char c)
-{
-	if (s->is_escaped) {
-		s->is_escaped = false;
-	} else if (c == '\\') {
-		s->is_escaped = true;
-	} else if (c == '"') {
-		s->state = BEFORE_COLON;
-		return 0;
-	}
-	if (s->key.len >= KEY_MAX_LEN)
-		return -E2BIG;
-	buf_add_char(&s->key, c);
-	return 0;
-}
-
-/* Between keys and between items a comma is skipped wherever it stands; parsers are stricter. */
-static int step_before_key(struct json_split *s, char c)
-{
-	if (c == '}') {
-		s->state = AT_END;
-	} else if (c == '"') {
-		buf_clear(&s->key);
-		s->state = IN_KEY;
-	} else if (c != ',') {
-		return -EINVAL;
-	}
-	return 0;
-}
-
-/*
- * A character outside of a value. When it begins one, the state is a value's
- * and the character is to be eaten as its first byte.
- */
-static int step_outside(struct json_split *s, char c)
-{
-	if (s->state == IN_KEY)
-		return step_key(s, c);
-	if (is_blank(c))
-		return 0;
-	switch ((enum state)s->state) {
-	case BETWEEN:
-		return begin_value(s, c, BETWEEN);
-	case BEFORE_LIST:
-		s->state = BEFORE_KEY;
-		return c == '{' ? 0 : -EINVAL;
-	case BEFORE_KEY:
-		return step_before_key(s, c);
-	case BEFORE_COLON:
-		s->state = BEFORE_VALUE;
-		return c == ':' ? 0 : -EINVAL;
-	case BEFORE_VALUE:
-		if (!is_list_member(s, c))
-			return begin_value(s, c, BEFORE_KEY);
-		s->state = IN_ITEMS;
-		return 0;
-	case IN_ITEMS:
-		if (c == ',')
-			return 0;
-		if (c != ']')
-			return begin_value(s, c, IN_ITEMS);
-		s->state = BEFORE_KEY;
-		return 0;
-	case IN_KEY:
-	case IN_NESTED:
-	case IN_TEXT:
-	case IN_SCALAR:
-	case AT_END:
-		break;
-	}
-	return -EINVAL;
-}
-
-static bool is_in_value(const struct json_split *s)
-{
-	return s->state == IN_NESTED || s->state == IN_TEXT || s->state == IN_SCALAR;
-}
-
-int json_split_feed(struct json_split *s, const char *bytes, size_t len, json_split_fn fn,
-		    void *data)
-{
-	size_t i = 0;
-
-	while (i < len) {
-		size_t eaten = 0;
-		int err;
-
-		if (!is_in_value(s)) {
-			err = step_outside(s, bytes[i]);
-			/* The first byte of a value belongs to it. */
-			eaten = is_in_value(s) ? 0 : 1;
-		} else {
-			err = eat_value(s, bytes + i, len - i, &eaten, fn, data);
-		}
-		if (err)
-			return err;
-		i += eaten;
-	}
-	return 0;
-}
-
-bool json_split_is_complete(const struct json_split *s)
-{
-	return s->state == (s->mode == JSON_SPLIT_STREAM ? BETWEEN : AT_END);
+	return s->line;
 }

@@ -26,8 +26,9 @@ struct json_split_part {
 	enum json_split_type type;
 	const char *bytes; /* for the call only */
 	size_t len;
-	uint64_t line;	/* where it begins, counted from 1 */
-	uint64_t items; /* ITEM: its number, counted from 1. VALUE: how many were cut out */
+	uint64_t line; /* where it begins, counted from 1 */
+	uint64_t
+		items; /* ITEM: its number, counted from 1. VALUE: how many were cut out */
 };
 
 /* What it doesn't return 0 for ends the splitting with that answer. */
@@ -49,8 +50,8 @@ struct json_split { /* embedded */
 	uint8_t state;	 /* enum in json_split.c */
 	bool in_string;	 /* inside the value that is being passed over */
 	bool is_escaped; /* the next byte of the string stands for itself */
-	bool has_items;	 /* the top-level object had an array of that name */
 	unsigned depth;	 /* of brackets open in that value */
+	unsigned depth_limit;
 	unsigned dashes;
 	uint64_t line, part_line, item_line, n_items;
 	struct buf part; /* the top-level value as far as it is kept */
