@@ -84,14 +84,21 @@ spawn() {
 }
 
 reap() {
-	local name=$1 signal=${2:-TERM} status=0
-	kill "-$signal" "${PIDS[$name]}" 2>/dev/null || true
-	wait "${PIDS[$name]}" 2>/dev/null || status=$?
-	unset "PIDS[$name]"
-	return 0
+	local pid=${PIDS[$1]} tries
+	unset "PIDS[$1]"
+	kill "-${2:-TERM}" "$pid" 2>/dev/null || return 0
+	# Not wait: a scenario also ends what another shell has started.
+	for ((tries = 0; tries < 400; tries++)); do
+		is_running "$pid" || return 0
+		sleep 0.05
+	done
+	say "$1 does not end, killed"
+	kill -KILL "$pid"
 }
 
-alive() { kill -0 "${PIDS[$1]}" 2>/dev/null; }
+is_running() { [ -e "/proc/$1/stat" ] && ! grep -q '^[0-9]* (.*) Z' "/proc/$1/stat" 2>/dev/null; }
+
+alive() { is_running "${PIDS[$1]:-none}"; }
 
 now_ms() { date +%s%3N; }
 

@@ -1,0 +1,34 @@
+# shellcheck shell=bash
+# The proxy under test, on a node of the test: sluice, or kube-proxy to see that the test itself is right. To be sourced.
+
+PROXY=${PROXY:-sluice}
+SLUICE=${SLUICE:-$PROJECT/build/sluice}
+
+# proxy_start [NAME NAMESPACE PROXY]: started as NAME (its log is NAME.log), in that node's namespace.
+proxy_start() {
+	local name=${1:-proxy} ns=${2:-a} kind=${3:-$PROXY}
+	case $kind in
+	sluice)
+		spawn "$name" ip netns exec "$ns" "$SLUICE" run --kubeconfig "$STATE/sluice.kubeconfig" --hostname-override node-a \
+			--proxy-mode "${SLUICE_MODE:-nftables}" --cluster-cidr "$NODE_CIDRS" --control-socket "$STATE/$name.sock"
+		;;
+	kube-proxy)
+		cat >"$STATE/$name.yaml" <<-END
+			apiVersion: kubeproxy.config.k8s.io/v1alpha1
+			kind: KubeProxyConfiguration
+			mode: nftables
+			hostnameOverride: node-a
+			clusterCIDR: "$NODE_CIDRS"
+			clientConnection: {kubeconfig: "$STATE/sluice.kubeconfig"}
+			conntrack: {maxPerCore: 0}
+		END
+		spawn "$name" ip netns exec "$ns" kube-proxy --config "$STATE/$name.yaml" -v 2
+		;;
+	*) die "PROXY is sluice or kube-proxy, not $kind" ;;
+	esac
+	await 60 in_ns "$ns" curl -fsS http://127.0.0.1:10256/healthz || die "$kind does not start: $(tail -n 5 "$STATE/$name.log")"
+}
+
+need_proxy() {
+	[ "$PROXY" != sluice ] || [ -x "$SLUICE" ] || skip_all "no $SLUICE: build it first, or set SLUICE, or PROXY=kube-proxy"
+}
