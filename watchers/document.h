@@ -7,7 +7,9 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define DOCUMENT_MAX_LEN   (512u << 20)
 #define DOCUMENT_MAX_DEPTH 64
@@ -22,3 +24,14 @@ typedef void (*document_fn)(void *data, unsigned number, json_t *json);
  */
 int document_parse(const char *bytes, size_t len, document_fn fn, void *data,
 		   char **ret_error);
+
+/* For those who read JSON piece by piece: is this how JSON begins? */
+bool document_is_json(const char *bytes, size_t len);
+/*
+ * One JSON value, which begins on that line of the document. NULL and one line
+ * (the caller frees it) when it is none.
+ */
+json_t *document_load_json(const char *bytes, size_t len, uint64_t line,
+			   char **ret_error);
+/* The line for what json_split answers; the caller frees it. */
+char *document_split_error(int err, uint64_t line);
