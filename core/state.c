@@ -167,12 +167,16 @@ static void claim_frontends(struct state *st, struct entry *e, struct service *s
 		const struct frontend *f = &service->frontends[i];
 		struct claim *c = &e->claims[i];
 
-		*c = (struct claim){.owner = e, .frontend = f, .proto = service->proto};
+		*c = (struct claim){.owner = e,
+				    .frontend = f,
+				    .proto = service->proto,
+				    .serial = st->serial};
 		while (k < old->n &&
 		       service_compare_frontend(old->claims[k].frontend, f) < 0)
 			k++;
 		if (k < old->n &&
 		    service_compare_frontend(old->claims[k].frontend, f) == 0) {
+			c->serial = old->claims[k].serial;
 			claims_move(&st->claims, &old->claims[k], c);
 			old->claims[k++].owner = NULL;
 		} else {
@@ -224,30 +228,23 @@ static void note_holder(struct state *st, struct claim *c)
 }
 
 /*
- * A place in the queue belongs to the Kubernetes Service: when one of its ports
- * lets go of what another of its ports has just asked for, the place stays in
- * the house. Those who asked just now are at the end of the queue.
+ * When one port of a Kubernetes Service lets go of what another port of it has
+ * asked for in the same state_replace(), the place stays in the house. Those who
+ * have just asked are at the end of the queue; the first of them inherits.
  */
-static struct claim *find_heir(const struct state *st, struct claim *leaving,
-			       const struct service *service)
+static struct claim *find_heir(const struct state *st, struct claim *leaving)
 {
-	struct claim *holder =
-		claims_holder(&st->claims, leaving->frontend, leaving->proto);
+	struct claim *c = claims_holder(&st->claims, leaving->frontend, leaving->proto);
 	struct claim *heir = NULL;
 
-	for (struct claim *c = holder->prev; c != leaving && !c->is_holder; c = c->prev) {
-		if (!group_equal(c->owner, service_namespace(service)))
-			break;
-		if (!c->is_leaving)
-			heir = c;
-	}
+	for (c = c->prev; c != leaving && c->serial == st->serial; c = c->prev)
+		heir = c;
 	return heir;
 }
 
-static void release(struct state *st, struct claim *leaving,
-		    const struct service *service)
+static void release(struct state *st, struct claim *leaving)
 {
-	struct claim *heir = find_heir(st, leaving, service);
+	struct claim *heir = find_heir(st, leaving);
 
 	if (!heir) {
 		heir = claims_del(&st->claims, leaving);
@@ -268,7 +265,7 @@ static void release_departures(struct state *st)
 
 		for (size_t k = 0; k < d->n; k++)
 			if (d->claims[k].owner)
-				release(st, &d->claims[k], d->service);
+				release(st, &d->claims[k]);
 	}
 	/* Only now: until its claim is gone, a frontend may be looked at. */
 	for (size_t i = 0; i < st->n_departures; i++) {
@@ -400,6 +397,7 @@ void state_replace(struct state *st, const char *ns, const char *name,
 	_cleanup_(freep) struct wish *wishes = xcalloc(n, sizeof(*wishes));
 	struct entry *first = find_group(st, ns, name);
 
+	st->serial++;
 	for (size_t i = 0; i < n; i++)
 		wishes[i] = (struct wish){.service = services[i], .place = i};
 	if (n > 1)

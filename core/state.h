@@ -3,7 +3,8 @@
  * was last asked.  Frontends are kept unique here: when two services claim the
  * same address, protocol and port, the first claim holds it, the others wait
  * and take over, oldest first, when it goes.  What sinks see of a waiting
- * service is a copy without the frontends that it does not hold.
+ * service is a copy without the frontends that it does not hold.  A frontend
+ * that goes from one service to another does so within one take.
  *
  * Changes are collected until taken: several changes of one service become
  * one (first old -> last new), and one that ends where it began is none.
@@ -24,7 +25,8 @@ void state_free(struct state *st);
 /*
  * These are now all services of the Kubernetes Service ns/name (its ports, in
  * each family); what it had besides goes.  n may be 0.  Takes a reference of
- * each item; all must carry that ns and name, with distinct keys.
+ * each item; all must carry that ns and name. Of several with the same key the
+ * first counts; of several that claim the same frontend the first is first.
  */
 void state_replace(struct state *st, const char *ns, const char *name,
 		   struct service *const *services, size_t n);

@@ -1,0 +1,120 @@
+/*
+ * A buffer grows as needed and is always a string.
+ */
+#include "tests/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+
+#define _buf_ _cleanup_(buf_fini) struct buf
+
+static void an_empty_buffer_is_an_empty_string(void **state)
+{
+	_buf_ b = BUF_INIT;
+	_cleanup_(freep) char *taken = NULL;
+
+	(void)state;
+	assert_string_equal(buf_string(&b), "");
+	taken = buf_take(&b);
+	assert_string_equal(taken, "");
+}
+
+static void pieces_are_joined(void **state)
+{
+	_buf_ b = BUF_INIT;
+
+	(void)state;
+	buf_add_string(&b, "one");
+	buf_add_char(&b, ' ');
+	buf_add(&b, "two-", 3);
+	buf_printf(&b, " %d%s", 3, "!");
+	assert_string_equal(buf_string(&b), "one two 3!");
+	assert_int_equal(b.len, 10);
+}
+
+static void it_grows_by_single_bytes_and_by_large_prints(void **state)
+{
+	char large[5000];
+	_buf_ b = BUF_INIT;
+
+	(void)state;
+	memset(large, 'x', sizeof(large) - 1);
+	large[sizeof(large) - 1] = '\0';
+	for (int i = 0; i < 1000; i++)
+		buf_add_char(&b, 'a');
+	buf_printf(&b, "%s", large);
+	assert_int_equal(b.len, 1000 + sizeof(large) - 1);
+	assert_int_equal(strspn(b.data, "a"), 1000);
+	assert_string_equal(b.data + 1000, large);
+}
+
+static void prints_of_every_length_around_the_capacity_are_whole(void **state)
+{
+	(void)state;
+	for (int len = 0; len < 300; len++) {
+		_buf_ b = BUF_INIT;
+
+		buf_printf(&b, "%*s", len, "");
+		assert_int_equal(b.len, len);
+		assert_int_equal(strlen(buf_string(&b)), len);
+	}
+}
+
+static void bytes_may_be_zero(void **state)
+{
+	_buf_ b = BUF_INIT;
+
+	(void)state;
+	buf_add(&b, "a\0b", 3);
+	buf_add(&b, NULL, 0);
+	assert_int_equal(b.len, 3);
+	assert_memory_equal(b.data, "a\0b", 4);
+}
+
+static void consuming_drops_from_the_front(void **state)
+{
+	_buf_ b = BUF_INIT;
+
+	(void)state;
+	buf_add_string(&b, "hello world");
+	buf_consume(&b, 6);
+	assert_string_equal(buf_string(&b), "world");
+	buf_consume(&b, 5);
+	assert_string_equal(buf_string(&b), "");
+	buf_add_string(&b, "x");
+	buf_consume(&b, 100);
+	assert_int_equal(b.len, 0);
+}
+
+static void taking_leaves_it_empty(void **state)
+{
+	_buf_ b = BUF_INIT;
+	_cleanup_(freep) char *taken = NULL;
+
+	(void)state;
+	buf_add_string(&b, "mine");
+	taken = buf_take(&b);
+	buf_add_string(&b, "new");
+	assert_string_equal(taken, "mine");
+	assert_string_equal(buf_string(&b), "new");
+	buf_clear(&b);
+	assert_string_equal(buf_string(&b), "");
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(an_empty_buffer_is_an_empty_string),
+		cmocka_unit_test(pieces_are_joined),
+		cmocka_unit_test(it_grows_by_single_bytes_and_by_large_prints),
+		cmocka_unit_test(prints_of_every_length_around_the_capacity_are_whole),
+		cmocka_unit_test(bytes_may_be_zero),
+		cmocka_unit_test(consuming_drops_from_the_front),
+		cmocka_unit_test(taking_leaves_it_empty),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

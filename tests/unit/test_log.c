@@ -1,0 +1,186 @@
+/*
+ * One event is one line, whatever bytes are in it, from however many threads.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+
+static int captured_fd, real_stderr;
+static char text[1 << 20];
+
+static void capture(void)
+{
+	captured_fd = memfd_create("log", MFD_CLOEXEC);
+	assert_true(captured_fd >= 0);
+	assert_int_equal(fcntl(captured_fd, F_SETFL, O_APPEND), 0);
+	real_stderr = dup(STDERR_FILENO);
+	assert_true(dup2(captured_fd, STDERR_FILENO) >= 0);
+}
+
+/* What was written since capture(). */
+static char *captured(void)
+{
+	ssize_t n;
+
+	assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
+	(void)close(real_stderr);
+	n = pread(captured_fd, text, sizeof(text) - 1, 0);
+	assert_true(n >= 0);
+	text[n] = '\0';
+	(void)close(captured_fd);
+	return text;
+}
+
+static int reset(void **state)
+{
+	(void)state;
+	log_set_json(false);
+	log_set_verbosity(0);
+	return 0;
+}
+
+static void text_has_time_level_and_message(void **state)
+{
+	int year, month, day, hour, minute, second, milli, end = 0;
+
+	(void)state;
+	capture();
+	log_info("sync: %d services", 7);
+	(void)sscanf(captured(), "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ info  sync: 7 services%n",
+		     &year, &month, &day, &hour, &minute, &second, &milli, &end);
+	assert_int_equal(end, strlen("2026-11-22T10:11:12.345Z info  sync: 7 services"));
+	assert_string_equal(text + end, "\n");
+	assert_true(year >= 2024);
+}
+
+static void debug_shows_from_verbosity_two(void **state)
+{
+	(void)state;
+	capture();
+	log_set_verbosity(1);
+	assert_false(log_is_debug());
+	log_debug("hidden");
+	log_set_verbosity(2);
+	assert_true(log_is_debug());
+	log_debug("shown");
+	(void)captured();
+	assert_null(strstr(text, "hidden"));
+	assert_non_null(strstr(text, " debug shown\n"));
+}
+
+static void a_message_cannot_fake_another_line(void **state)
+{
+	(void)state;
+	capture();
+	log_warn("name %s", "a\nb\x1b[31m\xff\xc3\xa9");
+	assert_non_null(
+		strstr(captured(), " warn  name a\\nb\\x1b[31m\xef\xbf\xbd\xc3\xa9\n"));
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+}
+
+static const struct {
+	const char *message, *json;
+} json_cases[] = {
+	{"plain", "plain"},
+	{"\"quoted\\\"", "\\\"quoted\\\\\\\""},
+	{"tab\tnew\nline\x01\x7f", "tab\\u0009new\\nline\\u0001\\u007f"},
+	{"é€😀", "é€😀"},
+	{"\xc3", "\\ufffd"},			   /* cut */
+	{"\xc0\xaf", "\\ufffd\\ufffd"},		   /* overlong */
+	{"\xed\xa0\x80", "\\ufffd\\ufffd\\ufffd"}, /* surrogate */
+	{"\xf4\x90\x80\x80", "\\ufffd\\ufffd\\ufffd\\ufffd"},
+	{"\xf0\x9f\x98x", "\\ufffd\\ufffd\\ufffdx"},
+};
+
+static void json_is_escaped(void **state)
+{
+	(void)state;
+	log_set_json(true);
+	for (size_t i = 0; i < N_ELEMENTS(json_cases); i++) {
+		char expected[256];
+
+		capture();
+		log_err("%s", json_cases[i].message);
+		(void)snprintf(expected, sizeof(expected),
+			       "Z\",\"level\":\"error\",\"msg\":\"%s\"}\n",
+			       json_cases[i].json);
+		assert_memory_equal(captured(), "{\"ts\":\"2", 8);
+		assert_string_equal(strchr(text, 'Z'), expected);
+	}
+}
+
+static void a_long_message_is_cut_and_still_one_line(void **state)
+{
+	static char longest[100000];
+
+	(void)state;
+	memset(longest, 'x', sizeof(longest) - 1);
+	capture();
+	log_info("%s", longest);
+	assert_in_range(strlen(captured()), 1000, 10000);
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+}
+
+static void errno_survives(void **state)
+{
+	(void)state;
+	capture();
+	errno = ENOTTY;
+	log_info("x");
+	assert_int_equal(errno, ENOTTY);
+	(void)captured();
+}
+
+static void *chatter(void *data)
+{
+	for (int i = 0; i < 500; i++)
+		log_info("thread %s says the same thing all the time",
+			 (const char *)data);
+	return NULL;
+}
+
+static void lines_of_threads_do_not_mix(void **state)
+{
+	static const char *const names[] = {"a", "b", "c", "d"};
+	pthread_t threads[N_ELEMENTS(names)];
+	size_t n_lines = 0;
+
+	(void)state;
+	capture();
+	for (size_t i = 0; i < N_ELEMENTS(names); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, chatter,
+						(void *)(uintptr_t)names[i]),
+				 0);
+	for (size_t i = 0; i < N_ELEMENTS(names); i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	for (char *rest = captured(), *line; (line = strsep(&rest, "\n")) && *line;) {
+		assert_int_equal(strlen(line),
+				 strlen("2026-11-22T10:11:12.345Z info  "
+					"thread a says the same thing all the time"));
+		n_lines++;
+	}
+	assert_int_equal(n_lines, 500 * N_ELEMENTS(names));
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(text_has_time_level_and_message, reset),
+		cmocka_unit_test_setup(debug_shows_from_verbosity_two, reset),
+		cmocka_unit_test_setup(a_message_cannot_fake_another_line, reset),
+		cmocka_unit_test_setup(json_is_escaped, reset),
+		cmocka_unit_test_setup(a_long_message_is_cut_and_still_one_line, reset),
+		cmocka_unit_test_setup(errno_survives, reset),
+		cmocka_unit_test_setup(lines_of_threads_do_not_mix, reset),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

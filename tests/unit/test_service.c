@@ -1,0 +1,216 @@
+/*
+ * A service is one immutable value: sorted, counted, comparable.
+ */
+#include "tests/test.h"
+
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/service.h"
+#include "tests/unit/core_samples.h"
+
+DEFINE_CLEANUP(struct service *, service_unref);
+#define _service_ _cleanup_(service_unrefp) struct service
+
+static void endpoints_are_sorted_as_text(void **state)
+{
+	static const char *const expected[] = {"10.0.0.10:80", "10.0.0.9:443",
+					       "10.0.0.9:80", "[2001:db8::1]:80"};
+	_service_ *s =
+		sample_service("a", "", "",
+			       "[2001:db8::1]:80 10.0.0.9:80 10.0.0.10:80 10.0.0.9:443");
+
+	(void)state;
+	assert_int_equal(s->n_endpoints, N_ELEMENTS(expected));
+	for (size_t i = 0; i < N_ELEMENTS(expected); i++) {
+		const struct endpoint *e = &service_endpoints(s)[i];
+		char buf[ADDR_PORT_TEXT_LEN];
+
+		assert_string_equal(addr_port_format(&e->addr, e->port, buf),
+				    expected[i]);
+	}
+}
+
+static void a_repeated_endpoint_is_in_all_pools_that_it_was_in(void **state)
+{
+	_service_ *s = sample_service("a", "", "", "1.1.1.1:1 1.1.1.1:1* 1.1.1.1:2");
+
+	(void)state;
+	assert_int_equal(s->n_endpoints, 2);
+	assert_int_equal(s->n_pool[POOL_CLUSTER], 2);
+	assert_int_equal(s->n_pool[POOL_LOCAL], 1);
+	assert_int_equal(service_endpoints(s)[0].flags,
+			 ENDPOINT_CLUSTER | ENDPOINT_LOCAL | ENDPOINT_SERVING);
+}
+
+static void frontends_are_sorted_by_kind_address_port(void **state)
+{
+	const struct addr low = sample_addr("1.1.1.1"), high = sample_addr("1.1.1.2");
+	const struct frontend given[] = {
+		{.kind = FRONTEND_NODE_PORT, .addr = low, .port = 1},
+		{.kind = FRONTEND_CLUSTER_IP, .addr = high, .port = 1},
+		{.kind = FRONTEND_CLUSTER_IP, .addr = low, .port = 2},
+		{.kind = FRONTEND_CLUSTER_IP, .addr = low, .port = 1},
+		{.kind = FRONTEND_CLUSTER_IP, .addr = low, .port = 2},
+	};
+	static const size_t expected[] = {3, 2, 1, 0};
+	_service_ *s = service_new(&(struct service_spec){.ns = "n",
+							  .name = "a",
+							  .port_name = "",
+							  .proto = IPPROTO_UDP,
+							  .frontends = given,
+							  .n_frontends = 5});
+
+	(void)state;
+	assert_int_equal(s->n_frontends, N_ELEMENTS(expected));
+	for (size_t i = 0; i < N_ELEMENTS(expected); i++)
+		assert_int_equal(service_compare_frontend(&service_frontends(s)[i],
+							  &given[expected[i]]),
+				 0);
+}
+
+static struct service *build(const struct cidr *allowed, size_t n, uint32_t affinity_sec)
+{
+	return service_new(&(struct service_spec){.ns = "ns",
+						  .name = "web",
+						  .port_name = "http",
+						  .family = FAMILY_IPV6,
+						  .proto = IPPROTO_TCP,
+						  .affinity_sec = affinity_sec,
+						  .allowed = allowed,
+						  .n_allowed = n});
+}
+
+static void equal_input_in_any_order_gives_equal_services(void **state)
+{
+	const struct cidr a = {sample_addr("10.0.0.0"), 8}, b = {sample_addr("::"), 0};
+	_service_ *x = build((const struct cidr[]){a, b}, 2, 0);
+	_service_ *y = build((const struct cidr[]){b, a, b}, 3, 0);
+	_service_ *z = build((const struct cidr[]){b, a}, 2, 1);
+	_service_ *e1 =
+		sample_service("a", "p", "1.1.1.1:1 1.1.1.2:1", "2.2.2.2:1 2.2.2.2:2");
+	_service_ *e2 =
+		sample_service("a", "p", "1.1.1.2:1 1.1.1.1:1", "2.2.2.2:2 2.2.2.2:1");
+	_service_ *e3 = sample_service("a", "p", "1.1.1.2:1 1.1.1.1:1", "2.2.2.2:2");
+
+	(void)state;
+	assert_true(service_equal(x, y));
+	assert_int_equal(y->n_allowed, 2);
+	assert_false(service_equal(x, z));
+	assert_true(service_equal(e1, e2));
+	assert_false(service_equal(e1, e3));
+	assert_true(service_same_key(e1, e3));
+}
+
+static void texts_come_back(void **state)
+{
+	_service_ *s = build(NULL, 0, 0);
+	_service_ *unnamed = sample_service("a", "", "", "");
+	char buf[64], small[8];
+
+	(void)state;
+	assert_string_equal(service_namespace(s), "ns");
+	assert_string_equal(service_name(s), "web");
+	assert_string_equal(service_port_name(s), "http");
+	assert_string_equal(service_label(s, buf, sizeof(buf)), "ns/web:http");
+	assert_string_equal(service_label(s, small, sizeof(small)), "ns/web:");
+	assert_string_equal(service_label(unnamed, buf, sizeof(buf)), "default/a");
+}
+
+static void keys_are_ordered_by_namespace_name_port_protocol_family(void **state)
+{
+	static const struct {
+		const char *ns, *name, *port_name;
+		uint8_t proto;
+		enum family family;
+	} in_order[] = {
+		{"a", "b", "", IPPROTO_TCP, FAMILY_IPV4},
+		{"a", "b", "", IPPROTO_TCP, FAMILY_IPV6},
+		{"a", "b", "", IPPROTO_UDP, FAMILY_IPV4},
+		{"a", "b", "x", IPPROTO_SCTP, FAMILY_IPV4},
+		{"a", "b", "x", IPPROTO_TCP, FAMILY_IPV4},
+		{"a", "ba", "", IPPROTO_TCP, FAMILY_IPV4},
+		{"ab", "a", "", IPPROTO_TCP, FAMILY_IPV4},
+	};
+	struct service *services[N_ELEMENTS(in_order)];
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(in_order); i++)
+		services[i] = service_new(
+			&(struct service_spec){.ns = in_order[i].ns,
+					       .name = in_order[i].name,
+					       .port_name = in_order[i].port_name,
+					       .proto = in_order[i].proto,
+					       .family = in_order[i].family});
+	for (size_t i = 0; i < N_ELEMENTS(in_order); i++)
+		for (size_t k = 0; k < N_ELEMENTS(in_order); k++) {
+			int order = service_compare_key(services[i], services[k]);
+
+			assert_int_equal((order > 0) - (order < 0), (i > k) - (i < k));
+			assert_int_equal(service_same_key(services[i], services[k]),
+					 i == k);
+		}
+	for (size_t i = 0; i < N_ELEMENTS(in_order); i++)
+		service_unref(services[i]);
+}
+
+static void a_pool_is_used_when_somebody_is_balanced_over_it(void **state)
+{
+	struct frontend f = {.from = {{.action = ACTION_REJECT},
+				      {.action = ACTION_DROP, .pool = POOL_LOCAL},
+				      {.action = ACTION_BALANCE, .pool = POOL_LOCAL}}};
+	struct service_spec spec = {.ns = "n",
+				    .name = "a",
+				    .port_name = "",
+				    .proto = IPPROTO_TCP,
+				    .frontends = &f,
+				    .n_frontends = 1};
+	_service_ *local = service_new(&spec);
+
+	(void)state;
+	f.from[SOURCE_EXTERNAL].action = ACTION_DROP;
+	_service_ *none = service_new(&spec);
+
+	assert_true(service_uses_pool(local, POOL_LOCAL));
+	assert_false(service_uses_pool(local, POOL_CLUSTER));
+	assert_false(service_uses_pool(none, POOL_LOCAL));
+}
+
+static void references_are_counted(void **state)
+{
+	struct service *s = sample_service("a", "", "", ""), *again = service_ref(s);
+
+	(void)state;
+	assert_ptr_equal(s, again);
+	service_unref(s);
+	assert_string_equal(service_name(again), "a"); /* ASan: still there */
+	service_unref(again);
+	service_unref(NULL);
+}
+
+static void five_endpoints_fit_in_a_small_block(void **state)
+{
+	_service_ *s = sample_service(
+		"service-12345", "http", "10.96.1.2:80",
+		"10.1.1.1:8080 10.1.1.2:8080 10.1.1.3:8080 10.1.1.4:8080 10.1.1.5:8080");
+
+	(void)state;
+	assert_in_range(s->size_len, 150, 256);
+}
+
+int main(void)
+{
+	static const struct CMUnitTest tests[] = {
+		cmocka_unit_test(endpoints_are_sorted_as_text),
+		cmocka_unit_test(a_repeated_endpoint_is_in_all_pools_that_it_was_in),
+		cmocka_unit_test(frontends_are_sorted_by_kind_address_port),
+		cmocka_unit_test(equal_input_in_any_order_gives_equal_services),
+		cmocka_unit_test(texts_come_back),
+		cmocka_unit_test(keys_are_ordered_by_namespace_name_port_protocol_family),
+		cmocka_unit_test(a_pool_is_used_when_somebody_is_balanced_over_it),
+		cmocka_unit_test(references_are_counted),
+		cmocka_unit_test(five_endpoints_fit_in_a_small_block),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
