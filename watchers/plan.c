@@ -32,7 +32,6 @@ struct planner_node {
 struct planner {
 	const struct plan_options *options;
 	const struct object_node *node; /* or NULL */
-	const struct reject *reject;
 	struct planner_node nodes[FAMILY_N];
 	struct merged_list merged;
 	struct frontend_list frontends;
@@ -42,12 +41,6 @@ struct planner {
 	struct service **services; /* the results for one Service */
 	size_t n, cap;
 };
-
-static void planner_init(struct planner *p, const struct plan_options *options,
-			 const struct object_node *node, const struct reject *reject)
-{
-	*p = (struct planner){.options = options, .node = node, .reject = reject};
-}
 
 static void planner_fini(struct planner *p)
 {
@@ -86,29 +79,18 @@ static bool is_ours(const struct object_service *s)
 	return !s->is_hidden && !s->is_headless && s->type != SERVICE_EXTERNAL_NAME;
 }
 
-/* Two ports of one name and protocol can't be told apart by slices: the first counts. */
-static bool is_repeated(const struct planner *p, const struct object_service *s,
-			uint32_t index)
+/*
+ * Two ports of one name and protocol can't be told apart by slices: the first
+ * counts.  Decoders say so to the user; here it only keeps keys distinct.
+ */
+static bool is_repeated(const struct object_service *s, uint32_t index)
 {
 	const struct object_service_port *port = &s->ports[index];
-	char field[40];
 
-	for (uint32_t i = 0; i < index; i++) {
-		if (s->ports[i].proto != port->proto ||
-		    strcmp(s->ports[i].name, port->name) != 0)
-			continue;
-		(void)snprintf(field, sizeof(field), "spec.ports[%u]", index);
-		reject_call(p->reject, &(struct rejection){
-					       .source = "",
-					       .kind = "Service",
-					       .ns = s->base.ns,
-					       .name = s->base.name,
-					       .field = field,
-					       .reason = "an earlier port has the same "
-							 "name and protocol",
-				       });
-		return true;
-	}
+	for (uint32_t i = 0; i < index; i++)
+		if (s->ports[i].proto == port->proto &&
+		    !strcmp(s->ports[i].name, port->name))
+			return true;
 	return false;
 }
 
@@ -232,7 +214,7 @@ static void plan_family(struct planner *p, const struct object_service *s,
 			   node->has_primary ? &node->primary : NULL);
 	local_ready = merged_local_ready(&p->merged, slices, family);
 	for (uint32_t i = 0; i < s->n_ports; i++) {
-		if (is_repeated(p, s, i))
+		if (is_repeated(s, i))
 			continue;
 		p->services = xgrow(p->services, p->n, &p->cap, sizeof(*p->services));
 		p->services[p->n++] =
@@ -262,10 +244,10 @@ struct service **plan_service(const struct object_service *svc,
 			      const struct plan_options *options,
 			      const struct reject *reject, size_t *ret_n)
 {
+	struct planner p = {.options = options, .node = node};
 	struct service **services;
-	struct planner p;
 
-	planner_init(&p, options, node, reject);
+	(void)reject; /* decoders have checked everything that can be wrong by itself */
 	planner_run(&p, svc, slices, n_slices);
 	services = take_ptr(p.services);
 	*ret_n = p.n;
@@ -287,19 +269,17 @@ static void plan_one(struct planner *p, struct cluster *cluster, struct state *s
 		planner_run(p, s, slices, n);
 	}
 	state_replace(state, ns, name, p->services, p->n);
-	for (size_t i = 0; i < p->n; i++)
-		service_unref(p->services[i]);
-	p->n = 0;
+	p->n = 0; /* the state has the references now */
 }
 
 size_t plan_dirty(struct cluster *cluster, const struct plan_options *options,
 		  const struct reject *reject, struct state *state, size_t max)
 {
+	struct planner p = {.options = options, .node = cluster_node(cluster)};
 	const char *ns, *name;
-	struct planner p;
 	size_t n = 0;
 
-	planner_init(&p, options, cluster_node(cluster), reject);
+	(void)reject;
 	for (; n < max && cluster_take_dirty(cluster, &ns, &name); n++)
 		plan_one(&p, cluster, state, ns, name);
 	planner_fini(&p);
