@@ -1,11 +1,17 @@
 /*
  * The same decisions as an iptables-restore file (`-m statistic`, `-m recent`),
- * in kube-proxy's shape, for people who audit in that form.
+ * in kube-proxy's shape and with its names, for people who audit in that form.
+ *
+ * One file for both families: iptables-restore and ip6tables-restore take
+ * their own rules out of it.  What kube-proxy's nftables mode refuses or drops
+ * besides (ports and addresses of service networks that nobody has) is there
+ * as well; what has nothing to do with Services (invalid packets, forwarding,
+ * health check ports) is not.
  */
 #pragma once
 
 #include "core/buf.h"
 #include "core/changeset.h"
 
-/* One family at a time: iptables-restore and ip6tables-restore are two programs. */
-void iptables_dump(const struct changeset *full, enum family family, struct buf *out);
+/* Of the families that are enabled. */
+void iptables_dump(const struct changeset *full, struct buf *out);
