@@ -1,0 +1,61 @@
+/*
+ * The control socket: a Unix stream socket of mode 0600 that answers one
+ * request per connection.  Request and answer are one JSON object on one line;
+ * both carry "version": 1.  Requests, clients and their time are bounded.
+ *
+ *	{"version":1,"request":"services","namespace":"default"}
+ *	{"version":1,"result":[…]}  or  {"version":1,"error":"…"}
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stddef.h>
+
+struct control;
+struct ev_loop;
+
+#define CONTROL_VERSION		1
+#define CONTROL_REQUEST_MAX_LEN 4096
+#define CONTROL_FIELD_LEN	256
+
+enum control_verb {
+	CONTROL_SERVICES,
+	CONTROL_ENDPOINTS,
+	CONTROL_EXPLAIN,
+	CONTROL_DIFF,
+	CONTROL_VERB_N,
+};
+
+struct control_request {
+	enum control_verb verb;
+	/* "" when absent */
+	char ns[CONTROL_FIELD_LEN];	  /* services, endpoints */
+	char frontend[CONTROL_FIELD_LEN]; /* explain: ADDRESS:PORT[/PROTO] */
+	char from[CONTROL_FIELD_LEN];	  /* explain: an address */
+};
+
+/* One request without its newline; -EINVAL with *ret_error, static text. */
+int control_request_decode(const char *bytes, size_t len, struct control_request *ret,
+			   const char **ret_error);
+/* The line that asks for it, with its newline; the caller frees it. */
+char *control_request_encode(const struct control_request *request);
+
+/*
+ * Answers a request: the result, which is taken over, or NULL and *ret_error,
+ * which the caller frees.
+ */
+typedef json_t *(*control_fn)(void *data, const struct control_request *request,
+			      char **ret_error);
+
+/*
+ * Listens at path, whose folder is made when it is missing. A stale socket is
+ * replaced; -EADDRINUSE when another daemon holds it. Errors are told.
+ */
+int control_new(struct ev_loop *loop, const char *path, control_fn answer, void *data,
+		struct control **ret);
+/* Also removes the socket. */
+void control_free(struct control *c);
+
+/* Asks the daemon at path and waits; told when it fails. The caller owns *ret_result. */
+int control_ask(const char *path, const struct control_request *request,
+		json_t **ret_result);

@@ -1,0 +1,27 @@
+/*
+ * The kernel's connection counters, read once and looked up often.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+#include "core/service.h"
+
+struct dataplane;
+
+struct counts {	       /* embedded; {0} is "unknown" */
+	bool is_known; /* the data plane counts, and could be asked */
+	struct count *items;
+	size_t n, cap;
+};
+
+void counts_read(struct counts *c, const struct dataplane *dp);
+void counts_fini(struct counts *c);
+
+uint64_t counts_frontend(const struct counts *c, const struct frontend *f, uint8_t proto);
+/* Of one endpoint behind one frontend. */
+uint64_t counts_endpoint(const struct counts *c, const struct frontend *f, uint8_t proto,
+			 const struct addr *addr, uint16_t port);

@@ -1,0 +1,308 @@
+/*
+ * Start order: addresses of the host, the data plane, then the source.  Until
+ * the source is synced nothing is programmed, and what an earlier run left in
+ * the kernel goes on serving.
+ */
+#include "proxy/daemon.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/state.h"
+#include "proxy/config.h"
+#include "proxy/control.h"
+#include "proxy/facts.h"
+#include "proxy/host_addresses.h"
+#include "proxy/inspect.h"
+#include "proxy/node_name.h"
+#include "proxy/notify.h"
+#include "proxy/parts.h"
+#include "proxy/rejections.h"
+#include "proxy/sync.h"
+#include "watchers/cluster.h"
+
+struct daemon {
+	const struct config *config;
+	struct ev_loop *loop;
+	char *node_name;
+	struct cluster *cluster;
+	struct rejections rejections;
+	struct facts facts;
+	struct host_addresses *hosts;
+	struct dataplane dataplane;
+	struct sync *sync;
+	struct object_source *source;
+	struct inspect inspect; /* what the control socket shows */
+	struct control *control;
+	ev_signal term, interrupt, hangup;
+	bool is_once, is_synced, is_announced;
+	int input_err; /* the source could not read something */
+};
+
+static void set_oom_score(int score)
+{
+	_cleanup_(closep) int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	char text[16];
+	int len = snprintf(text, sizeof(text), "%d", score);
+
+	/* best effort: without the right we run as we are */
+	if (fd == -1 || write(fd, text, (size_t)len) != len)
+		log_debug("oom score stays: %s", strerror(errno));
+}
+
+static void update_hosts(struct daemon *d)
+{
+	size_t n;
+	const struct addr *list = host_addresses_list(d->hosts, &n);
+
+	facts_set_hosts(&d->facts, list, n);
+}
+
+static void on_hosts_changed(void *data)
+{
+	struct daemon *d = data;
+
+	update_hosts(d);
+	log_info("host addresses changed: %zu now", d->facts.n_hosts);
+	if (d->is_synced)
+		sync_mark(d->sync);
+}
+
+static int open_hosts(struct daemon *d)
+{
+	int err = host_addresses_new(&d->hosts);
+
+	if (err == 0)
+		err = host_addresses_read(d->hosts);
+	if (err != 0) {
+		log_err("rtnetlink: this host's addresses can't be read: %s",
+			strerror(-err));
+		return err;
+	}
+	update_hosts(d);
+	return 0;
+}
+
+static void on_ran(void *data, const struct sync_run *run)
+{
+	struct daemon *d = data;
+
+	if (d->is_announced || (run->err != 0 && run->err != -EREMOTEIO))
+		return;
+	d->is_announced = true;
+	log_info("ready: %zu services (%zu Services, %zu EndpointSlices) in %.1f ms",
+		 state_n_services(sync_state(d->sync)),
+		 cluster_n(d->cluster, OBJECT_SERVICE),
+		 cluster_n(d->cluster, OBJECT_SLICE), (double)run->total_us / 1e3);
+	(void)notify_send("READY=1\nSTATUS=programmed"); /* nobody may listen */
+}
+
+static void on_source_synced(void *data, int err)
+{
+	struct daemon *d = data;
+
+	d->is_synced = true;
+	d->input_err = err;
+	if (!d->is_once)
+		sync_start(d->sync);
+	else
+		ev_break(d->loop, EVBREAK_ALL);
+}
+
+static void on_source_changed(void *data)
+{
+	struct daemon *d = data;
+
+	if (d->is_synced)
+		sync_mark(d->sync);
+}
+
+static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	(void)revents;
+	log_info("%s: stopping; the rules stay", strsignal(w->signum));
+	(void)notify_send("STOPPING=1"); /* nobody may listen */
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)loop;
+	(void)revents;
+	log_info("%s: reading everything again", d->source->ops->name);
+	if (d->source->ops->reread)
+		d->source->ops->reread(d->source);
+}
+
+static void start_signals(struct daemon *d)
+{
+	(void)signal(SIGPIPE, SIG_IGN);
+	ev_signal_init(&d->term, on_stop, SIGTERM);
+	ev_signal_init(&d->interrupt, on_stop, SIGINT);
+	ev_signal_init(&d->hangup, on_hangup, SIGHUP);
+	d->hangup.data = d;
+	ev_signal_start(d->loop, &d->term);
+	ev_signal_start(d->loop, &d->interrupt);
+	ev_signal_start(d->loop, &d->hangup);
+}
+
+static void stop_signals(struct daemon *d)
+{
+	ev_signal_stop(d->loop, &d->term);
+	ev_signal_stop(d->loop, &d->interrupt);
+	ev_signal_stop(d->loop, &d->hangup);
+}
+
+static void warn_old_mode(const char *mode)
+{
+	if (strcmp(mode, "iptables") != 0 && strcmp(mode, "ipvs") != 0)
+		return;
+	log_warn("mode %s means auto here; node ports answer on all addresses, as they "
+		 "did, unless nodeport-addresses says otherwise",
+		 mode);
+}
+
+/* Everything up to, but without, the source. */
+static int daemon_open(struct daemon *d, const struct parts *parts)
+{
+	int err = node_name_find(d->config->hostname_override, &d->node_name);
+
+	if (err != 0) {
+		log_err("this node has no name; see --hostname-override");
+		return err;
+	}
+	d->loop = ev_loop_new(EVFLAG_AUTO);
+	d->cluster = cluster_new(d->node_name);
+	rejections_init(&d->rejections, false);
+	facts_init(&d->facts, d->config, d->node_name);
+	facts_ask_host(&d->facts);
+	warn_old_mode(d->config->mode);
+	err = open_hosts(d);
+	if (err == 0)
+		err = parts->make_source(d->config, d->node_name, d->cluster,
+					 &d->rejections.reject, &d->source);
+	if (err == 0)
+		err = parts->make_dataplane(d->config, &d->dataplane);
+	if (err != 0)
+		return err;
+	d->sync = sync_new(&(struct sync_params){
+		.loop = d->loop,
+		.config = d->config,
+		.cluster = d->cluster,
+		.facts = &d->facts,
+		.dataplane = &d->dataplane,
+		.reject = &d->rejections.reject,
+		.ran = on_ran,
+		.data = d,
+	});
+	log_info("sluice %s: mode %s, node %s, objects from %s", SLUICE_VERSION,
+		 d->dataplane.mode, d->node_name, d->source->ops->name);
+	return 0;
+}
+
+static void daemon_close(struct daemon *d)
+{
+	if (!d->loop) {
+		free(d->node_name);
+		return;
+	}
+	control_free(d->control);
+	source_close(d->source);
+	host_addresses_free(d->hosts);
+	sync_free(d->sync);
+	dataplane_close(&d->dataplane);
+	facts_fini(&d->facts);
+	rejections_fini(&d->rejections);
+	cluster_free(d->cluster);
+	ev_loop_destroy(d->loop);
+	free(d->node_name);
+}
+
+static int start_source(struct daemon *d)
+{
+	const struct source_events events = {
+		.synced = on_source_synced,
+		.changed = on_source_changed,
+		.data = d,
+	};
+
+	return d->source->ops->start(d->source, d->loop, &events);
+}
+
+static int start_control(struct daemon *d)
+{
+	if (!*d->config->control_socket)
+		return 0;
+	d->inspect = (struct inspect){
+		.cluster = d->cluster,
+		.facts = &d->facts,
+		.state = sync_state(d->sync),
+		.dataplane = &d->dataplane,
+	};
+	return control_new(d->loop, d->config->control_socket, inspect_answer,
+			   &d->inspect, &d->control);
+}
+
+int daemon_run(const struct config *config, const struct parts *parts)
+{
+	struct daemon d = {.config = config};
+	int err;
+
+	set_oom_score(config->oom_score_adj);
+	err = daemon_open(&d, parts);
+	if (err == 0)
+		err = start_control(&d);
+	if (err == 0) {
+		start_signals(&d);
+		host_addresses_start(d.hosts, d.loop, on_hosts_changed, &d);
+		err = start_source(&d);
+		if (err == 0)
+			ev_run(d.loop, 0);
+		stop_signals(&d);
+	}
+	daemon_close(&d);
+	return err;
+}
+
+static void print_summary(const struct daemon *d)
+{
+	const struct sync_run run = sync_stats(d->sync).last;
+
+	(void)printf("%s: %zu services of %zu Services programmed in %.1f ms (plan %.1f "
+		     "ms, kernel %.1f ms)%s\n",
+		     d->dataplane.mode, run.n_changes,
+		     cluster_n(d->cluster, OBJECT_SERVICE), (double)run.total_us / 1e3,
+		     (double)run.plan_us / 1e3, (double)run.apply_us / 1e3,
+		     run.err == -EREMOTEIO ? "; some were refused" : "");
+	(void)fflush(stdout);
+}
+
+int daemon_once(const struct config *config, const struct parts *parts)
+{
+	struct daemon d = {.config = config, .is_once = true};
+	int err = daemon_open(&d, parts);
+
+	if (err == 0)
+		err = start_source(&d);
+	if (err == 0 && !d.is_synced)
+		ev_run(d.loop, 0);
+	if (err == 0)
+		err = sync_run(d.sync);
+	if (err == 0 || err == -EREMOTEIO)
+		print_summary(&d);
+	if (err == 0)
+		err = d.input_err;
+	daemon_close(&d);
+	return err;
+}

@@ -1,0 +1,41 @@
+/*
+ * What is known about this node: configuration, its Node object and its
+ * host's addresses, put into the forms that plan() and the sinks take.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/addr.h"
+#include "core/environment.h"
+#include "watchers/plan.h"
+
+struct cluster;
+struct config;
+
+struct facts { /* embedded */
+	const struct config *config;
+	struct addr *hosts; /* on this host's interfaces */
+	size_t n_hosts;
+	struct nodeport_addresses nodeports;
+	struct plan_options options;
+	struct environment env;
+	struct addr *nodeport_list[FAMILY_N]; /* where node ports answer */
+	size_t n_nodeport_list[FAMILY_N];
+};
+
+/* config, which has been validated, and node_name are borrowed for good. */
+void facts_init(struct facts *f, const struct config *config, const char *node_name);
+void facts_fini(struct facts *f);
+
+/* Families that this host can do; both until somebody asks the host. */
+void facts_ask_host(struct facts *f);
+void facts_set_hosts(struct facts *f, const struct addr *hosts, size_t n);
+
+enum facts_change {
+	FACTS_PLAN = 1,	       /* services must be planned again */
+	FACTS_ENVIRONMENT = 2, /* sinks need a full change set */
+};
+/* Looks at the cluster's Node and ServiceCIDRs again; answers what is different now. */
+unsigned facts_update(struct facts *f, struct cluster *cluster);

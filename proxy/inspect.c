@@ -1,0 +1,120 @@
+#include "proxy/inspect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "proxy/dataplane.h"
+#include "proxy/facts.h"
+#include "proxy/full_changes.h"
+#include "proxy/inspect_parts.h"
+#include "watchers/cluster.h"
+
+const char *inspect_kind_name(uint8_t kind)
+{
+	static const char *const names[] = {
+		[FRONTEND_CLUSTER_IP] = "ClusterIP",
+		[FRONTEND_EXTERNAL_IP] = "ExternalIP",
+		[FRONTEND_LOAD_BALANCER] = "LoadBalancer",
+		[FRONTEND_NODE_PORT] = "NodePort",
+	};
+
+	return names[kind];
+}
+
+const char *inspect_action_name(uint8_t action)
+{
+	static const char *const names[] = {
+		[ACTION_BALANCE] = "balance",
+		[ACTION_REJECT] = "reject",
+		[ACTION_DROP] = "drop",
+	};
+
+	return names[action];
+}
+
+const char *inspect_source_name(enum source source)
+{
+	static const char *const names[] = {
+		[SOURCE_POD] = "pod",
+		[SOURCE_NODE] = "node",
+		[SOURCE_EXTERNAL] = "external",
+	};
+
+	return names[source];
+}
+
+json_t *inspect_addr(const struct addr *addr)
+{
+	char text[ADDR_TEXT_LEN];
+
+	return json_string(addr_format(addr, text));
+}
+
+json_t *inspect_service_key(const struct service *s)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "namespace", service_namespace(s),
+			 "name", service_name(s), "portName", service_port_name(s),
+			 "protocol", proto_name(s->proto), "family",
+			 family_name(s->family));
+}
+
+struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
+						  const struct service *s, size_t *ret_n)
+{
+	const struct object_service *object =
+		cluster_service(in->cluster, service_namespace(s), service_name(s));
+	_cleanup_(freep) const struct object_slice **slices = NULL;
+	size_t n_slices;
+
+	*ret_n = 0;
+	if (!object)
+		return NULL;
+	slices = cluster_slices(in->cluster, service_namespace(s), service_name(s),
+				&n_slices);
+	return plan_explain(object, slices, n_slices, cluster_node(in->cluster),
+			    &in->facts->options, service_port_name(s), s->proto,
+			    s->family, ret_n);
+}
+
+static json_t *diff(const struct inspect *in, const struct control_request *request,
+		    char **ret_error)
+{
+	struct full_changes all;
+	struct buf lines = BUF_INIT;
+	json_t *result = NULL;
+	size_t n = 0;
+	int err;
+
+	(void)request;
+	if (!in->dataplane->diff) {
+		*ret_error = xasprintf("mode %s can't be compared", in->dataplane->mode);
+		return NULL;
+	}
+	full_changes_init(&all, in->state, &in->facts->env);
+	err = in->dataplane->diff(in->dataplane->sinks[0], &all.cs, &lines, &n);
+	full_changes_fini(&all);
+	if (err != 0)
+		*ret_error = xasprintf("the kernel can't be read: %s", strerror(-err));
+	else
+		result = json_pack("{s:I, s:s}", "differences", (json_int_t)n, "lines",
+				   buf_string(&lines));
+	buf_fini(&lines);
+	return result;
+}
+
+json_t *inspect_answer(void *data, const struct control_request *request,
+		       char **ret_error)
+{
+	static json_t *(*const verbs[CONTROL_VERB_N])(const struct inspect *,
+						      const struct control_request *,
+						      char **) = {
+		[CONTROL_SERVICES] = inspect_services,
+		[CONTROL_ENDPOINTS] = inspect_endpoints,
+		[CONTROL_EXPLAIN] = inspect_explain,
+		[CONTROL_DIFF] = diff,
+	};
+
+	return verbs[request->verb](data, request, ret_error);
+}

@@ -1,0 +1,32 @@
+/*
+ * All objects read once and planned, without a kernel: for plan and dump.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "core/state.h"
+#include "proxy/facts.h"
+#include "proxy/rejections.h"
+
+struct cluster;
+struct config;
+struct parts;
+
+struct snapshot { /* embedded */
+	char *node_name;
+	struct cluster *cluster;
+	struct rejections rejections;
+	struct facts facts;
+	struct state *state;
+	int source_err; /* something of the input could not be read, and was told */
+};
+
+/*
+ * keep_nodeports: leave node ports unexpanded, else expand them over this
+ * host's addresses. -errno when there is nothing to show, and it was told.
+ * snapshot_fini() is due in any case.
+ */
+int snapshot_take(struct snapshot *s, const struct config *config,
+		  const struct parts *parts, bool keep_nodeports);
+void snapshot_fini(struct snapshot *s);

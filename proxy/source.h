@@ -1,0 +1,67 @@
+/*
+ * A source fills the cluster with objects and tells when.  Everything happens
+ * on the loop; start() may call back before it returns.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "watchers/reject.h"
+
+struct cluster;
+struct config;
+struct ev_loop;
+
+struct source_events {
+	/*
+	 * Every kind of object has been read once; only then is it known what
+	 * is not there.  err: something could not be read and was told.
+	 */
+	void (*synced)(void *data, int err);
+	void (*changed)(void *data); /* the cluster has been updated */
+	void *data;
+	/* a call to a server ended, status 0: without an answer; may be NULL */
+	void (*answered)(void *data, int status, const char *method);
+};
+
+struct object_source;
+
+/* How a source that asks a server is doing. */
+struct source_api {
+	const char *host;	   /* its URL */
+	uint64_t n_watch_restarts; /* a kind of object had to be listed again */
+	int64_t silent_since_us;   /* Unix time since when calls fail; 0: all is well */
+};
+
+struct source_ops {
+	const char *name; /* "manifests", "api" */
+	/* -errno when it can't work at all, told through the log. */
+	int (*start)(struct object_source *source, struct ev_loop *loop,
+		     const struct source_events *events);
+	/* Somebody asks to look again (SIGHUP); NULL: it always knows. */
+	void (*reread)(struct object_source *source);
+	void (*close)(struct object_source *source); /* stops and frees */
+	/* NULL: there is no server. */
+	struct source_api (*api)(const struct object_source *source);
+};
+
+struct object_source { /* implementations embed it first */
+	const struct source_ops *ops;
+};
+
+static inline void source_close(struct object_source *source)
+{
+	if (source)
+		source->ops->close(source);
+}
+
+/* Manifest files and folders. cluster and reject must outlive it. */
+struct object_source *source_manifests_new(const char *const *paths, size_t n,
+					   struct cluster *cluster,
+					   const struct reject *reject);
+
+/* A Kubernetes API server; told when the configuration makes no sense. */
+int source_kube_new(const struct config *config, const char *node_name,
+		    struct cluster *cluster, const struct reject *reject,
+		    struct object_source **ret);
