@@ -124,7 +124,8 @@ static size_t text_len(const struct text_at *at, const char *text)
 {
 	size_t len = strlen(text) + 1;
 
-	if (!at->is_list)
+	/* An empty list is one empty string, with nothing behind it. */
+	if (!at->is_list || !*text)
 		return len;
 	while (text[len])
 		len += strlen(text + len) + 1;
