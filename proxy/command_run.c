@@ -4,9 +4,22 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "proxy/commands.h"
+#include "proxy/config_file.h"
 #include "proxy/daemon.h"
 #include "proxy/options.h"
 #include "proxy/parts.h"
+
+static int write_config(const struct options *options)
+{
+	_cleanup_(freep) char *error = NULL;
+
+	if (config_file_write(options->write_config_to, &options->config, &error) != 0) {
+		command_error("--write-config-to: %s", error);
+		return STATUS_FAILED;
+	}
+	log_info("configuration written to %s", options->write_config_to);
+	return STATUS_OK;
+}
 
 int command_run(struct options *options, const struct parts *parts)
 {
@@ -17,6 +30,8 @@ int command_run(struct options *options, const struct parts *parts)
 	status = command_prepare(options);
 	if (status != STATUS_OK)
 		return status;
+	if (*options->write_config_to)
+		return write_config(options);
 	if (options->once)
 		return daemon_once(&options->config, parts) == 0 ? STATUS_OK
 								 : STATUS_FAILED;

@@ -3,6 +3,7 @@
  */
 #include "proxy/commands.h"
 
+#include <errno.h>
 #include <ev.h>
 #include <jansson.h>
 #include <stdarg.h>
@@ -15,6 +16,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "proxy/config.h"
+#include "proxy/config_file.h"
 #include "proxy/options.h"
 #include "proxy/parts.h"
 
@@ -38,24 +40,33 @@ int command_print(const struct buf *text)
 	return STATUS_FAILED;
 }
 
+static bool is_repeated(const struct options *options, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (options->given[i].flag == options->given[index].flag)
+			return true;
+	return false;
+}
+
 static void warn_without_effect(const struct options *options)
 {
 	for (size_t i = 0; i < options->n_given; i++) {
 		const struct flag *flag = options->given[i].flag;
 
-		if (flag->no_effect)
+		if (flag->no_effect && !is_repeated(options, i) &&
+		    (!*options->config_file || (flag->properties & FLAG_WITH_FILE)))
 			log_warn("--%s has no effect: %s", flag->name, flag->no_effect);
 	}
 }
 
 /* One line for each; the fields are called as the file calls them. */
-static void print_errors(struct buf *errors)
+static void print_errors(struct buf *errors, const char *file)
 {
 	char *rest = buf_take(errors), *start = rest, *line;
 
 	while ((line = strsep(&rest, "\n")))
 		if (*line)
-			command_error("%s", line);
+			command_error("%s%s%s", file ? file : "", file ? ": " : "", line);
 	free(start);
 }
 
@@ -65,19 +76,42 @@ static void set_up_log(const struct config *config)
 	log_set_json(strcmp(config->logging.format, "json") == 0);
 }
 
+/* The file is the configuration then; only some flags count beside it. */
+static int read_file(struct options *options)
+{
+	_cleanup_(freep) char *error = NULL;
+
+	if (!*options->config_file)
+		return 0;
+	config_fini(&options->config);
+	config_init(&options->config);
+	options_reapply(options); /* how to log, first of all */
+	set_up_log(&options->config);
+	if (config_file_read(options->config_file, &options->config, &error) != 0) {
+		command_error("%s", error);
+		return -EINVAL;
+	}
+	options_reapply(options);
+	for (size_t i = 0; i < options->n_given; i++) {
+		const struct flag *flag = options->given[i].flag;
+
+		if (!(flag->properties & FLAG_WITH_FILE) && !is_repeated(options, i))
+			log_warn("--%s is ignored beside --config", flag->name);
+	}
+	return 0;
+}
+
 int command_prepare(struct options *options)
 {
+	bool from_file = *options->config_file;
 	struct buf errors = BUF_INIT;
 
-	if (*options->config_file) {
-		command_error("--config: %s: configuration files are not supported yet",
-			      options->config_file);
+	if (read_file(options) != 0)
 		return STATUS_FAILED;
-	}
 	config_complete(&options->config);
 	if (!config_validate(&options->config, &errors)) {
-		print_errors(&errors);
-		return STATUS_USAGE;
+		print_errors(&errors, from_file ? options->config_file : NULL);
+		return from_file ? STATUS_FAILED : STATUS_USAGE;
 	}
 	set_up_log(&options->config);
 	warn_without_effect(options);
