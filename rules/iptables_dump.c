@@ -32,10 +32,12 @@ static const struct service **sorted_services(const struct changeset *full, size
 void iptables_dump(const struct changeset *full, struct buf *out)
 {
 	_cleanup_(freep) const struct service **services = NULL;
-	_cleanup_(iptables_table_fini) struct iptables_table filter = {0};
-	_cleanup_(iptables_table_fini) struct iptables_table nat = {0};
+	_cleanup_(iptables_table_fini) struct iptables_table filter;
+	_cleanup_(iptables_table_fini) struct iptables_table nat;
 	size_t n;
 
+	iptables_table_init(&filter);
+	iptables_table_init(&nat);
 	services = sorted_services(full, &n);
 	iptables_filter_begin(&filter);
 	iptables_nat_begin(&nat, full->env);

@@ -2,8 +2,10 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/mem.h"
 #include "rules/iptables_names.h"
 
 #define COMMENT_TEXT_LEN 255 /* the kernel's limit, without the NUL */
@@ -11,14 +13,49 @@
 /* For both is last. */
 static const char *const family_marks[] = {"-4 ", "-6 ", ""};
 
+static uint64_t name_hash(const void *key)
+{
+	return hash_string(key);
+}
+
+static bool name_equal(const void *item, const void *key)
+{
+	return strcmp(item, key) == 0;
+}
+
+static const void *name_key(const void *item)
+{
+	return item;
+}
+
+static const struct hash_ops name_ops = {
+	.hash = name_hash,
+	.equal = name_equal,
+	.key = name_key,
+};
+
+void iptables_table_init(struct iptables_table *t)
+{
+	*t = (struct iptables_table){0};
+	hash_init(&t->names, &name_ops);
+}
+
 void iptables_table_fini(struct iptables_table *t)
 {
+	char *name;
+
+	for (size_t i = 0; (name = hash_next(&t->names, &i));)
+		free(name);
+	hash_fini(&t->names);
 	buf_fini(&t->chains);
 	buf_fini(&t->rules);
 }
 
 void iptables_table_add_chain(struct iptables_table *t, const char *chain)
 {
+	if (hash_find(&t->names, chain))
+		return;
+	(void)hash_put(&t->names, xstrdup(chain));
 	buf_printf(&t->chains, ":%s - [0:0]\n", chain);
 }
 
@@ -56,7 +93,8 @@ const char *iptables_comment(const struct service *s, const char *what,
 
 	(void)service_label(s, label, sizeof(label));
 	/* Kubernetes' own names are not longer than this. */
-	(void)snprintf(text, sizeof(text), "%.195s%s%.59s", label, *what ? " " : "", what);
+	(void)snprintf(text, sizeof(text), "%.195s%s%.59s", label, *what ? " " : "",
+		       what);
 	for (char *c = text; *c; c++)
 		*c = comment_char(*c);
 	(void)snprintf(buf, IPTABLES_COMMENT_LEN, "-m comment --comment \"%s\"", text);

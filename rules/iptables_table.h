@@ -7,13 +7,17 @@
 #pragma once
 
 #include "core/buf.h"
+#include "core/hash.h"
 #include "core/service.h"
 
 struct iptables_table { /* embedded */
 	struct buf chains, rules;
+	struct hash names; /* of the chains */
 };
 
+void iptables_table_init(struct iptables_table *t);
 void iptables_table_fini(struct iptables_table *t);
+/* Once more is fine: a Service's names are the same in both families. */
 void iptables_table_add_chain(struct iptables_table *t, const char *chain);
 /* FAMILY_N: for both. */
 __attribute__((format(printf, 4, 5))) void

@@ -347,6 +347,31 @@ static void a_family_that_is_off_is_left_out(void **state)
 	assert_no_line(&out, "fd00", "", "");
 }
 
+/* Chains of a Service have the same names in both families. */
+static void no_chain_is_declared_twice(void **state)
+{
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	_cleanup_(short_service_unrefp) struct service *a =
+		short_service("web", IPPROTO_TCP, "10.96.0.1:80", "10.0.0.1:80");
+	_cleanup_(short_service_unrefp) struct service *b =
+		short_service("web", IPPROTO_TCP, "[fd00::1]:80", "[fd00:1::1]:80");
+	const struct change changes[] = {{NULL, a}, {NULL, b}};
+	struct environment env = environment();
+	const char *first;
+
+	(void)state;
+	iptables_dump(&(struct changeset){.full = true,
+					  .env = &env,
+					  .changes = changes,
+					  .n = 2},
+		      &out);
+	first = strstr(buf_string(&out), "\n:KUBE-SVC-");
+	assert_non_null(first);
+	assert_null(strstr(first + 1, "\n:KUBE-SVC-"));
+	assert_line(&out, "-4 -A KUBE-SVC-", "", "");
+	assert_line(&out, "-6 -A KUBE-SVC-", "", "");
+}
+
 /* Names are checked before they come here; a file of rules must not depend on it. */
 static void no_name_breaks_out_of_its_comment(void **state)
 {
@@ -400,6 +425,7 @@ int main(void)
 		cmocka_unit_test(pods_are_told_by_any_detector),
 		cmocka_unit_test(the_mark_is_the_one_that_was_chosen),
 		cmocka_unit_test(a_family_that_is_off_is_left_out),
+		cmocka_unit_test(no_chain_is_declared_twice),
 		cmocka_unit_test(no_name_breaks_out_of_its_comment),
 		cmocka_unit_test(the_order_of_the_services_does_not_matter),
 	};
