@@ -1,6 +1,7 @@
 /*
  * A packet's way through the rules: expressions, statements, chains, hooks.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -132,6 +133,9 @@ static void add_ct(struct state *st, char *buf, const json_t *ct)
 		unknown(ct);
 }
 
+static void add_value(struct state *st, char *buf, const json_t *expr);
+static uint64_t number(struct state *st, const json_t *expr);
+
 static void add_numgen(struct state *st, char *buf, const json_t *numgen)
 {
 	uint32_t mod = (uint32_t)json_integer_value(json_object_get(numgen, "mod"));
@@ -142,7 +146,17 @@ static void add_numgen(struct state *st, char *buf, const json_t *numgen)
 	add_number(buf, offset + st->p->choice % mod);
 }
 
-static uint64_t number(struct state *st, const json_t *expr);
+/* Not the kernel's number, but as good: equal for equal input, and in no map of ours. */
+static void add_hash(struct state *st, char *buf, const json_t *hash)
+{
+	char text[RULESET_VALUE_LEN] = "", value[RULESET_VALUE_LEN + 32];
+
+	add_value(st, text, json_object_get(hash, "expr"));
+	(void)snprintf(value, sizeof(value), "hash:%lld:%s",
+		       (long long)json_integer_value(json_object_get(hash, "seed")),
+		       text);
+	ruleset_join(buf, value);
+}
 
 static void add_value(struct state *st, char *buf, const json_t *expr)
 {
@@ -159,6 +173,8 @@ static void add_value(struct state *st, char *buf, const json_t *expr)
 		add_ct(st, buf, inner);
 	} else if ((inner = json_object_get(expr, "numgen"))) {
 		add_numgen(st, buf, inner);
+	} else if ((inner = json_object_get(expr, "jhash"))) {
+		add_hash(st, buf, inner);
 	} else if (json_object_get(expr, "fib")) {
 		/* only ever asked for the type of the source */
 		ruleset_join(buf, st->p->iif ? "unicast" : "local");
@@ -233,21 +249,24 @@ static const json_t *look_up(struct state *st, const json_t *map)
 	return e ? e->data : NULL;
 }
 
+/* Address and port come out of one map, or, where that is too much for one, of two. */
 static enum verdict do_dnat(struct state *st, const json_t *dnat)
 {
 	const json_t *map = json_object_get(json_object_get(dnat, "addr"), "map");
-	const json_t *data, *concat;
+	const json_t *port_map = json_object_get(json_object_get(dnat, "port"), "map");
+	const json_t *addr, *port;
 
 	if (!map)
 		unknown(dnat);
-	data = look_up(st, map);
-	if (!data)
+	addr = look_up(st, map);
+	port = port_map ? look_up(st, port_map)
+			: json_array_get(json_object_get(addr, "concat"), 1);
+	if (!addr || !port)
 		return VERDICT_BREAK;
-	concat = json_object_get(data, "concat");
-	assert_int_equal(addr_parse(json_string_value(json_array_get(concat, 0)),
-				    &st->daddr),
-			 0);
-	st->dport = (uint16_t)json_integer_value(json_array_get(concat, 1));
+	if (!port_map)
+		addr = json_array_get(json_object_get(addr, "concat"), 0);
+	assert_int_equal(addr_parse(json_string_value(addr), &st->daddr), 0);
+	st->dport = (uint16_t)json_integer_value(port);
 	st->is_dnat = true;
 	return VERDICT_ACCEPT;
 }

@@ -364,12 +364,13 @@ static void wire(const struct world *w)
 /* Outlives us by a moment, whatever we die of. */
 static void guard(struct world *w)
 {
-	char template[] = "/tmp/sluice-test.XXXXXX";
+	_cleanup_(freep) char *template =
+		xasprintf("/tmp/sluice-test-%d.XXXXXX", getpid());
 	int ends[2];
 
 	if (!mkdtemp(template) || pipe2(ends, O_CLOEXEC) == -1)
 		fail_msg("%s: %s", template, strerror(errno));
-	w->dir = xstrdup(template);
+	w->dir = take_ptr(template);
 	w->guardian = fork();
 	if (w->guardian == 0) {
 		char byte;
@@ -448,5 +449,6 @@ int world_setup(void **state)
 int world_teardown(void **state)
 {
 	world_free(*state);
-	return 0;
+	/* every process that a test started has been ended and waited for */
+	return waitpid(-1, NULL, WNOHANG) == -1 && errno == ECHILD ? 0 : -1;
 }
