@@ -21,14 +21,20 @@
 #include "proxy/config.h"
 #include "proxy/control.h"
 #include "proxy/facts.h"
+#include "proxy/health_ports.h"
 #include "proxy/host_addresses.h"
 #include "proxy/inspect.h"
 #include "proxy/node_name.h"
 #include "proxy/notify.h"
 #include "proxy/parts.h"
+#include "proxy/privileges.h"
 #include "proxy/rejections.h"
+#include "proxy/servers.h"
 #include "proxy/sync.h"
+#include "proxy/sysctls.h"
 #include "watchers/cluster.h"
+
+#define NSEC_PER_SEC 1000000000ll
 
 struct daemon {
 	const struct config *config;
@@ -43,6 +49,7 @@ struct daemon {
 	struct object_source *source;
 	struct inspect inspect; /* what the control socket shows */
 	struct control *control;
+	struct servers *servers; /* NULL with --once */
 	ev_signal term, interrupt, hangup;
 	bool is_once, is_synced, is_announced;
 	int input_err; /* the source could not read something */
@@ -96,6 +103,8 @@ static void on_ran(void *data, const struct sync_run *run)
 {
 	struct daemon *d = data;
 
+	if (d->servers)
+		servers_ran(d->servers, run);
 	if (d->is_announced || (run->err != 0 && run->err != -EREMOTEIO))
 		return;
 	d->is_announced = true;
@@ -218,6 +227,7 @@ static void daemon_close(struct daemon *d)
 		return;
 	}
 	control_free(d->control);
+	servers_free(d->servers);
 	source_close(d->source);
 	host_addresses_free(d->hosts);
 	sync_free(d->sync);
@@ -229,12 +239,21 @@ static void daemon_close(struct daemon *d)
 	free(d->node_name);
 }
 
+static void on_source_answered(void *data, int status, const char *method)
+{
+	struct daemon *d = data;
+
+	if (d->servers)
+		servers_api_answered(d->servers, status, method);
+}
+
 static int start_source(struct daemon *d)
 {
 	const struct source_events events = {
 		.synced = on_source_synced,
 		.changed = on_source_changed,
 		.data = d,
+		.answered = on_source_answered,
 	};
 
 	return d->source->ops->start(d->source, d->loop, &events);
@@ -254,6 +273,55 @@ static int start_control(struct daemon *d)
 			   &d->inspect, &d->control);
 }
 
+static size_t count_rejected(void *data)
+{
+	const struct daemon *d = data;
+
+	return d->rejections.n_total;
+}
+
+static bool is_healthy(void *data)
+{
+	const struct daemon *d = data;
+
+	return servers_is_healthy(d->servers);
+}
+
+/* Health and metrics, and the health check node ports, which tell of our health too. */
+static int start_servers(struct daemon *d)
+{
+	const struct health_ports_hooks hooks = {.is_healthy = is_healthy, .data = d};
+
+	d->servers = servers_new(&(struct servers_params){
+		.loop = d->loop,
+		.config = d->config,
+		.cluster = d->cluster,
+		.facts = &d->facts,
+		.dataplane = &d->dataplane,
+		.source = d->source,
+		.sync = d->sync,
+		.n_rejected = count_rejected,
+		.data = d,
+	});
+	dataplane_add(&d->dataplane, health_ports_new(d->loop, &hooks));
+	return servers_start(d->servers);
+}
+
+static void apply_sysctls(const struct config_conntrack *c)
+{
+	const struct conntrack_settings settings = {
+		.max_per_core = c->max_per_core,
+		.min = c->min,
+		.tcp_established_sec = c->tcp_established_ns / NSEC_PER_SEC,
+		.tcp_close_wait_sec = c->tcp_close_wait_ns / NSEC_PER_SEC,
+		.udp_sec = c->udp_ns / NSEC_PER_SEC,
+		.udp_stream_sec = c->udp_stream_ns / NSEC_PER_SEC,
+		.tcp_be_liberal = c->tcp_be_liberal,
+	};
+
+	(void)sysctls_apply(&settings, sysctls_n_cpus(), ""); /* has told what it can't */
+}
+
 int daemon_run(const struct config *config, const struct parts *parts)
 {
 	struct daemon d = {.config = config};
@@ -263,7 +331,13 @@ int daemon_run(const struct config *config, const struct parts *parts)
 	err = daemon_open(&d, parts);
 	if (err == 0)
 		err = start_control(&d);
+	if (err == 0)
+		err = start_servers(&d);
 	if (err == 0) {
+		struct privileges privileges = {.keep_exec = d.source->runs_programs};
+
+		apply_sysctls(&config->conntrack);
+		privileges_drop(&privileges);
 		start_signals(&d);
 		host_addresses_start(d.hosts, d.loop, on_hosts_changed, &d);
 		err = start_source(&d);

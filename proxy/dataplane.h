@@ -10,8 +10,8 @@
 
 #include "core/buf.h"
 #include "core/sink.h"
-
-struct nft_count;
+#include "rules/nft.h"
+#include "rules/stale_flows.h"
 
 #define DATAPLANE_MAX_SINKS 8
 
@@ -31,7 +31,14 @@ struct dataplane {
 	/* A line for each difference between what is and what should be. */
 	int (*diff)(struct sink *sink, const struct changeset *full,
 		    struct buf *ret_lines, size_t *ret_n);
+	struct nft_stats (*nft_stats)(const struct sink *sink);
+
+	/* The sink that forgets UDP flows, one of sinks[]; both NULL without conntrack. */
+	const struct sink *flows;
+	struct stale_flows_stats (*flow_stats)(const struct sink *sink);
 };
 
+/* One more sink, told last; takes it. */
+void dataplane_add(struct dataplane *dp, struct sink *sink);
 /* Closes the sinks, last one first. */
 void dataplane_close(struct dataplane *dp);

@@ -227,6 +227,9 @@ const struct flag flags[] = {
 	  .commands = 1u << COMMAND_PLAN | 1u << COMMAND_GET | 1u << COMMAND_EXPLAIN,
 	  .offset = OPTION(output), .value_name = "format",
 	  .help = "plan: text (default), json, yaml; get: wide, json; explain: json" },
+	{ .name = "service-metrics", .kind = VALUE_BOOL, .commands = RUN, .properties = FLAG_WITH_FILE,
+	  .offset = CONFIG(service_metrics), .bare_value = "true",
+	  .help = "count connections and endpoints of each service (up to 1000) in /metrics" },
 };
 /* clang-format on */
 

@@ -238,7 +238,7 @@ static void write_flows(const struct metrics *m, const struct metrics_input *in,
 static void write_api(const struct metrics *m, const struct metrics_input *in,
 		      struct buf *out)
 {
-	const struct metrics_api *api = in->api;
+	const struct source_api *api = in->api;
 	int64_t since_us = api->silent_since_us;
 
 	add_statuses(

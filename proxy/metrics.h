@@ -12,6 +12,7 @@
 
 #include "core/addr.h"
 #include "core/buf.h"
+#include "proxy/source.h"
 #include "proxy/sync.h"
 #include "rules/nft.h"
 #include "rules/stale_flows.h"
@@ -31,14 +32,6 @@ void metrics_stale_flows(struct metrics *m, const struct stale_flows_stats *stat
 /* A call to the API server ended; status 0: no answer. */
 void metrics_api_answered(struct metrics *m, int status, const char *method);
 
-/* The API server as seen by each reflector; NULL in the input when there is none. */
-struct metrics_api {
-	const char *host;
-	uint64_t n_watch_restarts;
-	/* since when nothing was heard, Unix time; 0: all is well */
-	int64_t silent_since_us;
-};
-
 /* How many services get series of their own; further ones are only counted. */
 #define METRICS_MAX_SERVICES 1000
 
@@ -50,7 +43,7 @@ struct metrics_input {
 	const struct state *state;
 	const struct nft_stats *nft;	       /* NULL in other modes */
 	const struct stale_flows_stats *flows; /* NULL: none */
-	const struct metrics_api *api;
+	const struct source_api *api;	       /* NULL: there is no server */
 	bool family_used[FAMILY_N];
 	bool with_services; /* series for each service */
 	/* connections by service, in the order of state_sorted(); NULL: not known */

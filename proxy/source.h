@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -48,6 +49,7 @@ struct source_ops {
 
 struct object_source { /* implementations embed it first */
 	const struct source_ops *ops;
+	bool runs_programs; /* after its start: credential plugins */
 };
 
 static inline void source_close(struct object_source *source)

@@ -127,6 +127,7 @@ int source_kube_new(const struct config *config, const char *node_name,
 		free(k);
 		return err;
 	}
+	k->source.runs_programs = kube_runs_programs(k->kube);
 	*ret = &k->source;
 	return 0;
 }

@@ -113,6 +113,11 @@ const char *kube_server(const struct kube *k)
 	return k->config.server;
 }
 
+bool kube_runs_programs(const struct kube *k)
+{
+	return k->config.exec != NULL;
+}
+
 struct http *kube_http(struct kube *k)
 {
 	return k->http;

@@ -38,6 +38,7 @@ void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *
 
 const char *kube_server(const struct kube *k); /* its URL */
 struct http *kube_http(struct kube *k);	       /* for other calls, after kube_start() */
+bool kube_runs_programs(const struct kube *k); /* a credential plugin is configured */
 uint64_t kube_n_restarts(const struct kube *k);
 /* Unix time since when some kind has not been heard of; 0: all is well. */
 int64_t kube_silent_since_us(const struct kube *k);
