@@ -4,7 +4,12 @@
  * deleted and made again are followed; editors' temporary and hidden files and
  * anything but *.yaml, *.yml, *.json in a folder is ignored.  A file that does
  * not parse keeps its last good objects, and says so once.  When two files
- * hold the same object, the first in path order counts and the other is told.
+ * hold the same object, the first in path order counts and the other is told;
+ * it takes over when the first goes.
+ *
+ * Only the top level of a folder is read.  A link in it is followed when it is
+ * read; that the file behind it changed is noticed for a ConfigMap's "..data"
+ * only.  A pipe is read once.
  */
 #pragma once
 
@@ -23,7 +28,7 @@ struct files *files_new(const char *const *paths, size_t n, struct cluster *clus
 void files_free(struct files *f);
 
 /*
- * Reads everything once into the cluster. 0, or -errno when a path can't be
+ * Reads everything into the cluster, also when nothing changed. 0, or -errno when a path can't be
  * read or parsed (told through log_err or reject); what could be read counts.
  */
 int files_read(struct files *f);

@@ -1,0 +1,151 @@
+/*
+ * One file -> the objects that it holds.  What doesn't parse leaves the last
+ * good objects where they are; the first time, what came before the bad place
+ * counts.
+ */
+#include "watchers/files_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "watchers/manifest.h"
+
+#define BUFFER_LEN (256u << 10)
+
+struct object_list {
+	struct object **objects;
+	size_t n, cap;
+};
+
+static void object_list_fini(struct object_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		object_unref(list->objects[i]);
+	free(list->objects);
+}
+
+static void take_object(void *data, struct object *takes)
+{
+	struct object_list *list = data;
+
+	list->objects = xgrow(list->objects, list->n, &list->cap, sizeof(*list->objects));
+	list->objects[list->n++] = takes;
+}
+
+/* 0, or -errno when it can't be read; then the parser may have had some of it. */
+static int feed(int fd, char *buffer, struct manifest *m)
+{
+	for (;;) {
+		ssize_t n = read(fd, buffer, BUFFER_LEN);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return -errno;
+		if (n == 0)
+			return 0;
+		if (manifest_feed(m, buffer, (size_t)n) != 0)
+			return 0; /* manifest_finish() tells */
+	}
+}
+
+static int open_file(const struct file *file, const char *path, int *ret_fd,
+		     struct stat *ret_stat)
+{
+	bool is_stdin = file->key.source->is_stdin;
+	_cleanup_(closep) int fd = -1;
+
+	fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+		      : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd == -1 || fstat(fd, ret_stat) == -1)
+		return -errno;
+	if (S_ISDIR(ret_stat->st_mode))
+		return -EISDIR;
+	/* in a folder, a pipe is nothing to wait for; one that was named is */
+	if (*file->key.name && !S_ISREG(ret_stat->st_mode))
+		return -ENOENT;
+	if (!is_stdin && fcntl(fd, F_SETFL, 0) == -1)
+		return -errno;
+	*ret_fd = take_fd(fd);
+	return 0;
+}
+
+/* -EINVAL and -E2BIG: it doesn't parse, why is in *ret_error. */
+static int read_objects(struct files *f, int fd, const char *path,
+			struct object_list *list, char **ret_error)
+{
+	struct manifest manifest;
+	int rc;
+
+	if (!f->buffer)
+		f->buffer = xmalloc(BUFFER_LEN);
+	manifest_init(&manifest, path, f->reject, take_object, list);
+	rc = feed(fd, f->buffer, &manifest);
+	if (rc == 0)
+		rc = manifest_finish(&manifest, ret_error);
+	manifest_fini(&manifest);
+	return rc;
+}
+
+static void tell_unreadable(const struct files *f, const struct file *file,
+			    const char *path, const char *why)
+{
+	_cleanup_(freep) char *reason =
+		xasprintf("%s%s", why,
+			  file->is_good ? "; its last good objects stay" : "");
+
+	reject_call(f->reject, &(struct rejection){
+				       .source = path,
+				       .kind = "",
+				       .ns = "",
+				       .name = "",
+				       .field = "",
+				       .reason = reason,
+			       });
+}
+
+/* It isn't there (any more), or something else is in its place. */
+static bool is_gone(int err)
+{
+	return err == -ENOENT || err == -ENOTDIR || err == -EISDIR || err == -ELOOP;
+}
+
+static void load_gone(struct files *f, struct file *file, bool *ret_changed)
+{
+	*ret_changed |= file_owners_replace(&f->owners, file, NULL, 0);
+	files_forget(f, file);
+}
+
+int files_load(struct files *f, struct file *file, bool *ret_changed)
+{
+	struct object_list list = {0};
+	_cleanup_(freep) char *error = NULL;
+	_cleanup_(closep) int fd = -1;
+	char path[FILE_PATH_LEN];
+	struct stat st;
+	int rc = open_file(file, file_path(file, path), &fd, &st);
+
+	if (is_gone(rc)) {
+		load_gone(f, file, ret_changed);
+		return 0;
+	}
+	if (rc == 0)
+		rc = read_objects(f, fd, path, &list, &error);
+	/* what can't be read now is tried again by the next scan */
+	file->fingerprint = rc == 0 || error ? file_fingerprint(&st) : 0;
+	if (rc != 0)
+		tell_unreadable(f, file, path, error ? error : strerror(-rc));
+	if (rc == 0 || !file->is_good) {
+		*ret_changed |=
+			file_owners_replace(&f->owners, file, list.objects, list.n);
+		list.n = 0; /* they have been taken */
+	}
+	file->is_good |= rc == 0;
+	object_list_fini(&list);
+	return rc;
+}

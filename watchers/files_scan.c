@@ -1,0 +1,177 @@
+/*
+ * Which files there are.  A scan costs a stat for each file; only what differs
+ * from what was read is read.
+ */
+#include "watchers/files_private.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+
+struct name_list {
+	char **names;
+	size_t n, cap;
+};
+
+static void name_list_fini(struct name_list *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		free(list->names[i]);
+	free(list->names);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void closedirp(DIR **dir)
+{
+	if (*dir)
+		(void)closedir(*dir);
+}
+
+bool files_is_manifest_name(const char *name)
+{
+	static const char *const endings[] = {".yaml", ".yml", ".json"};
+	size_t len = strlen(name);
+
+	if (*name == '.' || *name == '#')
+		return false;
+	for (size_t i = 0; i < N_ELEMENTS(endings); i++) {
+		size_t ending_len = strlen(endings[i]);
+
+		if (len > ending_len && strcmp(name + len - ending_len, endings[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+uint64_t file_fingerprint(const struct stat *st)
+{
+	const uint64_t facts[] = {
+		st->st_dev,
+		st->st_ino,
+		(uint64_t)st->st_size,
+		(uint64_t)st->st_mtim.tv_sec,
+		(uint64_t)st->st_mtim.tv_nsec,
+		(uint64_t)st->st_ctim.tv_sec,
+		(uint64_t)st->st_ctim.tv_nsec,
+	};
+	uint64_t hash = hash_bytes(facts, sizeof(facts));
+
+	return hash ? hash : 1;
+}
+
+/* Seen by this scan: new, changed or neither. */
+static void saw(struct files *f, const struct file_source *source, const char *name,
+		const struct stat *st, bool all)
+{
+	struct file *file = files_find(f, source, name);
+
+	if (!file)
+		file = files_add(f, source, name);
+	file->generation = f->generation;
+	if (all || file->fingerprint != file_fingerprint(st))
+		files_mark(f, file);
+}
+
+/* A pipe can be read once only. */
+static void saw_source(struct files *f, const struct file_source *source,
+		       const struct stat *st, bool all)
+{
+	struct file *file = files_find(f, source, "");
+
+	if (S_ISREG(st->st_mode) || !file)
+		saw(f, source, "", st, all);
+	else
+		file->generation = f->generation;
+}
+
+/* What the last scan knew of the source and this one has not seen is gone. */
+static void mark_unseen(struct files *f, const struct file_source *source)
+{
+	struct file *file;
+
+	for (size_t i = 0; (file = hash_next(&f->table, &i));) {
+		if (file->key.source == source && file->generation != f->generation)
+			files_mark(f, file);
+	}
+}
+
+static int read_names(DIR *dir, struct name_list *ret)
+{
+	const struct dirent *entry;
+
+	while ((errno = 0, entry = readdir(dir))) {
+		if (!files_is_manifest_name(entry->d_name))
+			continue;
+		ret->names = xgrow(ret->names, ret->n, &ret->cap, sizeof(*ret->names));
+		ret->names[ret->n++] = xstrdup(entry->d_name);
+	}
+	return -errno;
+}
+
+static int scan_folder(struct files *f, const struct file_source *source, bool all)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(source->path);
+	_cleanup_(name_list_fini) struct name_list list = {0};
+	struct stat st;
+	int rc;
+
+	if (!dir)
+		return -errno;
+	rc = read_names(dir, &list);
+	if (rc != 0)
+		return rc;
+	/* read in path order, so that the first of several owners comes first */
+	if (list.n > 0)
+		qsort(list.names, list.n, sizeof(*list.names), compare_names);
+	for (size_t i = 0; i < list.n; i++) {
+		if (fstatat(dirfd(dir), list.names[i], &st, 0) == 0 &&
+		    S_ISREG(st.st_mode))
+			saw(f, source, list.names[i], &st, all);
+	}
+	return 0;
+}
+
+/* Says once that a path went, and once that it is back. */
+static void note_missing(struct file_source *source, bool is_missing)
+{
+	if (is_missing && !source->is_missing)
+		log_warn("manifests: %s: is not there", source->path);
+	else if (!is_missing && source->is_missing)
+		log_info("manifests: %s: is there again", source->path);
+	source->is_missing = is_missing;
+}
+
+int files_scan(struct files *f, struct file_source *source, bool all)
+{
+	struct stat st = {0};
+	int rc = 0;
+
+	f->generation++;
+	if (source->is_stdin) {
+		saw_source(f, source, &st, true);
+		return 0;
+	}
+	if (stat(source->path, &st) == -1)
+		rc = -errno;
+	if (rc == 0 && S_ISDIR(st.st_mode))
+		rc = scan_folder(f, source, all);
+	else if (rc == 0)
+		saw_source(f, source, &st, all);
+	if (rc == 0 || rc == -ENOENT || rc == -ENOTDIR) {
+		note_missing(source, rc != 0);
+		mark_unseen(f, source);
+	} else {
+		log_warn("manifests: %s: %s", source->path, strerror(-rc));
+	}
+	return rc;
+}
