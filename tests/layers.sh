@@ -1,0 +1,50 @@
+#!/usr/bin/env bash
+# Who may include whom: data goes from sources through core to sinks, and sources and sinks don't know each other.
+# Prints each include that goes against the arrows.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# folder: what its files may include
+arrows='
+core            core
+watchers        core watchers
+watchers/kube   core watchers watchers/kube
+rules           core rules
+bpf             core bpf
+proxy/relay     core proxy/relay
+proxy           core watchers watchers/kube rules bpf proxy proxy/relay
+'
+
+# One line an include: "file:line folder-of-the-included". All are written from the top; one beside the
+# file would hide where it goes.
+includes() {
+	awk -F'"' '/^[ \t]*#[ \t]*include[ \t]*"/ {
+		folder = $2
+		if (!sub("/[^/]*$", "", folder))
+			folder = "."
+		print FILENAME ":" FNR, folder
+	}' "$@"
+}
+
+wrong=0
+while read -r folder allowed; do
+	files=("$folder"/*.[ch])
+	[ -e "${files[0]}" ] || continue
+	while read -r place target; do
+		case " $allowed " in
+		*" $target "*) ;;
+		*)
+			echo "$place: $folder/ may not include from $target/ (only from: $allowed)"
+			wrong=$((wrong + 1))
+			;;
+		esac
+	done < <(includes "${files[@]}")
+done < <(grep . <<<"$arrows")
+
+# A folder with sources that the table doesn't know would escape.
+while read -r folder; do
+	grep -q "^$folder " <<<"$arrows" || { echo "$folder/ is in no layer"; wrong=$((wrong + 1)); }
+done < <(find core watchers rules bpf proxy -name '*.[ch]' -printf '%h\n' 2>/dev/null | sort -u)
+
+[ "$wrong" = 0 ] || { echo "$wrong against the arrows"; exit 1; }
+echo "all includes go along the arrows"
