@@ -17,14 +17,19 @@
 
 static const char *const variants[] = {"legacy", "nft"};
 
-/* A client on the node needs a route to what is to be translated, as real nodes have. */
+/*
+ * A client on the node needs a route to what is to be translated, as real nodes
+ * have; and ICMP errors must not be held back because there were many lately.
+ */
 static int setup(void **state)
 {
 	if (world_setup(state) != 0)
 		return -1;
 	world_must(*state, PLACE_NODE,
 		   "ip route replace default via 192.168.0.1;"
-		   " ip route replace ::/0 via fd00:192:168::1");
+		   " ip route replace ::/0 via fd00:192:168::1;"
+		   " echo 0 >/proc/sys/net/ipv4/icmp_ratelimit;"
+		   " echo 0 >/proc/sys/net/ipv6/icmp/ratelimit");
 	return 0;
 }
 
