@@ -17,7 +17,7 @@ for dir in /tmp/sluice-test-*; do
 done
 
 for cmdline in /proc/[0-9]*/cmdline; do
-	dir=$(tr '\0' '\n' <"$cmdline" 2>/dev/null | grep -o '^/tmp/sluice-test-[0-9]*\..*' | head -n 1)
+	dir=$({ tr '\0' '\n' <"$cmdline"; } 2>/dev/null | grep -o '^/tmp/sluice-test-[0-9]*\..*' | head -n 1)
 	[ -n "$dir" ] && is_leftover "$dir" || continue
 	echo "left behind: process $cmdline of $dir" >&2
 	left=1

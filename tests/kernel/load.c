@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -22,6 +23,7 @@
 #include "tests/test.h"
 
 #define N_CONNECTIONS 1024 /* at once */
+#define N_FILES	      4096
 #define CONNECTION_US 8000000
 #define RETRANSMIT_US 900000 /* a lost SYN is sent again after a second */
 #define FLOW_ASK_US   100000
@@ -29,7 +31,7 @@
 struct slot {
 	int fd; /* -1: free */
 	bool is_flow, is_asked;
-	uint64_t start_us, next_us;
+	uint64_t start_us, next_us, answered_us;
 };
 
 struct shared {
@@ -133,6 +135,7 @@ static void read_answer(struct loop *l, struct slot *s)
 	if (s->is_flow) {
 		r->n_asked++;
 		s->is_asked = false;
+		s->answered_us = now;
 		s->next_us = now + FLOW_ASK_US;
 		return;
 	}
@@ -182,7 +185,9 @@ static void check_times(struct loop *l, uint64_t now)
 
 		if (s->fd < 0)
 			continue;
-		if (!s->is_flow && now - s->start_us > CONNECTION_US)
+		if (!s->is_flow && now > s->start_us + CONNECTION_US)
+			end_slot(l, s, ETIMEDOUT);
+		else if (s->is_flow && s->is_asked && now > s->next_us + CONNECTION_US)
 			end_slot(l, s, ETIMEDOUT);
 		else if (s->is_flow && !s->is_asked && now >= s->next_us)
 			ask_now(l, s);
@@ -222,6 +227,18 @@ static void open_flows(struct loop *l)
 	}
 }
 
+/* Each open flow answers once more, or is broken. */
+static void finish_flows(struct loop *l)
+{
+	uint64_t stop_us = world_now_us();
+
+	for (unsigned i = 0; i < l->plan->n_flows; i++)
+		while (l->slots[i].fd >= 0 && l->slots[i].answered_us <= stop_us) {
+			check_times(l, world_now_us());
+			poll_once(l);
+		}
+}
+
 static void run(struct loop *l)
 {
 	uint64_t start, n_started = 0;
@@ -237,6 +254,7 @@ static void run(struct loop *l)
 		check_times(l, now);
 		poll_once(l);
 	}
+	finish_flows(l);
 }
 
 static void child(const struct load_plan *plan, struct shared *shared)
@@ -248,6 +266,8 @@ static void child(const struct load_plan *plan, struct shared *shared)
 		.n = plan->n_flows + N_CONNECTIONS,
 	};
 
+	/* poll() takes no more entries than there may be files */
+	(void)setrlimit(RLIMIT_NOFILE, &(struct rlimit){N_FILES, N_FILES});
 	l.slots = xcalloc(l.n, sizeof(*l.slots));
 	l.polls = xcalloc(l.n, sizeof(*l.polls));
 	for (size_t i = 0; i < l.n; i++)
@@ -273,8 +293,10 @@ struct load *load_start(const struct world *w, const struct load_plan *plan)
 	while (load_look(l).n_flows_open < plan->n_flows ||
 	       (plan->per_second && !load_look(l).n_connections)) {
 		if (world_now_us() - start > 10000000)
-			fail_msg("only %u of %u flows could be opened",
-				 load_look(l).n_flows_open, plan->n_flows);
+			fail_msg("%u of %u flows are open, %lu connections made: %s",
+				 load_look(l).n_flows_open, plan->n_flows,
+				 (unsigned long)load_look(l).n_connections,
+				 load_look(l).first_error);
 		world_sleep_ms(2);
 	}
 	return l;

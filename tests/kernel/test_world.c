@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "tests/kernel/load.h"
 #include "tests/kernel/probe.h"
 #include "tests/kernel/world.h"
 #include "tests/test.h"
@@ -83,6 +84,31 @@ static void a_dropped_packet_is_silence(void **state)
 	assert_int_equal(probe(w, &t, 1000).outcome, PROBE_ANSWERED);
 }
 
+static void a_load_counts_what_goes_wrong_and_nothing_else(void **state)
+{
+	const struct load_plan plan = {
+		.target = target_named("client", "pod1:80", IPPROTO_TCP, FAMILY_IPV4),
+		.n_flows = 200,
+		.per_second = 500,
+	};
+	struct load *load = load_start(*state, &plan);
+	struct load_result r;
+
+	load_wait(load, 250);
+	r = load_look(load);
+	assert_int_equal(r.n_refused + r.n_failed + r.n_silent + r.n_flows_broken, 0);
+	assert_int_equal(r.n_flows_open, 200);
+
+	world_must(*state, PLACE_NODE,
+		   "nft 'table ip t { chain c { type filter hook forward priority 0; "
+		   "ip daddr 10.180.0.1 tcp dport 80 reject with tcp reset; }; }'");
+	while (load_look(load).n_flows_broken < 200 || !load_look(load).n_refused)
+		world_sleep_ms(2);
+	world_must(*state, PLACE_NODE, "nft delete table ip t");
+	r = load_stop(load);
+	assert_int_equal(r.n_flows_open, 0);
+}
+
 /* A builder of worlds that is killed: neither its processes nor its folder may stay. */
 static void a_world_vanishes_with_its_maker(void **state)
 {
@@ -126,6 +152,7 @@ int main(void)
 		cmocka_unit_test(everybody_reaches_everybody_with_his_own_address),
 		cmocka_unit_test(a_reset_and_an_icmp_error_are_told_apart),
 		cmocka_unit_test(a_dropped_packet_is_silence),
+		cmocka_unit_test(a_load_counts_what_goes_wrong_and_nothing_else),
 		cmocka_unit_test(a_world_vanishes_with_its_maker),
 	};
 
