@@ -96,7 +96,7 @@ hold() {
 	in_own_world hold
 	cluster_up
 	touch "$STATE/up"
-	wait
+	sleep infinity
 }
 
 main() {

@@ -81,6 +81,7 @@ spawn() {
 	shift
 	"$@" >>"$STATE/$name.log" 2>&1 </dev/null &
 	PIDS[$name]=$!
+	disown # or bash tells everyone when it is killed
 }
 
 reap() {

@@ -103,6 +103,31 @@ node_port() { kubectl get service "$1" -o jsonpath='{.spec.ports[0].nodePort}'; 
 pod_names() { kubectl get pods -l "app=$1" --field-selector "${2:-status.phase=Running}" -o jsonpath='{.items[*].metadata.name}' | tr ' ' '\n' | sort | xargs; }
 pod_ips() { kubectl get pods -l "app=$1" -o jsonpath='{.items[*].status.podIP}'; }
 
+# by_hand SERVICE PORT ADDRESS...: a Service without a selector and its slice; each ADDRESS may carry =ZONE as its hint.
+by_hand() {
+	local name=$1 port=$2 item endpoints=
+	shift 2
+	for item; do
+		endpoints+="{addresses: [\"${item%%=*}\"], conditions: {ready: true}"
+		[[ $item != *=* ]] || endpoints+=", hints: {forZones: [{name: ${item#*=}}]}"
+		endpoints+="}, "
+	done
+	kubectl apply -f - >/dev/null <<-END
+		apiVersion: v1
+		kind: Service
+		metadata: {name: $name, labels: {e2e: ""}}
+		spec: {ports: [{port: 80}]}
+		---
+		apiVersion: discovery.k8s.io/v1
+		kind: EndpointSlice
+		metadata: {name: $name-by-hand, labels: {e2e: "", kubernetes.io/service-name: $name}}
+		addressType: IPv4
+		ports: [{name: "", port: $port, protocol: TCP}]
+		endpoints: [$endpoints]
+	END
+	echo "$name-by-hand"
+}
+
 # load_start NAME NS TARGET; load_end NAME prints "REQUESTS FAILED BACKENDS" and what failed first.
 load_start() {
 	: >"$STATE/$1.log"

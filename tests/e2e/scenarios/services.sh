@@ -91,8 +91,8 @@ scenario_types() {
 	kubectl patch service kind --type merge -p '{"spec": {"type": "ExternalName", "externalName": "example.com", "clusterIP": null, "clusterIPs": null,
 		"ports": null, "ipFamilies": null, "ipFamilyPolicy": null}}' >/dev/null
 	await 30 unanswered pod "$ip:80" || fail "ExternalName still answers: $(answers pod "$ip:80")"
+	fact "ExternalName, gone after $TOOK:$(answers pod "$ip:80" tcp 3)"
 	await 30 unanswered outside "192.168.50.11:$port" || fail "its node port still answers"
-	fact "ExternalName, gone after $TOOK"
 
 	kubectl patch service kind --type merge -p '{"spec": {"type": "ClusterIP", "externalName": null, "ports": [{"port": 80, "targetPort": 8080}]}}' >/dev/null
 	ip=$(cluster_ip kind)
@@ -103,7 +103,7 @@ scenario_types() {
 	kubectl delete service kind >/dev/null
 	expose kind --cluster-ip None
 	await 30 unanswered pod "$ip:80" || fail "headless still answers: $(answers pod "$ip:80")"
-	fact "headless, gone after $TOOK"
+	fact "headless, gone after $TOOK:$(answers pod "$ip:80" tcp 3)"
 }
 
 scenario_labels() {
@@ -127,31 +127,6 @@ scenario_labels() {
 	fact "headless on the slice refuses after $TOOK"
 	kubectl label endpointslice "$slice" service.kubernetes.io/headless- >/dev/null
 	await 30 answered pod "$ip:80" 1 || fail "not back without it: $(answers pod "$ip:80")"
-}
-
-# by_hand SERVICE PORT ADDRESS...: a Service without a selector and its slice; each ADDRESS may carry =ZONE as its hint.
-by_hand() {
-	local name=$1 port=$2 item endpoints=
-	shift 2
-	for item; do
-		endpoints+="{addresses: [\"${item%%=*}\"], conditions: {ready: true}"
-		[[ $item != *=* ]] || endpoints+=", hints: {forZones: [{name: ${item#*=}}]}"
-		endpoints+="}, "
-	done
-	kubectl apply -f - >/dev/null <<-END
-		apiVersion: v1
-		kind: Service
-		metadata: {name: $name, labels: {e2e: ""}}
-		spec: {ports: [{port: 80}]}
-		---
-		apiVersion: discovery.k8s.io/v1
-		kind: EndpointSlice
-		metadata: {name: $name-by-hand, labels: {e2e: "", kubernetes.io/service-name: $name}}
-		addressType: IPv4
-		ports: [{name: "", port: $port, protocol: TCP}]
-		endpoints: [$endpoints]
-	END
-	echo "$name-by-hand"
 }
 
 scenario_endpoints_by_hand() {
