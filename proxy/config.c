@@ -15,13 +15,20 @@
 #define HEALTHZ_PORT 10256
 #define METRICS_PORT 10249
 
+#define FIELD(p, k, member, dflt)                                                        \
+	.path = (p), .kind = VALUE_##k, .offset = offsetof(struct config, member),       \
+	.default_text = (dflt)
 #define F(path, kind, member, dflt)                                                      \
 	{                                                                                \
-		path, VALUE_##kind, offsetof(struct config, member), dflt, false         \
+		FIELD(path, kind, member, dflt)                                          \
 	}
 #define F_OPTIONAL(path, kind, member, dflt)                                             \
 	{                                                                                \
-		path, VALUE_##kind, offsetof(struct config, member), dflt, true          \
+		FIELD(path, kind, member, dflt), .omit_empty = true                      \
+	}
+#define F_NONZERO(path, kind, member, dflt)                                              \
+	{                                                                                \
+		FIELD(path, kind, member, dflt), .zero_is_absent = true                  \
 	}
 
 /* Sorted by path: that is also the order of a written file. */
@@ -29,13 +36,13 @@ const struct config_field config_fields[] = {
 	F("bindAddress", STRING, bind_address, "0.0.0.0"),
 	F("bindAddressHardFail", BOOL, bind_address_hard_fail, "false"),
 	F("clientConnection.acceptContentTypes", STRING, accept_content_types, ""),
-	F("clientConnection.burst", INT, burst, "10"),
+	F_NONZERO("clientConnection.burst", INT, burst, "10"),
 	F("clientConnection.contentType", STRING, content_type,
 	  "application/vnd.kubernetes.protobuf"),
 	F("clientConnection.kubeconfig", STRING, kubeconfig, ""),
-	F("clientConnection.qps", FLOAT, qps, "5"),
+	F_NONZERO("clientConnection.qps", FLOAT, qps, "5"),
 	F("clusterCIDR", STRING, cluster_cidr, ""),
-	F("configSyncPeriod", DURATION, config_sync_period_ns, "15m"),
+	F_NONZERO("configSyncPeriod", DURATION, config_sync_period_ns, "15m"),
 	F("conntrack.maxPerCore", INT, conntrack.max_per_core, "32768"),
 	F("conntrack.min", INT, conntrack.min, "131072"),
 	F("conntrack.tcpBeLiberal", BOOL, conntrack.tcp_be_liberal, "false"),
@@ -55,16 +62,16 @@ const struct config_field config_fields[] = {
 	F("iptables.masqueradeAll", BOOL, iptables.masquerade_all, "false"),
 	F("iptables.masqueradeBit", INT, iptables.masquerade_bit, "14"),
 	F("iptables.minSyncPeriod", DURATION, iptables.min_sync_period_ns, "0"),
-	F("iptables.syncPeriod", DURATION, iptables.sync_period_ns, "30s"),
+	F_NONZERO("iptables.syncPeriod", DURATION, iptables.sync_period_ns, "30s"),
 	F("ipvs.excludeCIDRs", STRINGS, ipvs.exclude_cidrs, ""),
 	F("ipvs.minSyncPeriod", DURATION, ipvs.min_sync_period_ns, "0"),
 	F("ipvs.scheduler", STRING, ipvs.scheduler, ""),
 	F("ipvs.strictARP", BOOL, ipvs.strict_arp, "false"),
-	F("ipvs.syncPeriod", DURATION, ipvs.sync_period_ns, "30s"),
+	F_NONZERO("ipvs.syncPeriod", DURATION, ipvs.sync_period_ns, "30s"),
 	F("ipvs.tcpFinTimeout", DURATION, ipvs.tcp_fin_timeout_ns, "0"),
 	F("ipvs.tcpTimeout", DURATION, ipvs.tcp_timeout_ns, "0"),
 	F("ipvs.udpTimeout", DURATION, ipvs.udp_timeout_ns, "0"),
-	F("logging.flushFrequency", DURATION, logging.flush_frequency_ns, "5s"),
+	F_NONZERO("logging.flushFrequency", DURATION, logging.flush_frequency_ns, "5s"),
 	F("logging.format", STRING, logging.format, "text"),
 	F("logging.options.json.infoBufferSize", STRING, logging.json_buffer, "0"),
 	F_OPTIONAL("logging.options.json.splitStream", BOOL, logging.json_split, "false"),
@@ -76,7 +83,7 @@ const struct config_field config_fields[] = {
 	F("nftables.masqueradeAll", BOOL, nftables.masquerade_all, "false"),
 	F("nftables.masqueradeBit", INT, nftables.masquerade_bit, "14"),
 	F("nftables.minSyncPeriod", DURATION, nftables.min_sync_period_ns, "0"),
-	F("nftables.syncPeriod", DURATION, nftables.sync_period_ns, "30s"),
+	F_NONZERO("nftables.syncPeriod", DURATION, nftables.sync_period_ns, "30s"),
 	F("nodePortAddresses", STRINGS, nodeport_addresses, ""),
 	F("oomScoreAdj", INT, oom_score_adj, "-999"),
 	F("portRange", STRING, port_range, ""),
@@ -157,17 +164,6 @@ static void follow_bind_address(struct config *c)
 
 void config_complete(struct config *c)
 {
-	for (size_t i = 0; i < config_n_fields; i++) {
-		const struct config_field *f = &config_fields[i];
-		int64_t *ns = config_slot(c, f);
-
-		if (f->kind == VALUE_DURATION && *ns == 0)
-			(void)value_parse(f->kind, f->default_text, false, ns);
-	}
-	if (!*c->detect_local_mode)
-		replace_string(&c->detect_local_mode, xstrdup("ClusterCIDR"));
-	if (!*c->logging.format)
-		replace_string(&c->logging.format, xstrdup("text"));
 	add_port(&c->healthz_bind_address, HEALTHZ_PORT);
 	add_port(&c->metrics_bind_address, METRICS_PORT);
 	follow_bind_address(c);

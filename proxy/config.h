@@ -94,6 +94,7 @@ struct config_field {
 	size_t offset;		  /* in struct config */
 	const char *default_text; /* as a flag would give it */
 	bool omit_empty;	  /* left out of a written file when it is empty */
+	bool zero_is_absent;	  /* in a file, zero means the default; "" always does */
 };
 
 extern const struct config_field config_fields[];
@@ -110,8 +111,8 @@ void config_init(struct config *c);
 void config_fini(struct config *c);
 
 /*
- * What follows from other fields: zero durations take their defaults,
- * addresses without a port get it, an IPv6 bind address moves the servers.
+ * What follows from other fields: addresses without a port get it, an IPv6
+ * bind address moves the servers.
  */
 void config_complete(struct config *c);
 

@@ -82,17 +82,33 @@ static char *scalar_text(enum value_kind kind, const json_t *json)
 	return NULL;
 }
 
+static bool is_zero(const struct config_field *f, struct config *c)
+{
+	struct buf text = BUF_INIT;
+	bool result;
+
+	value_format(f->kind, config_slot(c, f), &text);
+	result = strcmp(buf_string(&text), f->kind == VALUE_DURATION ? "0s" : "0") == 0;
+	buf_fini(&text);
+	return result;
+}
+
 static void read_scalar(struct reading *r, const struct config_field *f,
 			const json_t *json)
 {
 	_cleanup_(freep) char *text = scalar_text(f->kind, json);
 
+	if (text && !*text)
+		return; /* "" is what writers put for "not set" */
 	if (!text || value_parse(f->kind, text, false, config_slot(r->config, f)) != 0)
 		fail(r, f->path,
 		     f->kind == VALUE_DURATION ? "not a duration like 30s"
 		     : f->kind == VALUE_BOOL   ? "not a boolean"
 		     : f->kind == VALUE_STRING ? "not a string"
 					       : "not a number in range");
+	else if (f->zero_is_absent && is_zero(f, r->config))
+		(void)value_parse(f->kind, f->default_text, false,
+				  config_slot(r->config, f));
 }
 
 static void read_list(struct reading *r, const struct config_field *f, const json_t *json)

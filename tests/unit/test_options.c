@@ -1,0 +1,331 @@
+/*
+ * Command lines are read as pflag reads them, so that kube-proxy's work
+ * unchanged.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "proxy/options.h"
+
+#define MAX_ARGS 12
+
+static int parse(struct options *o, const char *const *args, char **ret_error)
+{
+	char *argv[MAX_ARGS + 1];
+	int argc = 0;
+
+	options_init(o);
+	for (; argc < MAX_ARGS && args[argc]; argc++)
+		argv[argc] = (char *)args[argc];
+	argv[argc] = NULL;
+	return options_parse(o, argc, argv, ret_error);
+}
+
+/* What a flag's value comes to, whatever way it is written. */
+static const struct {
+	const char *args[MAX_ARGS];
+	const char *flag, *value;
+} value_cases[] = {
+	{{"sluice", "run", "--proxy-mode=nftables"}, "proxy-mode", "nftables"},
+	{{"sluice", "run", "--proxy-mode", "nftables"}, "proxy-mode", "nftables"},
+	{{"sluice", "run", "--proxy_mode", "nftables"}, "proxy-mode", "nftables"},
+	{{"sluice", "run", "--proxy-mode="}, "proxy-mode", ""},
+	{{"sluice", "run", "--masquerade-all"}, "masquerade-all", "true"},
+	{{"sluice", "run", "--masquerade-all=false"}, "masquerade-all", "false"},
+	{{"sluice", "run", "--masquerade-all=1"}, "masquerade-all", "true"},
+	{{"sluice", "run", "--masquerade-all", "--masquerade-all=f"},
+	 "masquerade-all",
+	 "false"},
+	{{"sluice", "run", "-v", "2"}, "v", "2"},
+	{{"sluice", "run", "-v=2"}, "v", "2"},
+	{{"sluice", "run", "-v2"}, "v", "2"},
+	{{"sluice", "run", "--v=4"}, "v", "4"},
+	{{"sluice", "run", "--iptables-sync-period=1m30s"},
+	 "iptables-sync-period",
+	 "1m30s"},
+	{{"sluice", "run", "--iptables-sync-period", "1.5h"},
+	 "iptables-sync-period",
+	 "1h30m0s"},
+	{{"sluice", "run", "--nodeport-addresses=10.0.0.0/8,primary"},
+	 "nodeport-addresses",
+	 "10.0.0.0/8,primary"},
+	{{"sluice", "run", "--nodeport-addresses=10.0.0.0/8", "--nodeport-addresses",
+	  "fd00::/8"},
+	 "nodeport-addresses",
+	 "10.0.0.0/8,fd00::/8"},
+	{{"sluice", "run", "--feature-gates=A=true,B=false"},
+	 "feature-gates",
+	 "A=true,B=false"},
+	{{"sluice", "run", "--manifests", "a,b", "--manifests=c"}, "manifests", "a,b,c"},
+	{{"sluice", "run", "--oom-score-adj=-500"}, "oom-score-adj", "-500"},
+	{{"sluice", "run", "--oom-score-adj", "-500"}, "oom-score-adj", "-500"},
+	{{"sluice", "run", "--kube-api-qps=2.5"}, "kube-api-qps", "2.5"},
+	{{"sluice", "run", "--version"}, "version", "true"},
+	{{"sluice", "plan", "-o", "json"}, "output", "json"},
+	{{"sluice", "plan", "-ojson"}, "output", "json"},
+	{{"sluice", "get", "services", "-n", "default"}, "namespace", "default"},
+	{{"sluice", "get", "-Andefault", "services"}, "namespace", "default"},
+	{{"kube-proxy", "--once"}, "once", "true"},
+	{{"/usr/local/bin/kube-proxy", "--once"}, "once", "true"},
+};
+
+static const struct flag *flag_of(const char *name)
+{
+	for (size_t i = 0; i < n_flags; i++)
+		if (strcmp(flags[i].name, name) == 0)
+			return &flags[i];
+	return NULL;
+}
+
+static void test_values_are_read_however_they_are_written(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(value_cases); i++) {
+		const struct flag *flag = flag_of(value_cases[i].flag);
+		_cleanup_(freep) char *error = NULL;
+		struct buf text = BUF_INIT;
+		struct options o;
+
+		assert_int_equal(parse(&o, value_cases[i].args, &error), 0);
+		value_format(flag->kind, (char *)&o + flag->offset, &text);
+		assert_string_equal(buf_string(&text), value_cases[i].value);
+		assert_true(options_has(&o, flag->name));
+		buf_fini(&text);
+		options_fini(&o);
+	}
+}
+
+static const struct {
+	const char *args[MAX_ARGS];
+	const char *error;
+} error_cases[] = {
+	{{"sluice"}, "no command"},
+	{{"sluice", "frobnicate"}, "unknown command: frobnicate"},
+	{{"sluice", "--frobnicate"}, "unknown command: --frobnicate"},
+	{{"sluice", "run", "--frobnicate"}, "unknown flag: --frobnicate"},
+	{{"sluice", "run", "--frobnicate=1"}, "unknown flag: --frobnicate"},
+	{{"sluice", "run", "--"}, NULL},
+	{{"sluice", "run", "--", "x"}, "unexpected argument \"x\""},
+	{{"sluice", "run", "-x"}, "unknown flag: -x"},
+	{{"sluice", "run", "--=x"}, "unknown flag: --"},
+	{{"sluice", "run", "extra"}, "unexpected argument \"extra\""},
+	{{"sluice", "run", "--masquerade-all", "false"}, "unexpected argument \"false\""},
+	{{"sluice", "run", "--proxy-mode"}, "--proxy-mode needs a value"},
+	{{"sluice", "run", "-v"}, "--v needs a value"},
+	{{"sluice", "run", "-vx"}, "--v: \"x\" is not a int"},
+	{{"sluice", "run", "--v=99999999999"}, "--v: \"99999999999\" is not"},
+	{{"sluice", "run", "--masquerade-all=maybe"}, "\"maybe\" is not a boolean"},
+	{{"sluice", "run", "--iptables-sync-period=30"}, "\"30\" is not a duration"},
+	{{"sluice", "run", "--iptables-sync-period=1x"}, "\"1x\" is not a duration"},
+	{{"sluice", "run", "--iptables-sync-period="}, "\"\" is not a duration"},
+	{{"sluice", "run", "--feature-gates=A"}, "\"A\" is not"},
+	{{"sluice", "run", "--kube-api-qps=nan"}, "\"nan\" is not"},
+	{{"sluice", "get"}, "get needs an argument"},
+	{{"sluice", "get", "services", "more"}, "unexpected argument \"more\""},
+	{{"sluice", "explain"}, "explain needs an argument"},
+	{{"sluice", "version", "--manifests=x"}, "unknown flag: --manifests"},
+	{{"kube-proxy", "run"}, "unexpected argument \"run\""},
+};
+
+static void test_wrong_usage_is_one_line(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(error_cases); i++) {
+		_cleanup_(freep) char *error = NULL;
+		struct options o;
+		int err = parse(&o, error_cases[i].args, &error);
+
+		if (!error_cases[i].error) {
+			assert_int_equal(err, 0);
+		} else {
+			assert_int_equal(err, -EINVAL);
+			assert_non_null(strstr(error, error_cases[i].error));
+			assert_null(strchr(error, '\n'));
+		}
+		options_fini(&o);
+	}
+}
+
+static void test_rule_flags_drive_both_sections(void **state)
+{
+	static const char *const args[MAX_ARGS] = {"kube-proxy", "--masquerade-all",
+						   "--iptables-masquerade-bit=5",
+						   "--iptables-min-sync-period=2s",
+						   "--iptables-sync-period=20s"};
+	const int64_t sec = 1000000000;
+	_cleanup_(freep) char *error = NULL;
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, args, &error), 0);
+	const struct config_rules *sections[] = {&o.config.iptables, &o.config.nftables};
+
+	for (size_t i = 0; i < 2; i++) {
+		assert_true(sections[i]->masquerade_all);
+		assert_int_equal(sections[i]->masquerade_bit, 5);
+		assert_int_equal(sections[i]->min_sync_period_ns, 2 * sec);
+		assert_int_equal(sections[i]->sync_period_ns, 20 * sec);
+	}
+	options_fini(&o);
+}
+
+static void test_only_some_flags_count_beside_a_file(void **state)
+{
+	static const char *const args[MAX_ARGS] = {"kube-proxy",
+						   "--config=x",
+						   "--hostname-override=node-1",
+						   "--proxy-mode=nftables",
+						   "--v=3",
+						   "--manifests=a",
+						   "--manifests=b"};
+	_cleanup_(freep) char *error = NULL;
+	struct options o;
+
+	(void)state;
+	assert_int_equal(parse(&o, args, &error), 0);
+	config_fini(&o.config);
+	config_init(&o.config);
+	options_reapply(&o);
+	assert_string_equal(o.config.hostname_override, "node-1");
+	assert_int_equal(o.config.logging.verbosity, 3);
+	assert_string_equal(o.config.mode, "");
+	assert_int_equal(o.config.manifests.n, 2);
+	options_fini(&o);
+}
+
+/* All of kube-proxy 1.36.3's flags, from its --help. */
+static const char *const kube_proxy_flags[] = {
+	"bind-address",
+	"bind-address-hard-fail",
+	"cleanup",
+	"cluster-cidr",
+	"config",
+	"config-sync-period",
+	"conntrack-max-per-core",
+	"conntrack-min",
+	"conntrack-tcp-be-liberal",
+	"conntrack-tcp-timeout-close-wait",
+	"conntrack-tcp-timeout-established",
+	"conntrack-udp-timeout",
+	"conntrack-udp-timeout-stream",
+	"container-hints",
+	"crio-client-timeout",
+	"detect-local-mode",
+	"disable-root-cgroup-stats",
+	"enable-load-reader",
+	"feature-gates",
+	"healthz-bind-address",
+	"help",
+	"hostname-override",
+	"init-only",
+	"iptables-localhost-nodeports",
+	"iptables-masquerade-bit",
+	"iptables-min-sync-period",
+	"iptables-sync-period",
+	"ipvs-exclude-cidrs",
+	"ipvs-min-sync-period",
+	"ipvs-scheduler",
+	"ipvs-strict-arp",
+	"ipvs-sync-period",
+	"ipvs-tcp-timeout",
+	"ipvs-tcpfin-timeout",
+	"ipvs-udp-timeout",
+	"kube-api-burst",
+	"kube-api-content-type",
+	"kube-api-qps",
+	"kubeconfig",
+	"log-flush-frequency",
+	"log-text-info-buffer-size",
+	"log-text-split-stream",
+	"logging-format",
+	"masquerade-all",
+	"master",
+	"metrics-bind-address",
+	"nodeport-addresses",
+	"oom-score-adj",
+	"pod-bridge-interface",
+	"pod-interface-name-prefix",
+	"profiling",
+	"proxy-mode",
+	"referenced-reset-interval",
+	"show-hidden-metrics-for-version",
+	"v",
+	"version",
+	"write-config-to",
+};
+
+static void test_every_flag_of_kube_proxy_is_known(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(kube_proxy_flags); i++) {
+		const struct flag *flag = flag_of(kube_proxy_flags[i]);
+
+		assert_non_null(flag);
+		assert_true(flag->commands & 1u << COMMAND_RUN);
+	}
+}
+
+static void test_help_lists_every_flag_of_a_command(void **state)
+{
+	(void)state;
+	for (size_t command = 0; command < COMMAND_N; command++) {
+		struct buf text = BUF_INIT;
+
+		options_help((enum command)command, &text);
+		for (size_t i = 0; i < n_flags; i++) {
+			char name[64];
+			bool is_shown = (flags[i].commands & 1u << command) &&
+					!(flags[i].properties & FLAG_HIDDEN);
+
+			(void)snprintf(name, sizeof(name), "--%s ", flags[i].name);
+			assert_int_equal(strstr(buf_string(&text), name) != NULL,
+					 is_shown);
+		}
+		buf_fini(&text);
+	}
+}
+
+/* Every flag and command has its place in the manual. */
+static void test_the_manual_knows_every_flag(void **state)
+{
+	struct buf page = BUF_INIT;
+	char bytes[4096];
+	size_t len;
+	FILE *file = fopen(TESTS_DIR "/../docs/sluice.8", "r");
+
+	(void)state;
+	assert_non_null(file);
+	while ((len = fread(bytes, 1, sizeof(bytes), file)) > 0)
+		buf_add(&page, bytes, len);
+	(void)fclose(file);
+	for (size_t i = 0; i < n_flags; i++) {
+		char macro[80];
+
+		(void)snprintf(macro, sizeof(macro), "Fl -%s", flags[i].name);
+		if (!(flags[i].properties & FLAG_HIDDEN) &&
+		    !strstr(buf_string(&page), macro))
+			fail_msg("docs/sluice.8 has no --%s", flags[i].name);
+	}
+	for (size_t i = 0; i < COMMAND_N; i++)
+		assert_non_null(strstr(buf_string(&page), commands[i].name));
+	buf_fini(&page);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_values_are_read_however_they_are_written),
+		cmocka_unit_test(test_wrong_usage_is_one_line),
+		cmocka_unit_test(test_rule_flags_drive_both_sections),
+		cmocka_unit_test(test_only_some_flags_count_beside_a_file),
+		cmocka_unit_test(test_every_flag_of_kube_proxy_is_known),
+		cmocka_unit_test(test_help_lists_every_flag_of_a_command),
+		cmocka_unit_test(test_the_manual_knows_every_flag),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
