@@ -1,9 +1,6 @@
 /*
  * Services hang in their subjects (which also index the slices by Service),
  * slices and ServiceCIDRs in hash tables by name, of Nodes only ours is kept.
- *
- * A replace keeps a set of the objects that were put since it began; what is
- * not in it at the end goes.  The set costs memory only while a replace runs.
  */
 #include "watchers/cluster.h"
 
@@ -13,12 +10,8 @@
 #include "core/cleanup.h"
 #include "core/hash.h"
 #include "core/mem.h"
+#include "watchers/relist.h"
 #include "watchers/subjects.h"
-
-struct replace {
-	bool is_running;
-	struct hash seen; /* of objects, by identity */
-};
 
 struct cluster {
 	char *node_name;
@@ -27,7 +20,7 @@ struct cluster {
 	struct hash slices, service_cidrs; /* of objects, owned */
 	struct object *node;		   /* ours */
 	bool node_changed, service_cidrs_changed;
-	struct replace replaces[OBJECT_KIND_N];
+	struct relist relists[OBJECT_KIND_N];
 	int64_t *triggers, triggers_since;
 	size_t n_triggers, cap_triggers;
 };
@@ -57,22 +50,6 @@ static const struct hash_ops by_name = {
 	.key = itself,
 };
 
-static uint64_t identity_hash(const void *key)
-{
-	return hash_bytes(&key, sizeof(key));
-}
-
-static bool identity_equal(const void *item, const void *key)
-{
-	return item == key;
-}
-
-static const struct hash_ops by_identity = {
-	.hash = identity_hash,
-	.equal = identity_equal,
-	.key = itself,
-};
-
 struct cluster *cluster_new(const char *node_name)
 {
 	struct cluster *c = xcalloc(1, sizeof(*c));
@@ -82,7 +59,7 @@ struct cluster *cluster_new(const char *node_name)
 	hash_init(&c->slices, &by_name);
 	hash_init(&c->service_cidrs, &by_name);
 	for (size_t i = 0; i < OBJECT_KIND_N; i++)
-		hash_init(&c->replaces[i].seen, &by_identity);
+		relist_init(&c->relists[i]);
 	return c;
 }
 
@@ -104,23 +81,15 @@ void cluster_free(struct cluster *c)
 	free_objects(&c->service_cidrs);
 	object_unref(c->node);
 	for (size_t i = 0; i < OBJECT_KIND_N; i++)
-		hash_fini(&c->replaces[i].seen);
+		relist_fini(&c->relists[i]);
 	free(c->triggers);
 	free(c->node_name);
 	free(c);
 }
 
-/* A running replace must know each object that is kept, and forget it when freed. */
-static void note_seen(struct cluster *c, struct object *o)
-{
-	if (c->replaces[o->kind].is_running)
-		(void)hash_put(&c->replaces[o->kind].seen, o);
-}
-
 static void release(struct cluster *c, struct object *o)
 {
-	if (c->replaces[o->kind].is_running)
-		(void)hash_del(&c->replaces[o->kind].seen, o);
+	relist_forget(&c->relists[o->kind], o);
 	object_unref(o);
 }
 
@@ -129,7 +98,7 @@ static bool is_known(struct cluster *c, struct object *old, struct object *new)
 {
 	if (!old || !object_equal(old, new))
 		return false;
-	note_seen(c, old);
+	relist_note(&c->relists[old->kind], old);
 	if (old != new)
 		object_unref(new);
 	return true;
@@ -146,7 +115,7 @@ static bool put_service(struct cluster *c, struct object *o)
 	else
 		c->n_services++;
 	subject->service = o;
-	note_seen(c, o);
+	relist_note(&c->relists[o->kind], o);
 	subjects_mark(&c->subjects, subject);
 	return true;
 }
@@ -201,7 +170,7 @@ static bool put_slice(struct cluster *c, struct object *o)
 		return old;
 	}
 	(void)hash_put(&c->slices, o);
-	note_seen(c, o);
+	relist_note(&c->relists[o->kind], o);
 	subjects_add_slice(&c->subjects,
 			   subjects_get(&c->subjects, o->ns, slice->service), o);
 	note_trigger(c, slice->trigger_us);
@@ -248,7 +217,7 @@ static bool put_node(struct cluster *c, struct object *o)
 	if (old)
 		release(c, old);
 	c->node = o;
-	note_seen(c, o);
+	relist_note(&c->relists[o->kind], o);
 	return true;
 }
 
@@ -273,7 +242,7 @@ static bool put_service_cidr(struct cluster *c, struct object *o)
 		release(c, old);
 	}
 	(void)hash_put(&c->service_cidrs, o);
-	note_seen(c, o);
+	relist_note(&c->relists[o->kind], o);
 	c->service_cidrs_changed = true;
 	return true;
 }
@@ -313,20 +282,17 @@ bool cluster_del(struct cluster *c, enum object_kind kind, const char *ns,
 
 void cluster_begin_replace(struct cluster *c, enum object_kind kind)
 {
-	hash_clear(&c->replaces[kind].seen);
-	c->replaces[kind].is_running = true;
+	relist_start(&c->relists[kind]);
 }
 
 void cluster_abort_replace(struct cluster *c, enum object_kind kind)
 {
-	hash_fini(&c->replaces[kind].seen);
-	hash_init(&c->replaces[kind].seen, &by_identity);
-	c->replaces[kind].is_running = false;
+	relist_stop(&c->relists[kind]);
 }
 
 static void sweep(struct cluster *c, enum object_kind kind, struct object *o)
 {
-	if (o && !hash_find(&c->replaces[kind].seen, o))
+	if (o && !relist_has(&c->relists[kind], o))
 		(void)kinds[kind].del(c, o->ns, o->name);
 }
 
@@ -349,7 +315,7 @@ static void sweep_table(struct cluster *c, enum object_kind kind,
 
 void cluster_end_replace(struct cluster *c, enum object_kind kind)
 {
-	if (!c->replaces[kind].is_running)
+	if (!c->relists[kind].is_running)
 		return;
 	switch (kind) {
 	case OBJECT_SERVICE:
@@ -367,7 +333,7 @@ void cluster_end_replace(struct cluster *c, enum object_kind kind)
 	case OBJECT_KIND_N:
 		break;
 	}
-	cluster_abort_replace(c, kind);
+	relist_stop(&c->relists[kind]);
 }
 
 const struct object_node *cluster_node(const struct cluster *c)
