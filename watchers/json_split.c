@@ -418,8 +418,9 @@ int json_split_finish(struct json_split *s)
 {
 	static const char blank = '\n';
 
-	/* a number or a word at the top has no other end */
-	(void)json_split_feed(s, &blank, 1);
+	/* a number or a word at the top has no other end, nor has a separator */
+	if (s->state == STATE_VALUE || s->state == STATE_GAP)
+		(void)json_split_feed(s, &blank, 1);
 	if (json_split_is_inside(s))
 		fail(s, -EINVAL);
 	return s->err;

@@ -36,7 +36,8 @@ static bool copy_text(const json_t *object, const char *key, char *ret, size_t l
 	const json_t *text = json_object_get(object, key);
 	size_t text_len = json_string_length(text);
 
-	if (text_len >= len)
+	if (text_len >= len ||
+	    (text_len > 0 && memchr(json_string_value(text), 0, text_len)))
 		return false;
 	if (text_len > 0)
 		memcpy(ret, json_string_value(text), text_len);
