@@ -40,7 +40,8 @@ struct decision {
  *
  * Masquerading comes in these combinations only, for (pod, node, external):
  * none; all; (0,1,1) for a ClusterIP with a detector; (0,1,0) for policy Local.
- * Pod and node always share a pool.
+ * Pod and node share a pool, where a detector tells pods apart; without one the
+ * pod row repeats the external one, and nobody is ever classed as a pod.
  */
 struct frontend {
 	struct addr addr;
