@@ -31,7 +31,8 @@
 struct slot {
 	int fd; /* -1: free */
 	bool is_flow, is_asked;
-	uint64_t start_us, next_us, answered_us;
+	uint64_t start_us, answered_us;
+	uint64_t next_us; /* of a flow: when to ask; once asked, when it was */
 };
 
 struct shared {
@@ -119,6 +120,7 @@ static void ask_now(struct loop *l, struct slot *s)
 		return;
 	}
 	s->is_asked = true;
+	s->next_us = world_now_us();
 }
 
 static void read_answer(struct loop *l, struct slot *s)
