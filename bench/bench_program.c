@@ -1,0 +1,340 @@
+/*
+ * What it takes to bring objects that are in memory into the kernel: planning,
+ * building the netlink messages, and the kernel's own part, in a network
+ * namespace of its own.  Prints rows for bench/program.
+ *
+ *   bench_program SERVICES ENDPOINTS
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bench/samples.h"
+#include "bench/workload.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "core/state.h"
+#include "rules/nft.h"
+#include "watchers/cluster.h"
+#include "watchers/manifest.h"
+#include "watchers/plan.h"
+
+#define N_SMALL_CHANGES 200
+#define FULL_BUDGET_US	20000000 /* for the rounds of one kind of full apply */
+#define N_FULL_MAX	20
+#define N_FULL_MIN	3
+
+struct measured {
+	struct samples plan, build, kernel, readback, total;
+};
+
+struct bench {
+	uint32_t n_services, n_endpoints;
+	struct cluster *cluster;
+	struct state *state;
+	struct sink *sink;
+	struct environment env;
+	struct nodeport_addresses nodeports;
+	struct plan_options options;
+};
+
+static void fail(const char *what, int err)
+{
+	(void)fprintf(stderr, "bench_program: %s: %s\n", what, strerror(-err));
+	exit(1);
+}
+
+static void on_rejection(void *data, const struct rejection *r)
+{
+	(void)data;
+	(void)fprintf(stderr, "bench_program: %s: %s\n", r->field, r->reason);
+	exit(1);
+}
+
+static const struct reject reject = {.call = on_rejection};
+
+/* ---- objects ---- */
+
+struct object_sink {
+	struct object *last;
+	struct cluster *cluster; /* NULL: only remember the last one */
+};
+
+static void take_object(void *data, struct object *object)
+{
+	struct object_sink *to = data;
+
+	if (to->cluster)
+		(void)cluster_put(to->cluster, object);
+	else
+		to->last = object;
+}
+
+static void decode(const struct buf *text, struct object_sink *to)
+{
+	_cleanup_(freep) char *error = NULL;
+	struct manifest m;
+	int err;
+
+	manifest_init(&m, "bench", &reject, take_object, to);
+	err = manifest_feed(&m, text->data, text->len);
+	if (err == 0)
+		err = manifest_finish(&m, &error);
+	if (err < 0)
+		fail("objects", err);
+	manifest_fini(&m);
+}
+
+static struct object *make_service(uint32_t service)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	struct object_sink to = {0};
+
+	workload_add_service(&text, service);
+	decode(&text, &to);
+	return to.last;
+}
+
+static struct object *make_slice(const struct bench *b, uint32_t service,
+				 uint32_t version)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	struct object_sink to = {0};
+
+	workload_add_slice(&text, service, b->n_endpoints, version);
+	decode(&text, &to);
+	return to.last;
+}
+
+/* A piece at a time, so that the text of all of them is never there. */
+static void fill_cluster(struct bench *b)
+{
+	struct object_sink to = {.cluster = b->cluster};
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+
+	for (uint32_t first = 0; first < b->n_services; first += 1000) {
+		uint32_t end = first + 1000;
+
+		buf_clear(&text);
+		workload_add_list(&text, first, end < b->n_services ? end : b->n_services,
+				  b->n_endpoints);
+		decode(&text, &to);
+	}
+}
+
+/* ---- one sync ---- */
+
+/* start_us: when the change was made. */
+static void sync_changes(struct bench *b, bool full, uint64_t start_us,
+			 struct measured *m)
+{
+	struct state_taken taken;
+	struct changeset cs;
+	struct nft_stats stats;
+	uint64_t planned_us;
+	int err;
+
+	while (cluster_has_dirty(b->cluster))
+		(void)plan_dirty(b->cluster, &b->options, &reject, b->state, SIZE_MAX);
+	taken = state_take(b->state, full);
+	cs = (struct changeset){.full = taken.full,
+				.env = &b->env,
+				.changes = taken.changes,
+				.n = taken.n};
+	planned_us = samples_now_us();
+	err = sink_apply(b->sink, &cs);
+	if (err < 0)
+		fail("apply", err);
+	samples_add(&m->total, samples_now_us() - start_us);
+	state_taken_fini(&taken);
+	stats = nft_sink_stats(b->sink);
+	samples_add(&m->plan, planned_us - start_us);
+	samples_add(&m->build, stats.last_build_us);
+	samples_add(&m->kernel, stats.last_kernel_us);
+	if (full)
+		samples_add(&m->readback, stats.last_readback_us);
+}
+
+static void open_sink(struct bench *b)
+{
+	int err = nft_sink_new(&b->sink);
+
+	if (err < 0)
+		fail("nf_tables", err);
+}
+
+static void print_cell(struct samples *s)
+{
+	if (s->n == 0)
+		(void)printf(" %17s", "-");
+	else
+		(void)printf(" %8.2f/%8.2f", (double)samples_quantile(s, 0.5) / 1000,
+			     (double)samples_quantile(s, 0.99) / 1000);
+}
+
+static void print_row(const struct bench *b, const char *what, struct measured *m)
+{
+	(void)printf("%6u x %-3u %-22s %4zu", b->n_services, b->n_endpoints, what,
+		     m->total.n);
+	print_cell(&m->plan);
+	print_cell(&m->readback);
+	print_cell(&m->build);
+	print_cell(&m->kernel);
+	print_cell(&m->total);
+	(void)printf("\n");
+	(void)fflush(stdout);
+	samples_fini(&m->plan);
+	samples_fini(&m->readback);
+	samples_fini(&m->build);
+	samples_fini(&m->kernel);
+	samples_fini(&m->total);
+}
+
+static bool is_another_round(const struct measured *m, uint64_t start_us)
+{
+	if (m->total.n < N_FULL_MIN)
+		return true;
+	return m->total.n < N_FULL_MAX && samples_now_us() - start_us < FULL_BUDGET_US;
+}
+
+/* ---- what is measured ---- */
+
+static void measure_cold_start(struct bench *b)
+{
+	struct measured m = {0};
+	uint64_t begin_us = samples_now_us();
+
+	while (is_another_round(&m, begin_us)) {
+		int err;
+
+		if (b->sink)
+			sink_close(b->sink);
+		err = nft_cleanup();
+		if (err < 0)
+			fail("cleanup", err);
+		state_free(b->state);
+		b->state = state_new();
+		cluster_mark_all(b->cluster);
+		open_sink(b);
+		sync_changes(b, true, samples_now_us(), &m);
+	}
+	print_row(b, "cold start", &m);
+}
+
+/* A restart with nothing changed: a new sink reads back and finds all in place. */
+static void measure_unchanged(struct bench *b)
+{
+	struct measured m = {0};
+	uint64_t begin_us = samples_now_us();
+
+	while (is_another_round(&m, begin_us)) {
+		sink_close(b->sink);
+		open_sink(b);
+		sync_changes(b, true, samples_now_us(), &m);
+	}
+	print_row(b, "restart, unchanged", &m);
+}
+
+static void measure_endpoint_change(struct bench *b)
+{
+	struct measured m = {0};
+
+	for (uint32_t i = 0; i < N_SMALL_CHANGES; i++) {
+		struct object *slice = make_slice(b, i * 7919 % b->n_services, i + 1);
+		uint64_t start_us = samples_now_us();
+
+		(void)cluster_put(b->cluster, slice);
+		sync_changes(b, false, start_us, &m);
+	}
+	print_row(b, "one endpoint changed", &m);
+}
+
+static void measure_add_and_delete(struct bench *b)
+{
+	struct measured added = {0}, deleted = {0};
+	char ns[32], name[32], slice_name[40];
+
+	for (uint32_t i = 0; i < N_SMALL_CHANGES; i++) {
+		uint32_t number = b->n_services + i;
+		struct object *service = make_service(number);
+		struct object *slice = make_slice(b, number, 0);
+		uint64_t start_us = samples_now_us();
+
+		(void)cluster_put(b->cluster, service);
+		(void)cluster_put(b->cluster, slice);
+		sync_changes(b, false, start_us, &added);
+		(void)snprintf(ns, sizeof(ns), "ns-%u", number % 50);
+		(void)snprintf(name, sizeof(name), "svc-%u", number);
+		(void)snprintf(slice_name, sizeof(slice_name), "%s-x7k2p", name);
+		start_us = samples_now_us();
+		(void)cluster_del(b->cluster, OBJECT_SERVICE, ns, name);
+		(void)cluster_del(b->cluster, OBJECT_SLICE, ns, slice_name);
+		sync_changes(b, false, start_us, &deleted);
+	}
+	print_row(b, "one service added", &added);
+	print_row(b, "one service deleted", &deleted);
+}
+
+static void init(struct bench *b)
+{
+	_cleanup_(freep) char *error = NULL;
+	struct environment *env = &b->env;
+	int err = nodeport_addresses_parse(NULL, 0, &b->nodeports, &error);
+
+	if (err < 0)
+		fail("node port addresses", err);
+	env->detector = POD_DETECTOR_CIDR;
+	env->has_pod_cidr[FAMILY_IPV4] = true;
+	(void)cidr_parse(WORKLOAD_POD_CIDR, &env->pod_cidr[FAMILY_IPV4]);
+	env->masquerade_mark = 0x4000;
+	env->enabled[FAMILY_IPV4] = env->enabled[FAMILY_IPV6] = true;
+	env->n_service_cidrs = 1;
+	(void)cidr_parse(WORKLOAD_SERVICE_CIDR, &env->service_cidrs[0]);
+	b->options = (struct plan_options){
+		.node_name = WORKLOAD_NODE_NAME,
+		.detector = POD_DETECTOR_CIDR,
+		.has_detector = {true, false},
+		.use_node_hints = true,
+		.allow_external_ips = true,
+		.nodeports = &b->nodeports,
+	};
+	b->cluster = cluster_new(WORKLOAD_NODE_NAME);
+	b->state = state_new();
+}
+
+static void fini(struct bench *b)
+{
+	sink_close(b->sink);
+	state_free(b->state);
+	cluster_free(b->cluster);
+	nodeport_addresses_fini(&b->nodeports);
+}
+
+int main(int argc, char **argv)
+{
+	struct bench b = {0};
+
+	b.n_services = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
+	b.n_endpoints = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
+	if (argc != 3 || b.n_services == 0 || b.n_services > WORKLOAD_MAX_SERVICES ||
+	    b.n_endpoints == 0 || b.n_endpoints > WORKLOAD_MAX_ENDPOINTS / b.n_services) {
+		(void)fprintf(stderr, "usage: %s SERVICES ENDPOINTS\n", argv[0]);
+		return 2;
+	}
+	if (unshare(CLONE_NEWNET) == -1)
+		fail("a network namespace of its own", -errno);
+	init(&b);
+	fill_cluster(&b);
+	measure_cold_start(&b);
+	measure_unchanged(&b);
+	measure_endpoint_change(&b);
+	measure_add_and_delete(&b);
+	(void)printf("%6u x %-3u memory: %.1f MB, at most %.1f MB (all rounds in one "
+		     "process)\n",
+		     b.n_services, b.n_endpoints, samples_memory_mb(0, "VmRSS:"),
+		     samples_memory_mb(0, "VmHWM:"));
+	fini(&b);
+	return 0;
+}
