@@ -1,0 +1,272 @@
+/*
+ * The program as users run it, on manifests on disk: `sluice run --once`, each
+ * time in a fresh network namespace, and the running daemon, from the moment
+ * that a file is renamed into its folder until the kernel tells of a new
+ * generation of its rules.
+ *
+ *   bench_files SLUICE SERVICES ENDPOINTS
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+
+#include "bench/samples.h"
+#include "bench/workload.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+
+#define N_COLD	    5
+#define N_CHANGES   100
+#define QUIET_MS    1500   /* nothing more comes: the daemon has settled */
+#define PATIENCE_MS 120000 /* for a first sync */
+#define PAUSE_US    150000 /* between changes, so that none waits for the last */
+
+struct bench {
+	const char *program;
+	uint32_t n_services, n_endpoints;
+	char *folder, *socket;
+	struct mnl_socket *events;
+};
+
+static void fail(const char *what, int err)
+{
+	(void)fprintf(stderr, "bench_files: %s: %s\n", what, strerror(-err));
+	exit(1);
+}
+
+static void write_services(const struct bench *b, const char *name,
+			   const struct buf *text)
+{
+	_cleanup_(freep) char *draft = xasprintf("%s/.draft", b->folder);
+	_cleanup_(freep) char *path = xasprintf("%s/%s", b->folder, name);
+	FILE *f = fopen(draft, "we");
+
+	if (!f || fwrite(text->data, 1, text->len, f) != text->len || fclose(f) != 0 ||
+	    rename(draft, path) == -1)
+		fail(path, -errno);
+}
+
+/* All but the last Service in one file; the last in one of its own, to be changed. */
+static void write_rest(const struct bench *b)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+
+	workload_add_list(&text, 0, b->n_services - 1, b->n_endpoints);
+	write_services(b, "all.json", &text);
+}
+
+static void write_last(const struct bench *b, uint32_t version)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+
+	buf_add_string(&text, "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[\n");
+	workload_add_service(&text, b->n_services - 1);
+	buf_add_string(&text, ",\n");
+	workload_add_slice(&text, b->n_services - 1, b->n_endpoints, version);
+	buf_add_string(&text, "\n]}\n");
+	write_services(b, "last.json", &text);
+}
+
+static void bring_up_lo(void)
+{
+	if (system("ip link set lo up") != 0)
+		fail("ip link set lo up", -EINVAL);
+}
+
+static pid_t start_program(const struct bench *b, bool once)
+{
+	const char *argv[] = {
+		b->program,
+		"run",
+		"--manifests",
+		b->folder,
+		"--hostname-override",
+		WORKLOAD_NODE_NAME,
+		"--proxy-mode",
+		"nftables",
+		"--cluster-cidr",
+		WORKLOAD_POD_CIDR,
+		"--control-socket",
+		b->socket,
+		once ? "--once" : NULL,
+		NULL,
+	};
+	pid_t pid = fork();
+
+	if (pid == -1)
+		fail("fork", -errno);
+	if (pid > 0)
+		return pid;
+	if (once && unshare(CLONE_NEWNET) == -1)
+		_exit(125);
+	if (once)
+		bring_up_lo();
+	if (!freopen("/dev/null", "we", stdout) || !freopen("/dev/null", "we", stderr))
+		_exit(126);
+	(void)execv(b->program, (char *const *)(uintptr_t)argv);
+	_exit(127);
+}
+
+static void print_row(const struct bench *b, const char *what, struct samples *total)
+{
+	(void)printf("%6u x %-3u %-22s %4zu %17s %17s %17s %17s %8.2f/%8.2f\n",
+		     b->n_services, b->n_endpoints, what, total->n, "-", "-", "-", "-",
+		     (double)samples_quantile(total, 0.5) / 1000,
+		     (double)samples_quantile(total, 0.99) / 1000);
+	(void)fflush(stdout);
+	samples_fini(total);
+}
+
+static void measure_once(const struct bench *b)
+{
+	struct samples total = {0};
+	struct rusage usage;
+	int status;
+
+	for (int i = 0; i < N_COLD; i++) {
+		uint64_t start_us = samples_now_us();
+		pid_t pid = start_program(b, true);
+
+		if (wait4(pid, &status, 0, &usage) != pid)
+			fail("wait", -errno);
+		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+			fail("sluice run --once failed", -EINVAL);
+		samples_add(&total, samples_now_us() - start_us);
+	}
+	print_row(b, "files: run --once", &total);
+	(void)printf("%6u x %-3u memory: run --once at most %.1f MB\n", b->n_services,
+		     b->n_endpoints, (double)usage.ru_maxrss / 1024.0);
+}
+
+/* ---- the running daemon ---- */
+
+static int is_new_generation(const struct nlmsghdr *nlh, void *data)
+{
+	bool *is_there = data;
+
+	if (nlh->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN))
+		*is_there = true;
+	return MNL_CB_OK;
+}
+
+/* False when none came in that time. An overrun means that much has happened. */
+static bool wait_generation(const struct bench *b, int timeout_ms)
+{
+	static _Alignas(struct nlmsghdr) char buf[1 << 16];
+	struct pollfd fd = {.fd = mnl_socket_get_fd(b->events), .events = POLLIN};
+	uint64_t end_us = samples_now_us() + (uint64_t)timeout_ms * 1000;
+	bool is_there = false;
+
+	while (!is_there) {
+		uint64_t now_us = samples_now_us();
+		ssize_t len;
+
+		if (now_us >= end_us ||
+		    poll(&fd, 1, (int)((end_us - now_us + 999) / 1000)) == 0)
+			return false;
+		len = mnl_socket_recvfrom(b->events, buf, sizeof(buf));
+		if (len == -1)
+			return errno == ENOBUFS;
+		(void)mnl_cb_run(buf, (size_t)len, 0, 0, is_new_generation, &is_there);
+	}
+	return true;
+}
+
+static void wait_settled(const struct bench *b)
+{
+	if (!wait_generation(b, PATIENCE_MS))
+		fail("the daemon does nothing", -ETIMEDOUT);
+	while (wait_generation(b, QUIET_MS)) {
+	}
+}
+
+static void measure_daemon(const struct bench *b)
+{
+	struct samples total = {0};
+	pid_t pid = start_program(b, false);
+
+	wait_settled(b);
+	(void)printf("%6u x %-3u memory: daemon %.1f MB after start, at most %.1f MB\n",
+		     b->n_services, b->n_endpoints, samples_memory_mb(pid, "VmRSS:"),
+		     samples_memory_mb(pid, "VmHWM:"));
+	for (uint32_t i = 0; i < N_CHANGES; i++) {
+		uint64_t start_us;
+
+		(void)usleep(PAUSE_US);
+		start_us = samples_now_us();
+		write_last(b, i + 1);
+		if (!wait_generation(b, PATIENCE_MS))
+			fail("a change did not come to the kernel", -ETIMEDOUT);
+		samples_add(&total, samples_now_us() - start_us);
+	}
+	print_row(b, "files: one changed", &total);
+	(void)printf("%6u x %-3u memory: daemon %.1f MB after changes\n", b->n_services,
+		     b->n_endpoints, samples_memory_mb(pid, "VmRSS:"));
+	(void)kill(pid, SIGTERM);
+	(void)waitpid(pid, NULL, 0);
+}
+
+static void open_events(struct bench *b)
+{
+	int group = NFNLGRP_NFTABLES;
+
+	b->events = mnl_socket_open(NETLINK_NETFILTER);
+	if (!b->events || mnl_socket_bind(b->events, 0, MNL_SOCKET_AUTOPID) == -1 ||
+	    mnl_socket_setsockopt(b->events, NETLINK_ADD_MEMBERSHIP, &group,
+				  sizeof(group)) == -1)
+		fail("nftables notifications", -errno);
+}
+
+static void remove_files(const struct bench *b)
+{
+	static const char *const names[] = {"all.json", "last.json"};
+
+	for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+		_cleanup_(freep) char *path = xasprintf("%s/%s", b->folder, names[i]);
+
+		(void)unlink(path);
+	}
+	(void)rmdir(b->folder);
+	(void)unlink(b->socket);
+}
+
+int main(int argc, char **argv)
+{
+	char template[] = "/tmp/sluice-bench.XXXXXX";
+	struct bench b = {.program = argc > 1 ? argv[1] : ""};
+
+	b.n_services = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
+	b.n_endpoints = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0;
+	if (argc != 4 || b.n_services < 2 || b.n_services > WORKLOAD_MAX_SERVICES ||
+	    b.n_endpoints == 0 || b.n_endpoints > WORKLOAD_MAX_ENDPOINTS / b.n_services) {
+		(void)fprintf(stderr, "usage: %s SLUICE SERVICES ENDPOINTS\n", argv[0]);
+		return 2;
+	}
+	if (unshare(CLONE_NEWNET) == -1 || !mkdtemp(template))
+		fail("a network namespace and a folder", -errno);
+	b.folder = template;
+	b.socket = xasprintf("%s.sock", template);
+	bring_up_lo();
+	open_events(&b);
+	write_rest(&b);
+	write_last(&b, 0);
+	measure_once(&b);
+	measure_daemon(&b);
+	remove_files(&b);
+	(void)mnl_socket_close(b.events);
+	free(b.socket);
+	return 0;
+}
