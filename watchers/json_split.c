@@ -416,7 +416,7 @@ int json_split_feed(struct json_split *s, const char *bytes, size_t len)
 
 int json_split_finish(struct json_split *s)
 {
-	static const char blank = '\n';
+	static const char blank = ' ';
 
 	/* a number or a word at the top has no other end, nor has a separator */
 	if (s->state == STATE_VALUE || s->state == STATE_GAP)

@@ -123,7 +123,7 @@ static json_t *number(const char *text, size_t len)
 	if (len >= sizeof(plain) || memchr(text, '\0', len))
 		return NULL;
 	for (size_t i = 0; i < len; i++) {
-		if (text[i] != '_' || text[0] == '.')
+		if (text[i] != '_')
 			plain[n++] = text[i];
 	}
 	plain[n] = '\0';
