@@ -42,7 +42,7 @@ static const char base[] =
 	"masquerading; }\n"
 	"}\n";
 
-static void fail(const char *what, int err)
+static _Noreturn void fail(const char *what, int err)
 {
 	(void)fprintf(stderr, "bench_chains: %s: %s\n", what, strerror(-err));
 	exit(1);

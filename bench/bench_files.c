@@ -41,7 +41,7 @@ struct bench {
 	struct mnl_socket *events;
 };
 
-static void fail(const char *what, int err)
+static _Noreturn void fail(const char *what, int err)
 {
 	(void)fprintf(stderr, "bench_files: %s: %s\n", what, strerror(-err));
 	exit(1);

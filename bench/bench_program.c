@@ -40,7 +40,7 @@ struct bench {
 	struct plan_options options;
 };
 
-static void fail(const char *what, int err)
+static _Noreturn void fail(const char *what, int err)
 {
 	(void)fprintf(stderr, "bench_program: %s: %s\n", what, strerror(-err));
 	exit(1);

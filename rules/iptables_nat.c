@@ -12,6 +12,7 @@
 
 #include "core/cleanup.h"
 #include "rules/iptables_names.h"
+#include "rules/iptables_pools.h"
 
 #define MATCH_LEN 80
 
@@ -75,12 +76,6 @@ static bool is_direct(const struct frontend *f)
 	return f->kind == FRONTEND_CLUSTER_IP && !f->is_limited && has_one_way(f);
 }
 
-static struct iptables_chain pool_chain(const struct service *s, unsigned pool)
-{
-	return iptables_chain_name(pool == POOL_LOCAL ? IPTABLES_SVL : IPTABLES_SVC, s,
-				   "");
-}
-
 /*
  * The first frontend that is decided like this one and needs a chain: they
  * share it.  All external frontends of a service are alike as things are.
@@ -129,7 +124,8 @@ static void add_sources(const struct work *w, const char *chain, const struct fr
 
 	for (size_t i = *w->is_pod ? 0 : 1; i < N_ELEMENTS(sources); i++) {
 		const struct decision *decision = &f->from[sources[i].source];
-		struct iptables_chain pool = pool_chain(w->service, decision->pool);
+		struct iptables_chain pool =
+			iptables_pool_chain(w->service, decision->pool);
 
 		(void)iptables_comment(w->service, sources[i].what, comment);
 		if (decision->masquerade)
@@ -169,8 +165,9 @@ static void add_ext_chain(const struct work *w, const char *chain,
 	}
 	add_masquerade(w, chain,
 		       iptables_comment(w->service, "masquerade traffic", comment), f);
-	iptables_table_add_rule(w->nat, w->service->family, chain, "-j %s",
-				pool_chain(w->service, f->from[SOURCE_NODE].pool).name);
+	iptables_table_add_rule(
+		w->nat, w->service->family, chain, "-j %s",
+		iptables_pool_chain(w->service, f->from[SOURCE_NODE].pool).name);
 }
 
 /* Who is not let in here is dropped in table filter. */
@@ -207,7 +204,7 @@ static void add_frontend(const struct work *w, uint32_t i)
 
 	(void)iptables_match_frontend(w->service, f, kind_text(f), match);
 	if (is_direct(f)) {
-		target = pool_chain(w->service, f->from[SOURCE_NODE].pool);
+		target = iptables_pool_chain(w->service, f->from[SOURCE_NODE].pool);
 		add_masquerade(w, target.name, match, f);
 	} else {
 		ext = group_chain(w->service, IPTABLES_EXT, i);
@@ -221,79 +218,6 @@ static void add_frontend(const struct work *w, uint32_t i)
 				f->kind == FRONTEND_NODE_PORT ? "KUBE-NODEPORTS"
 							      : "KUBE-SERVICES",
 				"%s -j %s", match, target.name);
-}
-
-/* A client that was here not long ago goes where it went. */
-static void add_remembered(const struct work *w, const char *chain,
-			   const struct endpoint *e)
-{
-	struct iptables_chain sep = iptables_endpoint_chain(w->service, e);
-	char addr_port[ADDR_PORT_TEXT_LEN], comment[IPTABLES_COMMENT_LEN];
-
-	(void)iptables_comment(w->service, addr_port_format(&e->addr, e->port, addr_port),
-			       comment);
-	iptables_table_add_rule(w->nat, w->service->family, chain,
-				"%s -m recent --name %s --rcheck --seconds %u --reap "
-				"--rsource -j %s",
-				comment, sep.name, w->service->affinity_sec, sep.name);
-}
-
-/* Each endpoint takes its share of what those before it left. */
-static void add_share(const struct work *w, const char *chain, const struct endpoint *e,
-		      uint32_t n_left)
-{
-	struct iptables_chain sep = iptables_endpoint_chain(w->service, e);
-	char addr_port[ADDR_PORT_TEXT_LEN], comment[IPTABLES_COMMENT_LEN];
-	char share[64] = "";
-
-	(void)iptables_comment(w->service, addr_port_format(&e->addr, e->port, addr_port),
-			       comment);
-	if (n_left > 1)
-		(void)snprintf(share, sizeof(share),
-			       "-m statistic --mode random --probability %.10f ",
-			       1.0 / n_left);
-	iptables_table_add_rule(w->nat, w->service->family, chain, "%s %s-j %s", comment,
-				share, sep.name);
-}
-
-static void add_pool(const struct work *w, enum pool pool)
-{
-	const struct endpoint *endpoints = service_endpoints(w->service);
-	struct iptables_chain chain = pool_chain(w->service, pool);
-	uint32_t n_left = w->service->n_pool[pool];
-
-	iptables_table_add_chain(w->nat, chain.name);
-	for (uint32_t i = 0; i < w->service->n_endpoints && w->service->affinity_sec;
-	     i++) {
-		if (endpoints[i].flags & 1u << pool)
-			add_remembered(w, chain.name, &endpoints[i]);
-	}
-	for (uint32_t i = 0; i < w->service->n_endpoints; i++) {
-		if (endpoints[i].flags & 1u << pool)
-			add_share(w, chain.name, &endpoints[i], n_left--);
-	}
-}
-
-/* An endpoint that reaches itself must not see its own address as the client's. */
-static void add_endpoint(const struct work *w, const struct endpoint *e)
-{
-	struct iptables_chain sep = iptables_endpoint_chain(w->service, e);
-	char addr_port[ADDR_PORT_TEXT_LEN], comment[IPTABLES_COMMENT_LEN];
-	char addr[ADDR_TEXT_LEN], remember[64] = "";
-	const char *proto = iptables_proto(w->service->proto);
-
-	iptables_table_add_chain(w->nat, sep.name);
-	(void)iptables_comment(w->service, "", comment);
-	iptables_table_add_rule(w->nat, w->service->family, sep.name,
-				"%s -s %s -j KUBE-MARK-MASQ", comment,
-				addr_format(&e->addr, addr));
-	if (w->service->affinity_sec)
-		(void)snprintf(remember, sizeof(remember),
-			       "-m recent --name %s --set --rsource ", sep.name);
-	iptables_table_add_rule(w->nat, w->service->family, sep.name,
-				"%s %s-p %s -m %s -j DNAT --to-destination %s", comment,
-				remember, proto, proto,
-				addr_port_format(&e->addr, e->port, addr_port));
 }
 
 void iptables_nat_begin(struct iptables_table *nat, const struct environment *env)
@@ -320,25 +244,14 @@ void iptables_nat_begin(struct iptables_table *nat, const struct environment *en
 void iptables_nat_add_service(struct iptables_table *nat, const struct environment *env,
 			      const struct service *s)
 {
-	const struct endpoint *endpoints = service_endpoints(s);
 	struct work w = {.nat = nat, .service = s};
-	uint16_t used = 0;
 
 	format_detector(env, s->family, w.is_pod);
 	for (uint32_t i = 0; i < s->n_frontends; i++) {
 		if (is_balanced(&service_frontends(s)[i]))
 			add_frontend(&w, i);
 	}
-	for (enum pool pool = 0; pool < POOL_N; pool++) {
-		if (!service_uses_pool(s, pool))
-			continue;
-		add_pool(&w, pool);
-		used |= (uint16_t)(1u << pool);
-	}
-	for (uint32_t i = 0; i < s->n_endpoints; i++) {
-		if (endpoints[i].flags & used)
-			add_endpoint(&w, &endpoints[i]);
-	}
+	iptables_pools_add(nat, s);
 }
 
 void iptables_nat_end(struct iptables_table *nat)
