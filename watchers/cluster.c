@@ -99,8 +99,7 @@ static bool is_known(struct cluster *c, struct object *old, struct object *new)
 	if (!old || !object_equal(old, new))
 		return false;
 	relist_note(&c->relists[old->kind], old);
-	if (old != new)
-		object_unref(new);
+	object_unref(new); /* also when it is the very same: the reference was given */
 	return true;
 }
 
