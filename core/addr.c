@@ -334,9 +334,12 @@ static uint8_t host_mask(unsigned bits, size_t i)
 
 static void set_prefix(struct cidr *c, uint32_t prefix_len)
 {
+	unsigned bits;
+
 	c->prefix_len = (uint8_t)prefix_len;
+	bits = network_bits(c); /* now: half cleared it may look like an IPv4 address */
 	for (size_t i = 0; i < sizeof(c->addr.b); i++)
-		c->addr.b[i] &= (uint8_t)~host_mask(network_bits(c), i);
+		c->addr.b[i] &= (uint8_t)~host_mask(bits, i);
 }
 
 /* Copies what is between the blanks; false when that doesn't fit. */
@@ -354,6 +357,15 @@ static bool trim(const char *text, char *buf, size_t len)
 	memcpy(buf, text, n);
 	buf[n] = '\0';
 	return true;
+}
+
+/* ::/80 and parts of it end within the addresses that stand for IPv4. */
+static bool ends_in_other_family(const struct cidr *c)
+{
+	struct addr first, last;
+
+	cidr_range(c, &first, &last);
+	return addr_family(&first) != addr_family(&last);
 }
 
 int cidr_parse(const char *text, struct cidr *ret)
@@ -375,6 +387,8 @@ int cidr_parse(const char *text, struct cidr *ret)
 	    prefix_len < mapped_bits)
 		return -EINVAL;
 	set_prefix(&c, prefix_len - mapped_bits);
+	if (ends_in_other_family(&c))
+		return -EINVAL;
 	*ret = c;
 	return 0;
 }

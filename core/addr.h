@@ -51,7 +51,10 @@ const uint8_t *addr_bytes(const struct addr *a, size_t *ret_len);
 int addr_parse(const char *text, struct addr *ret);
 const char *addr_format(const struct addr *a, char buf[static ADDR_TEXT_LEN]);
 
-/* "a.b.c.d/len"; a missing "/len" is -EINVAL. Host bits are cleared. */
+/*
+ * "a.b.c.d/len"; a missing "/len" is -EINVAL. Host bits are cleared. IPv6 networks
+ * that end within ::ffff:0:0/96 (like ::/80) are -EINVAL, too: no family fits both ends.
+ */
 int cidr_parse(const char *text, struct cidr *ret);
 const char *cidr_format(const struct cidr *c, char buf[static CIDR_TEXT_LEN]);
 bool cidr_contains(const struct cidr *c, const struct addr *a);

@@ -200,6 +200,11 @@ static const struct {
 	{"::/129", NULL, NULL, NULL},
 	{"::ffff:10.0.0.0/8", NULL, NULL, NULL},
 	{"10.0.0.0/255.0.0.0", NULL, NULL, NULL},
+	{"::/79", "::/79", "::", "::1:ffff:ffff:ffff"},
+	{"::f:f1f:f:ffff:0:0/41", "::/41", "::", "::7f:ffff:ffff:ffff:ffff:ffff"},
+	{"::/80", NULL, NULL, NULL},
+	{"0:0:0:0:0:fffe::/95", NULL, NULL, NULL},
+	{"::/81", "::/81", "::", "::7fff:ffff:ffff"},
 	{"", NULL, NULL, NULL},
 };
 
