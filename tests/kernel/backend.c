@@ -45,14 +45,17 @@ static void watch(int loop, int fd, enum role role)
 		_exit(1);
 }
 
-static void open_listener(int loop, int type, uint16_t port)
+static void open_listener(int loop, int type, int proto, uint16_t port)
 {
 	struct sockaddr_in6 sa = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-	int one = 1, fd = socket(AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int one = 1, fd = socket(AF_INET6, type | SOCK_NONBLOCK | SOCK_CLOEXEC, proto);
 
+	if (fd == -1 && errno == EPROTONOSUPPORT)
+		return; /* SCTP, which not every kernel has */
 	if (fd == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
-	    setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one)) == -1 ||
+	    (type == SOCK_DGRAM &&
+	     setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one)) == -1) ||
 	    bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) == -1 ||
 	    (type == SOCK_STREAM && listen(fd, SOMAXCONN) == -1)) {
 		perror("backend");
@@ -159,8 +162,9 @@ pid_t backend_start(const struct world *w, enum place place, const uint16_t *por
 
 		(void)close(ready[0]);
 		for (size_t i = 0; i < n_ports; i++) {
-			open_listener(loop, SOCK_STREAM, ports[i]);
-			open_listener(loop, SOCK_DGRAM, ports[i]);
+			open_listener(loop, SOCK_STREAM, IPPROTO_TCP, ports[i]);
+			open_listener(loop, SOCK_STREAM, IPPROTO_SCTP, ports[i]);
+			open_listener(loop, SOCK_DGRAM, IPPROTO_UDP, ports[i]);
 		}
 		if (write(ready[1], "", 1) != 1)
 			_exit(1);

@@ -1,5 +1,6 @@
 /*
- * A server in one place of the world: TCP and UDP, both families, many ports.
+ * A server in one place of the world: TCP, UDP and (where the
+ * kernel has it) SCTP, both families, many ports.
  * To everything it is sent it answers who it is and whom it sees, as
  * "ADDRESS:PORT ADDRESS:PORT\n": its own address as the packet had it, then
  * the sender's.  TCP connections stay open until the client ends them.

@@ -26,7 +26,7 @@ struct target target_named(const char *from, const char *to, uint8_t proto,
 
 static int new_socket(const struct world *w, const struct target *t)
 {
-	int type = t->proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
+	int type = t->proto == IPPROTO_UDP ? SOCK_DGRAM : SOCK_STREAM;
 	struct linger reset = {.l_onoff = 1};
 	struct sockaddr_storage sa;
 	struct addr source = world_addr(t->from, t->family);
@@ -34,7 +34,7 @@ static int new_socket(const struct world *w, const struct target *t)
 	int fd, one = 1;
 
 	world_enter(w, world_place(t->from));
-	fd = socket(family_af(t->family), type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	fd = socket(family_af(t->family), type | SOCK_NONBLOCK | SOCK_CLOEXEC, t->proto);
 	world_leave(w);
 	if (fd == -1)
 		return -errno;
@@ -43,11 +43,19 @@ static int new_socket(const struct world *w, const struct target *t)
 	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
 	if (t->family == FAMILY_IPV6)
 		(void)setsockopt(fd, IPPROTO_IPV6, IPV6_RECVERR, &one, sizeof(one));
-	if (t->proto == IPPROTO_TCP)
+	if (type == SOCK_STREAM)
 		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	if (bind(fd, (const struct sockaddr *)&sa, len) == -1)
 		fail_msg("bind to %s: %s", t->from, strerror(errno));
 	return fd;
+}
+
+bool probe_can_do_sctp(void)
+{
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_SCTP);
+
+	probe_close(fd);
+	return fd >= 0;
 }
 
 static bool error_is_icmp(int fd)

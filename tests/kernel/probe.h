@@ -46,6 +46,9 @@ int probe_open(const struct world *w, const struct target *t, int timeout_ms,
 struct answer probe_ask(int fd, int timeout_ms);
 void probe_close(int fd);
 
+/* Not every kernel has SCTP sockets. */
+bool probe_can_do_sctp(void);
+
 /* For messages. */
 #define ANSWER_TEXT_LEN 200
 const char *answer_format(const struct answer *a, char buf[static ANSWER_TEXT_LEN]);

@@ -4,6 +4,8 @@
  */
 #include "core/cleanup.h"
 #include "tests/kernel/instance.h"
+#include "tests/kernel/probe.h"
+#include "tests/kernel/ruleset.h"
 #include "tests/kernel/traffic.h"
 #include "tests/test.h"
 
@@ -55,6 +57,62 @@ static void cluster_ips_lead_to_their_endpoints(void **state)
 
 	instance_put(sluice, services, N_ELEMENTS(services));
 	traffic_check(*state, rows, N_ELEMENTS(rows));
+}
+
+/* Where the packet would go, by a reading of the rules; SCTP sockets are rare. */
+static void walk_sctp(struct world *w, enum family family)
+{
+	const struct addr ends[] = {world_addr("pod1", family),
+				    world_addr("far1", family)};
+	struct packet p = {
+		.saddr = world_addr("pod2", family),
+		.daddr = world_addr("svc42", family),
+		.proto = IPPROTO_SCTP,
+		.dport = 53,
+		.iif = "pod2",
+	};
+	struct ruleset *rs;
+
+	world_enter(w, PLACE_NODE);
+	rs = ruleset_read(family, "sluice");
+	world_leave(w);
+	for (p.choice = 0; p.choice < 2; p.choice++) {
+		struct walk walk = ruleset_walk(rs, &p);
+
+		assert_int_equal(walk.fate, FATE_SENT);
+		assert_int_equal(walk.n_choices, 2);
+		assert_int_equal(walk.dport, 8080);
+		assert_false(walk.is_masqueraded);
+		assert_true(addr_equal(&walk.daddr, &ends[0]) ||
+			    addr_equal(&walk.daddr, &ends[1]));
+	}
+	p.dport = 54;
+	assert_int_equal(ruleset_walk(rs, &p).fate, FATE_REFUSED);
+	ruleset_free(rs);
+}
+
+static void sctp_is_balanced_like_the_others(void **state)
+{
+	static const struct manifest_service service = {
+		.name = "svc2",
+		.ip = "svc42",
+		.ports = "s 53>8080/SCTP",
+		.endpoints = "pod1R far1R",
+	};
+	static const struct traffic_row rows[] = {
+		{"pod2", "svc42:53", "pod1:8080 far1:8080", "SCTP"},
+		{"pod1", "svc42:53", "pod1:8080+m far1:8080", "SCTP"},
+		{"client", "svc42:53", "pod1:8080 far1:8080 +m", "SCTP"},
+		{"pod2", "svc42:53", "refused", NULL},
+	};
+	bool has_sockets = probe_can_do_sctp();
+
+	instance_put(sluice, &service, 1);
+	for (int family = 0; family < FAMILY_N; family++)
+		walk_sctp(*state, (enum family)family);
+	if (!has_sockets)
+		print_message("no SCTP sockets here: rules only\n");
+	traffic_check(*state, rows + (has_sockets ? 0 : 3), has_sockets ? 4 : 1);
 }
 
 static void without_endpoints_everything_is_refused_at_once(void **state)
@@ -234,6 +292,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cluster_ips_lead_to_their_endpoints),
+		cmocka_unit_test(sctp_is_balanced_like_the_others),
 		cmocka_unit_test(without_endpoints_everything_is_refused_at_once),
 		cmocka_unit_test(internal_policy_local_stays_on_the_node),
 		cmocka_unit_test(terminating_endpoints_help_out_with_policy_local),

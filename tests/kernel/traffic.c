@@ -144,13 +144,14 @@ static bool is_wanted(const struct traffic_row *row, uint8_t proto, enum family 
 
 void traffic_check(const struct world *w, const struct traffic_row *rows, size_t n)
 {
-	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
+	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+	const size_t n_kinds = N_ELEMENTS(protos) * FAMILY_N;
 	size_t n_wrong = 0;
 
-	for (size_t i = 0; i < n * 4; i++) {
-		const struct traffic_row *row = &rows[i / 4];
-		uint8_t proto = protos[i & 1];
-		enum family family = i & 2 ? FAMILY_IPV6 : FAMILY_IPV4;
+	for (size_t i = 0; i < n * n_kinds; i++) {
+		const struct traffic_row *row = &rows[i / n_kinds];
+		uint8_t proto = protos[i % N_ELEMENTS(protos)];
+		enum family family = (enum family)(i / N_ELEMENTS(protos) % FAMILY_N);
 		struct answer last = {0};
 		struct target t;
 		char text[ANSWER_TEXT_LEN];

@@ -17,7 +17,8 @@
 
 struct traffic_row {
 	const char *from, *to, *expect;
-	const char *only; /* NULL: all; else any of "TCP" "UDP" "IPv4" "IPv6" */
+	const char *
+		only; /* NULL: all but SCTP; else any of "TCP" "UDP" "SCTP" "IPv4" "IPv6" */
 };
 
 /* Tries all rows, prints what is not as expected, then fails if there was any. */
