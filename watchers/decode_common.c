@@ -106,12 +106,6 @@ const char *decode_label(const struct json_reader *metadata, const char *label)
 	return decode_plain(&labels, label, DECODE_MAX_LABEL);
 }
 
-bool decode_is_hidden(const struct json_reader *metadata)
-{
-	return decode_has_label(metadata, "service.kubernetes.io/service-proxy-name") ||
-	       decode_has_label(metadata, "service.kubernetes.io/headless");
-}
-
 uint8_t decode_protocol(const struct json_reader *port)
 {
 	struct json_reader protocol = json_reader_member(port, "protocol");

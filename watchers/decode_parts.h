@@ -42,8 +42,9 @@ bool decode_metadata(const struct json_reader *metadata, bool is_namespaced,
 bool decode_has_label(const struct json_reader *metadata, const char *label);
 /* "" when absent, or (told) when its value can't be one. */
 const char *decode_label(const struct json_reader *metadata, const char *label);
-/* A label says that another proxy looks after it, or that none should. */
-bool decode_is_hidden(const struct json_reader *metadata);
+/* On a Service: another proxy looks after it.  On slices: nobody should. */
+#define DECODE_LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
+#define DECODE_LABEL_HEADLESS	"service.kubernetes.io/headless"
 
 /* Is it made of letters, digits, '-', '_' and '.' only, and at most max long? "" is. */
 bool decode_is_plain(const char *text, size_t max);

@@ -22,21 +22,18 @@ static bool is_local(const struct object_endpoint *e, const struct slices *slice
 
 static void add_slice_port(struct merged_list *list, const struct slices *slices,
 			   const struct object_slice *slice,
-			   const struct object_slice_port *port, bool only_local)
+			   const struct object_slice_port *port)
 {
 	for (uint32_t i = 0; i < slice->n_endpoints; i++) {
 		const struct object_endpoint *e = &slice->endpoints[i];
-		bool local = is_local(e, slices);
 
-		if (only_local && !local)
-			continue;
 		list->items =
 			xgrow(list->items, list->n, &list->cap, sizeof(*list->items));
 		list->items[list->n] = (struct merged){
 			.addr = e->addr,
 			.port = port->port,
 			.flags = e->flags,
-			.is_local = local,
+			.is_local = is_local(e, slices),
 			.order = (uint32_t)list->n,
 			.endpoint = e,
 			.slice_port = port,
@@ -61,6 +58,12 @@ static int compare_identity(const struct merged *a, const struct merged *b)
 	return strcmp(a->slice_port->name, b->slice_port->name);
 }
 
+static bool is_terminating(const struct merged *m)
+{
+	return m->flags & OBJECT_ENDPOINT_TERMINATING;
+}
+
+/* The one that counts comes last. */
 static int compare_merged(const void *va, const void *vb)
 {
 	const struct merged *a = va, *b = vb;
@@ -68,9 +71,12 @@ static int compare_merged(const void *va, const void *vb)
 
 	if (order)
 		return order;
+	if (is_terminating(a) != is_terminating(b))
+		return is_terminating(a) ? -1 : 1;
 	if (a->is_local != b->is_local)
 		return a->is_local ? 1 : -1;
-	return a->order < b->order ? -1 : 1;
+	order = a->order < b->order ? -1 : 1;
+	return is_terminating(a) ? -order : order;
 }
 
 static void keep_last_of_equals(struct merged_list *list)
@@ -99,10 +105,23 @@ void merged_collect(struct merged_list *list, const struct slices *slices,
 			const struct object_slice_port *port = &slice->ports[j];
 
 			if (port->proto == proto && !strcmp(port->name, port_name))
-				add_slice_port(list, slices, slice, port, false);
+				add_slice_port(list, slices, slice, port);
 		}
 	}
 	keep_last_of_equals(list);
+}
+
+static bool has_local(const struct slices *slices, enum family family)
+{
+	for (size_t i = 0; i < slices->n; i++) {
+		const struct object_slice *slice = slices->items[i];
+
+		for (uint32_t j = 0; slice->family == family && j < slice->n_endpoints;
+		     j++)
+			if (is_local(&slice->endpoints[j], slices))
+				return true;
+	}
+	return false;
 }
 
 uint32_t merged_local_ready(struct merged_list *list, const struct slices *slices,
@@ -111,18 +130,21 @@ uint32_t merged_local_ready(struct merged_list *list, const struct slices *slice
 	const struct addr *last = NULL;
 	uint32_t n = 0;
 
+	if (!has_local(slices, family))
+		return 0; /* as for most Services on most nodes */
 	list->n = 0;
 	for (size_t i = 0; i < slices->n; i++) {
 		const struct object_slice *slice = slices->items[i];
 
 		for (uint32_t j = 0; slice->family == family && j < slice->n_ports; j++)
-			add_slice_port(list, slices, slice, &slice->ports[j], true);
+			add_slice_port(list, slices, slice, &slice->ports[j]);
 	}
 	keep_last_of_equals(list);
 	for (size_t i = 0; i < list->n; i++) {
 		const struct merged *m = &list->items[i];
 
-		if (!merged_is_ready(m) || (last && addr_equal(last, &m->addr)))
+		if (!m->is_local || !merged_is_ready(m) ||
+		    (last && addr_equal(last, &m->addr)))
 			continue;
 		last = &m->addr;
 		n++;

@@ -1,8 +1,12 @@
 /*
  * The endpoints behind one port of a Service in one family, merged from all
- * slices: one for each address and port.  When several slices have the same
- * one (a pod moves between slices), the entry on our node counts, otherwise
- * the last (slices come sorted by name).
+ * slices: one for each address and port.
+ *
+ * An address may be there twice: while a pod moves between slices, or because
+ * the network gave a dying pod's address to a new one.  Then what is not
+ * terminating counts before what is, what is on our node before what isn't, and
+ * among the rest the last (of the terminating the first; slices come sorted by
+ * name), as far as kube-proxy defines it.
  */
 #pragma once
 

@@ -28,6 +28,7 @@ static const struct plan_case cases[] = {
 	{"E08-unknown-place", "svc1:p80 | " CIP "DROP"},
 	{"E09-endpoints", "svc1:p80 ready=1 | " CIP "ok(0.1)\n"
 			  "svc2:p80 | ClusterIP 172.30.0.42:80 ok(0.4)"},
+	{"E10-reused-address", "svc1:p80 ready=1 | " CIP "ok(0.1 0.2)"},
 };
 
 static void test_slices_to_endpoints(void **state)

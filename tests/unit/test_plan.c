@@ -118,6 +118,15 @@ static void test_overlapping_slices(void **state)
 	(void)cluster_del(c, OBJECT_SLICE, "default", "b");
 	assert_endpoints(c, "10.0.0.1=CSH");
 
+	/* a dying pod's address is another pod's already */
+	(void)cluster_put_slice(c, "a", "web", "10.0.0.1@there");
+	(void)cluster_put_slice(c, "b", "web", "10.0.0.1@here~");
+	assert_endpoints(c, "10.0.0.1=CS");
+	(void)cluster_put_slice(c, "a", "web", "10.0.0.1@here~");
+	(void)cluster_put_slice(c, "b", "web", "10.0.0.1@there");
+	assert_endpoints(c, "10.0.0.1=CS");
+	(void)cluster_del(c, OBJECT_SLICE, "default", "b");
+
 	/* it moves, it is replaced */
 	(void)cluster_put_slice(c, "a", "web", "10.0.0.1@there");
 	assert_endpoints(c, "10.0.0.1=CS");
