@@ -47,16 +47,18 @@ need_etcd() {
 
 # Builds what is needed, then starts the calling script anew where nothing it does can be seen from outside: network,
 # mount and process namespaces of its own, with a /run of its own. When it ends, however it ends, the kernel ends
-# all its processes and takes down all its networks.
+# all its processes and takes down all its networks. NEED names the programs of ours, the agent if nothing else.
 in_own_world() {
 	[ "${E2E_INSIDE:-}" != 1 ] || { settle; return; }
 	[ "$(id -u)" = 0 ] || skip_all "needs root, to make network namespaces"
 	need_packages
-	local kube agent status=0
-	kube=$("$E2E/build.sh" kube) || status=$?
-	[ "$status" = 0 ] || exit "$status"
-	agent=$("$E2E/build.sh" agent)
-	export E2E_INSIDE=1 KUBE="$kube" AGENT="$agent"
+	local status=0 name path
+	KUBE=$("$E2E/build.sh" kube) || exit $?
+	for name in ${NEED:-agent}; do
+		path=$("$E2E/build.sh" "$name") || exit $?
+		export "${name^^}=$path" # AGENT, ORACLE, TWIN
+	done
+	export E2E_INSIDE=1 KUBE
 	# Not exec: this shell stays, so that Ctrl-C and kill reach a process that can end the world.
 	unshare --net --mount --pid --fork --mount-proc --kill-child=KILL -- "$0" "$@" &
 	local world=$!

@@ -9,7 +9,7 @@
 # The proxy under test runs on a. Everything for the cluster goes from outside through a, as through its router.
 # The same numbers in IPv6: fd00:50::, fd00:244:N::. With a PREFIX there can be several such networks in a world.
 
-NODE_CIDRS=10.244.0.0/16,fd00:244::/48
+NODE_CIDRS=10.244.0.0/16,fd00:244::/32
 SERVICE_NETS=(10.96.0.0/12 203.0.113.0/24 198.51.100.0/24 fd00:96::/112 2001:db8:e::/64 2001:db8:b::/64)
 
 in_ns() {

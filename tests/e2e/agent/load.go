@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"sluice/tests/e2e/traffic"
 )
 
 // hits asks a number of times and prints one line: who answered (sorted, each once), then what failed and how often.
@@ -23,15 +25,15 @@ func hits(args []string) error {
 
 	names, failures := map[string]int{}, map[string]int{}
 	for range *count {
-		got := ask(*protocol, flags.Arg(0), "", *timeout)
-		if got.failure != "" {
-			failures[got.failure]++
-			if got.failure == "silent" && failures["silent"] >= 3 {
+		got := traffic.Ask(*protocol, flags.Arg(0), "", *timeout)
+		if got.Failure != "" {
+			failures[got.Failure]++
+			if got.Failure == traffic.Silent && failures[traffic.Silent] >= 3 {
 				break // it will not change its mind, and each costs a whole timeout
 			}
 			continue
 		}
-		names[got.backend]++
+		names[got.Backend]++
 	}
 	fmt.Println(strings.Join(slices.Sorted(maps.Keys(names)), " ") + listFailures(failures))
 	return nil
@@ -71,13 +73,13 @@ func load(args []string) error {
 			case <-time.After(*pause):
 			}
 			started := time.Now()
-			got := ask("tcp", flags.Arg(0), "?pause=5ms", *timeout)
+			got := traffic.Ask("tcp", flags.Arg(0), "?pause=5ms", *timeout)
 			lock.Lock()
 			requests++
-			if got.failure != "" {
-				failures = append(failures, fmt.Sprintf("%s %s", started.Format("15:04:05.000"), got.failure))
+			if got.Failure != "" {
+				failures = append(failures, fmt.Sprintf("%s %s", started.Format("15:04:05.000"), got.Failure))
 			} else {
-				names[got.backend]++
+				names[got.Backend]++
 			}
 			lock.Unlock()
 		}

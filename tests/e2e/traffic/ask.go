@@ -1,4 +1,5 @@
-package main
+// Package traffic asks the backends of the test, and says what came of it.
+package traffic
 
 import (
 	"errors"
@@ -11,14 +12,19 @@ import (
 	"time"
 )
 
-// An answer is what one question came to: who answered and whom it saw, or why nobody did.
-type answer struct {
-	backend, address, source string // from the backend's line
-	failure                  string // "" or refused, silent, or the error
+// An Answer is what one question came to: who answered and whom it saw, or why nobody did.
+type Answer struct {
+	Backend, Address, Source string // from the backend's line
+	Failure                  string // "" or Refused, Silent, or the error
 }
 
-// ask puts one question on a connection of its own. target is ADDRESS:PORT.
-func ask(protocol, target, query string, timeout time.Duration) answer {
+const (
+	Refused = "refused"
+	Silent  = "silent"
+)
+
+// Ask puts one question on a connection of its own. target is ADDRESS:PORT.
+func Ask(protocol, target, query string, timeout time.Duration) Answer {
 	line, err := "", error(nil)
 	if protocol == "udp" {
 		line, err = askUDP(target, timeout)
@@ -26,13 +32,13 @@ func ask(protocol, target, query string, timeout time.Duration) answer {
 		line, err = askHTTP(target, query, timeout)
 	}
 	if err != nil {
-		return answer{failure: failure(err)}
+		return Answer{Failure: failure(err)}
 	}
 	fields := strings.Fields(line)
 	if len(fields) != 3 {
-		return answer{failure: fmt.Sprintf("answered %q", line)}
+		return Answer{Failure: fmt.Sprintf("answered %q", line)}
 	}
-	return answer{backend: fields[0], address: fields[1], source: fields[2]}
+	return Answer{Backend: fields[0], Address: fields[1], Source: fields[2]}
 }
 
 func askHTTP(target, query string, timeout time.Duration) (string, error) {
@@ -55,7 +61,8 @@ func askUDP(target string, timeout time.Duration) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	if _, err := conn.Write([]byte("who\n")); err != nil {
+	// What the own node's output path refuses or drops, it forbids to write; which of the two it was, reading tells.
+	if _, err := conn.Write([]byte("who\n")); err != nil && !errors.Is(err, syscall.EPERM) {
 		return "", err
 	}
 	if err := conn.SetReadDeadline(time.Now().Add(timeout)); err != nil {
@@ -68,11 +75,14 @@ func askUDP(target string, timeout time.Duration) (string, error) {
 
 func failure(err error) string {
 	var network net.Error
+	var number syscall.Errno
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return "refused"
+		return Refused
 	case errors.As(err, &network) && network.Timeout():
-		return "silent"
+		return Silent
+	case errors.As(err, &number):
+		return number.Error()
 	}
 	return err.Error()
 }

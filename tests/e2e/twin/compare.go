@@ -1,0 +1,117 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"sluice/tests/e2e/traffic"
+)
+
+// compare prints where the answers that two proxies gave differ, and where either is not what the plan says.
+// It ends with one line of counts.
+func compare(args []string) error {
+	flags := flag.NewFlagSet("compare", flag.ExitOnError)
+	path := flags.String("plan", "", "what the oracle printed")
+	from := flags.String("from", "", "pod, node, outside or backend")
+	_ = flags.Parse(args)
+	if flags.NArg() != 2 {
+		return errors.New("needs two files")
+	}
+	p, err := readPlan(*path)
+	if err != nil {
+		return err
+	}
+	var answers [2]map[string]outcome
+	for i := range answers {
+		text, err := os.ReadFile(flags.Arg(i))
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(text, &answers[i]); err != nil {
+			return err
+		}
+	}
+	asked, planned, served, wrong := 0, 0, 0, 0
+	complain := func(format string, args ...any) {
+		wrong++
+		fmt.Printf("  from %s: %s\n", *from, fmt.Sprintf(format, args...))
+	}
+	client := clients[*from]
+	questions := p.questions(client.class, client.address)
+	for _, q := range questions {
+		a, b := answers[0][q.name], answers[1][q.name]
+		asked += a.Asked + b.Asked
+		if a.Asked == 0 || b.Asked == 0 {
+			complain("%s: was not asked", q.name)
+			continue
+		}
+		if len(a.Backends) != 0 {
+			served++
+		}
+		if !q.same(a, b) {
+			complain("%s: the first %s, the second %s", q.name, a, b)
+		}
+		if q.expect == nil {
+			continue
+		}
+		planned++
+		for i, got := range []outcome{a, b} {
+			if why := q.unplanned(got, *from); why != "" {
+				complain("%s: the %s: %s", q.name, []string{"first", "second"}[i], why)
+			}
+		}
+	}
+	fmt.Printf("from %s: %d frontends, %d of them served, %d held against the oracle, %d connections and datagrams, %d differences\n",
+		*from, len(questions), served, planned, asked, wrong)
+	if wrong != 0 {
+		os.Exit(1)
+	}
+	return nil
+}
+
+func (o outcome) String() string {
+	out := fmt.Sprintf("%v", o.Backends)
+	if len(o.Sources) != 0 {
+		out += " sees " + strings.Join(o.Sources, ",")
+	}
+	if o.Failure != "" {
+		out += " " + o.Failure
+	}
+	return out
+}
+
+// same: of a sticky service each twin takes one backend, by chance not the same one.
+func (q question) same(a, b outcome) bool {
+	if q.sticky && len(a.Backends) == 1 && len(b.Backends) == 1 {
+		a.Backends, b.Backends = nil, nil
+	}
+	return slices.Equal(a.Backends, b.Backends) && slices.Equal(a.Sources, b.Sources) && a.Failure == b.Failure
+}
+
+// unplanned says how an outcome is not what the plan says, or "".
+func (q question) unplanned(got outcome, from string) string {
+	want := outcome{Backends: q.expect.Endpoints}
+	switch q.expect.Action {
+	case "reject":
+		want.Failure = traffic.Refused
+	case "drop":
+		want.Failure = traffic.Silent
+	default:
+		want.Sources = []string{"client"}
+		if q.expect.Masquerade || from == "node" {
+			want.Sources = []string{"node"}
+		}
+		if q.sticky && len(got.Backends) == 1 && slices.Contains(want.Backends, got.Backends[0]) {
+			want.Backends = got.Backends
+		}
+	}
+	if slices.Equal(got.Backends, want.Backends) && slices.Equal(got.Sources, want.Sources) && got.Failure == want.Failure {
+		return ""
+	}
+	return fmt.Sprintf("the plan says %s, got %s", want, got)
+}
