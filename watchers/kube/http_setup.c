@@ -140,7 +140,9 @@ static void set_request(struct http_call *call, const struct http_spec *spec)
 	free(url);
 	(void)curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	(void)curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+	/* Without TLS there is no HTTP/2, and curl would wait for it until a call ends. */
+	if (!strncmp(h->base, "https:", 6))
+		(void)curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_USERAGENT, h->user_agent);
 	(void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);

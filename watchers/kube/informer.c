@@ -43,6 +43,7 @@ struct informer {
 	int status; /* of the call under way; 0: not there yet */
 	uint32_t retry_after_sec;
 	struct buf error_body;
+	const char *body_error; /* what was wrong with the answer; NULL: nothing */
 	char page_version[RESOURCE_VERSION_LEN];
 	char *page_continue;
 	bool has_changed, has_told_synced, gave_up;
@@ -240,9 +241,9 @@ static int on_body(void *data, const char *bytes, size_t len)
 	}
 	err = json_split_feed(&i->split, bytes, len);
 	if (err && err != -ECANCELED)
-		tell_failure(i, err == -E2BIG
+		i->body_error = err == -E2BIG
 					? "the answer has an object that is too large"
-					: "the answer is not what it should be");
+					: "the answer is not what it should be";
 	tell_changed(i);
 	return err;
 }
@@ -281,6 +282,8 @@ static void end_call(struct informer *i, int err, const char *why)
 			reflector_page(&i->reflector, i->page_version, i->page_continue),
 			NULL);
 	reflector_closed(&i->reflector, err, now_us(i), random_number());
+	if (i->body_error)
+		tell_failure(i, i->body_error);
 	if (err && !i->status) {
 		tell_failure(i, why);
 		if (i->p.answered)
@@ -378,6 +381,7 @@ static void start_call(struct informer *i)
 	i->status = 0;
 	i->retry_after_sec = 0;
 	i->gave_up = false;
+	i->body_error = NULL;
 	i->has_page = false;
 	*i->page_version = 0;
 	free(take_ptr(i->page_continue));
