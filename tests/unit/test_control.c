@@ -1,0 +1,363 @@
+/*
+ * The control socket, with real clients on a real loop.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "proxy/control.h"
+
+struct world {
+	struct ev_loop *loop;
+	char folder[64], path[96];
+	struct control *control;
+	struct control_request last; /* what was asked */
+	size_t n_asked;
+};
+
+static json_t *answer(void *data, const struct control_request *request, char **ret_error)
+{
+	struct world *w = data;
+
+	w->last = *request;
+	w->n_asked++;
+	if (request->verb == CONTROL_DIFF) {
+		*ret_error = xstrdup("no kernel here");
+		return NULL;
+	}
+	return json_pack("[s, s]", "one", "two");
+}
+
+static void world_init(struct world *w)
+{
+	*w = (struct world){.loop = ev_loop_new(EVFLAG_AUTO)};
+	(void)snprintf(w->folder, sizeof(w->folder), "/tmp/sluice-control-XXXXXX");
+	assert_non_null(mkdtemp(w->folder));
+	/* one folder more, which is made */
+	(void)snprintf(w->path, sizeof(w->path), "%s/run/s.sock", w->folder);
+	assert_int_equal(control_new(w->loop, w->path, answer, w, &w->control), 0);
+}
+
+static void world_fini(struct world *w)
+{
+	_cleanup_(freep) char *lock = xasprintf("%s.lock", w->path);
+	_cleanup_(freep) char *run = xasprintf("%s/run", w->folder);
+
+	control_free(w->control);
+	assert_int_equal(access(w->path, F_OK), -1);
+	assert_int_equal(unlink(lock), 0);
+	assert_int_equal(rmdir(run), 0);
+	assert_int_equal(rmdir(w->folder), 0);
+	ev_loop_destroy(w->loop);
+}
+
+static int client_open(const struct world *w)
+{
+	const struct timeval timeout = {.tv_sec = 5};
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memcpy(sa.sun_path, w->path, strlen(w->path));
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout,
+				    sizeof(timeout)),
+			 0);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	return fd;
+}
+
+static void turn(struct world *w)
+{
+	for (int i = 0; i < 20; i++)
+		ev_run(w->loop, EVRUN_NOWAIT);
+}
+
+/* Sends, lets the daemon work, and reads to the end. */
+static char *talk(struct world *w, const char *text, size_t len)
+{
+	_cleanup_(closep) int fd = client_open(w);
+	struct buf answer_text = BUF_INIT;
+	char bytes[4096];
+	ssize_t n;
+
+	assert_int_equal(send(fd, text, len, MSG_NOSIGNAL), len);
+	turn(w);
+	while ((n = recv(fd, bytes, sizeof(bytes), MSG_DONTWAIT)) > 0)
+		buf_add(&answer_text, bytes, (size_t)n);
+	return answer_text.data ? buf_take(&answer_text) : xstrdup("");
+}
+
+static const struct {
+	const char *request, *answer; /* a part of it */
+} talk_cases[] = {
+	{"{\"version\":1,\"request\":\"services\"}\n",
+	 "{\"version\":1,\"result\":[\"one\",\"two\"]}\n"},
+	{"{\"version\":1,\"request\":\"services\",\"namespace\":\"x\"}\n", "\"result\""},
+	{"{\"version\":1,\"request\":\"services\",\"namespace\":null}\n", "\"result\""},
+	{"{\"version\":1,\"request\":\"services\",\"more\":[1]}\n", "\"result\""},
+	{"{\"version\":1,\"request\":\"diff\"}\n", "\"error\":\"no kernel here\""},
+	{"{\"version\":2,\"request\":\"services\"}\n", "another version"},
+	{"{\"request\":\"services\"}\n", "another version"},
+	{"{\"version\":\"1\",\"request\":\"services\"}\n", "another version"},
+	{"{\"version\":1,\"request\":\"reboot\"}\n", "request is not"},
+	{"{\"version\":1,\"request\":7}\n", "request is not"},
+	{"{\"version\":1,\"request\":\"services\",\"namespace\":7}\n", "a field"},
+	{"{\"version\":1,\"version\":1,\"request\":\"services\"}\n", "not a JSON object"},
+	{"[]\n", "not a JSON object"},
+	{"\n", "not a JSON object"},
+	{"GET / HTTP/1.1\r\n", "not a JSON object"},
+	{"\xff\xfe\n", "not a JSON object"},
+};
+
+static void test_each_request_is_answered_with_one_line(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	for (size_t i = 0; i < N_ELEMENTS(talk_cases); i++) {
+		_cleanup_(freep) char *text =
+			talk(&w, talk_cases[i].request, strlen(talk_cases[i].request));
+
+		if (!strstr(text, talk_cases[i].answer))
+			fail_msg("%s -> %s", talk_cases[i].request, text);
+		assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
+	}
+	world_fini(&w);
+}
+
+static void test_fields_arrive(void **state)
+{
+	static const char text[] =
+		"{\"version\":1,\"request\":\"explain\",\"frontend\":\"10.0.0.1:80\","
+		"\"from\":\"10.0.0.2\"}\n";
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	free(talk(&w, text, strlen(text)));
+	assert_int_equal(w.last.verb, CONTROL_EXPLAIN);
+	assert_string_equal(w.last.frontend, "10.0.0.1:80");
+	assert_string_equal(w.last.from, "10.0.0.2");
+	assert_string_equal(w.last.ns, "");
+	world_fini(&w);
+}
+
+static void test_what_is_encoded_decodes_the_same(void **state)
+{
+	const struct control_request request = {
+		.verb = CONTROL_EXPLAIN,
+		.frontend = "[fd00::1]:53/UDP",
+		.from = "a \"quoted\" \n text",
+	};
+	_cleanup_(freep) char *line = control_request_encode(&request);
+	struct control_request again;
+	const char *error;
+
+	(void)state;
+	assert_int_equal(control_request_decode(line, strlen(line) - 1, &again, &error),
+			 0);
+	assert_memory_equal(&again, &request, sizeof(request));
+}
+
+static void test_a_request_without_end_is_refused(void **state)
+{
+	_cleanup_(freep) char *text = xmalloc(CONTROL_REQUEST_MAX_LEN + 1024);
+	_cleanup_(freep) char *answer_text = NULL;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	memset(text, 'x', CONTROL_REQUEST_MAX_LEN + 1024);
+	answer_text = talk(&w, text, CONTROL_REQUEST_MAX_LEN + 1024);
+	assert_non_null(strstr(answer_text, "not a JSON object"));
+	assert_int_equal(w.n_asked, 0);
+	world_fini(&w);
+}
+
+static void test_a_field_that_is_too_long_is_refused(void **state)
+{
+	char text[1024], name[CONTROL_FIELD_LEN + 1];
+	_cleanup_(freep) char *answer_text = NULL;
+	struct world w;
+
+	(void)state;
+	memset(name, 'n', sizeof(name) - 1);
+	name[sizeof(name) - 1] = '\0';
+	(void)snprintf(text, sizeof(text),
+		       "{\"version\":1,\"request\":\"services\",\"namespace\":\"%s\"}\n",
+		       name);
+	world_init(&w);
+	answer_text = talk(&w, text, strlen(text));
+	assert_non_null(strstr(answer_text, "too long"));
+	world_fini(&w);
+}
+
+static void test_clients_that_leave_early_do_no_harm(void **state)
+{
+	static const char request[] = "{\"version\":1,\"request\":\"services\"}\n";
+	_cleanup_(freep) char *text = NULL;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	(void)close(client_open(&w)); /* said nothing */
+	for (size_t len = 1; len < sizeof(request); len++) {
+		int fd = client_open(&w);
+
+		assert_int_equal(send(fd, request, len, MSG_NOSIGNAL), len);
+		(void)close(fd);
+		turn(&w);
+	}
+	text = talk(&w, request, strlen(request));
+	assert_non_null(strstr(text, "result"));
+	world_fini(&w);
+}
+
+static void test_too_many_clients_wait_for_their_turn(void **state)
+{
+	static const char request[] = "{\"version\":1,\"request\":\"services\"}\n";
+	char bytes[256];
+	struct world w;
+	int fds[24];
+
+	(void)state;
+	world_init(&w);
+	for (size_t i = 0; i < N_ELEMENTS(fds); i++) {
+		fds[i] = client_open(&w);
+		turn(&w);
+	}
+	for (size_t i = 0; i < N_ELEMENTS(fds); i++) {
+		assert_true(send(fds[i], request, strlen(request), MSG_NOSIGNAL) > 0);
+		turn(&w);
+		assert_true(recv(fds[i], bytes, sizeof(bytes), 0) > 0);
+		(void)close(fds[i]);
+	}
+	assert_int_equal(w.n_asked, N_ELEMENTS(fds));
+	world_fini(&w);
+}
+
+static void test_only_the_owner_may_ask(void **state)
+{
+	struct stat st;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	assert_int_equal(stat(w.path, &st), 0);
+	assert_true(S_ISSOCK(st.st_mode));
+	assert_int_equal(st.st_mode & 0777, 0600);
+	world_fini(&w);
+}
+
+static void test_a_second_daemon_is_refused(void **state)
+{
+	struct control *second = NULL;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	assert_int_equal(control_new(w.loop, w.path, answer, &w, &second), -EADDRINUSE);
+	assert_null(second);
+	assert_int_equal(access(w.path, F_OK), 0); /* the first one's is still there */
+	world_fini(&w);
+}
+
+/* What a killed daemon leaves. */
+static void test_a_stale_socket_is_replaced(void **state)
+{
+	static const char request[] = "{\"version\":1,\"request\":\"services\"}\n";
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	_cleanup_(freep) char *text = NULL;
+	_cleanup_(closep) int fd = -1;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	control_free(w.control);
+	memcpy(sa.sun_path, w.path, strlen(w.path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(control_new(w.loop, w.path, answer, &w, &w.control), 0);
+	text = talk(&w, request, strlen(request));
+	assert_non_null(strstr(text, "result"));
+	world_fini(&w);
+}
+
+static void test_a_file_that_is_no_socket_stays(void **state)
+{
+	struct control *control = NULL;
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_init(&w);
+	control_free(w.control);
+	fd = open(w.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	assert_int_equal(control_new(w.loop, w.path, answer, &w, &control), -EEXIST);
+	assert_int_equal(unlink(w.path), 0);
+	w.control = NULL;
+	world_fini(&w);
+}
+
+static void *ask(void *data)
+{
+	const struct control_request request = {.verb = CONTROL_SERVICES};
+	const struct world *w = data;
+	json_t *result = NULL;
+
+	return control_ask(w->path, &request, &result) == 0 ? result : NULL;
+}
+
+static void test_the_client_gets_the_result(void **state)
+{
+	pthread_t thread;
+	void *result;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	assert_int_equal(pthread_create(&thread, NULL, ask, &w), 0);
+	while (w.n_asked == 0)
+		ev_run(w.loop, EVRUN_ONCE);
+	turn(&w);
+	assert_int_equal(pthread_join(thread, &result), 0);
+	assert_non_null(result);
+	assert_int_equal(json_array_size(result), 2);
+	json_decref(result);
+	world_fini(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_request_is_answered_with_one_line),
+		cmocka_unit_test(test_fields_arrive),
+		cmocka_unit_test(test_what_is_encoded_decodes_the_same),
+		cmocka_unit_test(test_a_request_without_end_is_refused),
+		cmocka_unit_test(test_a_field_that_is_too_long_is_refused),
+		cmocka_unit_test(test_clients_that_leave_early_do_no_harm),
+		cmocka_unit_test(test_too_many_clients_wait_for_their_turn),
+		cmocka_unit_test(test_only_the_owner_may_ask),
+		cmocka_unit_test(test_a_second_daemon_is_refused),
+		cmocka_unit_test(test_a_stale_socket_is_replaced),
+		cmocka_unit_test(test_a_file_that_is_no_socket_stays),
+		cmocka_unit_test(test_the_client_gets_the_result),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

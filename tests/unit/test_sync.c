@@ -1,0 +1,566 @@
+/*
+ * When the sync runs and what each sink is told, with sinks that only take
+ * notes, on a real loop.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/state.h"
+#include "proxy/config.h"
+#include "proxy/dataplane.h"
+#include "proxy/facts.h"
+#include "proxy/sync.h"
+#include "watchers/cluster.h"
+#include "watchers/decode.h"
+
+#define MS	  1000000 /* in nanoseconds */
+#define MAX_NOTES 64
+
+struct note {
+	bool full;
+	size_t n;
+};
+
+struct tape { /* a sink that takes notes and answers as it is told to */
+	struct sink sink;
+	int answer;
+	struct note notes[MAX_NOTES];
+	size_t n_notes;
+};
+
+struct world {
+	struct ev_loop *loop;
+	struct config config;
+	struct cluster *cluster;
+	struct facts facts;
+	struct dataplane dataplane;
+	struct tape *first, *second;
+	struct sync *sync;
+	size_t n_ran;
+};
+
+static int tape_apply(struct sink *sink, const struct changeset *cs)
+{
+	struct tape *tape = container_of(sink, struct tape, sink);
+
+	assert_true(tape->n_notes < MAX_NOTES);
+	assert_non_null(cs->env);
+	tape->notes[tape->n_notes++] = (struct note){cs->full, cs->n};
+	return tape->answer;
+}
+
+static void tape_close(struct sink *sink)
+{
+	free(container_of(sink, struct tape, sink));
+}
+
+static const struct sink_ops tape_ops = {
+	.name = "tape",
+	.apply = tape_apply,
+	.close = tape_close,
+};
+
+static struct tape *tape_add(struct dataplane *dp)
+{
+	struct tape *tape = xcalloc(1, sizeof(*tape));
+
+	tape->sink.ops = &tape_ops;
+	dp->sinks[dp->n_sinks++] = &tape->sink;
+	return tape;
+}
+
+static void on_ran(void *data, const struct sync_run *run)
+{
+	struct world *w = data;
+
+	(void)run;
+	w->n_ran++;
+}
+
+static int foreign_fd; /* the data plane's functions know their sink only */
+
+static int tape_fd(const struct sink *sink)
+{
+	(void)sink;
+	return foreign_fd;
+}
+
+static bool tape_drain(struct sink *sink)
+{
+	uint64_t n;
+
+	(void)sink;
+	return read(foreign_fd, &n, sizeof(n)) == sizeof(n);
+}
+
+static void world_init(struct world *w)
+{
+	*w = (struct world){.loop = ev_loop_new(EVFLAG_AUTO)};
+	config_init(&w->config);
+	w->cluster = cluster_new("node-0");
+	facts_init(&w->facts, &w->config, "node-0");
+	foreign_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	w->dataplane =
+		(struct dataplane){.mode = "tape", .fd = tape_fd, .drain = tape_drain};
+	w->first = tape_add(&w->dataplane);
+	w->second = tape_add(&w->dataplane);
+}
+
+static void world_start(struct world *w)
+{
+	w->sync = sync_new(&(struct sync_params){
+		.loop = w->loop,
+		.config = &w->config,
+		.cluster = w->cluster,
+		.facts = &w->facts,
+		.dataplane = &w->dataplane,
+		.ran = on_ran,
+		.data = w,
+	});
+}
+
+static void world_fini(struct world *w)
+{
+	sync_free(w->sync);
+	dataplane_close(&w->dataplane);
+	facts_fini(&w->facts);
+	cluster_free(w->cluster);
+	config_fini(&w->config);
+	ev_loop_destroy(w->loop);
+	(void)close(foreign_fd);
+}
+
+static void put(struct world *w, const char *text)
+{
+	json_t *json = json_loads(text, 0, NULL);
+	struct decoded decoded;
+
+	assert_non_null(json);
+	assert_int_equal(decode_object(json, "test", NULL, &decoded), 0);
+	assert_int_equal(decoded.n, 1);
+	(void)cluster_put(w->cluster, decoded.objects[0]);
+	json_decref(json);
+}
+
+/* A Service of this name, with this last octet of its cluster IP. */
+static void put_service(struct world *w, const char *name, int octet)
+{
+	_cleanup_(freep) char *text = xasprintf(
+		"{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":"
+		"{\"namespace\":\"ns\",\"name\":\"%s\"},\"spec\":{\"clusterIP\":"
+		"\"10.96.0.%d\",\"ports\":[{\"port\":80,\"protocol\":\"TCP\"}]}}",
+		name, octet);
+
+	put(w, text);
+}
+
+static void on_time(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)timer;
+	(void)revents;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void run_for(struct world *w, double seconds)
+{
+	ev_timer timer;
+
+	ev_now_update(w->loop);
+	ev_timer_init(&timer, on_time, seconds, 0.);
+	ev_timer_start(w->loop, &timer);
+	ev_run(w->loop, 0);
+	ev_timer_stop(w->loop, &timer);
+}
+
+/* Turns the loop until this many runs have been; fails after five seconds. */
+static void run_until(struct world *w, size_t n_ran)
+{
+	ev_tstamp end = ev_time() + 5.;
+
+	while (w->n_ran < n_ran) {
+		assert_true(ev_time() < end);
+		run_for(w, .005);
+	}
+}
+
+static void assert_note(const struct tape *tape, size_t index, bool full, size_t n)
+{
+	assert_true(index < tape->n_notes);
+	assert_int_equal(tape->notes[index].full, full);
+	assert_int_equal(tape->notes[index].n, n);
+}
+
+static void test_the_first_run_tells_everything_to_every_sink(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	put_service(&w, "a", 1);
+	put_service(&w, "b", 2);
+	world_start(&w);
+	assert_int_equal(sync_run(w.sync), 0);
+	assert_note(w.first, 0, true, 2);
+	assert_note(w.second, 0, true, 2);
+	world_fini(&w);
+}
+
+static void test_without_any_service_the_kernel_is_emptied(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	world_start(&w);
+	assert_int_equal(sync_run(w.sync), 0);
+	assert_note(w.first, 0, true, 0);
+	world_fini(&w);
+}
+
+static void test_a_later_change_is_told_alone(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	put_service(&w, "a", 1);
+	world_start(&w);
+	assert_int_equal(sync_run(w.sync), 0);
+	put_service(&w, "b", 2);
+	assert_int_equal(sync_run(w.sync), 0);
+	assert_note(w.first, 1, false, 1);
+	assert_note(w.second, 1, false, 1);
+	world_fini(&w);
+}
+
+static void test_a_change_that_changes_nothing_is_not_told(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	put_service(&w, "a", 1);
+	world_start(&w);
+	assert_int_equal(sync_run(w.sync), 0);
+	put_service(&w, "a", 1);
+	put_service(&w, "b", 2);
+	(void)cluster_del(w.cluster, OBJECT_SERVICE, "ns", "b");
+	assert_int_equal(sync_run(w.sync), 0);
+	assert_int_equal(w.first->n_notes, 1);
+	world_fini(&w);
+}
+
+static void test_a_failed_sink_and_those_after_it_get_everything_next(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	put_service(&w, "a", 1);
+	world_start(&w);
+	assert_int_equal(sync_run(w.sync), 0);
+	w.first->answer = -ENOBUFS;
+	put_service(&w, "b", 2);
+	assert_int_equal(sync_run(w.sync), -ENOBUFS);
+	assert_note(w.first, 1, false, 1);
+	assert_int_equal(w.second->n_notes, 1); /* it comes after */
+	w.first->answer = 0;
+	assert_int_equal(sync_run(w.sync), 0);
+	assert_note(w.first, 2, true, 2);
+	assert_note(w.second, 1, true, 2);
+	world_fini(&w);
+}
+
+static void test_only_the_sink_that_failed_gets_everything(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	put_service(&w, "a", 1);
+	world_start(&w);
+	assert_int_equal(sync_run(w.sync), 0);
+	w.second->answer = -EIO;
+	put_service(&w, "b", 2);
+	assert_int_equal(sync_run(w.sync), -EIO);
+	w.second->answer = 0;
+	put_service(&w, "c", 3);
+	assert_int_equal(sync_run(w.sync), 0);
+	assert_note(w.first, 2, false, 1);
+	assert_note(w.second, 2, true, 3);
+	world_fini(&w);
+}
+
+static void test_refused_services_don_t_hold_back_the_next_sink(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	put_service(&w, "a", 1);
+	world_start(&w);
+	w.first->answer = -EREMOTEIO;
+	assert_int_equal(sync_run(w.sync), -EREMOTEIO);
+	assert_note(w.second, 0, true, 1);
+	w.first->answer = 0;
+	assert_int_equal(sync_run(w.sync), 0);
+	assert_note(w.first, 1, true, 1);	/* retried */
+	assert_int_equal(w.second->n_notes, 1); /* knew it all */
+	world_fini(&w);
+}
+
+static void test_failures_are_retried_without_a_change(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	put_service(&w, "a", 1);
+	world_start(&w);
+	w.first->answer = -ENOBUFS;
+	sync_start(w.sync);
+	run_until(&w, 2);
+	w.first->answer = 0;
+	run_until(&w, 3);
+	assert_true(w.second->n_notes >= 1);
+	assert_note(w.second, 0, true, 1);
+	assert_int_equal(sync_stats(w.sync).n_failures, 2);
+	run_for(&w, .3); /* and then there is peace */
+	assert_int_equal(w.n_ran, 3);
+	world_fini(&w);
+}
+
+static void test_failures_are_retried_later_and_later(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	world_start(&w);
+	w.first->answer = -ENOBUFS;
+	sync_start(w.sync);
+	run_for(&w, 1.);
+	/* 50, 100, 200, 400 ms at most, half of that at least */
+	assert_in_range(w.n_ran, 4, 7);
+	world_fini(&w);
+}
+
+static void test_nothing_runs_before_the_start(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	world_start(&w);
+	put_service(&w, "a", 1);
+	sync_mark(w.sync);
+	run_for(&w, .05);
+	assert_int_equal(w.n_ran, 0);
+	sync_start(w.sync);
+	run_until(&w, 1);
+	world_fini(&w);
+}
+
+static void test_a_lone_change_is_programmed_at_once(void **state)
+{
+	struct world w;
+	ev_tstamp begin;
+
+	(void)state;
+	world_init(&w);
+	w.config.gather_period_ns = 200 * MS;
+	world_start(&w);
+	sync_start(w.sync);
+	run_until(&w, 1);
+	run_for(&w, .25);
+	put_service(&w, "a", 1);
+	begin = ev_time();
+	sync_mark(w.sync);
+	run_until(&w, 2);
+	assert_true(ev_time() - begin < .1);
+	world_fini(&w);
+}
+
+static void test_a_burst_is_gathered(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	w.config.gather_period_ns = 100 * MS;
+	world_start(&w);
+	sync_start(w.sync);
+	run_until(&w, 1);
+	for (int i = 1; i <= 20; i++) {
+		put_service(&w, "a", i);
+		sync_mark(w.sync);
+		run_for(&w, .001);
+	}
+	run_until(&w, 2);
+	assert_int_equal(w.n_ran, 2);
+	assert_note(w.first, 1, false, 1);
+	world_fini(&w);
+}
+
+static void test_the_minimum_period_is_kept_when_it_is_set(void **state)
+{
+	struct world w;
+	ev_tstamp begin;
+
+	(void)state;
+	world_init(&w);
+	w.config.iptables.min_sync_period_ns = 300 * MS;
+	world_start(&w);
+	sync_start(w.sync);
+	run_until(&w, 1);
+	begin = ev_time();
+	put_service(&w, "a", 1);
+	sync_mark(w.sync);
+	run_until(&w, 2);
+	assert_true(ev_time() - begin > .25);
+	world_fini(&w);
+}
+
+static void disturb(void)
+{
+	const uint64_t one = 1;
+
+	assert_int_equal(write(foreign_fd, &one, sizeof(one)), sizeof(one));
+}
+
+static void test_a_stranger_s_change_is_repaired_at_once(void **state)
+{
+	struct world w;
+	ev_tstamp begin;
+
+	(void)state;
+	world_init(&w);
+	put_service(&w, "a", 1);
+	w.config.iptables.min_sync_period_ns =
+		5000ll * MS; /* a repair doesn't wait for it */
+	world_start(&w);
+	sync_start(w.sync);
+	run_until(&w, 1);
+	begin = ev_time();
+	disturb();
+	run_until(&w, 2);
+	assert_true(ev_time() - begin < .1);
+	assert_note(w.first, 1, true, 1);
+	assert_int_equal(sync_stats(w.sync).n_repairs, 1);
+	assert_int_equal(sync_stats(w.sync).last.reason, SYNC_REASON_FOREIGN);
+	world_fini(&w);
+}
+
+static void test_a_stranger_who_goes_on_is_answered_less_and_less(void **state)
+{
+	struct world w;
+	ev_tstamp end;
+
+	(void)state;
+	world_init(&w);
+	world_start(&w);
+	sync_start(w.sync);
+	run_until(&w, 1);
+	for (end = ev_time() + 1.; ev_time() < end;) {
+		disturb();
+		run_for(&w, .002);
+	}
+	/* at once, then after 10, 20, 40, ... ms: not 500 times */
+	assert_in_range(sync_stats(w.sync).n_repairs, 4, 9);
+	world_fini(&w);
+}
+
+static void test_everything_is_compared_now_and_then(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	w.config.audit_period_ns = 50 * MS;
+	world_start(&w);
+	sync_start(w.sync);
+	run_until(&w, 3);
+	assert_note(w.first, 1, true, 0);
+	assert_int_equal(sync_stats(w.sync).last.reason, SYNC_REASON_AUDIT);
+	world_fini(&w);
+}
+
+static void test_a_new_service_network_reaches_the_sinks(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	put_service(&w, "a", 1);
+	world_start(&w);
+	assert_int_equal(sync_run(w.sync), 0);
+	put(&w, "{\"apiVersion\":\"networking.k8s.io/v1\",\"kind\":\"ServiceCIDR\","
+		"\"metadata\":{\"name\":\"kubernetes\"},\"spec\":{\"cidrs\":"
+		"[\"10.96.0.0/16\"]}}");
+	assert_int_equal(sync_run(w.sync), 0);
+	assert_note(w.first, 1, true, 1);
+	assert_int_equal(w.facts.env.n_service_cidrs, 1);
+	world_fini(&w);
+}
+
+static void test_what_waits_is_remembered_until_it_is_programmed(void **state)
+{
+	struct sync_stats stats;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	world_start(&w);
+	assert_int_equal(sync_run(w.sync), 0);
+	w.first->answer = -EIO;
+	sync_mark(w.sync);
+	assert_int_equal(sync_run(w.sync), 0); /* nothing to tell, nothing fails */
+	put_service(&w, "a", 1);
+	sync_mark(w.sync);
+	assert_int_equal(sync_run(w.sync), -EIO);
+	stats = sync_stats(w.sync);
+	assert_true(stats.oldest_queued_us[FAMILY_IPV4] > 0);
+	w.first->answer = 0;
+	assert_int_equal(sync_run(w.sync), 0);
+	stats = sync_stats(w.sync);
+	assert_int_equal(stats.oldest_queued_us[FAMILY_IPV4], 0);
+	assert_true(stats.last_updated_us[FAMILY_IPV4] >=
+		    stats.last_queued_us[FAMILY_IPV4]);
+	world_fini(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_the_first_run_tells_everything_to_every_sink),
+		cmocka_unit_test(test_without_any_service_the_kernel_is_emptied),
+		cmocka_unit_test(test_a_later_change_is_told_alone),
+		cmocka_unit_test(test_a_change_that_changes_nothing_is_not_told),
+		cmocka_unit_test(
+			test_a_failed_sink_and_those_after_it_get_everything_next),
+		cmocka_unit_test(test_only_the_sink_that_failed_gets_everything),
+		cmocka_unit_test(test_refused_services_don_t_hold_back_the_next_sink),
+		cmocka_unit_test(test_failures_are_retried_without_a_change),
+		cmocka_unit_test(test_failures_are_retried_later_and_later),
+		cmocka_unit_test(test_nothing_runs_before_the_start),
+		cmocka_unit_test(test_a_lone_change_is_programmed_at_once),
+		cmocka_unit_test(test_a_burst_is_gathered),
+		cmocka_unit_test(test_the_minimum_period_is_kept_when_it_is_set),
+		cmocka_unit_test(test_a_stranger_s_change_is_repaired_at_once),
+		cmocka_unit_test(test_a_stranger_who_goes_on_is_answered_less_and_less),
+		cmocka_unit_test(test_everything_is_compared_now_and_then),
+		cmocka_unit_test(test_a_new_service_network_reaches_the_sinks),
+		cmocka_unit_test(test_what_waits_is_remembered_until_it_is_programmed),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
