@@ -51,10 +51,14 @@ static const struct hash_ops file_ops = {
 
 const char *file_path(const struct file *file, char buf[static FILE_PATH_LEN])
 {
-	if (!*file->name)
-		return file->key.source->is_stdin ? "standard input"
-						  : file->key.source->path;
-	(void)snprintf(buf, FILE_PATH_LEN, "%s/%s", file->key.source->path, file->name);
+	const struct file_source *source = file->key.source;
+
+	/* Callers may use the buffer as well as what is returned. */
+	if (*file->name)
+		(void)snprintf(buf, FILE_PATH_LEN, "%s/%s", source->path, file->name);
+	else
+		(void)snprintf(buf, FILE_PATH_LEN, "%s",
+			       source->is_stdin ? "standard input" : source->path);
 	return buf;
 }
 
