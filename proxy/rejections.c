@@ -9,18 +9,19 @@
 /* More than anybody reads; what comes after is only logged and counted. */
 #define REJECTIONS_MAX 100000
 
+/* "source: Kind ns/name: field: reason", without the parts that are empty. */
 static void log_rejection(const struct rejection *x)
 {
 	struct buf line = BUF_INIT;
 
 	if (*x->source)
 		buf_printf(&line, "%s: ", x->source);
-	buf_add_string(&line, x->kind);
-	if (*x->name)
-		buf_printf(&line, " %s%s%s", x->ns, *x->ns ? "/" : "", x->name);
+	if (*x->kind)
+		buf_printf(&line, "%s%s%s%s%s: ", x->kind, *x->name ? " " : "", x->ns,
+			   *x->ns ? "/" : "", x->name);
 	if (*x->field)
-		buf_printf(&line, ": %s", x->field);
-	log_warn("%s: %s", buf_string(&line), x->reason);
+		buf_printf(&line, "%s: ", x->field);
+	log_warn("%s%s", buf_string(&line), x->reason);
 	buf_fini(&line);
 }
 

@@ -1,0 +1,267 @@
+/*
+ * The program from outside: exit status, what goes to which stream.
+ */
+#include "tests/test.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+
+#define MAX_ARGS 12
+
+struct outcome {
+	int status;
+	struct buf out, err;
+};
+
+static void read_all(int fd, struct buf *ret)
+{
+	char bytes[4096];
+	ssize_t len;
+
+	(void)lseek(fd, 0, SEEK_SET);
+	while ((len = read(fd, bytes, sizeof(bytes))) > 0)
+		buf_add(ret, bytes, (size_t)len);
+}
+
+static int temporary(void)
+{
+	char path[] = "/tmp/sluice-cli-XXXXXX";
+	int fd = mkostemp(path, O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	(void)unlink(path);
+	return fd;
+}
+
+/* Files rather than pipes: nothing blocks, whatever is written. */
+static struct outcome run(const char *name, const char *const *args, const char *input)
+{
+	_cleanup_(closep) int in = temporary(), out = temporary(), err = temporary();
+	struct outcome outcome = {.out = BUF_INIT, .err = BUF_INIT};
+	char *argv[MAX_ARGS + 2] = {(char *)name};
+	int status;
+	pid_t pid;
+
+	for (size_t i = 0; i < MAX_ARGS && args[i]; i++)
+		argv[i + 1] = (char *)args[i];
+	assert_int_equal(write(in, input, strlen(input)), strlen(input));
+	(void)lseek(in, 0, SEEK_SET);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2)
+			(void)execv(SLUICE_PROGRAM, argv);
+		_exit(99);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	outcome.status = WEXITSTATUS(status);
+	read_all(out, &outcome.out);
+	read_all(err, &outcome.err);
+	return outcome;
+}
+
+static void outcome_fini(struct outcome *o)
+{
+	buf_fini(&o->out);
+	buf_fini(&o->err);
+}
+
+#define SERVICE                                                                          \
+	"apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: default}\n"     \
+	"spec: {clusterIP: 10.96.0.10, ports: [{port: 80, protocol: TCP}]}\n"
+
+static const struct {
+	const char *name;
+	const char *args[MAX_ARGS];
+	const char *input;
+	int status;
+	const char *out, *err; /* a part of it; NULL: nothing is written there */
+} cases[] = {
+	{"sluice", {"--help"}, "", 0, "Commands:", NULL},
+	{"sluice", {"-h"}, "", 0, "Commands:", NULL},
+	{"sluice", {"run", "--help"}, "", 0, "--manifests", NULL},
+	{"sluice", {"get", "-h"}, "", 0, "--namespace", NULL},
+	{"sluice", {"version"}, "", 0, "sluice ", NULL},
+	{"sluice", {"--version"}, "", 0, "sluice ", NULL},
+	{"kube-proxy", {"--version"}, "", 0, "sluice ", NULL},
+	{"kube-proxy", {"--help"}, "", 0, "--proxy-mode", NULL},
+	{"sluice", {NULL}, "", 2, NULL, "no command"},
+	{"sluice", {"frobnicate"}, "", 2, NULL, "unknown command"},
+	{"sluice", {"run", "--frobnicate"}, "", 2, NULL, "unknown flag: --frobnicate"},
+	{"kube-proxy", {"--frobnicate"}, "", 2, NULL, "unknown flag: --frobnicate"},
+	{"sluice", {"run", "--proxy-mode=magic"}, "", 2, NULL, "not supported"},
+	{"sluice", {"run", "--iptables-sync-period=0"}, "", 2, NULL, "syncPeriod"},
+	{"sluice", {"plan", "--cluster-cidr=10.0.0.0"}, "", 2, NULL, "clusterCIDR"},
+	{"sluice", {"plan", "--manifests", "-", "-o", "xml"}, "", 2, NULL, "--output"},
+	{"sluice",
+	 {"dump", "--manifests", "-", "--format", "pf"},
+	 "",
+	 2,
+	 NULL,
+	 "--format"},
+	{"sluice", {"get", "pods"}, "", 2, NULL, "not services or endpoints"},
+	{"sluice", {"get", "services", "-o", "yaml"}, "", 2, NULL, "--output"},
+	{"sluice", {"explain", "10.0.0.1"}, "", 2, NULL, "not ADDRESS:PORT"},
+	{"sluice", {"explain", "10.0.0.1:80/ICMP"}, "", 2, NULL, "not ADDRESS:PORT"},
+	{"sluice", {"explain", "10.0.0.1:80", "--from", "x"}, "", 2, NULL, "--from"},
+	{"sluice",
+	 {"get", "services", "--control-socket", "/nonexistent/s.sock"},
+	 "",
+	 1,
+	 NULL,
+	 "no daemon answers"},
+	{"sluice",
+	 {"explain", "10.0.0.1:80", "--control-socket", "/nonexistent/s.sock"},
+	 "",
+	 1,
+	 NULL,
+	 "no daemon answers"},
+	{"sluice",
+	 {"diff", "--control-socket", "/nonexistent/s.sock"},
+	 "",
+	 1,
+	 NULL,
+	 "no d"},
+	{"sluice", {"plan", "--config", "/nonexistent"}, "", 1, NULL, "/nonexistent"},
+	{"sluice", {"plan", "--manifests", "/nonexistent"}, "", 1, NULL, "/nonexistent"},
+	{"sluice", {"plan", "--manifests", "-"}, SERVICE, 0, "default/web", NULL},
+	{"sluice",
+	 {"plan", "--manifests", "-", "-o", "json"},
+	 SERVICE,
+	 0,
+	 "\"Plan\"",
+	 NULL},
+	{"sluice",
+	 {"plan", "--manifests", "-", "-oyaml"},
+	 SERVICE,
+	 0,
+	 "kind: Plan",
+	 NULL},
+	{"sluice", {"plan", "--manifests", "-", "-o", "json"}, "", 0, "[]", NULL},
+	{"sluice", {"dump", "--manifests", "-"}, SERVICE, 0, "table ip sluice", NULL},
+	{"sluice",
+	 {"dump", "--manifests", "-", "--format", "iptables"},
+	 SERVICE,
+	 0,
+	 "COMMIT",
+	 NULL},
+	{"sluice",
+	 {"dump", "--manifests", "-", "--format=json"},
+	 SERVICE,
+	 0,
+	 "10.96.0.10",
+	 NULL},
+	{"sluice",
+	 {"plan", "--manifests", "-"},
+	 SERVICE "---\nkind: {\n",
+	 1,
+	 "",
+	 "standard input"},
+	{"sluice",
+	 {"plan", "--manifests", "-"},
+	 SERVICE
+	 "---\napiVersion: v1\nkind: Service\nmetadata: {name: 7, namespace: x}\n",
+	 0,
+	 "default/web",
+	 "Service"},
+	{"sluice",
+	 {"plan", "--manifests", "-", "--ipvs-scheduler", "rr", "--ipvs-scheduler=lc"},
+	 SERVICE,
+	 0,
+	 "default/web",
+	 "--ipvs-scheduler has no effect"},
+	{"sluice",
+	 {"run", "--once", "--manifests", "-", "--proxy-mode", "userspace"},
+	 "",
+	 1,
+	 NULL,
+	 "userspace"},
+};
+
+/* One line each, and each says who speaks. */
+static void assert_error_lines(const struct buf *text)
+{
+	const char *line = buf_string(text);
+
+	while (*line) {
+		const char *end = strchr(line, '\n');
+
+		assert_non_null(end);
+		assert_int_equal(strncmp(line, "sluice: ", strlen("sluice: ")), 0);
+		line = end + 1;
+	}
+}
+
+static void check(size_t i, const struct outcome *o)
+{
+	const char *out = buf_string(&o->out), *err = buf_string(&o->err);
+
+	if (o->status != cases[i].status)
+		fail_msg("case %zu: status %d, stderr: %s", i, o->status, err);
+	if (cases[i].out ? !strstr(out, cases[i].out) : *out)
+		fail_msg("case %zu: stdout: %s", i, out);
+	if (cases[i].err ? !strstr(err, cases[i].err) : *err)
+		fail_msg("case %zu: stderr: %s", i, err);
+	if (cases[i].status == 2)
+		assert_error_lines(&o->err);
+}
+
+static void test_each_command_line_ends_as_it_should(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		struct outcome o = run(cases[i].name, cases[i].args, cases[i].input);
+
+		check(i, &o);
+		outcome_fini(&o);
+	}
+}
+
+static void test_a_configuration_is_written_and_read_back(void **state)
+{
+	char path[] = "/tmp/sluice-cli-config-XXXXXX";
+	_cleanup_(closep) int fd = mkstemp(path);
+	const char *const write_args[MAX_ARGS] = {"--proxy-mode",      "nftables",
+						  "--cluster-cidr",    "10.244.0.0/16",
+						  "--write-config-to", path};
+	const char *const read_args[MAX_ARGS] = {"plan", "--config", path, "--manifests",
+						 "-"};
+	struct outcome o = run("kube-proxy", write_args, "");
+
+	(void)state;
+	assert_int_equal(o.status, 0);
+	outcome_fini(&o);
+	o = run("sluice", read_args, SERVICE);
+	assert_int_equal(o.status, 0);
+	assert_string_equal(buf_string(&o.err), "");
+	outcome_fini(&o);
+	(void)unlink(path);
+}
+
+static void test_a_full_disk_is_a_failure(void **state)
+{
+	int status = system(SLUICE_PROGRAM " version > /dev/full 2> /dev/null");
+
+	(void)state;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_command_line_ends_as_it_should),
+		cmocka_unit_test(test_a_configuration_is_written_and_read_back),
+		cmocka_unit_test(test_a_full_disk_is_a_failure),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
