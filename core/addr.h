@@ -57,6 +57,8 @@ const char *addr_format(const struct addr *a, char buf[static ADDR_TEXT_LEN]);
  */
 int cidr_parse(const char *text, struct cidr *ret);
 const char *cidr_format(const struct cidr *c, char buf[static CIDR_TEXT_LEN]);
+/* Host bits are cleared; -EINVAL for a length or a network that cannot be. */
+int cidr_make(const struct addr *a, uint32_t prefix_len, struct cidr *ret);
 bool cidr_contains(const struct cidr *c, const struct addr *a);
 bool cidr_equal(const struct cidr *a, const struct cidr *b);
 enum family cidr_family(const struct cidr *c);

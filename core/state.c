@@ -19,113 +19,6 @@ struct wish {
 	size_t place; /* in the caller's array */
 };
 
-/* The key of a group is "ns\0name\0", which is how every service's text begins. */
-static size_t group_key_len(const char *key)
-{
-	size_t ns_len = strlen(key) + 1;
-
-	return ns_len + strlen(key + ns_len) + 1;
-}
-
-static const void *group_key(const void *item)
-{
-	return service_namespace(entry_service(item));
-}
-
-static uint64_t group_hash(const void *key)
-{
-	return hash_bytes(key, group_key_len(key));
-}
-
-static bool group_equal(const void *item, const void *key)
-{
-	const char *a = group_key(item);
-	size_t len = group_key_len(key);
-
-	return group_key_len(a) == len && memcmp(a, key, len) == 0;
-}
-
-static const struct hash_ops group_ops = {group_hash, group_equal, group_key};
-
-static struct entry *find_group(const struct state *st, const char *ns, const char *name)
-{
-	size_t ns_len = strlen(ns) + 1, name_len = strlen(name) + 1;
-	_cleanup_(freep) char *key = xmalloc(ns_len + name_len);
-
-	memcpy(key, ns, ns_len);
-	memcpy(key + ns_len, name, name_len);
-	return hash_find(&st->groups, key);
-}
-
-static size_t list_add(struct entry_list *list, struct entry *e)
-{
-	list->items = xgrow(list->items, list->n, &list->cap, sizeof(*list->items));
-	list->items[list->n] = e;
-	return list->n++;
-}
-
-/* The last item moves to the free place; returns it. */
-static struct entry *list_del(struct entry_list *list, size_t index)
-{
-	list->items[index] = list->items[--list->n];
-	return list->items[index];
-}
-
-static void set_dirty(struct state *st, struct entry *e, bool is_dirty)
-{
-	uint32_t at = e->dirty_index;
-
-	if (is_dirty == (at != NOT_DIRTY))
-		return;
-	if (is_dirty) {
-		e->dirty_index = (uint32_t)list_add(&st->dirty, e);
-		return;
-	}
-	list_del(&st->dirty, at)->dirty_index = at;
-	e->dirty_index = NOT_DIRTY;
-}
-
-static void touch(struct state *st, struct entry *e)
-{
-	if (!e->is_touched)
-		(void)list_add(&st->touched, e);
-	e->is_touched = true;
-}
-
-/* Takes the references of told and seen; frees what is not in any list any more. */
-static void free_entry(struct entry *e)
-{
-	service_unref(e->wanted);
-	service_unref(e->seen);
-	service_unref(e->told);
-	free(e->claims);
-	free(e);
-}
-
-static void leave_group(struct state *st, struct entry *e)
-{
-	struct entry *first = hash_find(&st->groups, group_key(e));
-	struct entry **at = &first;
-
-	while (*at != e)
-		at = &(*at)->next;
-	*at = e->next;
-	if (at != &first)
-		return;
-	if (first)
-		(void)hash_put(&st->groups, first);
-	else
-		(void)hash_del(&st->groups, group_key(e));
-}
-
-/* For an entry that is neither wanted nor told. */
-static void remove_entry(struct state *st, struct entry *e)
-{
-	leave_group(st, e);
-	set_dirty(st, e, false);
-	free_entry(e);
-}
-
 static bool same_places(const struct service *a, const struct service *b)
 {
 	if (a->n_frontends != b->n_frontends)
@@ -193,9 +86,9 @@ static void want(struct state *st, struct entry *e, struct service *service)
 		service_unref(service);
 		return;
 	}
-	touch(st, e);
+	entry_touch(st, e);
 	if (!e->wanted)
-		e->index = (uint32_t)list_add(&st->entries, e);
+		e->index = (uint32_t)entry_list_add(&st->entries, e);
 	if (!e->wanted || !same_places(e->wanted, service)) {
 		claim_frontends(st, e, service);
 		return;
@@ -212,8 +105,8 @@ static void unwant(struct state *st, struct entry *e)
 
 	if (!e->wanted)
 		return;
-	touch(st, e);
-	list_del(&st->entries, at)->index = at;
+	entry_touch(st, e);
+	entry_list_del(&st->entries, at)->index = at;
 	(void)depart(st, e);
 }
 
@@ -224,7 +117,7 @@ static void note_holder(struct state *st, struct claim *c)
 	if (c->is_leaving)
 		return;
 	e->n_waiting--;
-	touch(st, e);
+	entry_touch(st, e);
 }
 
 /*
@@ -320,14 +213,14 @@ static void settle(struct state *st, struct entry *e)
 
 	e->is_touched = false;
 	if (!e->wanted && !e->told) {
-		remove_entry(st, e);
+		entry_remove(st, e);
 		return;
 	}
 	set_service(&e->seen, e->n_waiting ? without_waiting(e) : ref_or_null(e->wanted));
 	is_as_told = e->seen && e->told && service_equal(e->seen, e->told);
 	if (is_as_told)
 		set_service(&e->told, service_ref(e->seen)); /* one block is enough */
-	set_dirty(st, e, !is_as_told);
+	entry_set_dirty(st, e, !is_as_told);
 }
 
 static void settle_touched(struct state *st)
@@ -395,7 +288,7 @@ void state_replace(struct state *st, const char *ns, const char *name,
 		   struct service *const *services, size_t n)
 {
 	_cleanup_(freep) struct wish *wishes = xcalloc(n, sizeof(*wishes));
-	struct entry *first = find_group(st, ns, name);
+	struct entry *first = state_find_group(st, ns, name);
 
 	st->serial++;
 	for (size_t i = 0; i < n; i++)
@@ -421,7 +314,7 @@ struct state *state_new(void)
 {
 	struct state *st = xcalloc(1, sizeof(*st));
 
-	hash_init(&st->groups, &group_ops);
+	hash_init(&st->groups, &entry_group_ops);
 	claims_init(&st->claims);
 	return st;
 }
@@ -433,9 +326,9 @@ void state_free(struct state *st)
 	/* Those that are not wanted any more are all dirty. */
 	for (size_t i = 0; i < st->dirty.n; i++)
 		if (!st->dirty.items[i]->wanted)
-			free_entry(st->dirty.items[i]);
+			entry_free(st->dirty.items[i]);
 	for (size_t i = 0; i < st->entries.n; i++)
-		free_entry(st->entries.items[i]);
+		entry_free(st->entries.items[i]);
 	hash_fini(&st->groups);
 	claims_fini(&st->claims);
 	free(st->entries.items);
@@ -472,7 +365,7 @@ static struct state_taken take_delta(struct state *st)
 		if (!e->wanted) {
 			/* Its key is that of what it was told last. */
 			e->told = service_ref(taken.changes[i].old);
-			remove_entry(st, e);
+			entry_remove(st, e);
 		}
 	}
 	st->dirty.n = 0;

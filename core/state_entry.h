@@ -1,5 +1,5 @@
 /*
- * What a state is made of; for state.c and state_view.c only.
+ * What a state is made of; for state.c, state_view.c and state_entry.c only.
  *
  * An entry is one service.  The entries of one Kubernetes Service are a list
  * in key order, whose first one stands in the table `groups`.
@@ -60,3 +60,17 @@ static inline const struct service *entry_service(const struct entry *e)
 {
 	return e->wanted ? e->wanted : e->seen ? e->seen : e->told;
 }
+
+extern const struct hash_ops entry_group_ops;
+/* The first entry of a Kubernetes Service, or NULL. */
+struct entry *state_find_group(const struct state *st, const char *ns, const char *name);
+
+size_t entry_list_add(struct entry_list *list, struct entry *e);
+/* The last item moves to the free place; returns it. */
+struct entry *entry_list_del(struct entry_list *list, size_t index);
+void entry_set_dirty(struct state *st, struct entry *e, bool is_dirty);
+void entry_touch(struct state *st, struct entry *e);
+/* Out of its group and out of dirty, and freed; it is neither wanted nor told. */
+void entry_remove(struct state *st, struct entry *e);
+/* Just the memory. */
+void entry_free(struct entry *e);
