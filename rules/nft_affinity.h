@@ -1,0 +1,43 @@
+/*
+ * What clients are bound to is learned by the kernel (see CHAIN_LEARN_FOR).
+ * When an endpoint leaves a pool of a frontend, the clients bound to it there
+ * must be let go at once: their learned elements are deleted, in transactions
+ * of their own, because one that has expired meanwhile would refuse the whole.
+ *
+ * Who left is found from the elements that were deleted and added: an endpoint
+ * that only moved to another slot has not left.
+ */
+#pragma once
+
+#include "rules/nft_desired.h"
+#include "rules/nft_keys.h"
+#include "rules/nft_link.h"
+#include "rules/nft_tx.h"
+
+struct nft_leavers {			/* embedded */
+	struct nft_keys deleted, added; /* who is served where */
+	struct nft_keys frontends;	/* that have another pool now */
+	struct nft_keys pairs;		/* frontend and endpoint: let go */
+};
+
+void nft_leavers_init(struct nft_leavers *l);
+void nft_leavers_fini(struct nft_leavers *l);
+
+/* To be told of every element that a transaction deletes or adds. */
+void nft_leavers_note(struct nft_leavers *l, enum nft_verb verb,
+		      const struct nft_element *e);
+/* When all have been told. */
+void nft_leavers_settle(struct nft_leavers *l);
+/*
+ * Then of every element of SET_STICKY_ENDPOINTS that there is now, or at least
+ * of those of changed services: when its frontend was given another pool all
+ * its clients are let go.
+ */
+void nft_leavers_note_present(struct nft_leavers *l, const struct nft_element *e);
+
+/*
+ * Lets go of those who left. With desired (a full apply): of everybody who is
+ * bound to what is no endpoint now.
+ */
+int nft_affinity_purge(struct nft_link *link, const struct nft_leavers *l,
+		       const struct nft_desired *desired);

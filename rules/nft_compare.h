@@ -1,0 +1,40 @@
+/*
+ * What the kernel has against what it should have: one walk, which tells of
+ * every difference, for a full apply (which sends them) and for `diff` (which
+ * prints them).
+ */
+#pragma once
+
+#include "core/environment.h"
+#include "rules/nft_desired.h"
+#include "rules/nft_link.h"
+#include "rules/nft_refs.h"
+#include "rules/nft_tx.h"
+
+struct nft_difference_ops {
+	/* VERB_DELETE: of no use any more, or made in another shape */
+	void (*table)(void *data, enum nft_verb verb, enum family family);
+	void (*set)(void *data, enum family family, enum nft_set missing);
+	void (*foreign_set)(void *data, enum family family, const char *name);
+	/* is_there: only its policy is another */
+	void (*chain)(void *data, enum family family, struct nft_chain chain,
+		      bool is_there);
+	void (*foreign_chain)(void *data, enum family family, const char *name);
+	/* The rules differ; actual is libnftnl's text of those that are there. */
+	void (*rules)(void *data, enum family family, struct nft_chain chain,
+		      const char *actual);
+	void (*element)(void *data, enum nft_verb verb, const struct nft_element *e,
+			const struct service *service);
+};
+
+struct nft_comparison {
+	struct nft_link *link;
+	const struct environment *env;
+	struct nft_desired *desired; /* states are set */
+	const struct nft_refs *refs;
+	const struct nft_difference_ops *ops;
+	void *data;
+};
+
+/* -EINTR: the ruleset changed meanwhile, what was told is worth nothing. */
+int nft_compare(const struct nft_comparison *c);

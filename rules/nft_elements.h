@@ -1,0 +1,19 @@
+/*
+ * The one translation from a service to elements of our sets.  It is used by
+ * deltas, full applies, dumps and diffs alike, and decides nothing.
+ */
+#pragma once
+
+#include "core/environment.h"
+#include "core/service.h"
+#include "rules/nft_element.h"
+
+/*
+ * All elements of a service, set by set. Elements of SET_IS_SHARED sets may be
+ * wanted by other services too, and may come several times.
+ */
+void nft_elements_each(const struct service *service, const struct environment *env,
+		       void (*fn)(void *data, const struct nft_element *e), void *data);
+
+/* How many endpoints of a pool are programmed: a pool has NFT_LOCAL_SLOT slots. */
+uint32_t nft_pool_size(const struct service *service, uint8_t pool);

@@ -1,0 +1,12 @@
+/*
+ * Looking without changing anything: counters, and differences as text.
+ */
+#pragma once
+
+#include "rules/nft.h"
+#include "rules/nft_link.h"
+
+int nft_counts_each(struct nft_link *link,
+		    void (*fn)(void *data, const struct nft_count *count), void *data);
+int nft_diff_print(struct nft_link *link, const struct changeset *full,
+		   struct buf *ret_lines, size_t *ret_n);

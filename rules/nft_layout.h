@@ -1,0 +1,192 @@
+/*
+ * What our tables are made of, as data: fields of a packet, the shapes of keys
+ * made of them, sets and maps, kinds of chains.  Whoever builds, reads back,
+ * compares or prints takes names, types and lengths from here and nowhere else.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+
+#define NFT_TABLE_NAME "sluice"
+
+/* Slots of the node-local pool start here; a pool has room for as many endpoints. */
+#define NFT_LOCAL_SLOT	 65536u
+#define NFT_SLOT_MODULUS (2 * NFT_LOCAL_SLOT)
+#define NFT_HASH_MODULUS UINT32_MAX
+
+/* What a rule can read into a register, or a key consists of. */
+enum nft_field {
+	FIELD_NONE,
+	FIELD_SADDR,
+	FIELD_DADDR,
+	FIELD_L4PROTO,
+	FIELD_DPORT,
+	FIELD_ORIGINAL_DADDR, /* before DNAT, out of conntrack */
+	FIELD_ORIGINAL_DPORT,
+	FIELD_REPLY_SADDR, /* the endpoint, out of conntrack */
+	FIELD_REPLY_SPORT,
+	FIELD_SLOT, /* a random one of the pool's */
+	FIELD_SADDR_HASH,
+	FIELD_DADDR_HASH,
+	FIELD_DADDR_HASH_2,
+	FIELD_ORIGINAL_DADDR_HASH,
+	FIELD_ORIGINAL_DADDR_HASH_2,
+	FIELD_N,
+};
+
+enum nft_field_kind {
+	FIELD_KIND_PAYLOAD,
+	FIELD_KIND_META,
+	FIELD_KIND_CT,
+	FIELD_KIND_NUMGEN,
+	FIELD_KIND_HASH,
+};
+
+struct nft_field_info {
+	enum nft_field_kind kind;
+	const char *text[FAMILY_N]; /* as nft writes it; NULL: numgen and hash */
+	uint32_t key
+		[FAMILY_N]; /* payload: offset; meta, ct: key; hash: the field hashed */
+	uint32_t arg;	    /* payload: base; ct: direction; hash: added to the seed */
+	uint8_t len[FAMILY_N];
+	uint8_t datatype[FAMILY_N]; /* nft's number of the type */
+	/* how nft's "typeof" is kept in a set's user data: expression, protocol, template */
+	uint8_t typeof_expr, typeof_proto[FAMILY_N], typeof_template[FAMILY_N];
+};
+
+const struct nft_field_info *nft_field(enum nft_field field);
+/* "ipv4_addr", …; NULL when it has no name of its own ("integer"). */
+const char *nft_field_type(enum nft_field field, enum family family);
+
+/* Fields one behind the other: a key, or the data of a map. */
+enum nft_shape {
+	SHAPE_NONE,
+	SHAPE_ADDR,
+	SHAPE_FRONTEND,
+	SHAPE_SLOT,
+	SHAPE_ALLOWED,
+	SHAPE_HAIRPIN,
+	SHAPE_ENDPOINT,
+	SHAPE_CHOSEN,	       /* frontend and endpoint */
+	SHAPE_ORIGINAL,	       /* SHAPE_FRONTEND after DNAT */
+	SHAPE_ORIGINAL_CHOSEN, /* SHAPE_CHOSEN after DNAT */
+	SHAPE_CLIENT,	       /* client and frontend */
+	SHAPE_ORIGINAL_CLIENT, /* SHAPE_CLIENT after DNAT */
+	SHAPE_LEARNED,	       /* what a client is bound to */
+	SHAPE_REPLY_LEARNED,   /* SHAPE_LEARNED after DNAT */
+	SHAPE_PORT,	       /* the rest of it, where one map can't hold it */
+	SHAPE_REPLY_PORT,
+	SHAPE_N,
+};
+#define NFT_SHAPE_MAX 5 /* fields */
+
+/* NFT_SHAPE_MAX of them, FIELD_NONE behind the last. */
+const uint8_t *nft_shape_fields(enum nft_shape shape, enum family family);
+/* Each field is padded to four bytes, as in registers, unless it is the only one. */
+size_t nft_shape_len(enum nft_shape shape, enum family family);
+/* Does every field's type have a name? Else nft must be told by "typeof". */
+bool nft_shape_is_named(enum nft_shape shape, enum family family);
+/* nft's number of a concatenated type. */
+uint32_t nft_shape_type(enum nft_shape shape, enum family family);
+
+enum nft_set {
+	SET_FRONTENDS,
+	SET_FRONTENDS_INSIDE,
+	SET_ENDPOINTS,
+	SET_LOCAL_POLICY,
+	SET_MASKED,
+	SET_CLUSTER_IPS,
+	SET_EMPTY,
+	SET_LIMITED,
+	SET_ALLOWED,
+	SET_HAIRPIN,
+	SET_STICKY,
+	SET_STICKY_ENDPOINTS,
+	SET_AFFINITY,
+	SET_AFFINITY_PORTS,
+	SET_N,
+};
+
+enum nft_set_flag {
+	SET_COUNTS = 1 << 0,
+	SET_HAS_INTERVALS = 1 << 1, /* keys are ranges */
+	SET_IS_LEARNED = 1 << 2,    /* elements come from packets, with a timeout */
+	SET_IS_SHARED = 1 << 3,	    /* several services may want the same element */
+	SET_HAS_VERDICTS = 1 << 4,
+	SET_ONLY_IPV6 = 1 << 5,
+};
+
+struct nft_set_info {
+	const char *name;
+	uint8_t key,
+		data; /* enum nft_shape; data is SHAPE_NONE for sets and verdict maps */
+	uint8_t flags;
+};
+
+#define NFT_LEARNED_SIZE	1048576u
+#define NFT_LEARNED_TIMEOUT_SEC 10800u
+
+const struct nft_set_info *nft_set_info(enum nft_set set);
+bool nft_set_exists(enum nft_set set, enum family family);
+bool nft_set_is_map(enum nft_set set);
+/* SET_N when there is none of that name in that family. */
+enum nft_set nft_set_find(const char *name, enum family family);
+
+enum nft_chain_kind {
+	CHAIN_REFUSE,
+	CHAIN_FROM_NODE,
+	CHAIN_DISPATCH,
+	CHAIN_GUARD,
+	CHAIN_REFUSE_EMPTY,
+	CHAIN_REFUSE_UNKNOWN,
+	CHAIN_LEARN,
+	CHAIN_GUARD_PREROUTING,
+	CHAIN_GUARD_OUTPUT,
+	CHAIN_NAT_PREROUTING,
+	CHAIN_NAT_OUTPUT,
+	CHAIN_FILTER_INPUT,
+	CHAIN_FILTER_FORWARD,
+	CHAIN_FILTER_OUTPUT,
+	CHAIN_LEARN_INPUT,
+	CHAIN_LEARN_POSTROUTING,
+	CHAIN_NAT_POSTROUTING,
+	/* from here on there may be many of a kind, one for each number */
+	CHAIN_PICK,
+	CHAIN_PICK_LOCAL,
+	CHAIN_STICKY, /* these two go on to the pick chain of the same number */
+	CHAIN_STICKY_LOCAL,
+	CHAIN_LEARN_FOR, /* seconds */
+	CHAIN_N,
+};
+#define CHAIN_STATIC_N CHAIN_PICK
+
+/* One chain: its kind, and the number in its name (0 for the static ones). */
+struct nft_chain {
+	uint32_t kind, number;
+};
+
+struct nft_chain_info {
+	const char *name; /* a format with one %u for the numbered kinds */
+	const char *type; /* of a base chain: "nat", "filter"; NULL: a regular chain */
+	uint32_t hook;
+	int32_t priority;
+};
+
+#define NFT_CHAIN_NAME_LEN 32
+
+const struct nft_chain_info *nft_chain_info(uint32_t kind);
+const char *nft_chain_name(struct nft_chain chain, char buf[static NFT_CHAIN_NAME_LEN]);
+/* The chain of this name; false when we never make one that is called so. */
+bool nft_chain_parse(const char *name, struct nft_chain *ret);
+/* The chain that this one's rules go to and that nobody else may keep; false: none. */
+bool nft_chain_needs(struct nft_chain chain, struct nft_chain *ret);
+const char *nft_hook_name(uint32_t hook);
+
+/* "ip", "ip6" */
+const char *nft_family_name(enum family family);
+/* NFPROTO_IPV4, NFPROTO_IPV6 */
+uint8_t nft_family_number(enum family family);

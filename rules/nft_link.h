@@ -1,0 +1,53 @@
+/*
+ * A netlink socket to nf_tables: dumps, single questions, and raw batches.
+ * Blocking is no matter: the kernel answers inside the system call.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+struct nlmsghdr;
+
+struct nft_link { /* embedded */
+	int fd;
+	uint32_t port_id; /* of this socket, in what it is the cause of */
+	uint32_t seq;
+	void *buffer;
+};
+
+#define NFT_LINK_INIT ((struct nft_link){.fd = -1})
+
+int nft_link_open(struct nft_link *link);
+void nft_link_close(struct nft_link *link);
+
+/*
+ * Sends a dump request and gives every message of the answer to fn, which
+ * answers 0 or -errno.  -EINTR when something changed meanwhile: what was told
+ * is worth nothing then, and the caller starts anew.
+ */
+int nft_link_dump(struct nft_link *link, struct nlmsghdr *request,
+		  int (*message)(void *data, const struct nlmsghdr *message), void *data);
+
+/* A question with one answer; -ENOENT and the like when the kernel says no. */
+int nft_link_ask(struct nft_link *link, struct nlmsghdr *request,
+		 int (*message)(void *data, const struct nlmsghdr *message), void *data);
+
+/* Room for building one request; type is NFT_MSG_*, family NFPROTO_*. */
+#define NFT_REQUEST_LEN 512
+struct nlmsghdr *nft_link_request(struct nft_link *link, char buf[static NFT_REQUEST_LEN],
+				  uint16_t type, uint8_t family, uint16_t flags);
+
+/* -EMSGSIZE, -ENOBUFS, -ENOMEM: too much at once. */
+int nft_link_send(struct nft_link *link, const struct iovec *parts, size_t n_parts);
+/*
+ * All error answers that are there, by sequence number; does not wait.
+ * -ENOBUFS when some were lost; those that fn was told of are still true.
+ */
+int nft_link_errors(struct nft_link *link, void (*fn)(void *data, uint32_t seq, int err),
+		    void *data);
+
+/* The number of the ruleset's generation: it grows with every transaction of anybody. */
+int nft_link_generation(struct nft_link *link, uint32_t *ret);

@@ -1,0 +1,33 @@
+/*
+ * What the kernel has of our tables, read back.  All answer 0, -errno, or
+ * -EINTR when the ruleset changed meanwhile: the caller starts anew.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rules/nft_link.h"
+#include "rules/nft_wire.h"
+
+struct nftnl_chain;
+struct nftnl_rule;
+struct nftnl_set;
+
+/* A family that this kernel doesn't do has no table. */
+int nft_read_table(struct nft_link *link, enum family family, bool *ret_exists,
+		   uint32_t *ret_flags);
+
+/* What is passed to fn is its own only for the call. */
+int nft_read_sets(struct nft_link *link, enum family family,
+		  void (*fn)(void *data, const struct nftnl_set *set), void *data);
+int nft_read_chains(struct nft_link *link, enum family family,
+		    void (*fn)(void *data, const struct nftnl_chain *chain), void *data);
+/* rule is NULL when it has expressions that libnftnl doesn't know. */
+int nft_read_rules(struct nft_link *link, enum family family,
+		   void (*fn)(void *data, const char *chain,
+			      const struct nftnl_rule *rule),
+		   void *data);
+int nft_read_elements(struct nft_link *link, enum family family, enum nft_set set,
+		      void (*fn)(void *data, const struct nft_read_element *e),
+		      void *data);
