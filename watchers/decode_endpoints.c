@@ -92,7 +92,7 @@ void decode_endpoints(const struct json_reader *root, struct scratch *scratch,
 		      struct decoded *ret)
 {
 	struct json_reader metadata = json_reader_object(root, "metadata");
-	struct json_reader subsets = json_reader_array(root, "subsets");
+	struct json_reader subsets;
 	struct object_slice slice;
 	size_t n;
 
@@ -104,6 +104,7 @@ void decode_endpoints(const struct json_reader *root, struct scratch *scratch,
 	slice.is_mirror = true;
 	slice.is_hidden = decode_has_label(&metadata, DECODE_LABEL_HEADLESS);
 	slice.trigger_us = decode_trigger_time(&metadata);
+	subsets = json_reader_array(root, "subsets");
 	n = json_reader_n(&subsets, MAX_SUBSETS);
 	for (size_t i = 0; i < n; i++) {
 		struct json_reader subset = json_reader_item(&subsets, i);

@@ -85,7 +85,7 @@ void decode_node(const struct json_reader *root, struct scratch *scratch,
 		 struct decoded *ret)
 {
 	struct json_reader metadata = json_reader_object(root, "metadata");
-	struct json_reader spec = json_reader_object(root, "spec");
+	struct json_reader spec;
 	struct object_node node;
 
 	memset(&node, 0, sizeof(node)); /* padding too: it is compared */
@@ -97,6 +97,7 @@ void decode_node(const struct json_reader *root, struct scratch *scratch,
 	node.is_deleting =
 		json_object_get(metadata.json, "deletionTimestamp") &&
 		!json_is_null(json_object_get(metadata.json, "deletionTimestamp"));
+	spec = json_reader_object(root, "spec");
 	node.is_to_be_deleted = has_taint(&spec, AUTOSCALER_TAINT);
 	decode_pod_cidrs(&spec, scratch, &node);
 	decode_node_addresses(root, scratch, &node);
@@ -107,14 +108,15 @@ void decode_service_cidr(const struct json_reader *root, struct scratch *scratch
 			 struct decoded *ret)
 {
 	struct json_reader metadata = json_reader_object(root, "metadata");
-	struct json_reader spec = json_reader_object(root, "spec");
-	struct json_reader cidrs = json_reader_array(&spec, "cidrs");
+	struct json_reader spec, cidrs;
 	struct object_service_cidr object;
 
 	memset(&object, 0, sizeof(object)); /* padding too: it is compared */
 	object.base.kind = OBJECT_SERVICE_CIDR;
 	if (!decode_metadata(&metadata, false, &object.base))
 		return;
+	spec = json_reader_object(root, "spec");
+	cidrs = json_reader_array(&spec, "cidrs");
 	object.cidrs = decode_cidrs(&cidrs, scratch, &object.n_cidrs);
 	decode_add(ret, &object.base);
 }

@@ -221,7 +221,7 @@ void decode_service(const struct json_reader *root, struct scratch *scratch,
 		    struct decoded *ret)
 {
 	struct json_reader metadata = json_reader_object(root, "metadata");
-	struct json_reader spec = json_reader_object(root, "spec");
+	struct json_reader spec;
 	struct object_service svc;
 
 	memset(&svc, 0, sizeof(svc)); /* padding too: it is compared */
@@ -229,6 +229,7 @@ void decode_service(const struct json_reader *root, struct scratch *scratch,
 	if (!decode_metadata(&metadata, true, &svc.base))
 		return;
 	svc.is_hidden = decode_has_label(&metadata, DECODE_LABEL_PROXY_NAME);
+	spec = json_reader_object(root, "spec");
 	decode_spec(&spec, scratch, &svc);
 	decode_ingress(root, scratch, &svc);
 	decode_add(ret, &svc.base);

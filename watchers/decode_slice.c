@@ -165,9 +165,7 @@ void decode_slice(const struct json_reader *root, struct scratch *scratch,
 		  struct decoded *ret)
 {
 	struct json_reader metadata = json_reader_object(root, "metadata");
-	struct json_reader labels = json_reader_object(&metadata, "labels");
-	struct json_reader service =
-		json_reader_member(&labels, "kubernetes.io/service-name");
+	struct json_reader labels, service;
 	struct object_slice slice;
 
 	memset(&slice, 0, sizeof(slice)); /* padding too: it is compared */
@@ -175,6 +173,8 @@ void decode_slice(const struct json_reader *root, struct scratch *scratch,
 	if (!decode_metadata(&metadata, true, &slice.base) ||
 	    !decode_address_type(root, &slice.family))
 		return;
+	labels = json_reader_object(&metadata, "labels");
+	service = json_reader_member(&labels, "kubernetes.io/service-name");
 	slice.service =
 		decode_plain(&labels, "kubernetes.io/service-name", DECODE_MAX_NAME);
 	if (!service.json)
