@@ -6,6 +6,7 @@
 #include "proxy/commands.h"
 #include "proxy/config_file.h"
 #include "proxy/daemon.h"
+#include "proxy/host_setup.h"
 #include "proxy/options.h"
 #include "proxy/parts.h"
 
@@ -32,6 +33,10 @@ int command_run(struct options *options, const struct parts *parts)
 		return status;
 	if (*options->write_config_to)
 		return write_config(options);
+	if (options->init_only) {
+		host_setup_conntrack(&options->config);
+		return STATUS_OK;
+	}
 	if (options->once)
 		return daemon_once(&options->config, parts) == 0 ? STATUS_OK
 								 : STATUS_FAILED;

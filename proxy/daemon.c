@@ -23,6 +23,7 @@
 #include "proxy/facts.h"
 #include "proxy/health_ports.h"
 #include "proxy/host_addresses.h"
+#include "proxy/host_setup.h"
 #include "proxy/inspect.h"
 #include "proxy/node_name.h"
 #include "proxy/notify.h"
@@ -31,10 +32,10 @@
 #include "proxy/rejections.h"
 #include "proxy/servers.h"
 #include "proxy/sync.h"
-#include "proxy/sysctls.h"
 #include "watchers/cluster.h"
 
-#define NSEC_PER_SEC 1000000000ll
+/* How long to wait for the Node's podCIDRs where they tell what a pod is. */
+#define POD_CIDR_TIMEOUT_SEC 300.
 
 struct daemon {
 	const struct config *config;
@@ -51,20 +52,14 @@ struct daemon {
 	struct control *control;
 	struct servers *servers; /* NULL with --once */
 	ev_signal term, interrupt, hangup;
-	bool is_once, is_synced, is_announced;
-	int input_err; /* the source could not read something */
+	ev_timer pod_cidr_timer;
+	bool is_once;
+	bool is_synced;	   /* the source has told everything once */
+	bool is_started;   /* what it tells is programmed */
+	bool is_announced; /* and the service manager knows */
+	int input_err;	   /* the source could not read something */
+	int err;	   /* why the loop ended; 0: it was asked to */
 };
-
-static void set_oom_score(int score)
-{
-	_cleanup_(closep) int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-	char text[16];
-	int len = snprintf(text, sizeof(text), "%d", score);
-
-	/* best effort: without the right we run as we are */
-	if (fd == -1 || write(fd, text, (size_t)len) != len)
-		log_debug("oom score stays: %s", strerror(errno));
-}
 
 static void update_hosts(struct daemon *d)
 {
@@ -80,7 +75,7 @@ static void on_hosts_changed(void *data)
 
 	update_hosts(d);
 	log_info("host addresses changed: %zu now", d->facts.n_hosts);
-	if (d->is_synced)
+	if (d->is_started)
 		sync_mark(d->sync);
 }
 
@@ -99,6 +94,21 @@ static int open_hosts(struct daemon *d)
 	return 0;
 }
 
+/* The first run found what an earlier one had left, and made up the difference. */
+static void announce(const struct daemon *d, const struct sync_run *run)
+{
+	const struct dataplane *dp = &d->dataplane;
+	struct nft_stats stats = {0};
+
+	if (dp->nft_stats)
+		stats = dp->nft_stats(dp->sinks[0]);
+	log_info("ready: %zu services of %zu Services and %zu EndpointSlices in %.1f ms; "
+		 "%" PRIu64 " elements added to what was there, %" PRIu64 " removed",
+		 run->n_changes, cluster_n(d->cluster, OBJECT_SERVICE),
+		 cluster_n(d->cluster, OBJECT_SLICE), (double)run->total_us / 1e3,
+		 stats.n_elements_added, stats.n_elements_deleted);
+}
+
 static void on_ran(void *data, const struct sync_run *run)
 {
 	struct daemon *d = data;
@@ -108,11 +118,50 @@ static void on_ran(void *data, const struct sync_run *run)
 	if (d->is_announced || (run->err != 0 && run->err != -EREMOTEIO))
 		return;
 	d->is_announced = true;
-	log_info("ready: %zu services (%zu Services, %zu EndpointSlices) in %.1f ms",
-		 state_n_services(sync_state(d->sync)),
-		 cluster_n(d->cluster, OBJECT_SERVICE),
-		 cluster_n(d->cluster, OBJECT_SLICE), (double)run->total_us / 1e3);
+	announce(d, run);
 	(void)notify_send("READY=1\nSTATUS=programmed"); /* nobody may listen */
+}
+
+/* With NodeCIDR, an API server's Node that has none yet will get some. */
+static bool lacks_pod_cidr(const struct daemon *d)
+{
+	const struct object_node *node = cluster_node(d->cluster);
+
+	return d->source->ops->api &&
+	       strcmp(d->config->detect_local_mode, "NodeCIDR") == 0 &&
+	       (!node || node->n_pod_cidrs == 0);
+}
+
+static void on_pod_cidr_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct daemon *d = timer->data;
+
+	(void)revents;
+	log_err("node %s: no podCIDRs within %.0f s, which detect-local-mode NodeCIDR "
+		"needs",
+		d->node_name, POD_CIDR_TIMEOUT_SEC);
+	d->err = -ETIMEDOUT;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+/* Programming begins when everything is known that decides. */
+static void start_when_ready(struct daemon *d)
+{
+	if (d->is_started)
+		return;
+	if (lacks_pod_cidr(d)) {
+		if (!ev_is_active(&d->pod_cidr_timer)) {
+			log_info("node %s: waiting for its podCIDRs", d->node_name);
+			ev_timer_start(d->loop, &d->pod_cidr_timer);
+		}
+		return;
+	}
+	ev_timer_stop(d->loop, &d->pod_cidr_timer);
+	d->is_started = true;
+	if (d->is_once)
+		ev_break(d->loop, EVBREAK_ALL);
+	else
+		sync_start(d->sync);
 }
 
 static void on_source_synced(void *data, int err)
@@ -121,10 +170,7 @@ static void on_source_synced(void *data, int err)
 
 	d->is_synced = true;
 	d->input_err = err;
-	if (!d->is_once)
-		sync_start(d->sync);
-	else
-		ev_break(d->loop, EVBREAK_ALL);
+	start_when_ready(d);
 }
 
 static void on_source_changed(void *data)
@@ -132,6 +178,8 @@ static void on_source_changed(void *data)
 	struct daemon *d = data;
 
 	if (d->is_synced)
+		start_when_ready(d);
+	if (d->is_started)
 		sync_mark(d->sync);
 }
 
@@ -205,6 +253,8 @@ static int daemon_open(struct daemon *d, const struct parts *parts)
 		err = parts->make_dataplane(d->config, &d->dataplane);
 	if (err != 0)
 		return err;
+	ev_timer_init(&d->pod_cidr_timer, on_pod_cidr_timeout, POD_CIDR_TIMEOUT_SEC, 0.);
+	d->pod_cidr_timer.data = d;
 	d->sync = sync_new(&(struct sync_params){
 		.loop = d->loop,
 		.config = d->config,
@@ -226,6 +276,7 @@ static void daemon_close(struct daemon *d)
 		free(d->node_name);
 		return;
 	}
+	ev_timer_stop(d->loop, &d->pod_cidr_timer);
 	control_free(d->control);
 	servers_free(d->servers);
 	source_close(d->source);
@@ -307,27 +358,12 @@ static int start_servers(struct daemon *d)
 	return servers_start(d->servers);
 }
 
-static void apply_sysctls(const struct config_conntrack *c)
-{
-	const struct conntrack_settings settings = {
-		.max_per_core = c->max_per_core,
-		.min = c->min,
-		.tcp_established_sec = c->tcp_established_ns / NSEC_PER_SEC,
-		.tcp_close_wait_sec = c->tcp_close_wait_ns / NSEC_PER_SEC,
-		.udp_sec = c->udp_ns / NSEC_PER_SEC,
-		.udp_stream_sec = c->udp_stream_ns / NSEC_PER_SEC,
-		.tcp_be_liberal = c->tcp_be_liberal,
-	};
-
-	(void)sysctls_apply(&settings, sysctls_n_cpus(), ""); /* has told what it can't */
-}
-
 int daemon_run(const struct config *config, const struct parts *parts)
 {
 	struct daemon d = {.config = config};
 	int err;
 
-	set_oom_score(config->oom_score_adj);
+	host_setup_oom_score(config);
 	err = daemon_open(&d, parts);
 	if (err == 0)
 		err = start_control(&d);
@@ -336,13 +372,15 @@ int daemon_run(const struct config *config, const struct parts *parts)
 	if (err == 0) {
 		struct privileges privileges = {.keep_exec = d.source->runs_programs};
 
-		apply_sysctls(&config->conntrack);
+		host_setup_conntrack(config);
 		privileges_drop(&privileges);
 		start_signals(&d);
 		host_addresses_start(d.hosts, d.loop, on_hosts_changed, &d);
 		err = start_source(&d);
-		if (err == 0)
+		if (err == 0) {
 			ev_run(d.loop, 0);
+			err = d.err;
+		}
 		stop_signals(&d);
 	}
 	daemon_close(&d);
@@ -369,8 +407,9 @@ int daemon_once(const struct config *config, const struct parts *parts)
 
 	if (err == 0)
 		err = start_source(&d);
-	if (err == 0 && !d.is_synced)
+	if (err == 0 && !d.is_started)
 		ev_run(d.loop, 0);
+	err = err != 0 ? err : d.err;
 	if (err == 0)
 		err = sync_run(d.sync);
 	if (err == 0 || err == -EREMOTEIO)

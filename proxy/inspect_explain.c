@@ -60,6 +60,14 @@ static bool is_allowed(const struct service *s, const struct frontend *f,
 	return false;
 }
 
+static const char *why_not(bool is_out, uint8_t action)
+{
+	if (is_out)
+		return "not in loadBalancerSourceRanges";
+	return action == ACTION_DROP ? "policy Local, and no usable endpoint on this node"
+				     : "no usable endpoint";
+}
+
 static json_t *explain_source(const struct question *q, const struct service *s,
 			      const struct frontend *f, enum source source)
 {
@@ -78,9 +86,9 @@ static json_t *explain_source(const struct question *q, const struct service *s,
 		(void)json_object_set_new(json, "endpoints",
 					  json_integer(s->n_pool[d->pool]));
 	}
-	if (is_out)
+	if (action != ACTION_BALANCE)
 		(void)json_object_set_new(json, "why",
-					  json_string("not in loadBalancerSourceRanges"));
+					  json_string(why_not(is_out, action)));
 	return json;
 }
 
