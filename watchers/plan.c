@@ -32,6 +32,7 @@ struct planner_node {
 struct planner {
 	const struct plan_options *options;
 	const struct object_node *node; /* or NULL */
+	const struct reject *reject;
 	struct planner_node nodes[FAMILY_N];
 	struct merged_list merged;
 	struct frontend_list frontends;
@@ -222,6 +223,25 @@ static void plan_family(struct planner *p, const struct object_service *s,
 	}
 }
 
+/* The API server always gives one; who writes manifests by hand may forget it. */
+static void tell_missing_health_check(const struct planner *p,
+				      const struct object_service *s)
+{
+	if (s->type != SERVICE_LOAD_BALANCER || !s->external_local ||
+	    s->health_check_node_port != 0)
+		return;
+	reject_call(p->reject,
+		    &(struct rejection){
+			    .source = "",
+			    .kind = object_kind_name(OBJECT_SERVICE),
+			    .ns = s->base.ns,
+			    .name = s->base.name,
+			    .field = "spec.healthCheckNodePort",
+			    .reason = "is missing: load balancers can't ask whether this "
+				      "node has endpoints",
+		    });
+}
+
 /* Leaves the results in p->services. */
 static void planner_run(struct planner *p, const struct object_service *s,
 			const struct object_slice *const *items, size_t n_items)
@@ -233,7 +253,10 @@ static void planner_run(struct planner *p, const struct object_service *s,
 	};
 
 	p->n = 0;
-	for (enum family f = 0; f < FAMILY_N && is_ours(s); f++)
+	if (!is_ours(s))
+		return;
+	tell_missing_health_check(p, s);
+	for (enum family f = 0; f < FAMILY_N; f++)
 		if (s->has_family[f])
 			plan_family(p, s, f, &slices);
 }
@@ -244,10 +267,9 @@ struct service **plan_service(const struct object_service *svc,
 			      const struct plan_options *options,
 			      const struct reject *reject, size_t *ret_n)
 {
-	struct planner p = {.options = options, .node = node};
+	struct planner p = {.options = options, .node = node, .reject = reject};
 	struct service **services;
 
-	(void)reject; /* decoders have checked everything that can be wrong by itself */
 	planner_run(&p, svc, slices, n_slices);
 	services = take_ptr(p.services);
 	*ret_n = p.n;
@@ -275,11 +297,12 @@ static void plan_one(struct planner *p, struct cluster *cluster, struct state *s
 size_t plan_dirty(struct cluster *cluster, const struct plan_options *options,
 		  const struct reject *reject, struct state *state, size_t max)
 {
-	struct planner p = {.options = options, .node = cluster_node(cluster)};
+	struct planner p = {.options = options,
+			    .node = cluster_node(cluster),
+			    .reject = reject};
 	const char *ns, *name;
 	size_t n = 0;
 
-	(void)reject;
 	for (; n < max && cluster_take_dirty(cluster, &ns, &name); n++)
 		plan_one(&p, cluster, state, ns, name);
 	planner_fini(&p);

@@ -280,6 +280,35 @@ static void test_nobody_listens_on_the_unspecified_address(void **state)
 	service_unref(s);
 }
 
+static void note_field(void *data, const struct rejection *rejection)
+{
+	buf_printf(data, "%s %s/%s %s\n", rejection->kind, rejection->ns, rejection->name,
+		   rejection->field);
+}
+
+static void test_a_forgotten_health_check_port_is_told(void **state)
+{
+	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
+	_cleanup_(state_freep) struct state *st = state_new();
+	struct buf told = BUF_INIT;
+	const struct reject reject = {note_field, &told};
+
+	(void)state;
+	put_web(c,
+		PORT ", externalTrafficPolicy: Local, type: LoadBalancer,"
+		     " clusterIPs: [10.96.0.1, \"fd00::1\"], ipFamilies: [IPv4, IPv6]");
+	(void)plan_dirty(c, &defaults, &reject, st, SIZE_MAX);
+	assert_string_equal(buf_string(&told),
+			    "Service default/web spec.healthCheckNodePort\n");
+	buf_clear(&told);
+	put_web(c, PORT ", externalTrafficPolicy: Local, type: LoadBalancer,"
+			" healthCheckNodePort: 31000");
+	put_web(c, NODE_PORT ", externalTrafficPolicy: Local");
+	(void)plan_dirty(c, &defaults, &reject, st, SIZE_MAX);
+	assert_string_equal(buf_string(&told), "");
+	buf_fini(&told);
+}
+
 static void assert_reasons(struct cluster *c, const char *want)
 {
 	size_t n_slices, n;
@@ -357,6 +386,7 @@ int main(void)
 		cmocka_unit_test(test_node_ports_are_expanded),
 		cmocka_unit_test(test_ranges_without_balancer),
 		cmocka_unit_test(test_nobody_listens_on_the_unspecified_address),
+		cmocka_unit_test(test_a_forgotten_health_check_port_is_told),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_reasons_of_hints),
 	};
