@@ -13,7 +13,7 @@ skip_all() { say "skipped: $*"; exit 77; }
 # Commands that the test calls, by the Debian package that has them; installed when missing.
 need_packages() {
 	local missing=() pair
-	for pair in ip:iproute2 nft:nftables curl:curl openssl:openssl nsenter:util-linux; do
+	for pair in ip:iproute2 nft:nftables curl:curl openssl:openssl nsenter:util-linux pgrep:procps; do
 		command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
 	done
 	if [ ${#missing[@]} -gt 0 ]; then
@@ -59,10 +59,11 @@ in_own_world() {
 		export "${name^^}=$path" # AGENT, ORACLE, TWIN
 	done
 	export E2E_INSIDE=1 KUBE
-	# Not exec: this shell stays, so that Ctrl-C and kill reach a process that can end the world.
-	unshare --net --mount --pid --fork --mount-proc --kill-child=KILL -- "$0" "$@" &
+	# Not exec: this shell stays, so that Ctrl-C and kill reach a process that can end the world; and when even that is
+	# not to be, the world goes with its parent.
+	setpriv --pdeathsig KILL unshare --net --mount --pid --fork --mount-proc --kill-child=KILL -- "$0" "$@" &
 	local world=$!
-	trap 'kill -KILL "$world" 2>/dev/null || true; exit 130' INT TERM
+	trap 'kill -KILL "$world" 2>/dev/null || true; exit 130' INT TERM HUP
 	wait "$world" || status=$?
 	exit "$status"
 }
@@ -72,7 +73,8 @@ settle() {
 	mkdir -p /run/netns
 	ip link set lo up
 	STATE=${STATE:-/run/e2e}
-	mkdir -p -m 700 "$STATE"
+	mkdir -p "$STATE"
+	chmod 700 "$STATE"
 	export PATH=$KUBE:$PATH KUBECONFIG=$STATE/admin.kubeconfig KUBECACHEDIR=$STATE/kubectl-cache STATE
 }
 

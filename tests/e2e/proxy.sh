@@ -7,9 +7,11 @@ SLUICE=${SLUICE:-$PROJECT/build/sluice}
 # proxy_start [NAME NAMESPACE PROXY]: started as NAME (its log is NAME.log), in that node's namespace.
 proxy_start() {
 	local name=${1:-proxy} ns=${2:-a} kind=${3:-$PROXY}
+	local -a source=(--kubeconfig "$STATE/sluice.kubeconfig")
+	[ -z "${SLUICE_MANIFESTS:-}" ] || source=(--manifests "$SLUICE_MANIFESTS")
 	case $kind in
 	sluice)
-		spawn "$name" ip netns exec "$ns" "$SLUICE" run --kubeconfig "$STATE/sluice.kubeconfig" --hostname-override node-a \
+		spawn "$name" ip netns exec "$ns" "$SLUICE" run "${source[@]}" --hostname-override node-a \
 			--proxy-mode "${SLUICE_MODE:-nftables}" --cluster-cidr "$NODE_CIDRS" --control-socket "$STATE/$name.sock"
 		;;
 	kube-proxy)

@@ -5,6 +5,7 @@
 #
 #   twin.sh [SEED...]        kube-proxy against sluice; PROXY=kube-proxy twin.sh: kube-proxy against itself
 #
+# With FROM_FILE=1 sluice reads the same objects from a file, not from the API server.
 # Differences that are meant to be are in differences.md.
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -45,10 +46,11 @@ compare_seed() {
 	kubectl delete endpointslices,services --all >/dev/null
 	"$TWIN" apply -kubeconfig "$KUBECONFIG" -seed "$seed"
 	LAST=$(kubectl get service last -o jsonpath='{.spec.clusterIP}')
+	kubectl get nodes,services,endpointslices -A -o json >"$STATE/objects.new"
+	mv "$STATE/objects.new" "$STATE/objects.json"
 	for prefix in k s; do
 		await 60 answers_last $prefix || die "the proxy of $prefix does not serve: $(tail -n 5 "$STATE/proxy-$prefix.log")"
 	done
-	kubectl get nodes,services,endpointslices -A -o json >"$STATE/objects.json"
 	"$ORACLE" expect -manifests "$STATE/objects.json" -node node-a -cluster-cidr "$NODE_CIDRS" >"$STATE/plan.json"
 	for from in pod node outside backend; do
 		probe k $from &
@@ -62,6 +64,8 @@ compare_seed() {
 [ $# -gt 0 ] || set -- 1
 cluster_up
 nodes_register
+kubectl get nodes -o json >"$STATE/objects.json"
+[ -z "${FROM_FILE:-}" ] || SLUICE_MANIFESTS=$STATE/objects.json
 twin_up 1 k kube-proxy
 twin_up 2 s "$PROXY"
 failed=0

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
+	"net/netip"
 	"os"
 	"slices"
 	"strings"
@@ -41,8 +43,8 @@ func compare(args []string) error {
 		wrong++
 		fmt.Printf("  from %s: %s\n", *from, fmt.Sprintf(format, args...))
 	}
-	client := clients[*from]
-	questions := p.questions(client.class, client.address)
+	asker := clients[*from]
+	questions := p.questions(asker)
 	for _, q := range questions {
 		a, b := answers[0][q.name], answers[1][q.name]
 		asked += a.Asked + b.Asked
@@ -61,7 +63,7 @@ func compare(args []string) error {
 		}
 		planned++
 		for i, got := range []outcome{a, b} {
-			if why := q.unplanned(got, *from); why != "" {
+			if why := q.unplanned(got, asker); why != "" {
 				complain("%s: the %s: %s", q.name, []string{"first", "second"}[i], why)
 			}
 		}
@@ -85,16 +87,16 @@ func (o outcome) String() string {
 	return out
 }
 
-// same: of a sticky service each twin takes one backend, by chance not the same one.
+// same: of a sticky service each twin takes one backend, by chance not the same one; each is held against the plan.
 func (q question) same(a, b outcome) bool {
-	if q.sticky && len(a.Backends) == 1 && len(b.Backends) == 1 {
-		a.Backends, b.Backends = nil, nil
+	if q.sticky && q.expect != nil && len(a.Backends) == 1 && len(b.Backends) == 1 {
+		return a.Failure == b.Failure
 	}
 	return slices.Equal(a.Backends, b.Backends) && slices.Equal(a.Sources, b.Sources) && a.Failure == b.Failure
 }
 
 // unplanned says how an outcome is not what the plan says, or "".
-func (q question) unplanned(got outcome, from string) string {
+func (q question) unplanned(got outcome, asker client) string {
 	want := outcome{Backends: q.expect.Endpoints}
 	switch q.expect.Action {
 	case "reject":
@@ -102,16 +104,29 @@ func (q question) unplanned(got outcome, from string) string {
 	case "drop":
 		want.Failure = traffic.Silent
 	default:
-		want.Sources = []string{"client"}
-		if q.expect.Masquerade || from == "node" {
-			want.Sources = []string{"node"}
-		}
 		if q.sticky && len(got.Backends) == 1 && slices.Contains(want.Backends, got.Backends[0]) {
 			want.Backends = got.Backends
 		}
+		want.Sources = q.sources(want.Backends, asker)
 	}
 	if slices.Equal(got.Backends, want.Backends) && slices.Equal(got.Sources, want.Sources) && got.Failure == want.Failure {
 		return ""
 	}
 	return fmt.Sprintf("the plan says %s, got %s", want, got)
+}
+
+// sources are whom these backends see: the client, or the node in its place when the plan says so, when it is the node,
+// and when client and backend are one.
+func (q question) sources(backends []string, asker client) []string {
+	seen := map[string]bool{}
+	for _, backend := range backends {
+		ip := netip.MustParseAddrPort(backend).Addr().String()
+		itself := ip == asker.address["IPv4"] || ip == asker.address["IPv6"]
+		if q.expect.Masquerade || asker.class == "node" || itself {
+			seen["node"] = true
+		} else {
+			seen["client"] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(seen))
 }

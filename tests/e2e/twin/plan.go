@@ -53,23 +53,19 @@ func readPlan(path string) (*plan, error) {
 	return out, json.Unmarshal(text, out)
 }
 
-// questions lists what a client asks: all frontends, and some that are none. class is pod, node, external, or
-// backend for a Pod that is an endpoint itself; address is what the client has in each family.
-func (p *plan) questions(class string, address map[string]string) []question {
+// questions lists what a client asks: all frontends, and some that are none.
+func (p *plan) questions(c client) []question {
 	var out []question
 	for _, svc := range p.Services {
 		if svc.Protocol == "SCTP" || svc.Name == "kubernetes" {
 			continue
 		}
 		for _, f := range svc.Frontends {
-			q := question{protocol: strings.ToLower(svc.Protocol), sticky: svc.AffinitySeconds != 0}
-			if class != "backend" {
-				expected := f.From[class]
-				if len(f.AllowedSources) != 0 && !allows(f.AllowedSources, address[svc.Family]) {
-					expected = decision{Action: "drop"}
-				}
-				q.expect = &expected
+			expected := f.From[c.class]
+			if len(f.AllowedSources) != 0 && !allows(f.AllowedSources, c.address[svc.Family]) {
+				expected = decision{Action: "drop"}
 			}
+			q := question{protocol: strings.ToLower(svc.Protocol), sticky: svc.AffinitySeconds != 0, expect: &expected}
 			add := func(what, host string, port int) {
 				q.target = netip.AddrPortFrom(netip.MustParseAddr(host), uint16(port)).String()
 				q.name = fmt.Sprintf("%s/%s:%s %s %s %s", svc.Namespace, svc.Name, svc.PortName, what, q.protocol, q.target)

@@ -23,15 +23,18 @@ type outcome struct {
 	Asked    int      `json:"asked"`
 }
 
-// Clients of the test, by the name of their namespace.
-var clients = map[string]struct {
+// A client of the test: what it is to the proxy, and its address in each family.
+type client struct {
 	class   string
 	address map[string]string
-}{
+}
+
+// The backend is a Pod that is an endpoint itself.
+var clients = map[string]client{
 	"pod":     {"pod", map[string]string{"IPv4": "10.244.1.2", "IPv6": "fd00:244:1::2"}},
 	"node":    {"node", map[string]string{"IPv4": "192.168.50.11", "IPv6": "fd00:50::11"}},
 	"outside": {"external", map[string]string{"IPv4": "192.168.50.100", "IPv6": "fd00:50::100"}},
-	"backend": {"backend", map[string]string{"IPv4": "10.244.1.10", "IPv6": "fd00:244:1::a"}},
+	"backend": {"pod", map[string]string{"IPv4": "10.244.1.10", "IPv6": "fd00:244:1::a"}},
 }
 
 // Which sources are the node's own: its addresses, and the one it has among its Pods.
@@ -48,7 +51,7 @@ func probe(args []string) error {
 	if err != nil {
 		return err
 	}
-	client, known := clients[*from]
+	asker, known := clients[*from]
 	if !known {
 		return fmt.Errorf("-from %q", *from)
 	}
@@ -61,14 +64,14 @@ func probe(args []string) error {
 	for range *workers {
 		wait.Go(func() {
 			for q := range queue {
-				got := q.ask(client.address)
+				got := q.ask(asker.address)
 				lock.Lock()
 				out[q.name] = got
 				lock.Unlock()
 			}
 		})
 	}
-	for _, q := range p.questions(client.class, client.address) {
+	for _, q := range p.questions(asker) {
 		queue <- q
 	}
 	close(queue)
