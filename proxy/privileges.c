@@ -193,23 +193,22 @@ int privileges_check(const char **ret_why)
 static void drop_capabilities(void)
 {
 	bool has[N_ELEMENTS(kept)];
+	capng_select_t set = CAPNG_SELECT_CAPS;
 	int err;
 
 	if (capng_get_caps_process() == -1)
 		return;
+	/* The bounding set can only be changed with CAP_SETPCAP; as another user we lack it. */
+	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
+		set = CAPNG_SELECT_BOTH;
 	for (size_t i = 0; i < N_ELEMENTS(kept); i++)
 		has[i] = capng_have_capability(CAPNG_PERMITTED, kept[i]);
-	/* The bounding set can only be changed with CAP_SETPCAP; as another user we lack it. */
-	capng_clear(capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP)
-			    ? CAPNG_SELECT_BOTH
-			    : CAPNG_SELECT_CAPS);
+	capng_clear(set);
 	for (size_t i = 0; i < N_ELEMENTS(kept); i++)
 		if (has[i])
 			(void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
 					   kept[i]);
-	err = capng_apply(capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP)
-				  ? CAPNG_SELECT_BOTH
-				  : CAPNG_SELECT_CAPS);
+	err = capng_apply(set);
 	if (err)
 		log_warn("privileges: capabilities can't be given up (libcap-ng %d)",
 			 err);
