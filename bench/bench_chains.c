@@ -102,6 +102,7 @@ static double run_nft(const char *const *args, const struct buf *input)
 	if (write(in, buf_string(input), input->len) != (ssize_t)input->len ||
 	    lseek(in, 0, SEEK_SET) != 0)
 		fail("memfd", -errno);
+	(void)fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
 		(void)dup2(in, STDIN_FILENO);

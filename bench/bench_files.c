@@ -104,8 +104,10 @@ static pid_t start_program(const struct bench *b, bool once)
 		once ? "--once" : NULL,
 		NULL,
 	};
-	pid_t pid = fork();
+	pid_t pid;
 
+	(void)fflush(stdout);
+	pid = fork();
 	if (pid == -1)
 		fail("fork", -errno);
 	if (pid > 0)
