@@ -1,6 +1,7 @@
 /*
  * One process with one epoll loop.  Every socket is AF_INET6 and takes IPv4 as
- * mapped addresses; UDP answers leave from the address that was asked.
+ * mapped addresses; UDP answers leave from the address that was asked, also from
+ * one that is local by a route only (IPV6_FREEBIND).
  */
 #include "tests/kernel/backend.h"
 
@@ -54,6 +55,7 @@ static void open_listener(int loop, int type, int proto, uint16_t port)
 		return; /* SCTP, which not every kernel has */
 	if (fd == -1 ||
 	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == -1 ||
+	    setsockopt(fd, IPPROTO_IPV6, IPV6_FREEBIND, &one, sizeof(one)) == -1 ||
 	    (type == SOCK_DGRAM &&
 	     setsockopt(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, &one, sizeof(one)) == -1) ||
 	    bind(fd, (const struct sockaddr *)&sa, sizeof(sa)) == -1 ||

@@ -74,6 +74,7 @@ static void write_file(struct instance *in, const struct buf *text)
 
 void instance_write(struct instance *in, const char *yaml)
 {
+	static unsigned generation;
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 	char ports[32];
 	struct manifest_service marker = {
@@ -87,7 +88,8 @@ void instance_write(struct instance *in, const char *yaml)
 		free(in->yaml);
 		in->yaml = xstrdup(yaml);
 	}
-	in->written = MARKER_PORT_BASE + ++in->generation;
+	/* never used before in this process: an older instance's rules may still be there */
+	in->written = MARKER_PORT_BASE + ++generation;
 	(void)snprintf(ports, sizeof(ports), "m %u>80/TCP", in->written);
 	manifest_add_node(&text);
 	buf_add_string(&text, yaml);

@@ -17,9 +17,9 @@
 struct instance {
 	struct world *world;
 	char *manifests, *socket, *log;
-	char *yaml; /* what was put last */
-	pid_t pid;  /* 0: not running */
-	unsigned generation, written;
+	char *yaml;	  /* what was put last */
+	pid_t pid;	  /* 0: not running */
+	unsigned written; /* the last marker's port */
 };
 
 /* One at a time in a world. */

@@ -80,7 +80,7 @@ static json_t *random_ports(struct random_cluster *r, bool has_node_ports)
 	uint32_t n = 1 + random_below(r, 3);
 
 	for (uint32_t i = 0; i < n; i++) {
-		char name[8];
+		char name[16];
 		json_t *p;
 
 		(void)snprintf(name, sizeof(name), "p%u", i);
@@ -243,7 +243,7 @@ static void put_slice(struct random_cluster *r, uint32_t number, uint32_t index)
 	(void)snprintf(name, sizeof(name), "s%u-%u", number, index);
 	(void)snprintf(service, sizeof(service), "s%u", number);
 	for (uint32_t i = 0; i < 3; i++) {
-		char port_name[8];
+		char port_name[16];
 
 		(void)snprintf(port_name, sizeof(port_name), "p%u", i);
 		if (chance(r, 92))

@@ -120,15 +120,21 @@ static void add_meta(struct state *st, char *buf, const json_t *meta)
 static void add_ct(struct state *st, char *buf, const json_t *ct)
 {
 	const char *key = json_string_value(json_object_get(ct, "key"));
+	const char *direction = json_string_value(json_object_get(ct, "dir"));
+	bool is_reply = direction && !strcmp(direction, "reply");
 
 	if (!strcmp(key, "state"))
 		ruleset_join(buf, "new");
 	else if (!strcmp(key, "status"))
 		ruleset_join(buf, st->is_dnat ? "dnat" : "none");
-	else if (strstr(key, "daddr"))
-		add_addr(buf, &st->p->daddr); /* original direction is all we are asked */
-	else if (!strcmp(key, "proto-dst"))
+	else if (!is_reply && strstr(key, "daddr"))
+		add_addr(buf, &st->p->daddr);
+	else if (!is_reply && !strcmp(key, "proto-dst"))
 		add_number(buf, st->p->dport);
+	else if (is_reply && strstr(key, "saddr"))
+		add_addr(buf, &st->daddr); /* where it was sent is who will answer */
+	else if (is_reply && !strcmp(key, "proto-src"))
+		add_number(buf, st->dport);
 	else
 		unknown(ct);
 }

@@ -101,7 +101,7 @@ static void assert_stuck(const struct world *w, const char *from, const char *to
 
 static void who_comes_back_gets_the_same_endpoint(void **state)
 {
-	static const char *const sources[] = {"client", "pod1", "node3", "far5"};
+	static const char *const sources[] = {"client", "pod1", "node3", "blocked"};
 	static const char *const targets[] = {"svc90:80", "vip90:80", "node:3001"};
 	struct addr first[N_KINDS];
 

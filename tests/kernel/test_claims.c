@@ -154,10 +154,10 @@ static void a_service_of_5000_endpoints_uses_them_all_alike(void **state)
 
 	/* far answers for every address of those networks */
 	world_must(*state, PLACE_FAR,
-		   "ip route add local " MANY_NET_4 ".0.0/16 dev lo; "
+		   "ip route add local " MANY_NET_4 ".0.0/16 dev lo && "
 		   "ip route add local " MANY_NET_6 ":/64 dev lo");
 	world_must(*state, PLACE_NODE,
-		   "ip route add " MANY_NET_4 ".0.0/16 via 192.168.1.1; "
+		   "ip route add " MANY_NET_4 ".0.0/16 via 192.168.1.1 && "
 		   "ip route add " MANY_NET_6 ":/64 via fd00:192:168:1::1");
 	manifest_add_service(&yaml, &many);
 	for (unsigned i = 0; i < 2 * N_MANY / N_SLICE; i++)

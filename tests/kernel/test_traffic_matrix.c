@@ -47,6 +47,21 @@ static const char *const columns[N_COLUMNS][2] = {
 	{"vip52:80", "node:3002"}, {"svc53:80", NULL},	      {"vip53:80", "node:3003"},
 };
 
+static struct instance *sluice;
+
+static int start(void **state)
+{
+	sluice = instance_new(*state);
+	return 0;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	instance_free(sluice);
+	return 0;
+}
+
 struct matrix_row {
 	const char *from;
 	const char *expect[N_COLUMNS];
@@ -81,7 +96,6 @@ static void check_matrix(struct world *w, const char *const *args,
 {
 	struct traffic_row rows[32];
 	size_t n_rows = 0;
-	struct instance *sluice = instance_new(w);
 
 	for (size_t i = 0; i < n * N_COLUMNS * 2; i++) {
 		const struct matrix_row *m = &matrix[i / 2 / N_COLUMNS];
@@ -96,7 +110,6 @@ static void check_matrix(struct world *w, const char *const *args,
 	instance_start(sluice, args);
 	traffic_check(w, rows, n_rows);
 	(void)instance_end(sluice, SIGTERM);
-	instance_free(sluice);
 }
 
 static void pods_are_told_by_their_network(void **state)
@@ -146,12 +159,17 @@ static void everything_is_masqueraded_and_nobody_is_a_pod(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pods_are_told_by_their_network),
-		cmocka_unit_test(pods_are_told_by_the_prefix_of_their_interface),
-		cmocka_unit_test(pods_are_told_by_their_bridge),
-		cmocka_unit_test(nobody_is_told_to_be_a_pod),
-		cmocka_unit_test(everything_to_cluster_ips_is_masqueraded),
-		cmocka_unit_test(everything_is_masqueraded_and_nobody_is_a_pod),
+		cmocka_unit_test_setup_teardown(pods_are_told_by_their_network, start,
+						stop),
+		cmocka_unit_test_setup_teardown(
+			pods_are_told_by_the_prefix_of_their_interface, start, stop),
+		cmocka_unit_test_setup_teardown(pods_are_told_by_their_bridge, start,
+						stop),
+		cmocka_unit_test_setup_teardown(nobody_is_told_to_be_a_pod, start, stop),
+		cmocka_unit_test_setup_teardown(everything_to_cluster_ips_is_masqueraded,
+						start, stop),
+		cmocka_unit_test_setup_teardown(
+			everything_is_masqueraded_and_nobody_is_a_pod, start, stop),
 	};
 
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);

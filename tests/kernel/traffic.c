@@ -135,11 +135,16 @@ static const char *try_row(const struct world *w, const struct traffic_row *row,
 
 static bool is_wanted(const struct traffic_row *row, uint8_t proto, enum family family)
 {
-	const char *family_other = family == FAMILY_IPV4 ? "IPv6" : "IPv4";
-	const char *proto_other = proto == IPPROTO_TCP ? "UDP" : "TCP";
+	const char *other_family = family == FAMILY_IPV4 ? "IPv6" : "IPv4";
+	const char *only = row->only ? row->only : "";
+	bool names_proto =
+		strstr(only, "TCP") || strstr(only, "UDP") || strstr(only, "SCTP");
 
-	return !row->only ||
-	       (!strstr(row->only, family_other) && !strstr(row->only, proto_other));
+	if (strstr(only, other_family))
+		return false;
+	/* "SCTP" has no "TCP" in it */
+	return names_proto ? strstr(only, proto_name(proto)) != NULL
+			   : proto != IPPROTO_SCTP;
 }
 
 void traffic_check(const struct world *w, const struct traffic_row *rows, size_t n)

@@ -62,6 +62,9 @@ static const char node_script[] =
 	"addr add fd00:192:168:1::2/64 dev far0 nodad\n"
 	"addr add 192.168.3.2/32 dev spare0\n"
 	"addr add fd00:192:168:3::2/128 dev spare0 nodad\n"
+	/* what nobody knows the way to goes to the client's host, and ends there */
+	"route add default via 192.168.0.1\n"
+	"route add ::/0 via fd00:192:168::1\n"
 	"route add 203.0.113.0/24 via 192.168.0.1\n"
 	"route add 2001:db8:113::/48 via fd00:192:168::1\n"
 	"route add 10.180.2.0/24 via 192.168.1.1\n"
@@ -128,9 +131,9 @@ static const struct {
 	{"/proc/sys/net/ipv4/conf/default/rp_filter", "0"},
 	{"/proc/sys/net/ipv4/conf/all/send_redirects", "0"},
 	{"/proc/sys/net/ipv4/conf/default/send_redirects", "0"},
-	{"/proc/sys/net/ipv4/ip_forward", "1"},
-	{"/proc/sys/net/ipv6/conf/all/forwarding", "1"},
-	{"/proc/sys/net/ipv6/conf/default/forwarding", "1"},
+	/* a refusal must not wait for its turn */
+	{"/proc/sys/net/ipv4/icmp_ratelimit", "0"},
+	{"/proc/sys/net/ipv6/icmp/ratelimit", "0"},
 };
 
 uint64_t world_now_us(void)
@@ -348,6 +351,9 @@ static void wire(const struct world *w)
 		xasprintf(node_script, getpid(), w->ns[PLACE_CLIENT], getpid(),
 			  w->ns[PLACE_FAR]);
 
+	world_must(w, PLACE_NODE,
+		   "echo 1 >/proc/sys/net/ipv4/ip_forward; "
+		   "echo 1 >/proc/sys/net/ipv6/conf/all/forwarding");
 	batch(w, PLACE_NODE, node);
 	batch(w, PLACE_CLIENT, client_script);
 	batch(w, PLACE_FAR, far_script);
