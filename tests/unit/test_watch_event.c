@@ -1,0 +1,252 @@
+/*
+ * What a reflector learns from one event of a watch.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+#include "tests/unit/object_text.h"
+#include "watchers/watch_event.h"
+
+static int decode(const char *text, enum object_kind kind, struct buf *told,
+		  struct watch_event *ret)
+{
+	const struct reject reject = {object_text_note, told};
+	json_t *json = json_loads(text, 0, NULL);
+	int rc;
+
+	assert_non_null(json);
+	rc = watch_event_decode(json, kind, &reject, ret);
+	json_decref(json);
+	return rc;
+}
+
+#define SERVICE(rest)                                                                    \
+	"{\"metadata\":{\"name\":\"web\",\"namespace\":\"shop\",\"resourceVersion\":"    \
+	"\"7a\""                                                                         \
+	"},\"spec\":{\"clusterIP\":\"10.96.0.1\"" rest "}}"
+
+static void events_carry_an_object(void **state)
+{
+	static const struct {
+		const char *text;
+		enum watch_event_type type;
+		bool has_object;
+	} cases[] = {
+		{"{\"type\":\"ADDED\",\"object\":" SERVICE("") "}", WATCH_ADDED, true},
+		{"{\"type\":\"MODIFIED\",\"object\":" SERVICE("") "}", WATCH_MODIFIED,
+		 true},
+		{"{\"type\":\"DELETED\",\"object\":" SERVICE("") "}", WATCH_DELETED,
+		 false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		struct buf told = BUF_INIT;
+		struct watch_event event;
+
+		assert_int_equal(decode(cases[i].text, OBJECT_SERVICE, &told, &event), 0);
+		assert_int_equal(event.type, cases[i].type);
+		assert_string_equal(event.ns, "shop");
+		assert_string_equal(event.name, "web");
+		assert_string_equal(event.resource_version, "7a");
+		assert_int_equal(event.object != NULL, cases[i].has_object);
+		assert_string_equal(buf_string(&told), "");
+		watch_event_fini(&event);
+		assert_null(event.object);
+	}
+}
+
+static void rejected_and_hidden_objects_are_known_by_name(void **state)
+{
+	static const struct {
+		const char *text;
+		enum object_kind kind;
+		const char *ns, *name, *told;
+	} cases[] = {
+		{"{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a/b\","
+		 "\"namespace\":\"shop\"}}}",
+		 OBJECT_SERVICE, "shop", "a/b",
+		 "API server: Service shop/: metadata.name: \"a/b\" is no name\n"},
+		{"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"web\","
+		 "\"labels\":{"
+		 "\"service.kubernetes.io/service-proxy-name\":\"x\"}}}}",
+		 OBJECT_SERVICE, "default", "web", ""},
+		{"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"web-1\","
+		 "\"labels\":{"
+		 "\"service.kubernetes.io/headless\":\"\",\"kubernetes.io/"
+		 "service-name\":\"web\""
+		 "}},\"addressType\":\"IPv4\"}}",
+		 OBJECT_SLICE, "default", "web-1", ""},
+		{"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"web-1\"},"
+		 "\"addressType\":\"FQDN\"}}",
+		 OBJECT_SLICE, "default", "web-1", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		struct buf told = BUF_INIT;
+		struct watch_event event;
+
+		assert_int_equal(decode(cases[i].text, cases[i].kind, &told, &event), 0);
+		assert_null(event.object);
+		assert_string_equal(event.ns, cases[i].ns);
+		assert_string_equal(event.name, cases[i].name);
+		assert_string_equal(buf_string(&told), cases[i].told);
+		buf_fini(&told);
+	}
+}
+
+static void nodes_have_no_namespace(void **state)
+{
+	struct buf told = BUF_INIT;
+	struct watch_event event;
+
+	(void)state;
+	assert_int_equal(
+		decode("{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"n1\","
+		       "\"namespace\":\"x\"}}}",
+		       OBJECT_NODE, &told, &event),
+		0);
+	assert_string_equal(event.ns, "");
+	assert_string_equal(event.name, "n1");
+}
+
+static void bookmarks_say_where_the_watch_is(void **state)
+{
+	static const struct {
+		const char *annotations;
+		bool is_end;
+	} cases[] = {
+		{"{\"k8s.io/initial-events-end\":\"true\"}", true},
+		{"{\"k8s.io/initial-events-end\":\"false\"}", false},
+		{"{\"k8s.io/initial-events-end\":true}", false},
+		{"{}", false},
+		{"null", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		struct buf text = BUF_INIT, told = BUF_INIT;
+		struct watch_event event;
+
+		buf_printf(&text,
+			   "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"Service\","
+			   "\"metadata\":{"
+			   "\"resourceVersion\":\"99\",\"annotations\":%s}}}",
+			   cases[i].annotations);
+		assert_int_equal(decode(buf_string(&text), OBJECT_SERVICE, &told, &event),
+				 0);
+		assert_int_equal(event.type, WATCH_BOOKMARK);
+		assert_string_equal(event.resource_version, "99");
+		assert_int_equal(event.is_initial_end, cases[i].is_end);
+		assert_null(event.object);
+		buf_fini(&text);
+	}
+}
+
+static void errors_carry_a_status(void **state)
+{
+	struct buf told = BUF_INIT;
+	struct watch_event event;
+
+	(void)state;
+	assert_int_equal(decode("{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\","
+				"\"metadata\":{},"
+				"\"status\":\"Failure\",\"message\":\"Too "
+				"large\\nresource version\","
+				"\"reason\":\"Timeout\",\"code\":504,\"details\":{"
+				"\"retryAfterSeconds\":3,"
+				"\"causes\":[5,{\"reason\":\"x\"},{\"reason\":"
+				"\"ResourceVersionTooLarge\"}]}}}",
+				OBJECT_SERVICE, &told, &event),
+			 0);
+	assert_int_equal(event.type, WATCH_ERROR);
+	assert_int_equal(event.status_code, 504);
+	assert_string_equal(event.reason, "Timeout");
+	assert_string_equal(event.message, "Too large resource version");
+	assert_int_equal(event.retry_after_sec, 3);
+	assert_true(event.is_too_large_version);
+
+	assert_int_equal(
+		decode("{\"type\":\"ERROR\",\"object\":{\"code\":-5,\"reason\":7,"
+		       "\"details\":{\"retryAfterSeconds\":-1}}}",
+		       OBJECT_SERVICE, &told, &event),
+		0);
+	assert_int_equal(event.status_code, 0);
+	assert_string_equal(event.reason, "");
+	assert_int_equal(event.retry_after_sec, 0);
+	assert_false(event.is_too_large_version);
+}
+
+/* It ends between two characters, not inside one. */
+static void long_messages_are_cut(void **state)
+{
+	struct watch_event event = {.object = NULL};
+	struct buf text = BUF_INIT;
+	json_t *json;
+
+	(void)state;
+	buf_add_string(&text, "{\"message\":\"");
+	for (int i = 0; i < 200; i++)
+		buf_add_string(&text, "\xe2\x82\xac"); /* three bytes each */
+	buf_add_string(&text, "\"}");
+	json = json_loads(buf_string(&text), 0, NULL);
+	assert_int_equal(watch_status_decode(json, &event), 0);
+	assert_int_equal(strlen(event.message), 255 / 3 * 3);
+	json_decref(json);
+	buf_fini(&text);
+}
+
+static void what_is_no_event_leaves_the_result_alone(void **state)
+{
+	static const char *const cases[] = {
+		"[]",
+		"{}",
+		"{\"type\":\"ADDED\"}",
+		"{\"type\":\"ADDED\",\"object\":5}",
+		"{\"type\":\"ADDED\",\"object\":{}}",
+		"{\"type\":\"added\",\"object\":" SERVICE("") "}",
+		"{\"type\":5,\"object\":" SERVICE("") "}",
+		"{\"object\":" SERVICE("") "}",
+		"{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"\"}}}",
+		"{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":5}}}",
+		/* longer than anything we keep */
+		"{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":{\"resourceVersion\":"
+		"\"0123456789012345678901234567890123456789012345678901234567890123\"}}}",
+		"{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"a\","
+		"\"namespace\":"
+		"\"0123456789012345678901234567890123456789012345678901234567890123\"}}}",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		struct buf told = BUF_INIT;
+		struct watch_event event, before;
+
+		memset(&event, 0x5a, sizeof(event));
+		memcpy(&before, &event, sizeof(event));
+		assert_int_equal(decode(cases[i], OBJECT_SERVICE, &told, &event),
+				 -EINVAL);
+		assert_memory_equal(&event, &before, sizeof(event));
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(events_carry_an_object),
+		cmocka_unit_test(rejected_and_hidden_objects_are_known_by_name),
+		cmocka_unit_test(nodes_have_no_namespace),
+		cmocka_unit_test(bookmarks_say_where_the_watch_is),
+		cmocka_unit_test(errors_carry_a_status),
+		cmocka_unit_test(long_messages_are_cut),
+		cmocka_unit_test(what_is_no_event_leaves_the_result_alone),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
