@@ -101,9 +101,12 @@ static struct nlmsghdr *last_message(const struct nft_messages *p)
 /* Is the last message a list that this element belongs to, with room for it? */
 static bool has_open_list(const struct nft_messages *p, const struct nft_label *label)
 {
-	const struct nft_label *last = &p->labels[p->n - 1];
+	const struct nft_label *last;
 
-	return p->list && last->service == label->service && last->set == label->set &&
+	if (!p->list)
+		return false;
+	last = &p->labels[p->n - 1];
+	return last->service == label->service && last->set == label->set &&
 	       last->family == label->family && p->len - p->last < LIST_LEN_MAX;
 }
 
