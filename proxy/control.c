@@ -1,7 +1,8 @@
 /*
  * The listening side.  A connection is read until its newline, answered, and
- * closed; it lives CLIENT_TIMEOUT_SEC at most.  When there are too many, no
- * more are accepted until one goes: they wait in the backlog.
+ * closed; one that stands still for CLIENT_TIMEOUT_SEC is closed as well.  When
+ * there are too many, no more are accepted until one goes: they wait in the
+ * backlog.
  *
  * The lock file beside the socket is what keeps a second daemon away; the
  * socket alone can't, a stale one looks like a live one until it is tried.
@@ -33,7 +34,8 @@ struct client {
 	ev_io io;
 	ev_timer timer;
 	int fd;
-	bool is_answered; /* out is being sent */
+	bool is_answered;	       /* out is being sent */
+	struct control_answer *answer; /* what comes after out; NULL: nothing */
 	struct buf in, out;
 	size_t sent_len; /* 0 <= sent_len <= out.len */
 };
@@ -60,6 +62,8 @@ static void client_free(struct client *client)
 	ev_io_stop(c->loop, &client->io);
 	ev_timer_stop(c->loop, &client->timer);
 	(void)close(client->fd);
+	if (client->answer)
+		client->answer->ops->free(client->answer);
 	buf_fini(&client->in);
 	buf_fini(&client->out);
 	free(client);
@@ -67,39 +71,47 @@ static void client_free(struct client *client)
 		ev_io_start(c->loop, &c->listen_io);
 }
 
-/* Takes result and error; one of them is set. */
-static void encode_answer(struct buf *out, json_t *result, const char *error)
+static void write_error(struct buf *out, const char *error)
 {
-	_cleanup_(freep) char *text = NULL;
-	json_t *root = json_pack("{s:i}", "version", CONTROL_VERSION);
+	json_t *json = json_string(error);
+	_cleanup_(freep) char *text = json_dumps(json, JSON_ENCODE_ANY);
 
-	if (result)
-		(void)json_object_set_new(root, "result", result);
-	else
-		(void)json_object_set_new(root, "error", json_string(error));
-	text = json_dumps(root, JSON_COMPACT);
-	json_decref(root);
-	buf_add_string(out, text ? text : "{\"version\":1,\"error\":\"no answer\"}");
-	buf_add_char(out, '\n');
+	json_decref(json);
+	buf_printf(out, "{\"version\":%d,\"error\":%s}\n", CONTROL_VERSION,
+		   text ? text : "\"\"");
+}
+
+/* The next piece of the answer; after the last one the line ends. */
+static void write_piece(struct client *client)
+{
+	if (client->answer->ops->write(client->answer, &client->out))
+		return;
+	buf_add_string(&client->out, "}\n");
+	client->answer->ops->free(client->answer);
+	client->answer = NULL;
 }
 
 static void client_answer(struct client *client, size_t len)
 {
+	struct control *c = client->control;
 	_cleanup_(freep) char *error = NULL;
 	struct control_request request;
 	const char *refusal = NULL;
-	json_t *result = NULL;
 
 	if (control_request_decode(buf_string(&client->in), len, &request, &refusal) == 0)
-		result = client->control->answer(client->control->data, &request, &error);
-	encode_answer(&client->out, result,
-		      refusal ? refusal
-		      : error ? error
-			      : "no answer");
+		client->answer = c->answer(c->data, &request, &error);
+	if (client->answer)
+		buf_printf(&client->out, "{\"version\":%d,\"result\":", CONTROL_VERSION);
+	else
+		write_error(&client->out, refusal ? refusal
+					  : error ? error
+						  : "no answer");
 	client->is_answered = true;
-	ev_io_stop(client->control->loop, &client->io);
+	ev_io_stop(c->loop, &client->io);
 	ev_io_set(&client->io, client->fd, EV_WRITE);
-	ev_io_start(client->control->loop, &client->io);
+	ev_io_start(c->loop, &client->io);
+	ev_now_update(c->loop); /* our own work is not the client's standing still */
+	ev_timer_again(c->loop, &client->timer);
 }
 
 static void client_read(struct client *client)
@@ -124,16 +136,23 @@ static void client_read(struct client *client)
 
 static void client_write(struct client *client)
 {
-	size_t left = client->out.len - client->sent_len;
-	ssize_t len =
-		send(client->fd, client->out.data + client->sent_len, left, MSG_NOSIGNAL);
+	ssize_t len;
 
+	if (client->sent_len == client->out.len && client->answer) {
+		buf_clear(&client->out);
+		client->sent_len = 0;
+		write_piece(client);
+	}
+	len = send(client->fd, client->out.data + client->sent_len,
+		   client->out.len - client->sent_len, MSG_NOSIGNAL);
 	if (len == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (len > 0)
 		client->sent_len += (size_t)len;
-	if (len <= 0 || client->sent_len == client->out.len)
+	if (len == -1 || (client->sent_len == client->out.len && !client->answer))
 		client_free(client);
+	else
+		ev_timer_again(client->control->loop, &client->timer);
 }
 
 static void on_client(struct ev_loop *loop, ev_io *io, int revents)
@@ -170,12 +189,48 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 	client->next = c->clients;
 	c->clients = client;
 	ev_io_init(&client->io, on_client, fd, EV_READ);
-	ev_timer_init(&client->timer, on_client_timeout, CLIENT_TIMEOUT_SEC, 0.);
+	ev_timer_init(&client->timer, on_client_timeout, CLIENT_TIMEOUT_SEC,
+		      CLIENT_TIMEOUT_SEC);
 	client->io.data = client->timer.data = client;
 	ev_io_start(loop, &client->io);
 	ev_timer_start(loop, &client->timer);
 	if (++c->n_clients == MAX_CLIENTS)
 		ev_io_stop(loop, &c->listen_io);
+}
+
+struct answer_json {
+	struct control_answer answer;
+	json_t *json;
+};
+
+static bool answer_json_write(struct control_answer *answer, struct buf *out)
+{
+	const struct answer_json *a = container_of(answer, struct answer_json, answer);
+	_cleanup_(freep) char *text = json_dumps(a->json, JSON_COMPACT | JSON_ENCODE_ANY);
+
+	buf_add_string(out, text ? text : "null");
+	return false;
+}
+
+static void answer_json_free(struct control_answer *answer)
+{
+	struct answer_json *a = container_of(answer, struct answer_json, answer);
+
+	json_decref(a->json);
+	free(a);
+}
+
+struct control_answer *control_answer_json(json_t *json)
+{
+	static const struct control_answer_ops ops = {
+		.write = answer_json_write,
+		.free = answer_json_free,
+	};
+	struct answer_json *a = xcalloc(1, sizeof(*a));
+
+	a->answer.ops = &ops;
+	a->json = json;
+	return &a->answer;
 }
 
 /* The last folder of the path only: /run is there, /run/sluice may not be. */

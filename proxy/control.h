@@ -9,7 +9,10 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "core/buf.h"
 
 struct control;
 struct ev_loop;
@@ -41,11 +44,28 @@ int control_request_decode(const char *bytes, size_t len, struct control_request
 char *control_request_encode(const struct control_request *request);
 
 /*
- * Answers a request: the result, which is taken over, or NULL and *ret_error,
- * which the caller frees.
+ * A result on its way: JSON text, written piece by piece, so that a long one
+ * neither stops the loop nor stands in memory whole.
  */
-typedef json_t *(*control_fn)(void *data, const struct control_request *request,
-			      char **ret_error);
+struct control_answer;
+
+struct control_answer_ops {
+	/* Adds the next piece; false when that was the last one. */
+	bool (*write)(struct control_answer *answer, struct buf *out);
+	void (*free)(struct control_answer *answer);
+};
+
+struct control_answer { /* implementations embed it first */
+	const struct control_answer_ops *ops;
+};
+
+/* A short result, at once. Takes json. */
+struct control_answer *control_answer_json(json_t *json);
+
+/* The answer to a request, or NULL and *ret_error, which is freed. */
+typedef struct control_answer *(*control_fn)(void *data,
+					     const struct control_request *request,
+					     char **ret_error);
 
 /*
  * Listens at path, whose folder is made when it is missing. A stale socket is

@@ -78,8 +78,7 @@ struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
 			    s->family, ret_n);
 }
 
-static json_t *diff(const struct inspect *in, const struct control_request *request,
-		    char **ret_error)
+static json_t *diff(const struct inspect *in, char **ret_error)
 {
 	struct full_changes all;
 	struct buf lines = BUF_INIT;
@@ -87,7 +86,6 @@ static json_t *diff(const struct inspect *in, const struct control_request *requ
 	size_t n = 0;
 	int err;
 
-	(void)request;
 	if (!in->dataplane->diff) {
 		*ret_error = xasprintf("mode %s can't be compared", in->dataplane->mode);
 		return NULL;
@@ -104,17 +102,25 @@ static json_t *diff(const struct inspect *in, const struct control_request *requ
 	return result;
 }
 
-json_t *inspect_answer(void *data, const struct control_request *request,
-		       char **ret_error)
+struct control_answer *inspect_answer(void *data, const struct control_request *request,
+				      char **ret_error)
 {
-	static json_t *(*const verbs[CONTROL_VERB_N])(const struct inspect *,
-						      const struct control_request *,
-						      char **) = {
-		[CONTROL_SERVICES] = inspect_services,
-		[CONTROL_ENDPOINTS] = inspect_endpoints,
-		[CONTROL_EXPLAIN] = inspect_explain,
-		[CONTROL_DIFF] = diff,
-	};
+	const struct inspect *in = data;
+	json_t *json = NULL;
 
-	return verbs[request->verb](data, request, ret_error);
+	switch (request->verb) {
+	case CONTROL_SERVICES:
+		return inspect_services(in, request);
+	case CONTROL_ENDPOINTS:
+		return inspect_endpoints(in, request);
+	case CONTROL_EXPLAIN:
+		json = inspect_explain(in, request, ret_error);
+		break;
+	case CONTROL_DIFF:
+		json = diff(in, ret_error);
+		break;
+	case CONTROL_VERB_N:
+		break;
+	}
+	return json ? control_answer_json(json) : NULL;
 }

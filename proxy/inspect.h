@@ -21,5 +21,5 @@ struct inspect { /* all borrowed */
 };
 
 /* A control_fn; data is a struct inspect. */
-json_t *inspect_answer(void *data, const struct control_request *request,
-		       char **ret_error);
+struct control_answer *inspect_answer(void *data, const struct control_request *request,
+				      char **ret_error);

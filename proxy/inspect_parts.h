@@ -21,9 +21,9 @@ json_t *inspect_service_key(const struct service *s);
 struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
 						  const struct service *s, size_t *ret_n);
 
-json_t *inspect_services(const struct inspect *in, const struct control_request *request,
-			 char **ret_error);
-json_t *inspect_endpoints(const struct inspect *in, const struct control_request *request,
-			  char **ret_error);
+struct control_answer *inspect_services(const struct inspect *in,
+					const struct control_request *request);
+struct control_answer *inspect_endpoints(const struct inspect *in,
+					 const struct control_request *request);
 json_t *inspect_explain(const struct inspect *in, const struct control_request *request,
 			char **ret_error);

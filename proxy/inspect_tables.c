@@ -1,18 +1,24 @@
 /*
  * `get services` and `get endpoints`: what the daemon decided, with the
- * kernel's counters beside it.
+ * kernel's counters beside it.  The services are held by reference while the
+ * rows go out, a few at a time: the state may change meanwhile.
  */
 #include <inttypes.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "core/state.h"
 #include "proxy/counts.h"
 #include "proxy/dataplane.h"
 #include "proxy/facts.h"
 #include "proxy/inspect_parts.h"
 #include "watchers/cluster.h"
+
+/* About so much is made at a time. */
+#define PIECE_LEN 65536
 
 /* Which policy stands behind a frontend; the waist knows only what came of it. */
 static const char *policy_of(const struct inspect *in, const struct service *s,
@@ -62,34 +68,6 @@ static json_t *service_row(const struct inspect *in, const struct service *s,
 	return row;
 }
 
-static bool is_wanted(const struct service *s, const struct control_request *request)
-{
-	return !*request->ns || strcmp(request->ns, service_namespace(s)) == 0;
-}
-
-json_t *inspect_services(const struct inspect *in, const struct control_request *request,
-			 char **ret_error)
-{
-	size_t n;
-	_cleanup_(freep) const struct service **services = state_sorted(in->state, &n);
-	struct counts counts;
-	json_t *rows = json_array();
-
-	(void)ret_error;
-	counts_read(&counts, in->dataplane);
-	for (size_t i = 0; i < n; i++) {
-		const struct service *s = services[i];
-
-		for (uint32_t j = 0; is_wanted(s, request) && j < s->n_frontends; j++)
-			(void)json_array_append_new(rows,
-						    service_row(in, s,
-								&service_frontends(s)[j],
-								&counts));
-	}
-	counts_fini(&counts);
-	return rows;
-}
-
 static uint64_t count_endpoint(const struct counts *counts, const struct service *s,
 			       const struct plan_endpoint_reason *reason)
 {
@@ -119,30 +97,118 @@ static json_t *endpoint_row(const struct service *s, const struct counts *counts
 	return row;
 }
 
-static void add_endpoints(const struct inspect *in, const struct service *s,
-			  const struct counts *counts, json_t *rows)
+struct rows { /* an answer */
+	struct control_answer answer;
+	const struct inspect *in;
+	struct counts counts;
+	struct service **services; /* a reference each */
+	size_t n, next;
+	void (*add)(struct rows *r, const struct service *s, struct buf *out);
+	bool has_begun, has_rows;
+};
+
+static int add_bytes(const char *bytes, size_t len, void *data)
+{
+	buf_add(data, bytes, len);
+	return 0;
+}
+
+/* Takes row. */
+static void add_row(struct rows *r, json_t *row, struct buf *out)
+{
+	if (r->has_rows)
+		buf_add_char(out, ',');
+	r->has_rows = true;
+	/* fails only when our callback does, which doesn't */
+	(void)json_dump_callback(row, add_bytes, out, JSON_COMPACT);
+	json_decref(row);
+}
+
+static void add_service(struct rows *r, const struct service *s, struct buf *out)
+{
+	for (uint32_t i = 0; i < s->n_frontends; i++)
+		add_row(r, service_row(r->in, s, &service_frontends(s)[i], &r->counts),
+			out);
+}
+
+static void add_endpoints(struct rows *r, const struct service *s, struct buf *out)
 {
 	size_t n;
 	_cleanup_(freep) struct plan_endpoint_reason *reasons =
-		inspect_endpoints_of(in, s, &n);
+		inspect_endpoints_of(r->in, s, &n);
 
 	for (size_t i = 0; i < n; i++)
-		(void)json_array_append_new(rows, endpoint_row(s, counts, &reasons[i]));
+		add_row(r, endpoint_row(s, &r->counts, &reasons[i]), out);
 }
 
-json_t *inspect_endpoints(const struct inspect *in, const struct control_request *request,
-			  char **ret_error)
+static bool rows_write(struct control_answer *answer, struct buf *out)
 {
+	struct rows *r = container_of(answer, struct rows, answer);
+
+	if (!r->has_begun)
+		buf_add_char(out, '[');
+	r->has_begun = true;
+	while (r->next < r->n && out->len < PIECE_LEN)
+		r->add(r, r->services[r->next++], out);
+	if (r->next < r->n)
+		return true;
+	buf_add_char(out, ']');
+	return false;
+}
+
+static void rows_free(struct control_answer *answer)
+{
+	struct rows *r = container_of(answer, struct rows, answer);
+
+	for (size_t i = 0; i < r->n; i++)
+		service_unref(r->services[i]);
+	free(r->services);
+	counts_fini(&r->counts);
+	free(r);
+	(void)malloc_trim(0); /* counters of everything are many */
+}
+
+static bool is_wanted(const struct service *s, const struct control_request *request)
+{
+	return !*request->ns || strcmp(request->ns, service_namespace(s)) == 0;
+}
+
+static struct rows *rows_new(const struct inspect *in,
+			     const struct control_request *request)
+{
+	static const struct control_answer_ops ops = {
+		.write = rows_write,
+		.free = rows_free,
+	};
 	size_t n;
 	_cleanup_(freep) const struct service **services = state_sorted(in->state, &n);
-	struct counts counts;
-	json_t *rows = json_array();
+	struct rows *r = xcalloc(1, sizeof(*r));
 
-	(void)ret_error;
-	counts_read(&counts, in->dataplane);
+	r->answer.ops = &ops;
+	r->in = in;
+	r->services = xcalloc(n + 1, sizeof(struct service *));
 	for (size_t i = 0; i < n; i++)
 		if (is_wanted(services[i], request))
-			add_endpoints(in, services[i], &counts, rows);
-	counts_fini(&counts);
-	return rows;
+			r->services[r->n++] = service_ref(services[i]);
+	if (r->n)
+		counts_read(&r->counts, in->dataplane);
+	return r;
+}
+
+struct control_answer *inspect_services(const struct inspect *in,
+					const struct control_request *request)
+{
+	struct rows *r = rows_new(in, request);
+
+	r->add = add_service;
+	return &r->answer;
+}
+
+struct control_answer *inspect_endpoints(const struct inspect *in,
+					 const struct control_request *request)
+{
+	struct rows *r = rows_new(in, request);
+
+	r->add = add_endpoints;
+	return &r->answer;
 }

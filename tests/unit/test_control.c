@@ -25,10 +25,51 @@ struct world {
 	char folder[64], path[96];
 	struct control *control;
 	struct control_request last; /* what was asked */
-	size_t n_asked;
+	size_t n_asked, n_pieces, n_freed;
 };
 
-static json_t *answer(void *data, const struct control_request *request, char **ret_error)
+/* A million numbers, some at a time. */
+struct long_answer {
+	struct control_answer answer;
+	struct world *world;
+	int next;
+};
+
+#define LONG_N 1000000
+
+static bool long_write(struct control_answer *base, struct buf *out)
+{
+	struct long_answer *a = container_of(base, struct long_answer, answer);
+
+	a->world->n_pieces++;
+	for (int i = 0; i < 1000; i++, a->next++)
+		buf_printf(out, "%c%d", a->next ? ',' : '[', a->next);
+	if (a->next < LONG_N)
+		return true;
+	buf_add_char(out, ']');
+	return false;
+}
+
+static void long_free(struct control_answer *base)
+{
+	struct long_answer *a = container_of(base, struct long_answer, answer);
+
+	a->world->n_freed++;
+	free(a);
+}
+
+static struct control_answer *long_answer_new(struct world *w)
+{
+	static const struct control_answer_ops ops = {long_write, long_free};
+	struct long_answer *a = xcalloc(1, sizeof(*a));
+
+	a->answer.ops = &ops;
+	a->world = w;
+	return &a->answer;
+}
+
+static struct control_answer *answer(void *data, const struct control_request *request,
+				     char **ret_error)
 {
 	struct world *w = data;
 
@@ -38,7 +79,9 @@ static json_t *answer(void *data, const struct control_request *request, char **
 		*ret_error = xstrdup("no kernel here");
 		return NULL;
 	}
-	return json_pack("[s, s]", "one", "two");
+	if (request->verb == CONTROL_ENDPOINTS)
+		return long_answer_new(w);
+	return control_answer_json(json_pack("[s, s]", "one", "two"));
 }
 
 static void world_init(struct world *w)
@@ -314,31 +357,78 @@ static void test_a_file_that_is_no_socket_stays(void **state)
 	world_fini(&w);
 }
 
+struct asking {
+	const struct world *world;
+	struct control_request request;
+};
+
 static void *ask(void *data)
 {
-	const struct control_request request = {.verb = CONTROL_SERVICES};
-	const struct world *w = data;
+	const struct asking *asking = data;
 	json_t *result = NULL;
 
-	return control_ask(w->path, &request, &result) == 0 ? result : NULL;
+	return control_ask(asking->world->path, &asking->request, &result) == 0 ? result
+										: NULL;
+}
+
+/* Turns the loop until the client has its result. */
+static json_t *ask_and_serve(struct world *w, enum control_verb verb)
+{
+	struct asking asking = {.world = w, .request = {.verb = verb}};
+	pthread_t thread;
+	void *result;
+
+	assert_int_equal(pthread_create(&thread, NULL, ask, &asking), 0);
+	while (pthread_tryjoin_np(thread, &result) == EBUSY)
+		ev_run(w->loop, EVRUN_NOWAIT);
+	return result;
 }
 
 static void test_the_client_gets_the_result(void **state)
 {
-	pthread_t thread;
-	void *result;
 	struct world w;
+	json_t *result;
 
 	(void)state;
 	world_init(&w);
-	assert_int_equal(pthread_create(&thread, NULL, ask, &w), 0);
-	while (w.n_asked == 0)
-		ev_run(w.loop, EVRUN_ONCE);
-	turn(&w);
-	assert_int_equal(pthread_join(thread, &result), 0);
-	assert_non_null(result);
+	result = ask_and_serve(&w, CONTROL_SERVICES);
 	assert_int_equal(json_array_size(result), 2);
 	json_decref(result);
+	world_fini(&w);
+}
+
+static void test_a_long_answer_comes_in_pieces(void **state)
+{
+	struct world w;
+	json_t *result;
+
+	(void)state;
+	world_init(&w);
+	result = ask_and_serve(&w, CONTROL_ENDPOINTS);
+	assert_int_equal(json_array_size(result), LONG_N);
+	assert_int_equal(json_integer_value(json_array_get(result, LONG_N - 1)),
+			 LONG_N - 1);
+	assert_int_equal(w.n_pieces, LONG_N / 1000);
+	assert_int_equal(w.n_freed, 1);
+	json_decref(result);
+	world_fini(&w);
+}
+
+static void test_a_client_that_leaves_stops_a_long_answer(void **state)
+{
+	static const char request[] = "{\"version\":1,\"request\":\"endpoints\"}\n";
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_init(&w);
+	fd = client_open(&w);
+	assert_true(send(fd, request, strlen(request), MSG_NOSIGNAL) > 0);
+	turn(&w);
+	(void)close(fd);
+	turn(&w);
+	assert_true(w.n_pieces < LONG_N / 1000);
+	assert_int_equal(w.n_freed, 1);
 	world_fini(&w);
 }
 
@@ -357,6 +447,8 @@ int main(void)
 		cmocka_unit_test(test_a_stale_socket_is_replaced),
 		cmocka_unit_test(test_a_file_that_is_no_socket_stays),
 		cmocka_unit_test(test_the_client_gets_the_result),
+		cmocka_unit_test(test_a_long_answer_comes_in_pieces),
+		cmocka_unit_test(test_a_client_that_leaves_stops_a_long_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
