@@ -135,9 +135,10 @@ int files_load(struct files *f, struct file *file, bool *ret_changed)
 	struct object_list list = {0};
 	_cleanup_(freep) char *error = NULL;
 	_cleanup_(closep) int fd = -1;
-	char path[FILE_PATH_LEN];
+	char text[FILE_PATH_LEN];
+	const char *path = file_path(file, text);
 	struct stat st;
-	int rc = open_file(file, file_path(file, path), &fd, &st);
+	int rc = open_file(file, path, &fd, &st);
 
 	if (is_gone(rc)) {
 		load_gone(f, file, ret_changed);
