@@ -1,5 +1,6 @@
 #include "proxy/inspect.h"
 
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,6 +100,7 @@ static json_t *diff(const struct inspect *in, char **ret_error)
 		result = json_pack("{s:I, s:s}", "differences", (json_int_t)n, "lines",
 				   buf_string(&lines));
 	buf_fini(&lines);
+	(void)malloc_trim(0); /* it held all that the kernel has */
 	return result;
 }
 
