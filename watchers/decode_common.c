@@ -94,9 +94,13 @@ bool decode_metadata(const struct json_reader *metadata, bool is_namespaced,
 	return true;
 }
 
-bool decode_has_label(const struct json_reader *metadata, const char *label)
+/* Any value counts, even an empty one. */
+bool decode_is_hidden(const struct json_reader *metadata)
 {
-	return json_object_get(json_object_get(metadata->json, "labels"), label);
+	const json_t *labels = json_object_get(metadata->json, "labels");
+
+	return json_object_get(labels, "service.kubernetes.io/service-proxy-name") ||
+	       json_object_get(labels, "service.kubernetes.io/headless");
 }
 
 const char *decode_label(const struct json_reader *metadata, const char *label)

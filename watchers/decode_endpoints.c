@@ -102,7 +102,7 @@ void decode_endpoints(const struct json_reader *root, struct scratch *scratch,
 		return;
 	slice.service = slice.base.name;
 	slice.is_mirror = true;
-	slice.is_hidden = decode_has_label(&metadata, DECODE_LABEL_HEADLESS);
+	slice.is_hidden = decode_is_hidden(&metadata);
 	slice.trigger_us = decode_trigger_time(&metadata);
 	subsets = json_reader_array(root, "subsets");
 	n = json_reader_n(&subsets, MAX_SUBSETS);

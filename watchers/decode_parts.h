@@ -39,12 +39,10 @@ void decode_add(struct decoded *ret, const struct object *from);
  */
 bool decode_metadata(const struct json_reader *metadata, bool is_namespaced,
 		     struct object *ret);
-bool decode_has_label(const struct json_reader *metadata, const char *label);
 /* "" when absent, or (told) when its value can't be one. */
 const char *decode_label(const struct json_reader *metadata, const char *label);
-/* On a Service: another proxy looks after it.  On slices: nobody should. */
-#define DECODE_LABEL_PROXY_NAME "service.kubernetes.io/service-proxy-name"
-#define DECODE_LABEL_HEADLESS	"service.kubernetes.io/headless"
+/* Does a label say that this Service or slice is not for us? */
+bool decode_is_hidden(const struct json_reader *metadata);
 
 /* Is it made of letters, digits, '-', '_' and '.' only, and at most max long? "" is. */
 bool decode_is_plain(const char *text, size_t max);

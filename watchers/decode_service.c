@@ -228,7 +228,7 @@ void decode_service(const struct json_reader *root, struct scratch *scratch,
 	svc.base.kind = OBJECT_SERVICE;
 	if (!decode_metadata(&metadata, true, &svc.base))
 		return;
-	svc.is_hidden = decode_has_label(&metadata, DECODE_LABEL_PROXY_NAME);
+	svc.is_hidden = decode_is_hidden(&metadata);
 	spec = json_reader_object(root, "spec");
 	decode_spec(&spec, scratch, &svc);
 	decode_ingress(root, scratch, &svc);

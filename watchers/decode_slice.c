@@ -181,7 +181,7 @@ void decode_slice(const struct json_reader *root, struct scratch *scratch,
 		json_reader_reject(&service, "is missing: whose endpoints are these?");
 	if (!*slice.service)
 		return;
-	slice.is_hidden = decode_has_label(&metadata, DECODE_LABEL_HEADLESS);
+	slice.is_hidden = decode_is_hidden(&metadata);
 	slice.trigger_us = decode_trigger_time(&metadata);
 	decode_slice_ports(root, true, scratch, &slice);
 	decode_slice_endpoints(root, scratch, &slice);

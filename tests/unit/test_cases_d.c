@@ -10,8 +10,7 @@ static const struct plan_case no_service_cases[] = {
 	{"D01-nothing", ""},
 	{"D02-headless", ""},
 	{"D03-external-name", ""},
-	{"D04-labels", "headless:p80 ready=1 | ClusterIP 172.30.0.42:80 ok(0.2)\n"
-		       "ours:p80 | ClusterIP 172.30.0.43:80 REJ"},
+	{"D04-labels", "ours:p80 | ClusterIP 172.30.0.43:80 REJ"},
 };
 
 static const struct plan_case port_cases[] = {

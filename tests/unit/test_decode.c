@@ -75,11 +75,10 @@ static void services_have_the_defaults_of_the_api(void **state)
 		 "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: '', "
 		 "labels: {service.kubernetes.io/service-proxy-name: ''}}}",
 		 "Service default/web ClusterIP headless hidden\n", ""},
-		/* the other label hides its slices */
 		{YAML
 		 "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: x, "
 		 "labels: {service.kubernetes.io/headless: ''}}}",
-		 "Service x/web ClusterIP headless\n", ""},
+		 "Service x/web ClusterIP headless hidden\n", ""},
 	};
 
 	(void)state;

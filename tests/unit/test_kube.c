@@ -146,7 +146,8 @@ static void test_bytes_may_come_one_by_one(void **state)
 static void test_a_server_that_cannot_stream_lists_is_listed(void **state)
 {
 	const struct fake_answer answers[] = {
-		{"/services?labelSelector=!service.kubernetes.io%2Fservice-proxy-name"
+		{"/services?labelSelector=!service.kubernetes.io%2Fheadless%2C"
+		 "!service.kubernetes.io%2Fservice-proxy-name"
 		 "&fieldSelector=spec.clusterIP%21%3DNone&limit="
 		 "500&"
 		 "resourceVersion=0",
@@ -160,7 +161,8 @@ static void test_a_server_that_cannot_stream_lists_is_listed(void **state)
 		 "\"resourceVersion\":"
 		 "\"50\"},\"items\":[" SERVICE("web", "10.96.0.1") "]}",
 		 true, 0, FAKE_CLOSE, 1},
-		{"/services?labelSelector=!service.kubernetes.io%2Fservice-proxy-name"
+		{"/services?labelSelector=!service.kubernetes.io%2Fheadless%2C"
+		 "!service.kubernetes.io%2Fservice-proxy-name"
 		 "&fieldSelector=spec.clusterIP%21%3DNone&watch="
 		 "true&"
 		 "allowWatchBookmarks=true&timeoutSeconds=",

@@ -58,13 +58,14 @@ static const struct resource {
 	const char *selector; /* already escaped */
 	const char *name;
 } resources[OBJECT_KIND_N] = {
-	/* Selectors as kube-proxy's informers have them. */
+/* What labels hide from us needn't come over the wire. */
+#define NOT_HIDDEN                                                                       \
+	"labelSelector=!service.kubernetes.io%2Fheadless%2C"                             \
+	"!service.kubernetes.io%2Fservice-proxy-name"
 	[OBJECT_SERVICE] = {"/api/v1/services",
-			    "labelSelector=!service.kubernetes.io%2Fservice-proxy-name"
-			    "&fieldSelector=spec.clusterIP%21%3DNone",
+			    NOT_HIDDEN "&fieldSelector=spec.clusterIP%21%3DNone",
 			    "services"},
-	[OBJECT_SLICE] = {"/apis/discovery.k8s.io/v1/endpointslices",
-			  "labelSelector=!service.kubernetes.io%2Fheadless",
+	[OBJECT_SLICE] = {"/apis/discovery.k8s.io/v1/endpointslices", NOT_HIDDEN,
 			  "endpointslices"},
 	[OBJECT_NODE] = {"/api/v1/nodes", "fieldSelector=metadata.name%3D", "nodes"},
 	[OBJECT_SERVICE_CIDR] = {"/apis/networking.k8s.io/v1/servicecidrs",

@@ -80,18 +80,25 @@ func expectFamily(out *plan, objects *cluster, set settings, family v1.IPFamily,
 	}
 }
 
+// hidden tells whether a label says that an object is not for us. kube-proxy 1.36 selects by the
+// first label for Services and by the second for slices; sluice by both for both (docs/SEMANTICS.md).
+func hidden(labels map[string]string) bool {
+	_, elsewhere := labels[apis.LabelServiceProxyName]
+	_, headless := labels[v1.IsHeadlessService]
+	return elsewhere || headless
+}
+
 // track feeds the objects through kube-proxy's change trackers, behind the selectors of its informers.
 func track(objects *cluster, node string, family v1.IPFamily) (proxy.ServicePortMap, proxy.EndpointsMap) {
 	serviceChanges := proxy.NewServiceChangeTracker(family, nil, nil)
 	for _, svc := range objects.services {
-		_, elsewhere := svc.Labels[apis.LabelServiceProxyName]
-		if !elsewhere && svc.Spec.ClusterIP != v1.ClusterIPNone {
+		if !hidden(svc.Labels) && svc.Spec.ClusterIP != v1.ClusterIPNone {
 			serviceChanges.Update(nil, svc)
 		}
 	}
 	endpointChanges := proxy.NewEndpointsChangeTracker(family, node, nil, nil)
 	for _, slice := range objects.slices {
-		if _, headless := slice.Labels[v1.IsHeadlessService]; !headless {
+		if !hidden(slice.Labels) {
 			endpointChanges.EndpointSliceUpdate(slice, false)
 		}
 	}
