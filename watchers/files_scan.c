@@ -69,16 +69,10 @@ uint64_t file_fingerprint(const struct stat *st)
 	return hash ? hash : 1;
 }
 
-/* Seen by this scan: new, changed or neither. */
-static void saw(struct files *f, const struct file_source *source, const char *name,
-		const struct stat *st, bool all)
+static void saw(struct files *f, struct file *file, bool is_changed)
 {
-	struct file *file = files_find(f, source, name);
-
-	if (!file)
-		file = files_add(f, source, name);
 	file->generation = f->generation;
-	if (all || file->fingerprint != file_fingerprint(st))
+	if (is_changed)
 		files_mark(f, file);
 }
 
@@ -88,10 +82,27 @@ static void saw_source(struct files *f, const struct file_source *source,
 {
 	struct file *file = files_find(f, source, "");
 
-	if (S_ISREG(st->st_mode) || !file)
-		saw(f, source, "", st, all);
+	if (!file)
+		saw(f, files_add(f, source, ""), true);
 	else
-		file->generation = f->generation;
+		saw(f, file,
+		    S_ISREG(st->st_mode) &&
+			    (all || file->fingerprint != file_fingerprint(st)));
+}
+
+/* Those that will be read anyway are looked at then: a stat less for each of them. */
+static void saw_in_folder(struct files *f, const struct file_source *source, DIR *dir,
+			  const char *name, bool all)
+{
+	struct file *file = files_find(f, source, name);
+	struct stat st;
+
+	if (!file)
+		saw(f, files_add(f, source, name), true);
+	else if (all)
+		saw(f, file, true);
+	else if (fstatat(dirfd(dir), name, &st, 0) == 0 && S_ISREG(st.st_mode))
+		saw(f, file, file->fingerprint != file_fingerprint(&st));
 }
 
 /* What the last scan knew of the source and this one has not seen is gone. */
@@ -105,12 +116,18 @@ static void mark_unseen(struct files *f, const struct file_source *source)
 	}
 }
 
+/* A link may lead to one, and some file systems don't say. */
+static bool may_be_file(unsigned char type)
+{
+	return type == DT_REG || type == DT_LNK || type == DT_UNKNOWN;
+}
+
 static int read_names(DIR *dir, struct name_list *ret)
 {
 	const struct dirent *entry;
 
 	while ((errno = 0, entry = readdir(dir))) {
-		if (!files_is_manifest_name(entry->d_name))
+		if (!files_is_manifest_name(entry->d_name) || !may_be_file(entry->d_type))
 			continue;
 		ret->names = xgrow(ret->names, ret->n, &ret->cap, sizeof(*ret->names));
 		ret->names[ret->n++] = xstrdup(entry->d_name);
@@ -122,7 +139,6 @@ static int scan_folder(struct files *f, const struct file_source *source, bool a
 {
 	_cleanup_(closedirp) DIR *dir = opendir(source->path);
 	_cleanup_(name_list_fini) struct name_list list = {0};
-	struct stat st;
 	int rc;
 
 	if (!dir)
@@ -133,21 +149,18 @@ static int scan_folder(struct files *f, const struct file_source *source, bool a
 	/* read in path order, so that the first of several owners comes first */
 	if (list.n > 0)
 		qsort(list.names, list.n, sizeof(*list.names), compare_names);
-	for (size_t i = 0; i < list.n; i++) {
-		if (fstatat(dirfd(dir), list.names[i], &st, 0) == 0 &&
-		    S_ISREG(st.st_mode))
-			saw(f, source, list.names[i], &st, all);
-	}
+	for (size_t i = 0; i < list.n; i++)
+		saw_in_folder(f, source, dir, list.names[i], all);
 	return 0;
 }
 
-/* Says once that a path went, and once that it is back. */
+/* Says once that a path is missing, and once that it is there. */
 static void note_missing(struct file_source *source, bool is_missing)
 {
 	if (is_missing && !source->is_missing)
 		log_warn("manifests: %s: is not there", source->path);
 	else if (!is_missing && source->is_missing)
-		log_info("manifests: %s: is there again", source->path);
+		log_info("manifests: %s: is there now", source->path);
 	source->is_missing = is_missing;
 }
 
