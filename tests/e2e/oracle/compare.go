@@ -63,7 +63,7 @@ func (c *comparison) one(dir string, seed uint64) {
 	}
 	for _, node := range nodes {
 		for _, masqueradeAll := range []bool{false, true} {
-			set := settings{node: node, clusterCIDRs: ranges, masqueradeAll: masqueradeAll}
+			set := settings{node: node, clusterCIDRs: ranges, masqueradeAll: masqueradeAll, eitherLabel: true}
 			want := expect(objects, set, c.seen)
 			c.count(want)
 			if c.program != "" {

@@ -15,6 +15,7 @@ type settings struct {
 	node          string
 	clusterCIDRs  []string
 	masqueradeAll bool
+	eitherLabel   bool // what sluice does other than kube-proxy on purpose, see hidden
 }
 
 // detects: pods of this node are told from others by the cluster CIDR of their family.
@@ -52,7 +53,7 @@ func expect(objects *cluster, set settings, seen tally) *plan {
 }
 
 func expectFamily(out *plan, objects *cluster, set settings, family v1.IPFamily, labels map[string]string, nodeIPs []net.IP, seen tally) {
-	services, endpoints := track(objects, set.node, family)
+	services, endpoints := track(objects, set, family)
 	localReady := endpoints.LocalReadyEndpoints()
 	healthPorts := services.HealthCheckNodePorts()
 
@@ -80,25 +81,26 @@ func expectFamily(out *plan, objects *cluster, set settings, family v1.IPFamily,
 	}
 }
 
-// hidden tells whether a label says that an object is not for us. kube-proxy 1.36 selects by the
-// first label for Services and by the second for slices; sluice by both for both (docs/SEMANTICS.md).
-func hidden(labels map[string]string) bool {
+// hidden tells whether a label keeps an object from the proxy. kube-proxy 1.36 selects Services by the first label and
+// slices by the second; sluice, on purpose, both by both (differences.md).
+func (s settings) hidden(labels map[string]string, kubeProxys string) bool {
 	_, elsewhere := labels[apis.LabelServiceProxyName]
 	_, headless := labels[v1.IsHeadlessService]
-	return elsewhere || headless
+	_, own := labels[kubeProxys]
+	return own || (s.eitherLabel && (elsewhere || headless))
 }
 
 // track feeds the objects through kube-proxy's change trackers, behind the selectors of its informers.
-func track(objects *cluster, node string, family v1.IPFamily) (proxy.ServicePortMap, proxy.EndpointsMap) {
+func track(objects *cluster, set settings, family v1.IPFamily) (proxy.ServicePortMap, proxy.EndpointsMap) {
 	serviceChanges := proxy.NewServiceChangeTracker(family, nil, nil)
 	for _, svc := range objects.services {
-		if !hidden(svc.Labels) && svc.Spec.ClusterIP != v1.ClusterIPNone {
+		if !set.hidden(svc.Labels, apis.LabelServiceProxyName) && svc.Spec.ClusterIP != v1.ClusterIPNone {
 			serviceChanges.Update(nil, svc)
 		}
 	}
-	endpointChanges := proxy.NewEndpointsChangeTracker(family, node, nil, nil)
+	endpointChanges := proxy.NewEndpointsChangeTracker(family, set.node, nil, nil)
 	for _, slice := range objects.slices {
-		if !hidden(slice.Labels) {
+		if !set.hidden(slice.Labels, v1.IsHeadlessService) {
 			endpointChanges.EndpointSliceUpdate(slice, false)
 		}
 	}

@@ -27,6 +27,7 @@ func main() {
 	node := flags.String("node", "node-0", "the node to decide for")
 	clusterCIDR := flags.String("cluster-cidr", "", "as kube-proxy's")
 	masqueradeAll := flags.Bool("masquerade-all", false, "as kube-proxy's")
+	eitherLabel := flags.Bool("either-label", false, "expect: either hiding label hides a Service or a slice, as with sluice")
 	program := flags.String("sluice", "", "the program to compare with")
 	keep := flags.Int("differences", 20, "how many differences to print in full")
 	_ = flags.Parse(os.Args[2:])
@@ -40,7 +41,7 @@ func main() {
 	case "expect":
 		objects, err := readFile(*manifests)
 		check(err)
-		set := settings{node: *node, masqueradeAll: *masqueradeAll}
+		set := settings{node: *node, masqueradeAll: *masqueradeAll, eitherLabel: *eitherLabel}
 		if *clusterCIDR != "" {
 			set.clusterCIDRs = strings.Split(*clusterCIDR, ",")
 		}

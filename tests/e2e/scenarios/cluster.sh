@@ -117,12 +117,13 @@ scenario_right_revoked() {
 complained() { tail -n "+$(($1 + 1))" "$STATE/proxy.log" | grep -qiE 'forbidden|403'; }
 
 scenario_flood() {
-	local count=${FLOOD:-10000} pod ip i sample=20
+	local count=${FLOOD:-10000} ip i sample=20
 	served flood-backend 1
-	pod=$(pod_ips flood-backend)
 	load_start load pod "$IP:80"
 	kubectl create namespace flood >/dev/null
-	fact "$count Services created in $("$AGENT" flood --kubeconfig "$KUBECONFIG" -n "$count" --endpoint "$pod") s" || fail "could not create them"
+	"$AGENT" flood --kubeconfig "$KUBECONFIG" -n "$count" --endpoint "${PODS[0]}" >"$STATE/flood" 2>&1 ||
+		fail "could not create them: $(head -n 1 "$STATE/flood")"
+	fact "$count Services created in $(cat "$STATE/flood") s"
 	ip=$(kubectl -n flood get service "svc-$count" -o jsonpath='{.spec.clusterIP}')
 	await 600 answered pod "$ip:80" 1 || fail "the last one does not answer: $(answers pod "$ip:80")"
 	fact "the last one answers $TOOK later"
