@@ -40,5 +40,5 @@ int command_run(struct options *options, const struct parts *parts)
 	if (options->once)
 		return daemon_once(&options->config, parts) == 0 ? STATUS_OK
 								 : STATUS_FAILED;
-	return daemon_run(&options->config, parts) == 0 ? STATUS_OK : STATUS_FAILED;
+	return daemon_run(options, parts) == 0 ? STATUS_OK : STATUS_FAILED;
 }

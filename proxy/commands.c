@@ -16,7 +16,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "proxy/config.h"
-#include "proxy/config_file.h"
+#include "proxy/config_load.h"
 #include "proxy/options.h"
 #include "proxy/parts.h"
 
@@ -70,28 +70,18 @@ static void print_errors(struct buf *errors, const char *file)
 	free(start);
 }
 
-static void set_up_log(const struct config *config)
-{
-	log_set_verbosity(config->logging.verbosity);
-	log_set_json(strcmp(config->logging.format, "json") == 0);
-}
-
 /* The file is the configuration then; only some flags count beside it. */
 static int read_file(struct options *options)
 {
 	_cleanup_(freep) char *error = NULL;
+	struct config config;
 
-	if (!*options->config_file)
-		return 0;
-	config_fini(&options->config);
-	config_init(&options->config);
-	options_reapply(options); /* how to log, first of all */
-	set_up_log(&options->config);
-	if (config_file_read(options->config_file, &options->config, &error) != 0) {
+	if (config_load(options, &config, &error) != 0) {
 		command_error("%s", error);
 		return -EINVAL;
 	}
-	options_reapply(options);
+	config_fini(&options->config);
+	options->config = config;
 	for (size_t i = 0; i < options->n_given; i++) {
 		const struct flag *flag = options->given[i].flag;
 
@@ -106,21 +96,22 @@ int command_prepare(struct options *options)
 	bool from_file = *options->config_file;
 	struct buf errors = BUF_INIT;
 
-	if (read_file(options) != 0)
+	config_set_up_log(&options->config); /* what the flags say, until we know more */
+	if (from_file && read_file(options) != 0)
 		return STATUS_FAILED;
 	config_complete(&options->config);
 	if (!config_validate(&options->config, &errors)) {
 		print_errors(&errors, from_file ? options->config_file : NULL);
 		return from_file ? STATUS_FAILED : STATUS_USAGE;
 	}
-	set_up_log(&options->config);
+	config_set_up_log(&options->config);
 	warn_without_effect(options);
 	return STATUS_OK;
 }
 
 int command_cleanup(struct options *options, const struct parts *parts)
 {
-	set_up_log(&options->config);
+	config_set_up_log(&options->config);
 	return parts->cleanup() == 0 ? STATUS_OK : STATUS_FAILED;
 }
 

@@ -10,6 +10,7 @@
 
 #include "core/addr.h"
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "core/mem.h"
 
 #define HEALTHZ_PORT 10256
@@ -167,6 +168,12 @@ void config_complete(struct config *c)
 	add_port(&c->healthz_bind_address, HEALTHZ_PORT);
 	add_port(&c->metrics_bind_address, METRICS_PORT);
 	follow_bind_address(c);
+}
+
+void config_set_up_log(const struct config *c)
+{
+	log_set_verbosity(c->logging.verbosity);
+	log_set_json(strcmp(c->logging.format, "json") == 0);
 }
 
 const struct config_rules *config_rules(const struct config *c)

@@ -116,6 +116,8 @@ void config_fini(struct config *c);
  */
 void config_complete(struct config *c);
 
+void config_set_up_log(const struct config *c);
+
 /* The section that counts: as kube-proxy, the one that belongs to the mode. */
 const struct config_rules *config_rules(const struct config *c);
 /* kube-proxy's gates that matter here; dflt when it is not mentioned. */

@@ -19,6 +19,7 @@
 #include "core/log.h"
 #include "core/state.h"
 #include "proxy/config.h"
+#include "proxy/config_load.h"
 #include "proxy/control.h"
 #include "proxy/facts.h"
 #include "proxy/health_ports.h"
@@ -27,7 +28,9 @@
 #include "proxy/inspect.h"
 #include "proxy/node_name.h"
 #include "proxy/notify.h"
+#include "proxy/options.h"
 #include "proxy/parts.h"
+#include "proxy/path_watch.h"
 #include "proxy/privileges.h"
 #include "proxy/rejections.h"
 #include "proxy/servers.h"
@@ -38,6 +41,7 @@
 #define POD_CIDR_TIMEOUT_SEC 300.
 
 struct daemon {
+	struct options *options; /* NULL with --once */
 	const struct config *config;
 	struct ev_loop *loop;
 	char *node_name;
@@ -51,6 +55,7 @@ struct daemon {
 	struct inspect inspect; /* what the control socket shows */
 	struct control *control;
 	struct servers *servers; /* NULL with --once */
+	struct path_watch *config_watch;
 	ev_signal term, interrupt, hangup;
 	ev_timer pod_cidr_timer;
 	bool is_once;
@@ -277,6 +282,7 @@ static void daemon_close(struct daemon *d)
 		return;
 	}
 	ev_timer_stop(d->loop, &d->pod_cidr_timer);
+	path_watch_free(d->config_watch);
 	control_free(d->control);
 	servers_free(d->servers);
 	source_close(d->source);
@@ -358,9 +364,33 @@ static int start_servers(struct daemon *d)
 	return servers_start(d->servers);
 }
 
-int daemon_run(const struct config *config, const struct parts *parts)
+static void on_config_changed(void *data)
 {
-	struct daemon d = {.config = config};
+	struct daemon *d = data;
+
+	if (!config_reload(d->options))
+		return;
+	d->err = -ESTALE; /* so that the supervisor starts us again */
+	ev_break(d->loop, EVBREAK_ALL);
+}
+
+/* Without a watch the daemon works all the same. */
+static void watch_config(struct daemon *d)
+{
+	const char *path = d->options->config_file;
+	int err;
+
+	if (!*path)
+		return;
+	err = path_watch_new(d->loop, path, on_config_changed, d, &d->config_watch);
+	if (err != 0)
+		log_warn("%s: changes can't be followed: %s", path, strerror(-err));
+}
+
+int daemon_run(struct options *options, const struct parts *parts)
+{
+	const struct config *config = &options->config;
+	struct daemon d = {.config = config, .options = options};
 	int err;
 
 	host_setup_oom_score(config);
@@ -375,6 +405,7 @@ int daemon_run(const struct config *config, const struct parts *parts)
 		host_setup_conntrack(config);
 		privileges_drop(&privileges);
 		start_signals(&d);
+		watch_config(&d);
 		host_addresses_start(d.hosts, d.loop, on_hosts_changed, &d);
 		err = start_source(&d);
 		if (err == 0) {

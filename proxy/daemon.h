@@ -7,10 +7,11 @@
 #include <stdbool.h>
 
 struct config;
+struct options;
 struct parts;
 
 /* Runs until SIGTERM or SIGINT; 0, or -errno, told, when it could not start or go on. */
-int daemon_run(const struct config *config, const struct parts *parts);
+int daemon_run(struct options *options, const struct parts *parts);
 
 /* Programs the kernel once, prints one summary line on stdout. */
 int daemon_once(const struct config *config, const struct parts *parts);

@@ -261,14 +261,14 @@ int options_parse(struct options *o, int argc, char *const *argv, char **ret_err
 	return err != 0 ? err : check_arguments(o, &r);
 }
 
-void options_reapply(struct options *o)
+void options_reapply(const struct options *given, struct options *to)
 {
-	for (size_t i = 0; i < o->n_given; i++) {
-		const struct flag *flag = o->given[i].flag;
+	for (size_t i = 0; i < given->n_given; i++) {
+		const struct flag *flag = given->given[i].flag;
 
 		if (flag->properties & FLAG_WITH_FILE)
-			(void)apply_flag(o, flag, o->given[i].text,
-					 is_repeated(o, flag, i));
+			(void)apply_flag(to, flag, given->given[i].text,
+					 is_repeated(given, flag, i));
 	}
 }
 

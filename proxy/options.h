@@ -92,8 +92,8 @@ void options_fini(struct options *o);
  */
 int options_parse(struct options *o, int argc, char *const *argv, char **ret_error);
 
-/* Applies the given flags once more that count beside a configuration file. */
-void options_reapply(struct options *o);
+/* Applies to another one the given flags that count beside a configuration file. */
+void options_reapply(const struct options *given, struct options *to);
 
 /* Was this flag on the command line? */
 bool options_has(const struct options *o, const char *name);

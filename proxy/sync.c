@@ -208,14 +208,17 @@ static int tell_sinks(struct sync *s, const struct changeset *delta)
 	return result;
 }
 
+/* What a later full run tells is not news. */
 static void count_changes(struct sync *s, const struct changeset *cs,
 			  struct sync_run *run)
 {
+	bool is_news = !cs->full || run->reason == SYNC_REASON_START;
+
 	for (size_t i = 0; i < cs->n; i++) {
 		const struct service *service =
 			cs->changes[i].new ? cs->changes[i].new : cs->changes[i].old;
 
-		s->stats.n_changes[service->family]++;
+		s->stats.n_changes[service->family] += is_news;
 		run->touched[service->family] = true;
 	}
 }

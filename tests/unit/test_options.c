@@ -183,18 +183,18 @@ static void test_only_some_flags_count_beside_a_file(void **state)
 						   "--manifests=a",
 						   "--manifests=b"};
 	_cleanup_(freep) char *error = NULL;
-	struct options o;
+	struct options o, fresh;
 
 	(void)state;
 	assert_int_equal(parse(&o, args, &error), 0);
-	config_fini(&o.config);
-	config_init(&o.config);
-	options_reapply(&o);
-	assert_string_equal(o.config.hostname_override, "node-1");
-	assert_int_equal(o.config.logging.verbosity, 3);
-	assert_string_equal(o.config.mode, "");
-	assert_int_equal(o.config.manifests.n, 2);
+	options_init(&fresh);
+	options_reapply(&o, &fresh);
+	assert_string_equal(fresh.config.hostname_override, "node-1");
+	assert_int_equal(fresh.config.logging.verbosity, 3);
+	assert_string_equal(fresh.config.mode, "");
+	assert_int_equal(fresh.config.manifests.n, 2);
 	options_fini(&o);
+	options_fini(&fresh);
 }
 
 /* All of kube-proxy 1.36.3's flags, from its --help. */
