@@ -26,20 +26,36 @@ struct note {
 
 #define NOTE_HEAD_LEN offsetof(struct note, bytes)
 
-void nft_leavers_init(struct nft_leavers *l)
+static void init_notes(struct nft_leavers *l)
 {
 	nft_keys_init(&l->deleted);
 	nft_keys_init(&l->added);
 	nft_keys_init(&l->frontends);
+}
+
+static void fini_notes(struct nft_leavers *l)
+{
+	nft_keys_fini(&l->deleted);
+	nft_keys_fini(&l->added);
+	nft_keys_fini(&l->frontends);
+}
+
+void nft_leavers_init(struct nft_leavers *l)
+{
+	init_notes(l);
 	nft_keys_init(&l->pairs);
 }
 
 void nft_leavers_fini(struct nft_leavers *l)
 {
-	nft_keys_fini(&l->deleted);
-	nft_keys_fini(&l->added);
-	nft_keys_fini(&l->frontends);
+	fini_notes(l);
 	nft_keys_fini(&l->pairs);
+}
+
+void nft_leavers_restart(struct nft_leavers *l)
+{
+	fini_notes(l);
+	init_notes(l);
 }
 
 static size_t frontend_len(unsigned family)
@@ -226,13 +242,6 @@ static void add_present(struct nft_keys *present, const struct nft_desired *desi
 			put_pair(present, item->family, item->bytes);
 }
 
-static bool is_empty(const struct nft_keys *keys)
-{
-	size_t cursor = 0, len;
-
-	return !nft_keys_next(keys, &cursor, &len);
-}
-
 int nft_affinity_purge(struct nft_link *link, const struct nft_leavers *l,
 		       const struct nft_desired *desired)
 {
@@ -240,7 +249,7 @@ int nft_affinity_purge(struct nft_link *link, const struct nft_leavers *l,
 	struct nft_keys present;
 	int err;
 
-	if (is_empty(&l->pairs) && !desired)
+	if (!nft_keys_n(&l->pairs) && !desired)
 		return 0;
 	nft_keys_init(&present);
 	nft_keys_init(&p.keys);

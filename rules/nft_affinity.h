@@ -22,6 +22,8 @@ struct nft_leavers {			/* embedded */
 
 void nft_leavers_init(struct nft_leavers *l);
 void nft_leavers_fini(struct nft_leavers *l);
+/* For another transaction: who was found to have left before stays so. */
+void nft_leavers_restart(struct nft_leavers *l);
 
 /* To be told of every element that a transaction deletes or adds. */
 void nft_leavers_note(struct nft_leavers *l, enum nft_verb verb,

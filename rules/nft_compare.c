@@ -8,6 +8,7 @@
  */
 #include "rules/nft_compare.h"
 
+#include <errno.h>
 #include <linux/netfilter.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,10 @@
 
 DEFINE_CLEANUP(struct nftnl_set *, nftnl_set_free);
 
+/* Below, a dump is quicker; with more missing than that, it is no slower. */
+#define ASK_FROM_ELEMENTS 2000
+#define ASK_MISSING_MAX	  200
+
 /* A chain that should be, or is. */
 struct seen_chain {
 	char *name;
@@ -39,6 +44,7 @@ struct family_state {
 	enum family family;
 	bool is_misshapen;
 	bool has_set[SET_N];
+	int64_t n_elements[SET_N]; /* -1: not known */
 	char **foreign_sets;
 	size_t n_foreign_sets, foreign_sets_cap;
 	struct seen_chain *chains;
@@ -209,7 +215,7 @@ static bool is_same_set(const struct nftnl_set *a, const struct nftnl_set *b)
 	       n_set_exprs(a) == n_set_exprs(b);
 }
 
-static void take_set(void *data, const struct nftnl_set *set)
+static void take_set(void *data, const struct nftnl_set *set, int64_t n_elements)
 {
 	struct family_state *s = data;
 	const char *name = nftnl_set_get_str(set, NFTNL_SET_NAME);
@@ -224,6 +230,7 @@ static void take_set(void *data, const struct nftnl_set *set)
 	}
 	wanted = nft_schema_set(s->family, which);
 	s->has_set[which] = true;
+	s->n_elements[which] = n_elements;
 	if (!is_same_set(set, wanted))
 		s->is_misshapen = true;
 }
@@ -290,12 +297,111 @@ static void take_element(void *data, const struct nft_read_element *read)
 	c->ops->element(c->data, VERB_DELETE, &read->e, item ? item->service : NULL);
 }
 
+/* What is being asked for by key, and how far. */
+struct asking {
+	const struct nft_comparison *c;
+	struct nft_element keys[NFT_READ_KEYS_MAX];
+	struct nft_desired_item *items[NFT_READ_KEYS_MAX];
+	size_t n, n_answered;
+	int64_t n_found;
+	unsigned n_missing;
+};
+
+static void take_answer(void *data, const struct nft_read_element *read)
+{
+	struct asking *a = data;
+	struct nft_desired_item *item;
+
+	if (a->n_answered == a->n)
+		return;
+	item = a->items[a->n_answered++];
+	if (read->e.key_len != item->key_len ||
+	    memcmp(read->e.key, item->bytes, item->key_len) != 0)
+		return; /* the count won't be right, then */
+	a->n_found++;
+	item->state = nft_desired_has_value(item, &read->e) ? DESIRED_PRESENT
+							    : DESIRED_DIFFERENT;
+}
+
+static int ask(struct asking *a)
+{
+	size_t done = 0;
+
+	while (done < a->n) {
+		int err;
+
+		a->n_answered = done;
+		err = nft_read_keys(a->c->link, a->keys + done, a->n - done, take_answer,
+				    a);
+		if (err && err != -ENOENT)
+			return err;
+		if (err && ++a->n_missing > ASK_MISSING_MAX)
+			return err;
+		done = err ? a->n_answered + 1 : a->n;
+	}
+	a->n = 0;
+	return 0;
+}
+
+static int ask_for_all(struct asking *a, enum family family, enum nft_set set)
+{
+	struct nft_desired_item *item;
+	int err = 0;
+
+	for (size_t at = 0; !err && (item = nft_desired_next(a->c->desired, &at));) {
+		if (item->set != set || item->family != family)
+			continue;
+		a->items[a->n] = item;
+		a->keys[a->n++] = nft_desired_element(item);
+		if (a->n == NFT_READ_KEYS_MAX)
+			err = ask(a);
+	}
+	return err ? err : ask(a);
+}
+
+/* Those with another value go, as the dump would have said. */
+static void tell_different(const struct asking *a, enum family family, enum nft_set set)
+{
+	const struct nft_comparison *c = a->c;
+	const struct nft_desired_item *item;
+
+	for (size_t at = 0; (item = nft_desired_next(c->desired, &at));)
+		if (item->set == set && item->family == family &&
+		    item->state == DESIRED_DIFFERENT) {
+			struct nft_element e = nft_desired_element(item);
+
+			c->ops->element(c->data, VERB_DELETE, &e, item->service);
+		}
+}
+
+/*
+ * Asks for every element that should be. When as many were found as the set
+ * has, nothing else is in it, and a dump can be spared. False: only a dump helps.
+ */
+static bool compare_by_keys(const struct family_state *s, enum nft_set set)
+{
+	struct asking a = {.c = s->c};
+	struct nft_desired_item *item;
+
+	if (s->n_elements[set] < ASK_FROM_ELEMENTS)
+		return false;
+	if (!ask_for_all(&a, s->family, set) && a.n_found == s->n_elements[set]) {
+		tell_different(&a, s->family, set);
+		return true;
+	}
+	for (size_t at = 0; (item = nft_desired_next(s->c->desired, &at));)
+		if (item->set == set && item->family == s->family)
+			item->state = DESIRED_MISSING;
+	return false;
+}
+
 static int compare_elements(const struct family_state *s)
 {
 	int err = 0;
 
 	for (unsigned set = 0; set < SET_N && !err; set++)
-		if (s->has_set[set] && !(nft_set_info(set)->flags & SET_IS_LEARNED))
+		if (s->has_set[set] && !(nft_set_info(set)->flags & SET_IS_LEARNED) &&
+		    !compare_by_keys(s, set))
 			err = nft_read_elements(s->c->link, s->family, set, take_element,
 						(void *)(uintptr_t)s->c);
 	return err;
@@ -365,11 +471,17 @@ int nft_compare(const struct nft_comparison *c)
 		item->state = DESIRED_MISSING;
 	for (unsigned family = 0; family < FAMILY_N && !err; family++)
 		err = compare_family(c, family);
-	for (size_t at = 0; !err && (item = nft_desired_next(c->desired, &at));)
+	return err;
+}
+
+void nft_compare_missing(const struct nft_comparison *c)
+{
+	const struct nft_desired_item *item;
+
+	for (size_t at = 0; (item = nft_desired_next(c->desired, &at));)
 		if (item->state != DESIRED_PRESENT) {
 			struct nft_element e = nft_desired_element(item);
 
 			c->ops->element(c->data, VERB_ADD, &e, item->service);
 		}
-	return err;
 }

@@ -36,5 +36,10 @@ struct nft_comparison {
 	void *data;
 };
 
-/* -EINTR: the ruleset changed meanwhile, what was told is worth nothing. */
+/*
+ * Tells of all but what is missing in sets. -EINTR: the ruleset changed
+ * meanwhile, what was told is worth nothing.
+ */
 int nft_compare(const struct nft_comparison *c);
+/* Then of that. */
+void nft_compare_missing(const struct nft_comparison *c);

@@ -17,7 +17,8 @@
 #include "rules/nft_elements.h"
 #include "rules/nft_schema.h"
 
-#define TRIM_MESSAGES 2000 /* from here on the memory goes back to the system */
+#define TRIM_MESSAGES	     2000 /* from here on the memory goes back to the system */
+#define LINGER_FROM_ELEMENTS 20000
 
 struct elements {
 	struct nft_element *items;
@@ -25,9 +26,9 @@ struct elements {
 };
 
 struct delta {
+	struct nft_kernel *k;
 	const struct environment *env;
 	struct nft_tx tx;
-	struct nft_refs *refs;
 	struct nft_leavers leavers;
 	struct elements old, new;
 };
@@ -65,7 +66,7 @@ static void fill(struct elements *list, const struct service *s,
 static void emit(struct delta *d, enum nft_verb verb, const struct nft_element *e,
 		 const struct service *service)
 {
-	if (nft_refs_count(d->refs, e, verb == VERB_ADD ? 1 : -1))
+	if (nft_refs_count(&d->k->refs, e, verb == VERB_ADD ? 1 : -1))
 		return;
 	if (service->affinity_sec)
 		nft_leavers_note(&d->leavers, verb, e);
@@ -116,17 +117,30 @@ static void take_shared(void *data, bool is_wanted, const struct nft_element *e)
 	nft_tx_element(&d->tx, is_wanted ? VERB_ADD : VERB_DELETE, e, NULL);
 }
 
+/*
+ * With a rule that looks something up in a map the kernel walks all of the map:
+ * in a large table it pays to keep a chain that may be needed again soon. The
+ * next full apply clears up. What lingers may need others, so then all do.
+ */
+static bool may_linger(const struct nft_kernel *k)
+{
+	return k->n_elements >= LINGER_FROM_ELEMENTS || nft_keys_n(&k->lingering) > 0;
+}
+
 static void take_chain(void *data, bool is_wanted, enum family family,
 		       struct nft_chain chain)
 {
 	struct delta *d = data;
+	const uint32_t key[] = {family, chain.kind, chain.number};
 	char name[NFT_CHAIN_NAME_LEN];
 
-	if (is_wanted) {
+	if (!is_wanted && may_linger(d->k)) {
+		nft_keys_put(&d->k->lingering, key, sizeof(key));
+	} else if (!is_wanted) {
+		nft_schema_delete_chain(&d->tx, family, nft_chain_name(chain, name));
+	} else if (!nft_keys_take(&d->k->lingering, key, sizeof(key))) {
 		nft_schema_add_chain(&d->tx, family, chain);
 		nft_schema_add_rules(&d->tx, family, chain, d->env);
-	} else {
-		nft_schema_delete_chain(&d->tx, family, nft_chain_name(chain, name));
 	}
 }
 
@@ -139,7 +153,7 @@ static void build(struct delta *d, const struct changeset *cs)
 		fill(&d->new, cs->changes[i].new, cs->env);
 		emit_differences(d, &cs->changes[i]);
 	}
-	nft_refs_settle(d->refs, &ops, d);
+	nft_refs_settle(&d->k->refs, &ops, d);
 	nft_leavers_settle(&d->leavers);
 	for (size_t i = 0; i < cs->n; i++)
 		if (cs->changes[i].new && cs->changes[i].new->affinity_sec)
@@ -161,22 +175,17 @@ static void log_refusals(const struct nft_refusals *refusals)
 static int commit(struct nft_kernel *k, struct delta *d)
 {
 	_cleanup_(nft_refusals_fini) struct nft_refusals refusals = {0};
-	uint64_t start_us = nft_clock_us();
-	int err = nft_tx_commit(&d->tx, &k->link, 0, &refusals);
+	bool is_missed;
+	int err = nft_kernel_commit(k, &d->tx, 0, &refusals, &is_missed);
 
-	k->stats.last_kernel_us = nft_clock_us() - start_us;
-	if (err == -EREMOTEIO) {
+	if (err == -EREMOTEIO)
 		log_refusals(&refusals);
-		return -ESTALE;
-	}
-	if (!err)
-		nft_stats_add(&k->stats, &d->tx);
-	return err;
+	return err == -EREMOTEIO || (!err && is_missed) ? -ESTALE : err;
 }
 
 int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 {
-	struct delta d = {.env = cs->env, .refs = &k->refs};
+	struct delta d = {.k = k, .env = cs->env};
 	uint64_t start_us = nft_clock_us();
 	bool is_large;
 	int err;

@@ -135,8 +135,22 @@ static void add_element(void *data, const struct nft_element *e)
 	nft_desired_add(&d->desired, e, d->service);
 }
 
-static void fill_desired(struct diff *d)
+static void want_lingering(struct diff *d, const struct nft_kernel *k)
 {
+	const uint8_t *bytes;
+	uint32_t key[3];
+	size_t len;
+
+	for (size_t i = 0; (bytes = nft_keys_next(&k->lingering, &i, &len));) {
+		memcpy(key, bytes, sizeof(key));
+		nft_refs_count_chain(&d->refs, key[0], (struct nft_chain){key[1], key[2]},
+				     1);
+	}
+}
+
+static void fill_desired(struct diff *d, const struct nft_kernel *k)
+{
+	want_lingering(d, k);
 	for (size_t i = 0; i < d->full->n; i++) {
 		d->service = d->full->changes[i].new;
 		if (d->service && d->full->env->enabled[d->service->family])
@@ -162,18 +176,20 @@ static int compare(struct diff *d, struct nft_link *link)
 		d->n = 0;
 		err = nft_compare(&c);
 	}
+	if (!err)
+		nft_compare_missing(&c);
 	return err;
 }
 
-int nft_diff_print(struct nft_link *link, const struct changeset *full,
+int nft_diff_print(struct nft_kernel *k, const struct changeset *full,
 		   struct buf *ret_lines, size_t *ret_n)
 {
 	struct diff d = {.full = full, .lines = ret_lines};
 	int err;
 
 	nft_refs_init(&d.refs);
-	fill_desired(&d);
-	err = compare(&d, link);
+	fill_desired(&d, k);
+	err = compare(&d, &k->link);
 	nft_refs_fini(&d.refs);
 	nft_desired_fini(&d.desired);
 	if (!err)

@@ -35,6 +35,7 @@ struct full {
 	struct nft_desired desired;
 	struct nft_tx tx;
 	struct nft_leavers leavers;
+	bool has_sent;
 };
 
 static bool is_left_out(const struct full *f, const struct service *s)
@@ -137,6 +138,8 @@ static const struct nft_difference_ops send_ops = {
 
 static int compare(struct full *f)
 {
+	struct nft_stats *stats = &f->k->stats;
+	uint64_t start_us = nft_clock_us();
 	const struct nft_comparison c = {
 		.link = &f->k->link,
 		.env = f->cs->env,
@@ -145,11 +148,18 @@ static int compare(struct full *f)
 		.ops = &send_ops,
 		.data = f,
 	};
+	int err;
 
 	nft_tx_clear(&f->tx);
-	nft_leavers_fini(&f->leavers);
-	nft_leavers_init(&f->leavers);
-	return nft_compare(&c);
+	nft_leavers_restart(&f->leavers);
+	err = nft_compare(&c);
+	stats->last_readback_us = nft_clock_us() - start_us;
+	if (err)
+		return err;
+	start_us = nft_clock_us();
+	nft_compare_missing(&c);
+	stats->last_build_us += nft_clock_us() - start_us;
+	return 0;
 }
 
 static void log_refusal(const struct nft_refusal *r, const char *then)
@@ -180,28 +190,42 @@ static int leave_out(struct full *f, const struct nft_refusals *refusals)
 	return refusals->n ? -EAGAIN : -EPROTO;
 }
 
+/* Who left with this transaction; of those that were sent before, the pairs stay. */
+static void settle_leavers(struct full *f)
+{
+	const struct nft_desired_item *item;
+
+	nft_leavers_settle(&f->leavers);
+	for (size_t at = 0; (item = nft_desired_next(&f->desired, &at));)
+		if (item->set == SET_STICKY_ENDPOINTS) {
+			struct nft_element e = nft_desired_element(item);
+
+			nft_leavers_note_present(&f->leavers, &e);
+		}
+}
+
 /* 0, or -EAGAIN: it changed, or a service was left out, try again. */
 static int try_once(struct full *f, bool with_generation)
 {
 	_cleanup_(nft_refusals_fini) struct nft_refusals refusals = {0};
-	struct nft_stats *stats = &f->k->stats;
-	uint64_t start_us = nft_clock_us();
 	uint32_t generation = 0;
+	bool is_missed;
 	int err = 0;
 
 	if (with_generation)
 		err = nft_link_generation(&f->k->link, &generation);
 	if (!err)
 		err = compare(f);
-	stats->last_readback_us = nft_clock_us() - start_us;
 	if (err)
 		return err == -EINTR ? -EAGAIN : err;
-	start_us = nft_clock_us();
-	err = nft_tx_commit(&f->tx, &f->k->link, generation, &refusals);
-	stats->last_kernel_us = nft_clock_us() - start_us;
+	err = nft_kernel_commit(f->k, &f->tx, generation, &refusals, &is_missed);
 	if (err == -EREMOTEIO)
 		return leave_out(f, &refusals);
-	return err == -ERESTART ? -EAGAIN : err;
+	if (err)
+		return err == -ERESTART ? -EAGAIN : err;
+	f->has_sent |= nft_tx_n_messages(&f->tx) > 0;
+	settle_leavers(f);
+	return is_missed ? -EAGAIN : 0;
 }
 
 static int try_all(struct full *f)
@@ -226,26 +250,11 @@ static void count(struct full *f)
 {
 	struct nft_stats *stats = &f->k->stats;
 
-	if (nft_tx_n_messages(&f->tx)) {
-		nft_stats_add(stats, &f->tx);
-		stats->n_repairs += f->k->was_touched;
-	}
+	f->k->n_elements = f->desired.n;
+	nft_keys_clear(&f->k->lingering); /* they were no part of what should be */
+	stats->n_repairs += f->has_sent && f->k->was_touched;
 	stats->n_refused = f->n_left_out;
 	stats->n_refused_total += f->n_left_out;
-}
-
-static int purge_affinity(struct full *f)
-{
-	const struct nft_desired_item *item;
-
-	nft_leavers_settle(&f->leavers);
-	for (size_t at = 0; (item = nft_desired_next(&f->desired, &at));)
-		if (item->set == SET_STICKY_ENDPOINTS) {
-			struct nft_element e = nft_desired_element(item);
-
-			nft_leavers_note_present(&f->leavers, &e);
-		}
-	return nft_affinity_purge(&f->k->link, &f->leavers, &f->desired);
 }
 
 int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
@@ -258,7 +267,7 @@ int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
 	err = try_all(&f);
 	if (!err) {
 		count(&f);
-		err = purge_affinity(&f);
+		err = nft_affinity_purge(&k->link, &f.leavers, &f.desired);
 	}
 	k->is_known = !err;
 	if (!err)

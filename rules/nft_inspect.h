@@ -4,9 +4,10 @@
 #pragma once
 
 #include "rules/nft.h"
-#include "rules/nft_link.h"
+#include "rules/nft_kernel.h"
 
 int nft_counts_each(struct nft_link *link,
 		    void (*fn)(void *data, const struct nft_count *count), void *data);
-int nft_diff_print(struct nft_link *link, const struct changeset *full,
+/* Chains that linger (see nft_delta.c) are no difference. */
+int nft_diff_print(struct nft_kernel *k, const struct changeset *full,
 		   struct buf *ret_lines, size_t *ret_n);

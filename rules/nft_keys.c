@@ -67,6 +67,28 @@ void nft_keys_put(struct nft_keys *keys, const void *bytes, size_t len)
 					   &key, offsetof(struct key, bytes) + len));
 }
 
+bool nft_keys_take(struct nft_keys *keys, const void *bytes, size_t len)
+{
+	struct key key;
+	void *item;
+
+	make_key(&key, bytes, len);
+	item = hash_del(&keys->hash, &key);
+	free(item);
+	return item;
+}
+
+void nft_keys_clear(struct nft_keys *keys)
+{
+	nft_keys_fini(keys);
+	nft_keys_init(keys);
+}
+
+size_t nft_keys_n(const struct nft_keys *keys)
+{
+	return keys->hash.n;
+}
+
 bool nft_keys_has(const struct nft_keys *keys, const void *bytes, size_t len)
 {
 	struct key key;

@@ -119,7 +119,7 @@ static int error_of(const struct nlmsghdr *message)
 /* A round of question and answers. */
 struct round {
 	uint32_t seq;
-	bool is_dump, is_done, is_interrupted;
+	bool has_many, is_done, is_interrupted;
 	int (*message)(void *data, const struct nlmsghdr *message);
 	void *data;
 	int err;
@@ -138,7 +138,7 @@ static void take_message(struct round *r, const struct nlmsghdr *message)
 		r->err = error_of(message);
 	} else if (!r->err && !r->is_interrupted) {
 		r->err = r->message(r->data, message);
-		r->is_done = !r->is_dump;
+		r->is_done = !r->has_many;
 	}
 }
 
@@ -171,7 +171,7 @@ static int run_round(struct nft_link *link, struct nlmsghdr *request, struct rou
 int nft_link_dump(struct nft_link *link, struct nlmsghdr *request,
 		  int (*message)(void *data, const struct nlmsghdr *message), void *data)
 {
-	struct round r = {.is_dump = true, .message = message, .data = data};
+	struct round r = {.has_many = true, .message = message, .data = data};
 	int err;
 
 	request->nlmsg_flags |= NLM_F_DUMP;
@@ -183,6 +183,15 @@ int nft_link_ask(struct nft_link *link, struct nlmsghdr *request,
 		 int (*message)(void *data, const struct nlmsghdr *message), void *data)
 {
 	struct round r = {.message = message, .data = data};
+
+	return run_round(link, request, &r);
+}
+
+int nft_link_ask_many(struct nft_link *link, struct nlmsghdr *request,
+		      int (*message)(void *data, const struct nlmsghdr *message),
+		      void *data)
+{
+	struct round r = {.has_many = true, .message = message, .data = data};
 
 	return run_round(link, request, &r);
 }

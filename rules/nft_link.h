@@ -35,6 +35,14 @@ int nft_link_dump(struct nft_link *link, struct nlmsghdr *request,
 int nft_link_ask(struct nft_link *link, struct nlmsghdr *request,
 		 int (*message)(void *data, const struct nlmsghdr *message), void *data);
 
+/*
+ * A question with any number of answers, then 0 or why there are no more. The
+ * request needs NLM_F_ACK.
+ */
+int nft_link_ask_many(struct nft_link *link, struct nlmsghdr *request,
+		      int (*message)(void *data, const struct nlmsghdr *message),
+		      void *data);
+
 /* Room for building one request; type is NFT_MSG_*, family NFPROTO_*. */
 #define NFT_REQUEST_LEN 512
 struct nlmsghdr *nft_link_request(struct nft_link *link, char buf[static NFT_REQUEST_LEN],

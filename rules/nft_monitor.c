@@ -43,7 +43,6 @@ int nft_monitor_open(struct nft_monitor *m, uint32_t own_port_id)
 {
 	const struct sockaddr_nl address = {.nl_family = AF_NETLINK};
 	_cleanup_(closep) int fd = -1;
-	int group = NFNLGRP_NFTABLES;
 	int err;
 
 	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
@@ -53,11 +52,19 @@ int nft_monitor_open(struct nft_monitor *m, uint32_t own_port_id)
 	err = attach_filter(fd, own_port_id);
 	if (err)
 		return err;
-	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) == -1 ||
-	    setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) ==
-		    -1)
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) == -1)
 		return -errno;
 	m->fd = take_fd(fd);
+	return nft_monitor_listen(m, true);
+}
+
+int nft_monitor_listen(struct nft_monitor *m, bool on)
+{
+	int group = NFNLGRP_NFTABLES;
+	int option = on ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
+
+	if (setsockopt(m->fd, SOL_NETLINK, option, &group, sizeof(group)) == -1)
+		return -errno;
 	return 0;
 }
 

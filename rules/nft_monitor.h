@@ -18,6 +18,9 @@ struct nft_monitor { /* embedded */
 int nft_monitor_open(struct nft_monitor *m, uint32_t own_port_id);
 void nft_monitor_close(struct nft_monitor *m);
 
+/* Joins or leaves the group: while nobody listens the kernel is spared the messages. */
+int nft_monitor_listen(struct nft_monitor *m, bool on);
+
 /*
  * Reads all that is there. True when our tables were, or may have been (some
  * was lost), changed. What clients learn is no change.

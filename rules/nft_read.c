@@ -28,7 +28,7 @@ struct reading {
 	enum family family;
 	enum nft_set set;
 	union {
-		void (*set)(void *data, const struct nftnl_set *set);
+		void (*set)(void *data, const struct nftnl_set *set, int64_t n_elements);
 		void (*chain)(void *data, const struct nftnl_chain *chain);
 		void (*rule)(void *data, const char *chain,
 			     const struct nftnl_rule *rule);
@@ -90,6 +90,20 @@ static bool is_ours(const char *table)
 	return table && strcmp(table, NFT_TABLE_NAME) == 0;
 }
 
+/* Younger than the headers and the library of the systems we build on. */
+#define SET_ATTR_COUNT 20
+
+static int64_t count_of(const struct nlmsghdr *message)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, message, sizeof(struct nfgenmsg)) if (
+		mnl_attr_get_type(attr) == SET_ATTR_COUNT &&
+		mnl_attr_validate(attr, MNL_TYPE_U32) ==
+			0) return ntohl(mnl_attr_get_u32(attr));
+	return -1;
+}
+
 static int take_set(void *data, const struct nlmsghdr *message)
 {
 	struct reading *r = data;
@@ -101,12 +115,13 @@ static int take_set(void *data, const struct nlmsghdr *message)
 		return -EBADMSG;
 	if (is_ours(nftnl_set_get_str(set, NFTNL_SET_TABLE)) &&
 	    nftnl_set_is_set(set, NFTNL_SET_NAME))
-		r->fn.set(r->data, set);
+		r->fn.set(r->data, set, count_of(message));
 	return 0;
 }
 
 int nft_read_sets(struct nft_link *link, enum family family,
-		  void (*fn)(void *data, const struct nftnl_set *set), void *data)
+		  void (*fn)(void *data, const struct nftnl_set *set, int64_t n_elements),
+		  void *data)
 {
 	struct reading r = {.family = family, .fn.set = fn, .data = data};
 
@@ -195,4 +210,28 @@ int nft_read_elements(struct nft_link *link, enum family family, enum nft_set se
 	};
 
 	return dump(link, NFT_MSG_GETSETELEM, nft_set_info(set)->name, take_elements, &r);
+}
+
+int nft_read_keys(struct nft_link *link, const struct nft_element *keys, size_t n,
+		  void (*fn)(void *data, const struct nft_read_element *e), void *data)
+{
+	char buf[NFT_REQUEST_LEN + NFT_READ_KEYS_MAX * 2 * NFT_KEY_MAX];
+	struct reading r = {
+		.family = keys->family,
+		.set = keys->set,
+		.fn.element = fn,
+		.data = data,
+	};
+	struct nlmsghdr *request =
+		nft_link_request(link, buf, NFT_MSG_GETSETELEM,
+				 nft_family_number(keys->family), NLM_F_ACK);
+	struct nlattr *list;
+
+	mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_TABLE, NFT_TABLE_NAME);
+	mnl_attr_put_strz(request, NFTA_SET_ELEM_LIST_SET, nft_set_info(keys->set)->name);
+	list = mnl_attr_nest_start(request, NFTA_SET_ELEM_LIST_ELEMENTS);
+	for (size_t i = 0; i < n; i++)
+		nft_wire_put_element(request, &keys[i], false);
+	mnl_attr_nest_end(request, list);
+	return nft_link_ask_many(link, request, take_elements, &r);
 }

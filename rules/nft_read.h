@@ -18,9 +18,13 @@ struct nftnl_set;
 int nft_read_table(struct nft_link *link, enum family family, bool *ret_exists,
 		   uint32_t *ret_flags);
 
-/* What is passed to fn is its own only for the call. */
+/*
+ * What is passed to fn is its own only for the call. n_elements is -1 when the
+ * kernel doesn't say (before 6.16).
+ */
 int nft_read_sets(struct nft_link *link, enum family family,
-		  void (*fn)(void *data, const struct nftnl_set *set), void *data);
+		  void (*fn)(void *data, const struct nftnl_set *set, int64_t n_elements),
+		  void *data);
 int nft_read_chains(struct nft_link *link, enum family family,
 		    void (*fn)(void *data, const struct nftnl_chain *chain), void *data);
 /* rule is NULL when it has expressions that libnftnl doesn't know. */
@@ -31,3 +35,12 @@ int nft_read_rules(struct nft_link *link, enum family family,
 int nft_read_elements(struct nft_link *link, enum family family, enum nft_set set,
 		      void (*fn)(void *data, const struct nft_read_element *e),
 		      void *data);
+
+/*
+ * Asks for elements by their keys, which all belong to one set and family: the
+ * time that a dump takes grows with the square of the set's size. Answers
+ * come in order; -ENOENT after those before the first that isn't there.
+ */
+#define NFT_READ_KEYS_MAX 128
+int nft_read_keys(struct nft_link *link, const struct nft_element *keys, size_t n,
+		  void (*fn)(void *data, const struct nft_read_element *e), void *data);

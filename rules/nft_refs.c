@@ -85,16 +85,20 @@ static void count(struct nft_refs *refs, const struct ref_key *key, int change)
 	refs->touched[refs->n_touched++] = ref;
 }
 
-static void count_chain(struct nft_refs *refs, uint8_t family, struct nft_chain chain,
-			int change)
+void nft_refs_count_chain(struct nft_refs *refs, enum family family,
+			  struct nft_chain chain, int change)
 {
-	struct ref_key key = {.set = SET_N, .family = family, .len = sizeof(chain)};
+	struct ref_key key = {
+		.set = SET_N,
+		.family = (uint8_t)family,
+		.len = sizeof(chain),
+	};
 	struct nft_chain needed;
 
 	if (chain.kind < CHAIN_STATIC_N)
 		return;
 	if (nft_chain_needs(chain, &needed))
-		count_chain(refs, family, needed, change);
+		nft_refs_count_chain(refs, family, needed, change);
 	memcpy(key.bytes, &chain, sizeof(chain));
 	count(refs, &key, change);
 }
@@ -105,7 +109,8 @@ bool nft_refs_count(struct nft_refs *refs, const struct nft_element *e, int chan
 	struct ref_key key = {.set = e->set, .family = e->family, .len = e->key_len};
 
 	if (info->flags & SET_HAS_VERDICTS && nft_element_verdict(e).code == VERDICT_GOTO)
-		count_chain(refs, e->family, nft_element_verdict(e).chain, change);
+		nft_refs_count_chain(refs, e->family, nft_element_verdict(e).chain,
+				     change);
 	if (!(info->flags & SET_IS_SHARED))
 		return false;
 	memcpy(key.bytes, e->key, e->key_len);

@@ -24,6 +24,10 @@ void nft_refs_fini(struct nft_refs *refs);
  */
 bool nft_refs_count(struct nft_refs *refs, const struct nft_element *e, int change);
 
+/* The same for a chain that elements don't say anything of. */
+void nft_refs_count_chain(struct nft_refs *refs, enum family family,
+			  struct nft_chain chain, int change);
+
 /* What came into use or went out of it since this was called last. */
 struct nft_refs_ops {
 	void (*element)(void *data, bool is_wanted, const struct nft_element *e);

@@ -13,14 +13,12 @@
 #include "core/mem.h"
 #include "rules/nft_inspect.h"
 #include "rules/nft_kernel.h"
-#include "rules/nft_monitor.h"
 #include "rules/nft_read.h"
 #include "rules/nft_schema.h"
 
 struct nft_sink {
 	struct sink sink;
 	struct nft_kernel kernel;
-	struct nft_monitor monitor;
 };
 
 static struct nft_sink *nft_sink_of(const struct sink *sink)
@@ -39,7 +37,6 @@ static void nft_sink_close(struct sink *sink)
 {
 	struct nft_sink *s = nft_sink_of(sink);
 
-	nft_monitor_close(&s->monitor);
 	nft_kernel_fini(&s->kernel);
 	free(s);
 }
@@ -50,35 +47,13 @@ static const struct sink_ops nft_sink_ops = {
 	.close = nft_sink_close,
 };
 
-int nft_kernel_init(struct nft_kernel *k)
-{
-	uint32_t generation;
-	int err;
-
-	*k = (struct nft_kernel){.link = NFT_LINK_INIT};
-	nft_refs_init(&k->refs);
-	err = nft_link_open(&k->link);
-	if (!err) /* is there an nf_tables, and may we? */
-		err = nft_link_generation(&k->link, &generation);
-	return err;
-}
-
-void nft_kernel_fini(struct nft_kernel *k)
-{
-	nft_refs_fini(&k->refs);
-	nft_link_close(&k->link);
-}
-
 int nft_sink_new(struct sink **ret)
 {
 	struct nft_sink *s = xcalloc(1, sizeof(*s));
 	int err;
 
 	s->sink.ops = &nft_sink_ops;
-	s->monitor = NFT_MONITOR_INIT;
 	err = nft_kernel_init(&s->kernel);
-	if (!err)
-		err = nft_monitor_open(&s->monitor, s->kernel.link.port_id);
 	if (err) {
 		nft_sink_close(&s->sink);
 		return err;
@@ -89,13 +64,13 @@ int nft_sink_new(struct sink **ret)
 
 int nft_sink_fd(const struct sink *sink)
 {
-	return nft_sink_of(sink)->monitor.fd;
+	return nft_sink_of(sink)->kernel.monitor.fd;
 }
 
 bool nft_sink_drain(struct sink *sink)
 {
 	struct nft_sink *s = nft_sink_of(sink);
-	bool is_touched = nft_monitor_drain(&s->monitor);
+	bool is_touched = nft_monitor_drain(&s->kernel.monitor);
 
 	s->kernel.was_touched |= is_touched;
 	return is_touched;
@@ -115,7 +90,7 @@ int nft_sink_counts(struct sink *sink,
 int nft_sink_diff(struct sink *sink, const struct changeset *full, struct buf *ret_lines,
 		  size_t *ret_n)
 {
-	return nft_diff_print(&nft_sink_of(sink)->kernel.link, full, ret_lines, ret_n);
+	return nft_diff_print(&nft_sink_of(sink)->kernel, full, ret_lines, ret_n);
 }
 
 static int cleanup_family(struct nft_link *link, enum family family)
