@@ -237,6 +237,7 @@ static void test_a_configuration_is_written_and_read_back(void **state)
 	struct outcome o = run("kube-proxy", write_args, "");
 
 	(void)state;
+	assert_true(fd >= 0);
 	assert_int_equal(o.status, 0);
 	outcome_fini(&o);
 	o = run("sluice", read_args, SERVICE);
