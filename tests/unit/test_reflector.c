@@ -102,6 +102,22 @@ static void test_falls_back_to_a_paged_list(void **state)
 	reflector_fini(&r);
 }
 
+/* What an API server says whose etcd is older than 3.4.31. */
+static void test_a_storage_that_cannot_stream_lists_is_listed_at_once(void **state)
+{
+	struct watch_event error = make_error(500, "InternalError");
+	struct reflector r;
+
+	(void)state;
+	reflector_init(&r);
+	expect_request(&r, 0, REFLECTOR_WATCHLIST, "", "", 0);
+	assert_int_equal(reflector_event(&r, &error, 1), REFLECTOR_GIVE_UP);
+	reflector_closed(&r, -ECANCELED, 1, 7);
+	assert_int_equal(reflector_wait(&r, 1), 0);
+	expect_request(&r, 2, REFLECTOR_LIST, "0", "", 500);
+	reflector_fini(&r);
+}
+
 static void test_a_list_cut_short_is_asked_again_later(void **state)
 {
 	struct reflector r;
@@ -264,6 +280,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_streams_the_initial_objects_and_goes_on_watching),
 		cmocka_unit_test(test_falls_back_to_a_paged_list),
+		cmocka_unit_test(
+			test_a_storage_that_cannot_stream_lists_is_listed_at_once),
 		cmocka_unit_test(test_a_list_cut_short_is_asked_again_later),
 		cmocka_unit_test(test_a_version_that_is_gone_is_listed_anew_at_once),
 		cmocka_unit_test(

@@ -153,6 +153,18 @@ static void do_step(struct informer *i, enum reflector_step step,
 	}
 }
 
+/* One that is made up for at once is no news: a version forgotten, lists that don't stream. */
+static void tell_error_event(struct informer *i, const struct watch_event *event)
+{
+	const char *why =
+		*event->message ? event->message : "the watch ended with an error";
+
+	if (reflector_wait(&i->reflector, now_us(i)) > 0)
+		tell_failure(i, why);
+	else
+		log_debug("api: %s: %s; listing", resources[i->p.kind].name, why);
+}
+
 /* One event of a watch. */
 static int on_event(void *data, const struct json_split_part *part)
 {
@@ -169,8 +181,7 @@ static int on_event(void *data, const struct json_split_part *part)
 		return err;
 	do_step(i, reflector_event(&i->reflector, &event, now_us(i)), &event);
 	if (event.type == WATCH_ERROR)
-		tell_failure(i, *event.message ? event.message
-					       : "the watch ended with an error");
+		tell_error_event(i, &event);
 	watch_event_fini(&event);
 	return i->gave_up ? -ECANCELED : 0;
 }

@@ -157,8 +157,13 @@ static enum reflector_step on_error(struct reflector *r, const struct watch_even
 		r->has_failed = true;
 		return REFLECTOR_GIVE_UP;
 	}
-	if (r->verb == REFLECTOR_WATCHLIST)
+	/* Its storage may not be able to stream lists (etcd before 3.4.31 and 3.5.13): an ordinary one, at once. */
+	if (r->verb == REFLECTOR_WATCHLIST) {
 		r->has_no_watchlist = true;
+		relist(r);
+		r->has_failed = true;
+		return REFLECTOR_GIVE_UP;
+	}
 	relist(r);
 	back_off(r, now_us, now_us);
 	return REFLECTOR_GIVE_UP;
