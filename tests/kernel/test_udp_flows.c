@@ -195,6 +195,26 @@ static void a_removed_node_port_is_the_nodes_own_again(void **state)
 	}
 }
 
+/*
+ * Waits without sending: a datagram that is on its way back when its flow is forgotten
+ * makes a new one in the other direction, which is no flow to a frontend.
+ */
+static void wait_forgotten(const struct world *w, const char *name, enum family family)
+{
+	struct addr a = world_addr(name, family);
+	uint64_t start_us = world_now_us();
+	char text[ADDR_TEXT_LEN];
+
+	while (!world_run(w, PLACE_NODE,
+			  "conntrack -L -f %s -p udp -d %s 2>/dev/null | grep -q .",
+			  family == FAMILY_IPV4 ? "ipv4" : "ipv6",
+			  addr_format(&a, text))) {
+		if (world_now_us() - start_us > 3000000)
+			instance_fail(sluice, "the flow to %s is still there", name);
+		world_sleep_ms(2);
+	}
+}
+
 /* What was sent before there was a Service went somewhere else, and stays there otherwise. */
 static void a_flow_from_before_the_service_reaches_it(void **state)
 {
@@ -212,6 +232,7 @@ static void a_flow_from_before_the_service_reaches_it(void **state)
 		f = open_flow(*state, "client", "ext50:3001", (enum family)family);
 		wait_answer(&f, PROBE_ANSWERED, "ext50", (enum family)family);
 		instance_put(sluice, &s, 1);
+		wait_forgotten(*state, "ext50", (enum family)family);
 		wait_answer(&f, PROBE_ANSWERED, "pod1", (enum family)family);
 		probe_close(f.fd);
 	}
