@@ -1,0 +1,341 @@
+/*
+ * A delta sends what changed and nothing else, and comes to the same as
+ * programming everything anew.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "tests/kernel/nft_sample.h"
+
+static struct sample web(const char *endpoints)
+{
+	return (struct sample){
+		.name = "web",
+		.frontends = {{"10.96.0.1:80", SAMPLE_CLUSTER_IP, false}},
+		.endpoints = endpoints,
+	};
+}
+
+static void start(struct sample_world *w, const struct sample *sample)
+{
+	sample_put(w, sample, 1);
+	assert_int_equal(sample_full(w), 0);
+}
+
+static int go_to(struct sample_world *w, const struct sample *sample)
+{
+	struct service *s = sample_service(sample);
+
+	return sample_delta(w, &s, 1);
+}
+
+static void a_changed_endpoint_is_one_element(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample before = web("10.2.0.2:80 10.2.0.3:80 10.2.0.4:80");
+	struct sample after = web("10.2.0.2:80 10.2.0.3:80 10.2.0.5:80");
+	struct nft_stats was, is;
+
+	start(w, &before);
+	was = nft_sink_stats(w->sink);
+	assert_int_equal(go_to(w, &after), 0);
+	is = nft_sink_stats(w->sink);
+	assert_int_equal(is.n_transactions - was.n_transactions, 1);
+	assert_int_equal(is.n_elements_added - was.n_elements_added, 1);
+	assert_int_equal(is.n_elements_deleted - was.n_elements_deleted, 1);
+	sample_expect_exact(w);
+}
+
+static void nothing_changed_sends_nothing(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample same = web("10.2.0.2:80");
+	uint32_t before;
+
+	start(w, &same);
+	before = sample_generation();
+	assert_int_equal(go_to(w, &same), 0);
+	assert_int_equal(sample_generation(), before);
+}
+
+static void chains_come_and_go_with_their_use(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample two = web("10.2.0.2:80 10.2.0.3:80");
+	struct sample three = web("10.2.0.2:80 10.2.0.3:80 10.2.0.4:80");
+	struct sample sticky = three;
+
+	start(w, &two);
+	shell_run("nft list chain ip sluice pick-2");
+	assert_int_equal(go_to(w, &three), 0);
+	shell_run("! nft list chain ip sluice pick-2 2>&1 | grep -q numgen");
+	shell_run("nft list chain ip sluice pick-3");
+	sticky.affinity_sec = 77;
+	assert_int_equal(go_to(w, &sticky), 0);
+	shell_run("nft list chain ip sluice sticky-3 | grep -q 'goto pick-3'");
+	shell_run("nft list chain ip sluice learn-77s");
+	assert_int_equal(go_to(w, &two), 0);
+	shell_run("! nft list ruleset | grep -q -e sticky-3 -e learn-77 -e pick-3");
+	sample_expect_exact(w);
+	assert_int_equal(sample_delta(w, NULL, 0), 0);
+	shell_run("! nft list ruleset | grep -q -e 'pick-[0-9]'");
+	sample_expect_exact(w);
+}
+
+/* Two ports of one Service: one cluster address, one pod that may hairpin. */
+static void what_two_services_share_stays_until_both_are_gone(void **state)
+{
+	struct sample_world *w = *state;
+	const struct sample samples[] = {
+		{.name = "http",
+		 .frontends = {{"10.96.0.1:80", SAMPLE_CLUSTER_IP, false}},
+		 .endpoints = "10.2.0.2:80L"},
+		{.name = "https",
+		 .frontends = {{"10.96.0.1:443", SAMPLE_CLUSTER_IP, false}},
+		 .endpoints = "10.2.0.2:443L"},
+	};
+
+	sample_put(w, samples, 2);
+	assert_int_equal(sample_full(w), 0);
+	assert_int_equal(go_to(w, &samples[1]), 0);
+	shell_run("nft list set ip sluice cluster-ips | grep -q 10.96.0.1");
+	shell_run("nft list set ip sluice hairpin | grep -q 10.2.0.2");
+	sample_expect_exact(w);
+	assert_int_equal(sample_delta(w, NULL, 0), 0);
+	shell_run("! nft list ruleset | grep -q -e 10.96.0.1 -e 10.2.0.2");
+}
+
+static void a_frontend_changes_hands_in_one_transaction(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample old = web("10.2.0.2:80 10.2.0.3:80");
+	struct sample new = web("10.2.0.4:80 10.2.0.5:80 10.2.0.6:80");
+
+	new.name = "heir";
+	start(w, &old);
+	assert_int_equal(go_to(w, &new), 0);
+	sample_expect_exact(w);
+	assert_int_equal(nft_sink_stats(w->sink).n_transactions, 2);
+}
+
+static void a_sink_that_knows_nothing_wants_everything(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample sample = web("10.2.0.2:80");
+
+	assert_int_equal(go_to(w, &sample), -ESTALE);
+	assert_int_equal(sample_full(w), 0);
+	sample_expect_exact(w);
+}
+
+/* Somebody was quicker than our monitor: the delta fails whole, a full apply helps. */
+static void a_kernel_that_is_not_as_thought_asks_for_a_full_apply(void **state)
+{
+	static const char *const deeds[] = {
+		"nft delete element ip sluice endpoints '{ 10.96.0.1 . tcp . 80 . 0 }'",
+		"nft add element ip sluice endpoints '{ 10.96.0.1 . tcp . 80 . 1 : "
+		"10.9.9.9 . 9 }'",
+		"nft flush ruleset",
+	};
+	struct sample_world *w = *state;
+	struct sample one = web("10.2.0.2:80");
+	struct sample two = web("10.2.0.4:80 10.2.0.5:80");
+
+	start(w, &one);
+	for (size_t i = 0; i < N_ELEMENTS(deeds); i++) {
+		shell_run("%s", deeds[i]);
+		assert_int_equal(go_to(w, &two), -ESTALE);
+		assert_int_equal(go_to(w, &two), -ESTALE);
+		assert_int_equal(sample_full(w), 0);
+		sample_expect_exact(w);
+		assert_int_equal(go_to(w, &one), 0);
+		sample_expect_exact(w);
+	}
+}
+
+static void bind_clients(void)
+{
+	shell_run("nft add element ip sluice affinity '{ "
+		  "10.1.1.2 . 10.96.0.1 . tcp . 80 timeout 60s : 10.2.0.2 . 80, "
+		  "10.1.1.3 . 10.96.0.1 . tcp . 80 timeout 60s : 10.2.0.3 . 80, "
+		  "10.1.1.4 . 10.96.0.9 . tcp . 80 timeout 60s : 10.2.0.3 . 80 }'");
+}
+
+static void expect_bound(const char *clients)
+{
+	_cleanup_(freep) char *bound =
+		shell("nft list map ip sluice affinity | grep -o '10[.]1[.]1[.][0-9]' | "
+		      "sort | tr '\n' ' '");
+
+	assert_string_equal(bound, clients);
+}
+
+static void who_is_bound_to_an_endpoint_that_leaves_is_let_go(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample both = web("10.2.0.2:80 10.2.0.3:80");
+	struct sample first = web("10.2.0.2:80");
+	struct sample moved = web("10.2.0.1:80 10.2.0.2:80 10.2.0.3:80");
+
+	both.affinity_sec = first.affinity_sec = moved.affinity_sec = 60;
+	start(w, &both);
+	bind_clients();
+	/* another slot is not another endpoint */
+	assert_int_equal(go_to(w, &moved), 0);
+	expect_bound("10.1.1.2 10.1.1.3 10.1.1.4 ");
+	/* another timeout neither */
+	both.affinity_sec = 90;
+	assert_int_equal(go_to(w, &both), 0);
+	expect_bound("10.1.1.2 10.1.1.3 10.1.1.4 ");
+	/* only of this frontend, and only those who are bound to it */
+	assert_int_equal(go_to(w, &first), 0);
+	expect_bound("10.1.1.2 10.1.1.4 ");
+	/* without affinity nobody is bound */
+	first.affinity_sec = 0;
+	assert_int_equal(go_to(w, &first), 0);
+	expect_bound("10.1.1.4 ");
+}
+
+static void another_policy_lets_all_clients_go(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample cluster = web("10.2.0.2:80 10.2.0.3:80L");
+	struct sample local = cluster;
+
+	cluster.affinity_sec = local.affinity_sec = 60;
+	cluster.frontends[0].policy = SAMPLE_EXTERNAL;
+	local.frontends[0].policy = SAMPLE_EXTERNAL_LOCAL;
+	start(w, &cluster);
+	bind_clients();
+	assert_int_equal(go_to(w, &local), 0);
+	expect_bound("10.1.1.4 ");
+}
+
+static void leaving_only_the_local_pool_lets_go_too(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample here = web("10.2.0.2:80L 10.2.0.3:80L");
+	struct sample away = web("10.2.0.2:80 10.2.0.3:80L");
+
+	here.affinity_sec = away.affinity_sec = 60;
+	here.frontends[0].policy = away.frontends[0].policy = SAMPLE_EXTERNAL_LOCAL;
+	start(w, &here);
+	bind_clients();
+	assert_int_equal(go_to(w, &away), 0);
+	expect_bound("10.1.1.3 10.1.1.4 ");
+}
+
+static void in_ipv6_addresses_and_ports_are_let_go_together(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample both = {
+		.name = "web",
+		.frontends = {{"[fd00:96::1]:80", SAMPLE_CLUSTER_IP, false}},
+		.endpoints = "[fd01::2]:8080 [fd01::3]:8080",
+		.affinity_sec = 60,
+	};
+	struct sample first = both;
+
+	first.endpoints = "[fd01::2]:8080";
+	start(w, &both);
+	shell_run("nft add element ip6 sluice affinity '{ 1 . 2 . 3 . 80 timeout 60s : "
+		  "fd01::2, 4 . 5 . 6 . 80 timeout 60s : fd01::3 }'; "
+		  "nft add element ip6 sluice affinity-ports '{ 1 . 2 . 3 . 80 timeout "
+		  "60s : 8080, 4 . 5 . 6 . 80 timeout 60s : 8080 }'");
+	assert_int_equal(go_to(w, &first), 0);
+	shell_run("nft list map ip6 sluice affinity | grep -q '1 . 2 . 3 . 80'");
+	shell_run("nft list map ip6 sluice affinity-ports | grep -q '1 . 2 . 3 . 80'");
+	shell_run("! nft list ruleset | grep -q '4 . 5 . 6 . 80'");
+}
+
+/* Pseudo-random, the same every time. */
+static unsigned roll(unsigned n)
+{
+	static uint64_t x = 88172645463325252u;
+
+	x ^= x << 13;
+	x ^= x >> 7;
+	x ^= x << 17;
+	return (unsigned)(x >> 33) % n;
+}
+
+static struct service *random_service(unsigned i)
+{
+	static const char *const pools[] = {
+		"",
+		"10.2.0.2:80",
+		"10.2.0.2:80L 10.2.0.3:80",
+		"10.2.0.3:80L 10.2.0.4:80L",
+		"10.2.0.2:80 10.2.0.3:81 10.2.0.4:80L 10.2.0.5:80 10.2.0.6:80",
+	};
+	static const char *const pools6[] = {
+		"",
+		"[fd01::2]:80",
+		"[fd01::2]:80L [fd01::3]:80",
+		"[fd01::3]:80L [fd01::4]:80L",
+		"[fd01::2]:80 [fd01::3]:81 [fd01::4]:80L [fd01::5]:80 [fd01::6]:80",
+	};
+	bool is_ipv6 = i % 2;
+	char name[16], at[3][48];
+	struct sample sample = {
+		.name = name,
+		.proto = roll(2) ? IPPROTO_UDP : IPPROTO_TCP,
+		.affinity_sec = roll(3) ? 0 : 10 + roll(3),
+		.endpoints = (is_ipv6 ? pools6 : pools)[roll(N_ELEMENTS(pools))],
+		.allowed = is_ipv6 ? "fd03::/64 fd03::1/128" : "10.0.0.0/8 11.0.0.0/8",
+	};
+
+	(void)snprintf(name, sizeof(name), "s%u", i);
+	for (unsigned f = 0; f < 1 + roll(3); f++) {
+		(void)snprintf(at[f], sizeof(at[f]),
+			       is_ipv6 ? "[fd00:96::%x]:%u" : "10.96.0.%u:%u", i / 4 + 1,
+			       1000 + i * 8 + f);
+		sample.frontends[f] =
+			(struct sample_frontend){at[f], roll(SAMPLE_DROP + 1), roll(2)};
+	}
+	return sample_service(&sample);
+}
+
+static void any_way_leads_to_the_same(void **state)
+{
+	struct sample_world *w = *state;
+	struct service *next[24];
+
+	assert_int_equal(sample_full(w), 0);
+	for (unsigned round = 0; round < 60; round++) {
+		size_t n = 0;
+
+		for (unsigned i = 0; i < N_ELEMENTS(next); i++)
+			if (roll(4))
+				next[n++] = random_service(i);
+		assert_int_equal(sample_delta(w, next, n), 0);
+		sample_expect_exact(w);
+	}
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, sample_setup, sample_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_changed_endpoint_is_one_element),
+		TEST(nothing_changed_sends_nothing),
+		TEST(chains_come_and_go_with_their_use),
+		TEST(what_two_services_share_stays_until_both_are_gone),
+		TEST(a_frontend_changes_hands_in_one_transaction),
+		TEST(a_sink_that_knows_nothing_wants_everything),
+		TEST(a_kernel_that_is_not_as_thought_asks_for_a_full_apply),
+		TEST(who_is_bound_to_an_endpoint_that_leaves_is_let_go),
+		TEST(another_policy_lets_all_clients_go),
+		TEST(leaving_only_the_local_pool_lets_go_too),
+		TEST(in_ipv6_addresses_and_ports_are_let_go_together),
+		TEST(any_way_leads_to_the_same),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

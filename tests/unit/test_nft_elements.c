@@ -1,0 +1,335 @@
+/*
+ * What a service comes to, element by element.
+ */
+#include "tests/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "core/service.h"
+#include "rules/nft_elements.h"
+
+enum { NONE, ALL, OUTSIDE, NODE }; /* who is masqueraded */
+
+struct decided {
+	uint8_t kind;
+	uint8_t inside, outside; /* enum action */
+	uint8_t inside_pool, outside_pool;
+	int masquerade;
+	bool is_limited;
+};
+
+static const struct endpoint v4_endpoints[] = {
+	{.port = 8080, .flags = ENDPOINT_CLUSTER | ENDPOINT_SERVING},
+	{.port = 8080, .flags = ENDPOINT_CLUSTER | ENDPOINT_LOCAL | ENDPOINT_HERE},
+	{.port = 8080, .flags = ENDPOINT_SERVING | ENDPOINT_HERE}, /* in no pool */
+};
+
+static struct addr address(const char *text)
+{
+	struct addr addr;
+
+	assert_int_equal(addr_parse(text, &addr), 0);
+	return addr;
+}
+
+static struct frontend make_frontend(const struct decided *d, const char *at)
+{
+	struct frontend f = {
+		.addr = address(at),
+		.port = 80,
+		.kind = d->kind,
+		.is_limited = d->is_limited,
+	};
+
+	for (unsigned i = 0; i < SOURCE_N; i++) {
+		bool is_outside = i == SOURCE_EXTERNAL;
+		uint8_t action = is_outside ? d->outside : d->inside;
+
+		f.from[i].action = action;
+		if (action != ACTION_BALANCE)
+			continue;
+		f.from[i].pool = is_outside ? d->outside_pool : d->inside_pool;
+		f.from[i].masquerade = d->masquerade == ALL ||
+				       (d->masquerade == NODE && i == SOURCE_NODE) ||
+				       (d->masquerade == OUTSIDE && i != SOURCE_POD);
+	}
+	return f;
+}
+
+struct options {
+	bool is_ipv6, no_endpoints, no_detector, masquerade_all;
+	uint32_t affinity_sec;
+	const char *allowed[4];
+};
+
+static struct service *make_service(const struct decided *d, const struct options *o)
+{
+	const struct frontend frontend =
+		make_frontend(d, o->is_ipv6 ? "fd00::1" : "10.96.0.1");
+	struct endpoint endpoints[N_ELEMENTS(v4_endpoints)];
+	struct cidr allowed[4];
+	struct service_spec spec = {
+		.ns = "default",
+		.name = "web",
+		.port_name = "http",
+		.family = o->is_ipv6 ? FAMILY_IPV6 : FAMILY_IPV4,
+		.proto = IPPROTO_TCP,
+		.affinity_sec = o->affinity_sec,
+		.frontends = &frontend,
+		.n_frontends = 1,
+		.endpoints = endpoints,
+		.n_endpoints = o->no_endpoints ? 0 : N_ELEMENTS(endpoints),
+		.allowed = allowed,
+	};
+
+	for (size_t i = 0; i < N_ELEMENTS(endpoints); i++) {
+		char text[32];
+
+		(void)snprintf(text, sizeof(text),
+			       o->is_ipv6 ? "fd01::%zu" : "10.2.0.%zu", i + 1);
+		endpoints[i] = v4_endpoints[i];
+		endpoints[i].addr = address(text);
+	}
+	while (spec.n_allowed < N_ELEMENTS(allowed) && o->allowed[spec.n_allowed]) {
+		assert_int_equal(cidr_parse(o->allowed[spec.n_allowed],
+					    &allowed[spec.n_allowed]),
+				 0);
+		spec.n_allowed++;
+	}
+	return service_new(&spec);
+}
+
+static void print(void *data, const struct nft_element *e)
+{
+	struct buf *out = data;
+
+	buf_printf(out, "%s { ", nft_set_info(e->set)->name);
+	nft_element_print(e, out);
+	buf_add_string(out, " }\n");
+}
+
+static void expect(const struct decided *d, const struct options *o, const char *expected)
+{
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	struct service *s = make_service(d, o);
+	const struct environment env = {
+		.detector = o->no_detector ? POD_DETECTOR_NONE : POD_DETECTOR_CIDR,
+		.has_pod_cidr = {true, true},
+		.masquerade_all = o->masquerade_all,
+	};
+
+	nft_elements_each(s, &env, print, &out);
+	service_unref(s);
+	assert_string_equal(buf_string(&out), expected);
+}
+
+static const struct decided cluster_ip = {
+	.kind = FRONTEND_CLUSTER_IP,
+	.masquerade = OUTSIDE,
+};
+static const struct decided policy_local = {
+	.kind = FRONTEND_LOAD_BALANCER,
+	.outside_pool = POOL_LOCAL,
+	.masquerade = NODE,
+};
+static const struct options plain = {0};
+
+static void a_cluster_ip_is_masqueraded_by_its_address(void **state)
+{
+	(void)state;
+	expect(&cluster_ip, &plain,
+	       "frontends { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
+	       "cluster-ips { 10.96.0.1 }\n"
+	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
+}
+
+static void it_is_the_same_in_ipv6(void **state)
+{
+	(void)state;
+	expect(&cluster_ip, &(struct options){.is_ipv6 = true},
+	       "frontends { fd00::1 . tcp . 80 : goto pick-2 }\n"
+	       "endpoints { fd00::1 . tcp . 80 . 0 : fd01::1 . 8080 }\n"
+	       "endpoints { fd00::1 . tcp . 80 . 1 : fd01::2 . 8080 }\n"
+	       "cluster-ips { fd00::1 }\n"
+	       "hairpin { fd01::2 . fd01::2 }\n");
+}
+
+static void an_external_address_is_masqueraded_by_its_element(void **state)
+{
+	const struct decided d = {.kind = FRONTEND_EXTERNAL_IP, .masquerade = ALL};
+
+	(void)state;
+	expect(&d, &plain,
+	       "frontends { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
+	       "masked { 10.96.0.1 . tcp . 80 }\n"
+	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
+}
+
+static void policy_local_has_two_faces(void **state)
+{
+	(void)state;
+	expect(&policy_local, &plain,
+	       "frontends { 10.96.0.1 . tcp . 80 : goto pick-local-1 }\n"
+	       "frontends-inside { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 65536 : 10.2.0.2 . 8080 }\n"
+	       "local-policy { 10.96.0.1 . tcp . 80 }\n"
+	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
+}
+
+static void policy_local_without_local_endpoints_drops_what_is_outside(void **state)
+{
+	struct decided d = policy_local;
+
+	(void)state;
+	d.outside = ACTION_DROP;
+	expect(&d, &plain,
+	       "frontends-inside { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
+	       "local-policy { 10.96.0.1 . tcp . 80 }\n"
+	       "empty { 10.96.0.1 . tcp . 80 : drop }\n"
+	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
+}
+
+static void what_only_the_outside_gets_passes_the_inside_by(void **state)
+{
+	const struct decided d = {
+		.kind = FRONTEND_EXTERNAL_IP,
+		.inside = ACTION_REJECT,
+		.masquerade = NONE,
+	};
+
+	(void)state;
+	expect(&d, &plain,
+	       "frontends { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
+	       "frontends-inside { 10.96.0.1 . tcp . 80 : accept }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
+	       "empty { 10.96.0.1 . tcp . 80 : goto refuse }\n"
+	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
+}
+
+static void refusing_needs_no_endpoints(void **state)
+{
+	const struct decided refused = {.inside = ACTION_REJECT,
+					.outside = ACTION_REJECT};
+	const struct decided dropped = {.inside = ACTION_DROP, .outside = ACTION_DROP};
+
+	(void)state;
+	expect(&refused, &(struct options){.no_endpoints = true},
+	       "cluster-ips { 10.96.0.1 }\n"
+	       "empty { 10.96.0.1 . tcp . 80 : goto refuse }\n");
+	expect(&dropped, &(struct options){.no_endpoints = true},
+	       "cluster-ips { 10.96.0.1 }\n"
+	       "empty { 10.96.0.1 . tcp . 80 : drop }\n");
+}
+
+static void balancing_over_nothing_is_refusing(void **state)
+{
+	(void)state;
+	expect(&cluster_ip, &(struct options){.no_endpoints = true},
+	       "cluster-ips { 10.96.0.1 }\n"
+	       "empty { 10.96.0.1 . tcp . 80 : goto refuse }\n");
+}
+
+static void masquerading_without_a_rule_for_it_takes_an_element(void **state)
+{
+	const struct decided d = {.kind = FRONTEND_CLUSTER_IP, .masquerade = ALL};
+
+	(void)state;
+	/* the rule for all cluster addresses does it */
+	expect(&d, &(struct options){.no_detector = true, .masquerade_all = true},
+	       "frontends { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
+	       "cluster-ips { 10.96.0.1 }\n"
+	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
+	/* there is none */
+	expect(&d, &(struct options){.no_detector = true},
+	       "frontends { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
+	       "masked { 10.96.0.1 . tcp . 80 }\n"
+	       "cluster-ips { 10.96.0.1 }\n"
+	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
+}
+
+static void affinity_goes_by_way_of_sticky_chains(void **state)
+{
+	(void)state;
+	expect(&policy_local, &(struct options){.affinity_sec = 60},
+	       "frontends { 10.96.0.1 . tcp . 80 : goto sticky-local-1 }\n"
+	       "frontends-inside { 10.96.0.1 . tcp . 80 : goto sticky-2 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
+	       "endpoints { 10.96.0.1 . tcp . 80 . 65536 : 10.2.0.2 . 8080 }\n"
+	       "local-policy { 10.96.0.1 . tcp . 80 }\n"
+	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n"
+	       "sticky { 10.96.0.1 . tcp . 80 : goto learn-60s }\n"
+	       "sticky-endpoints { 10.96.0.1 . tcp . 80 . 10.2.0.1 . 8080 }\n"
+	       "sticky-endpoints { 10.96.0.1 . tcp . 80 . 10.2.0.2 . 8080 }\n");
+}
+
+static void ranges_that_lie_in_others_are_left_out(void **state)
+{
+	struct decided d = {.is_limited = true,
+			    .inside = ACTION_DROP,
+			    .outside = ACTION_DROP,
+			    .kind = FRONTEND_LOAD_BALANCER};
+	const struct options o = {
+		.no_endpoints = true,
+		.allowed = {"10.1.0.0/16", "10.0.0.0/8", "10.255.255.255/32",
+			    "11.0.0.1/32"},
+	};
+
+	(void)state;
+	expect(&d, &o,
+	       "empty { 10.96.0.1 . tcp . 80 : drop }\n"
+	       "limited { 10.96.0.1 . tcp . 80 }\n"
+	       "allowed { 10.96.0.1 . tcp . 80 . 10.0.0.0/8 }\n"
+	       "allowed { 10.96.0.1 . tcp . 80 . 11.0.0.1 }\n");
+}
+
+static void limited_without_ranges_lets_nobody_in(void **state)
+{
+	struct decided d = {.is_limited = true,
+			    .inside = ACTION_DROP,
+			    .outside = ACTION_DROP,
+			    .kind = FRONTEND_LOAD_BALANCER};
+
+	(void)state;
+	expect(&d, &(struct options){.no_endpoints = true},
+	       "empty { 10.96.0.1 . tcp . 80 : drop }\n"
+	       "limited { 10.96.0.1 . tcp . 80 }\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_cluster_ip_is_masqueraded_by_its_address),
+		cmocka_unit_test(it_is_the_same_in_ipv6),
+		cmocka_unit_test(an_external_address_is_masqueraded_by_its_element),
+		cmocka_unit_test(policy_local_has_two_faces),
+		cmocka_unit_test(
+			policy_local_without_local_endpoints_drops_what_is_outside),
+		cmocka_unit_test(what_only_the_outside_gets_passes_the_inside_by),
+		cmocka_unit_test(refusing_needs_no_endpoints),
+		cmocka_unit_test(balancing_over_nothing_is_refusing),
+		cmocka_unit_test(masquerading_without_a_rule_for_it_takes_an_element),
+		cmocka_unit_test(affinity_goes_by_way_of_sticky_chains),
+		cmocka_unit_test(ranges_that_lie_in_others_are_left_out),
+		cmocka_unit_test(limited_without_ranges_lets_nobody_in),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
