@@ -7,6 +7,7 @@
 #   SLUICE=PATH              the program, build/sluice otherwise
 #   API_DOWN=60              seconds without an API server
 #   FLOOD=10000              Services created while watching
+#   LOGS=DIR                 a folder for the logs of all programs; without it they go with the rest
 #
 # One line a scenario, "ok", "not ok" or "skip" with what was measured; exit 1 when one is not ok, 77 when none could run.
 # shellcheck source=lib.sh
@@ -41,4 +42,7 @@ spawn kubelet "$AGENT" kubelet --kubeconfig "$KUBECONFIG" --nodes node-a=a=1,nod
 await 20 grep -q ready "$STATE/kubelet.log" || die "the agent does not start: $(cat "$STATE/kubelet.log")"
 proxy_start
 say "$PROXY on node-a, Kubernetes $(kubectl version -o json | grep -A20 serverVersion | sed -n 's/.*gitVersion": "\(.*\)".*/\1/p')"
-run_scenarios "$@"
+status=0
+run_scenarios "$@" || status=$?
+[ -z "${LOGS:-}" ] || { mkdir -p "$LOGS" && cp "$STATE"/*.log "$LOGS"; }
+exit "$status"
