@@ -17,6 +17,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "rules/nft_wire.h"
 
 /* A datagram of a dump is 32 KiB at most, unless one message is longer. */
 #define BUFFER_LEN  (256u * 1024)
@@ -151,7 +152,7 @@ static int take_answers(struct nft_link *link, struct round *r)
 
 		if (received < 0)
 			return (int)received;
-		for (; mnl_nlmsg_ok(message, len) && !r->is_done;
+		for (; nft_wire_is_message(message, len) && !r->is_done;
 		     message = mnl_nlmsg_next(message, &len))
 			take_message(r, message);
 	}
@@ -211,7 +212,7 @@ int nft_link_errors(struct nft_link *link, void (*fn)(void *data, uint32_t seq, 
 		if (received < 0 && received != -ENOBUFS)
 			return (int)received;
 		is_lossy |= received < 0;
-		for (; received > 0 && mnl_nlmsg_ok(message, len);
+		for (; received > 0 && nft_wire_is_message(message, len);
 		     message = mnl_nlmsg_next(message, &len))
 			if (message->nlmsg_type == NLMSG_ERROR && error_of(message))
 				fn(data, message->nlmsg_seq, error_of(message));

@@ -20,6 +20,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "rules/nft_layout.h"
+#include "rules/nft_wire.h"
 
 #define DATAGRAM_LEN (64u * 1024)
 
@@ -131,7 +132,8 @@ bool nft_monitor_is_ours(const void *bytes, size_t len)
 	const struct nlmsghdr *message = bytes;
 	int left = (int)len;
 
-	for (; mnl_nlmsg_ok(message, left); message = mnl_nlmsg_next(message, &left))
+	for (; nft_wire_is_message(message, left);
+	     message = mnl_nlmsg_next(message, &left))
 		if (is_our_message(message))
 			return true;
 	return false;

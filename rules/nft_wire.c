@@ -16,6 +16,11 @@
 /* uapi headers of older systems don't know it */
 #define ELEM_IS_CATCHALL 2u
 
+bool nft_wire_is_message(const struct nlmsghdr *message, int left)
+{
+	return mnl_nlmsg_ok(message, left) && message->nlmsg_len <= (uint32_t)left;
+}
+
 static void put_value(struct nlmsghdr *message, uint16_t type, const void *bytes,
 		      size_t len)
 {

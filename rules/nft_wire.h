@@ -9,6 +9,12 @@
 
 struct nlmsghdr;
 
+/*
+ * Does a whole message start here? mnl_nlmsg_ok() says so of lengths beyond
+ * 2 GiB, too.
+ */
+bool nft_wire_is_message(const struct nlmsghdr *message, int left);
+
 /* Appends one item to the open list at the end of the message. */
 void nft_wire_put_element(struct nlmsghdr *message, const struct nft_element *e,
 			  bool with_value);

@@ -3,11 +3,14 @@
  * the kernel goes on by itself, and the new daemon adopts what it finds.
  */
 #include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <stdlib.h>
 
 #include "core/cleanup.h"
 #include "tests/kernel/instance.h"
 #include "tests/kernel/load.h"
+#include "tests/kernel/probe.h"
 #include "tests/kernel/traffic.h"
 #include "tests/test.h"
 
@@ -99,6 +102,78 @@ static void sigterm_ends_it_with_status_0_and_leaves_the_rules(void **state)
 	instance_start(sluice, NULL);
 }
 
+static pid_t start_monitor(const struct world *w)
+{
+	pid_t pid = world_fork(w, PLACE_NODE);
+
+	if (!pid) {
+		if (chdir(w->dir))
+			_exit(127);
+		(void)execl("/bin/sh", "sh", "-c", "exec nft monitor >monitor",
+			    (char *)NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* What happened before is in the monitor's file once this table is. */
+static void wait_monitor(const struct world *w, const char *table)
+{
+	uint64_t start_us = world_now_us();
+
+	for (;;) {
+		(void)world_run(w, PLACE_NODE, "nft add table ip %s", table);
+		if (!world_run(w, PLACE_NODE,
+			       "grep -q 'table ip %s' %s/monitor 2>/dev/null", table,
+			       w->dir))
+			break;
+		if (world_now_us() - start_us > 5000000)
+			fail_msg("nft monitor does not tell of table %s", table);
+		(void)world_run(w, PLACE_NODE, "nft delete table ip %s", table);
+	}
+	world_must(w, PLACE_NODE, "nft delete table ip %s", table);
+}
+
+static void wait_daemon(void)
+{
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	uint64_t start_us = world_now_us();
+
+	while (instance_command(sluice, "diff", &out)) {
+		if (world_now_us() - start_us > 5000000)
+			instance_fail(sluice, "no answer, or a difference: %s",
+				      buf_string(&out));
+		buf_clear(&out);
+		world_sleep_ms(5);
+	}
+}
+
+static void an_unchanged_restart_sends_nothing_and_keeps_counters(void **state)
+{
+	static const char counters[] =
+		"for f in ip ip6; do for m in frontends endpoints; do "
+		"nft list map $f sluice $m; done; done";
+	const struct world *w = *state;
+	struct target t = target_named("client", "svc10:80", IPPROTO_TCP, FAMILY_IPV4);
+	pid_t monitor;
+
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(probe(w, &t, 1000).outcome, PROBE_ANSWERED);
+	world_must(w, PLACE_NODE, "(%s) | sort >%s/before", counters, w->dir);
+	world_must(w, PLACE_NODE, "grep -q 'packets [1-9]' %s/before", w->dir);
+	monitor = start_monitor(w);
+	wait_monitor(w, "begin");
+	(void)instance_end(sluice, SIGKILL);
+	instance_launch(sluice, NULL);
+	wait_daemon();
+	wait_monitor(w, "end");
+	(void)kill(monitor, SIGTERM);
+	(void)waitpid(monitor, NULL, 0);
+	if (!world_run(w, PLACE_NODE, "grep sluice %s/monitor >&2", w->dir))
+		fail_msg("the restart changed something");
+	world_must(w, PLACE_NODE, "(%s) | sort | cmp - %s/before", counters, w->dir);
+}
+
 /* All services of a big cluster, written anew each time, so that every sync has much to do. */
 static void add_crowd(struct buf *yaml, unsigned n, unsigned round)
 {
@@ -174,6 +249,7 @@ int main(void)
 		cmocka_unit_test(sigterm_ends_it_with_status_0_and_leaves_the_rules),
 		cmocka_unit_test(sigterm_and_restart_break_nothing),
 		cmocka_unit_test(kill_9_and_restart_break_nothing),
+		cmocka_unit_test(an_unchanged_restart_sends_nothing_and_keeps_counters),
 		cmocka_unit_test(kill_9_during_a_sync_is_repaired_by_the_next_start),
 		cmocka_unit_test(cleanup_removes_everything_of_ours_and_only_that),
 	};

@@ -1,0 +1,116 @@
+/*
+ * We hear what others do to our tables, and neither what we do nor what the
+ * kernel learns.
+ */
+#include "tests/test.h"
+
+#include <poll.h>
+#include <stdlib.h>
+
+#include "core/cleanup.h"
+#include "tests/kernel/nft_sample.h"
+
+static const struct sample web = {
+	.name = "web",
+	.frontends = {{"10.96.0.1:80", SAMPLE_CLUSTER_IP, false}},
+	.endpoints = "10.2.0.2:80",
+	.affinity_sec = 60,
+};
+
+static struct sample_world *programmed(void **state)
+{
+	struct sample_world *w = *state;
+
+	sample_put(w, &web, 1);
+	assert_int_equal(sample_full(w), 0);
+	return w;
+}
+
+static bool is_readable(const struct sample_world *w)
+{
+	struct pollfd p = {.fd = nft_sink_fd(w->sink), .events = POLLIN};
+
+	return poll(&p, 1, 0) == 1;
+}
+
+static void our_own_transactions_are_not_even_delivered(void **state)
+{
+	struct sample_world *w = programmed(state);
+	struct service *large = sample_large_service("large", "10.96.1.1:80", 3000);
+
+	assert_false(is_readable(w));
+	assert_int_equal(sample_delta(w, &large, 1), 0);
+	assert_false(is_readable(w));
+	assert_int_equal(sample_delta(w, NULL, 0), 0);
+	assert_false(is_readable(w));
+}
+
+static void after_a_large_transaction_we_hear_again(void **state)
+{
+	struct sample_world *w = programmed(state);
+	struct service *large = sample_large_service("large", "10.96.1.1:80", 3000);
+
+	assert_int_equal(sample_delta(w, &large, 1), 0);
+	shell_run("nft flush chain ip sluice guard");
+	assert_true(is_readable(w));
+	assert_true(nft_sink_drain(w->sink));
+	assert_false(is_readable(w));
+}
+
+static void what_others_do_elsewhere_is_no_concern(void **state)
+{
+	struct sample_world *w = programmed(state);
+
+	shell_run("nft add table inet sluice; nft add table ip mine; "
+		  "nft add chain ip mine sluice; nft add set ip mine frontends "
+		  "'{ type ipv4_addr; }'; nft add element ip mine frontends "
+		  "'{ 10.9.9.9 }'; nft delete table ip mine");
+	assert_false(nft_sink_drain(w->sink));
+}
+
+static void what_clients_learn_is_no_change(void **state)
+{
+	struct sample_world *w = programmed(state);
+
+	shell_run("nft add element ip sluice affinity '{ 10.1.1.2 . 10.96.0.1 . tcp . 80 "
+		  "timeout 60s : 10.2.0.2 . 80 }'; nft add element ip6 sluice "
+		  "affinity-ports '{ 1 . 2 . 3 . 80 timeout 60s : 80 }'");
+	assert_false(nft_sink_drain(w->sink));
+}
+
+static void too_much_to_hear_may_have_been_ours(void **state)
+{
+	struct sample_world *w = programmed(state);
+
+	shell_run("nft add table ip mine; nft add set ip mine s '{ type ipv4_addr; }'; "
+		  "for i in $(seq 1 40); do for j in $(seq 1 250); do "
+		  "echo \"add element ip mine s { 10.9.$i.$j }\"; done; done | nft -f -");
+	assert_true(nft_sink_drain(w->sink));
+	assert_false(nft_sink_drain(w->sink));
+	assert_int_equal(sample_full(w), 0);
+	assert_int_equal(nft_sink_stats(w->sink).n_repairs, 0);
+}
+
+static void another_daemon_in_another_namespace_is_not_heard(void **state)
+{
+	struct sample_world *w = programmed(state);
+
+	shell_run("unshare -n nft add table ip sluice");
+	assert_false(is_readable(w));
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, sample_setup, sample_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(our_own_transactions_are_not_even_delivered),
+		TEST(after_a_large_transaction_we_hear_again),
+		TEST(what_others_do_elsewhere_is_no_concern),
+		TEST(what_clients_learn_is_no_change),
+		TEST(too_much_to_hear_may_have_been_ours),
+		TEST(another_daemon_in_another_namespace_is_not_heard),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
