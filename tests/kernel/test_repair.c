@@ -203,8 +203,8 @@ static void an_added_element_is_removed(void **state)
 		"nft add element ip sluice masked '{ 172.30.0.10 . tcp . 80 }'",
 		"nft add element ip6 sluice cluster-ips '{ fd00:172:30::99 }'",
 		"nft add chain ip sluice pick-77",
-		"nft add table ip6 sluice; nft add set ip6 sluice foreign "
-		"'{ type ipv6_addr; }'",
+		("nft add table ip6 sluice; nft add set ip6 sluice foreign "
+		 "'{ type ipv6_addr; }'"),
 	};
 	static const struct traffic_row rows[] = {
 		{"pod4", "svc10:80", "pod1:80 far1:80", NULL},
