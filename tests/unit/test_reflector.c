@@ -220,6 +220,50 @@ static void test_a_busy_server_is_left_alone_for_as_long_as_it_says(void **state
 	reflector_fini(&r);
 }
 
+static void
+test_after_an_outage_a_version_that_is_gone_costs_no_more_waiting(void **state)
+{
+	struct watch_event error = make_error(410, "Expired");
+	struct reflector r;
+
+	(void)state;
+	sync_it(&r);
+	reflector_closed(&r, 0, 60 * SEC, 0);
+	expect_request(&r, 60 * SEC, REFLECTOR_WATCH, "100", "", 0);
+	reflector_closed(&r, -ECONNREFUSED, 60 * SEC, 0);
+	expect_request(&r, 61 * SEC, REFLECTOR_WATCH, "100", "", 0);
+	assert_int_equal(reflector_event(&r, &error, 61 * SEC), REFLECTOR_GIVE_UP);
+	reflector_closed(&r, 0, 61 * SEC, 0);
+	assert_int_equal(reflector_wait(&r, 61 * SEC), 0);
+	/* But when the newest is gone as well, it is no use to ask at once. */
+	expect_request(&r, 61 * SEC, REFLECTOR_WATCHLIST, "", "", 0);
+	assert_int_equal(reflector_event(&r, &error, 61 * SEC), REFLECTOR_GIVE_UP);
+	assert_true(reflector_wait(&r, 61 * SEC) > 0);
+	reflector_fini(&r);
+}
+
+static void fail_once(struct reflector *r)
+{
+	(void)reflector_open(r, 60 * SEC, 0);
+	reflector_closed(r, -ECONNREFUSED, 60 * SEC, 0);
+}
+
+static void test_a_nudge_ends_a_long_wait(void **state)
+{
+	struct reflector r;
+
+	(void)state;
+	sync_it(&r);
+	for (int i = 0; i < 7; i++)
+		fail_once(&r);
+	assert_true(reflector_wait(&r, 60 * SEC) > 20 * SEC);
+	reflector_nudge(&r, 60 * SEC, 123);
+	assert_true(reflector_wait(&r, 60 * SEC) <= SEC / 2);
+	reflector_nudge(&r, 90 * SEC, 499999);
+	assert_int_equal(reflector_wait(&r, 90 * SEC), 0);
+	reflector_fini(&r);
+}
+
 static void test_a_very_short_watch_lists_anew(void **state)
 {
 	struct reflector r;
@@ -289,6 +333,9 @@ int main(void)
 		cmocka_unit_test(
 			test_a_refused_connection_keeps_the_version_and_waits_longer_each_time),
 		cmocka_unit_test(test_a_busy_server_is_left_alone_for_as_long_as_it_says),
+		cmocka_unit_test(
+			test_after_an_outage_a_version_that_is_gone_costs_no_more_waiting),
+		cmocka_unit_test(test_a_nudge_ends_a_long_wait),
 		cmocka_unit_test(test_a_very_short_watch_lists_anew),
 		cmocka_unit_test(test_forbidden_backs_off_and_asks_from_the_start),
 		cmocka_unit_test(test_a_rejected_object_counts_as_gone),

@@ -426,6 +426,14 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 	informer_go_on(w->data);
 }
 
+void informer_nudge(struct informer *i)
+{
+	if (i->call || !i->silent_since_us)
+		return;
+	reflector_nudge(&i->reflector, now_us(i), random_number());
+	schedule(i);
+}
+
 struct informer *informer_new(const struct informer_params *params)
 {
 	struct informer *i = xcalloc(1, sizeof(*i));

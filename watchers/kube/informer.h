@@ -38,6 +38,9 @@ void informer_free(struct informer *i);
 /* Makes the next call when it is time; also after credentials have become ready. */
 void informer_go_on(struct informer *i);
 
+/* The server answers again, as another informer has seen: no need to wait for long. */
+void informer_nudge(struct informer *i);
+
 bool informer_has_synced(const struct informer *i);
 /* Lists after the first one: how often something made us start over. */
 uint64_t informer_n_restarts(const struct informer *i);

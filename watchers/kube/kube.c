@@ -10,6 +10,8 @@
 #include "watchers/kube/informer.h"
 #include "watchers/kube/kubeconfig.h"
 
+#define HTTP_OK 200
+
 struct kube {
 	struct kube_params params;
 	struct kube_config config;
@@ -43,6 +45,8 @@ static void on_answered(void *data, int status, const char *method)
 {
 	struct kube *k = data;
 
+	for (int kind = 0; status == HTTP_OK && kind < OBJECT_KIND_N; kind++)
+		informer_nudge(k->informers[kind]);
 	if (k->events.answered)
 		k->events.answered(k->events.data, status, method);
 }

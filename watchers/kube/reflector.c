@@ -16,6 +16,7 @@
 #define BACKOFF_LAST_US	    30000000ull
 #define BACKOFF_FORGET_US   120000000ull
 #define SHORT_WATCH_US	    1000000ull
+#define NUDGE_MAX_US	    500000ull
 #define PAGE_LIMIT	    500
 #define RETRY_AFTER_MAX_SEC 300
 #define HTTP_GONE	    410
@@ -149,10 +150,12 @@ static enum reflector_step on_error(struct reflector *r, const struct watch_even
 				    uint64_t now_us)
 {
 	if (is_version_gone(event->status_code, event)) {
+		bool was_newest = r->wants_newest;
+
 		r->wants_newest = true;
 		relist(r);
 		/* At once, but a server that says so over and over is not asked in a circle. */
-		if (now_us - r->opened_us < SHORT_WATCH_US)
+		if (was_newest)
 			back_off(r, now_us, 0);
 		r->has_failed = true;
 		return REFLECTOR_GIVE_UP;
@@ -247,6 +250,14 @@ void reflector_refused(struct reflector *r, int status,
 	back_off(r, now_us, random);
 	if (status == HTTP_TOO_MANY || status >= 500)
 		wait_as_told(r, retry_after_sec, now_us);
+}
+
+void reflector_nudge(struct reflector *r, uint64_t now_us, uint64_t random)
+{
+	uint64_t soon_us = now_us + random % NUDGE_MAX_US;
+
+	if (r->not_before_us > soon_us)
+		r->not_before_us = soon_us;
 }
 
 void reflector_closed(struct reflector *r, int err, uint64_t now_us, uint64_t random)

@@ -81,5 +81,7 @@ enum reflector_step reflector_page(struct reflector *r, const char *version,
 void reflector_refused(struct reflector *r, int status,
 		       const struct watch_event *status_body, uint32_t retry_after_sec,
 		       uint64_t now_us, uint64_t random);
+/* The server was heard of again elsewhere: waits half a second at most. */
+void reflector_nudge(struct reflector *r, uint64_t now_us, uint64_t random);
 /* The call is over; err 0: the server ended it in good order. */
 void reflector_closed(struct reflector *r, int err, uint64_t now_us, uint64_t random);
