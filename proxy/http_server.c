@@ -169,7 +169,7 @@ int http_server_open(struct ev_loop *loop, const struct addr *addr, uint16_t por
 	const union MHD_DaemonInfo *info;
 	struct http_server *s;
 	uint16_t bound_port;
-	int fd, err;
+	int fd = -1, err;
 
 	err = listen_on(addr, port, &fd, &bound_port);
 	if (err)

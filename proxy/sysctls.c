@@ -48,7 +48,7 @@ static int write_number(const char *path, int64_t value)
 static int ensure(const char *root, const char *file, int64_t value, bool at_least)
 {
 	_cleanup_(freep) char *path = xasprintf("%s%s", root, file);
-	int64_t now;
+	int64_t now = 0;
 	int err = read_number(path, &now);
 
 	if (!err && (now == value || (at_least && now > value)))

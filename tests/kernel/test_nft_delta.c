@@ -138,8 +138,8 @@ static void a_kernel_that_is_not_as_thought_asks_for_a_full_apply(void **state)
 {
 	static const char *const deeds[] = {
 		"nft delete element ip sluice endpoints '{ 10.96.0.1 . tcp . 80 . 0 }'",
-		"nft add element ip sluice endpoints '{ 10.96.0.1 . tcp . 80 . 1 : "
-		"10.9.9.9 . 9 }'",
+		("nft add element ip sluice endpoints '{ 10.96.0.1 . tcp . 80 . 1 : "
+		 "10.9.9.9 . 9 }'"),
 		"nft flush ruleset",
 	};
 	struct sample_world *w = *state;
