@@ -305,6 +305,8 @@ struct asking {
 	size_t n, n_answered;
 	int64_t n_found;
 	unsigned n_missing;
+	struct nft_element *different; /* as they are */
+	size_t n_different, different_cap;
 };
 
 static void take_answer(void *data, const struct nft_read_element *read)
@@ -319,8 +321,13 @@ static void take_answer(void *data, const struct nft_read_element *read)
 	    memcmp(read->e.key, item->bytes, item->key_len) != 0)
 		return; /* the count won't be right, then */
 	a->n_found++;
-	item->state = nft_desired_has_value(item, &read->e) ? DESIRED_PRESENT
-							    : DESIRED_DIFFERENT;
+	item->state = DESIRED_PRESENT;
+	if (nft_desired_has_value(item, &read->e))
+		return;
+	item->state = DESIRED_DIFFERENT;
+	a->different = xgrow(a->different, a->n_different, &a->different_cap,
+			     sizeof(*a->different));
+	a->different[a->n_different++] = read->e;
 }
 
 static int ask(struct asking *a)
@@ -359,40 +366,27 @@ static int ask_for_all(struct asking *a, enum family family, enum nft_set set)
 	return err ? err : ask(a);
 }
 
-/* Those with another value go, as the dump would have said. */
-static void tell_different(const struct asking *a, enum family family, enum nft_set set)
-{
-	const struct nft_comparison *c = a->c;
-	const struct nft_desired_item *item;
-
-	for (size_t at = 0; (item = nft_desired_next(c->desired, &at));)
-		if (item->set == set && item->family == family &&
-		    item->state == DESIRED_DIFFERENT) {
-			struct nft_element e = nft_desired_element(item);
-
-			c->ops->element(c->data, VERB_DELETE, &e, item->service);
-		}
-}
-
 /*
  * Asks for every element that should be. When as many were found as the set
  * has, nothing else is in it, and a dump can be spared. False: only a dump helps.
  */
 static bool compare_by_keys(const struct family_state *s, enum nft_set set)
 {
-	struct asking a = {.c = s->c};
+	const struct nft_comparison *c = s->c;
+	struct asking a = {.c = c};
 	struct nft_desired_item *item;
+	bool is_all;
 
 	if (s->n_elements[set] < ASK_FROM_ELEMENTS)
 		return false;
-	if (!ask_for_all(&a, s->family, set) && a.n_found == s->n_elements[set]) {
-		tell_different(&a, s->family, set);
-		return true;
-	}
-	for (size_t at = 0; (item = nft_desired_next(s->c->desired, &at));)
+	is_all = !ask_for_all(&a, s->family, set) && a.n_found == s->n_elements[set];
+	for (size_t i = 0; is_all && i < a.n_different; i++)
+		c->ops->element(c->data, VERB_DELETE, &a.different[i], NULL);
+	free(a.different);
+	for (size_t at = 0; !is_all && (item = nft_desired_next(c->desired, &at));)
 		if (item->set == set && item->family == s->family)
 			item->state = DESIRED_MISSING;
-	return false;
+	return is_all;
 }
 
 static int compare_elements(const struct family_state *s)

@@ -19,11 +19,6 @@
 
 #define TRIES_MAX 10
 
-struct counted {
-	struct nft_element e;
-	uint64_t n_packets;
-};
-
 /* Keys of one set that are asked for together. */
 struct question {
 	struct nft_element keys[NFT_READ_KEYS_MAX];
@@ -32,7 +27,7 @@ struct question {
 
 struct counting {
 	struct nft_link *link;
-	struct counted *frontends; /* of one map */
+	struct nft_element *frontends; /* of one map */
 	size_t n, cap;
 	struct nft_keys told; /* sticky endpoints: both pools may have one */
 	struct question plain, sticky, chosen;
@@ -55,7 +50,7 @@ static uint16_t port_at(const uint8_t *bytes)
 
 /* bytes: an endpoint as it stands in data and keys, or NULL for the frontend itself. */
 static void tell(const struct counting *c, const struct nft_element *e,
-		 const uint8_t *bytes, uint64_t n_packets)
+		 const uint8_t *bytes)
 {
 	const enum family family = e->family;
 	struct endpoint endpoint;
@@ -63,7 +58,7 @@ static void tell(const struct counting *c, const struct nft_element *e,
 		.frontend = addr_from_bytes(family, e->key),
 		.proto = e->key[nft_shape_offset(SHAPE_FRONTEND, family, 1)],
 		.port = port_at(e->key + nft_shape_offset(SHAPE_FRONTEND, family, 2)),
-		.n_connections = n_packets,
+		.n_connections = e->n_packets,
 	};
 
 	if (bytes) {
@@ -103,8 +98,7 @@ static void take_chosen(void *data, const struct nft_read_element *read)
 	c->chosen.n_answered++;
 	if (is_whole(&read->e))
 		tell(c, &read->e,
-		     read->e.key + nft_shape_len(SHAPE_FRONTEND, read->e.family),
-		     read->n_packets);
+		     read->e.key + nft_shape_len(SHAPE_FRONTEND, read->e.family));
 }
 
 static void take_plain(void *data, const struct nft_read_element *read)
@@ -113,7 +107,7 @@ static void take_plain(void *data, const struct nft_read_element *read)
 
 	c->plain.n_answered++;
 	if (is_whole(&read->e))
-		tell(c, &read->e, read->e.value, read->n_packets);
+		tell(c, &read->e, read->e.value);
 }
 
 /* Which endpoint stands in this slot; its connections are counted elsewhere. */
@@ -190,7 +184,7 @@ static void take_frontend(void *data, const struct nft_read_element *read)
 	if (!is_whole(&read->e) || !read->e.value_len)
 		return;
 	c->frontends = xgrow(c->frontends, c->n, &c->cap, sizeof(*c->frontends));
-	c->frontends[c->n++] = (struct counted){read->e, read->n_packets};
+	c->frontends[c->n++] = read->e;
 }
 
 static int read_frontends(struct counting *c, enum family family, enum nft_set set)
@@ -209,8 +203,8 @@ static int count_map(struct counting *c, enum family family, enum nft_set set)
 	int err = read_frontends(c, family, set);
 
 	for (size_t i = 0; !err && i < c->n; i++) {
-		tell(c, &c->frontends[i].e, NULL, c->frontends[i].n_packets);
-		err = count_endpoints(c, &c->frontends[i].e);
+		tell(c, &c->frontends[i], NULL);
+		err = count_endpoints(c, &c->frontends[i]);
 	}
 	if (!err)
 		err = ask_plain(c);

@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "rules/nft_affinity.h"
+#include "rules/nft_carry.h"
 #include "rules/nft_clock.h"
 #include "rules/nft_elements.h"
 #include "rules/nft_schema.h"
@@ -30,6 +31,7 @@ struct delta {
 	const struct environment *env;
 	struct nft_tx tx;
 	struct nft_leavers leavers;
+	struct nft_carry carry;
 	struct elements old, new;
 };
 
@@ -63,13 +65,17 @@ static void fill(struct elements *list, const struct service *s,
 		qsort(list->items, list->n, sizeof(*list->items), compare_keys);
 }
 
-static void emit(struct delta *d, enum nft_verb verb, const struct nft_element *e,
+static void emit(struct delta *d, enum nft_verb verb, struct nft_element *e,
 		 const struct service *service)
 {
 	if (nft_refs_count(&d->k->refs, e, verb == VERB_ADD ? 1 : -1))
 		return;
 	if (service->affinity_sec)
 		nft_leavers_note(&d->leavers, verb, e);
+	if (verb == VERB_ADD)
+		nft_carry_into(&d->carry, e);
+	else
+		nft_carry_want(&d->carry, e);
 	nft_tx_element(&d->tx, verb, e, service);
 }
 
@@ -79,26 +85,34 @@ static bool is_same_value(const struct nft_element *a, const struct nft_element 
 	       memcmp(a->value, b->value, a->value_len) == 0;
 }
 
-/* Both lists are ordered by key; an element that several of them equal stands several times. */
-static void emit_differences(struct delta *d, const struct change *change)
+/* Both lists are ordered by key; what is in both with the same value is no difference. */
+static void emit_differences(struct delta *d, const struct change *change,
+			     enum nft_verb verb)
 {
-	const struct nft_element *old = d->old.items, *new = d->new.items;
+	struct nft_element *old = d->old.items, *new = d->new.items;
 	size_t i = 0, j = 0;
 
 	while (i < d->old.n || j < d->new.n) {
 		int order = i == d->old.n   ? 1
 			    : j == d->new.n ? -1
 					    : compare_keys(&old[i], &new[j]);
+		bool is_same = order == 0 && is_same_value(&old[i], &new[j]);
 
-		if (order == 0 && is_same_value(&old[i], &new[j])) {
-			i++;
-			j++;
-			continue;
-		}
-		if (order <= 0)
-			emit(d, VERB_DELETE, &old[i++], change->old);
-		if (order >= 0)
-			emit(d, VERB_ADD, &new[j++], change->new);
+		if (order <= 0 && verb == VERB_DELETE && !is_same)
+			emit(d, verb, &old[i], change->old);
+		if (order >= 0 && verb == VERB_ADD && !is_same)
+			emit(d, verb, &new[j], change->new);
+		i += order <= 0;
+		j += order >= 0;
+	}
+}
+
+static void emit_all(struct delta *d, const struct changeset *cs, enum nft_verb verb)
+{
+	for (size_t i = 0; i < cs->n; i++) {
+		fill(&d->old, cs->changes[i].old, cs->env);
+		fill(&d->new, cs->changes[i].new, cs->env);
+		emit_differences(d, &cs->changes[i], verb);
 	}
 }
 
@@ -148,11 +162,9 @@ static void build(struct delta *d, const struct changeset *cs)
 {
 	static const struct nft_refs_ops ops = {take_shared, take_chain};
 
-	for (size_t i = 0; i < cs->n; i++) {
-		fill(&d->old, cs->changes[i].old, cs->env);
-		fill(&d->new, cs->changes[i].new, cs->env);
-		emit_differences(d, &cs->changes[i]);
-	}
+	emit_all(d, cs, VERB_DELETE);
+	nft_carry_ask(&d->carry, &d->k->link);
+	emit_all(d, cs, VERB_ADD);
 	nft_refs_settle(&d->k->refs, &ops, d);
 	nft_leavers_settle(&d->leavers);
 	for (size_t i = 0; i < cs->n; i++)
@@ -193,6 +205,7 @@ int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 	if (!k->is_known)
 		return -ESTALE;
 	nft_leavers_init(&d.leavers);
+	nft_carry_init(&d.carry);
 	build(&d, cs);
 	k->stats.last_readback_us = 0;
 	k->stats.last_build_us = nft_clock_us() - start_us;
@@ -202,6 +215,7 @@ int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 		err = nft_affinity_purge(&k->link, &d.leavers, NULL);
 	k->is_known = !err;
 	nft_leavers_fini(&d.leavers);
+	nft_carry_fini(&d.carry);
 	nft_tx_fini(&d.tx);
 	free(d.old.items);
 	free(d.new.items);

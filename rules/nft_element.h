@@ -31,6 +31,8 @@ struct nft_element {
 	uint8_t value_len;
 	uint8_t key[NFT_KEY_MAX];
 	uint8_t value[NFT_VALUE_MAX];
+	/* the counter: as read, or as it begins; no part of what is compared */
+	uint64_t n_packets, n_bytes;
 };
 
 static inline void nft_element_set_verdict(struct nft_element *e, struct nft_verdict v)

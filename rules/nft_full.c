@@ -17,6 +17,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "rules/nft_affinity.h"
+#include "rules/nft_carry.h"
 #include "rules/nft_clock.h"
 #include "rules/nft_compare.h"
 #include "rules/nft_elements.h"
@@ -35,6 +36,7 @@ struct full {
 	struct nft_desired desired;
 	struct nft_tx tx;
 	struct nft_leavers leavers;
+	struct nft_carry carry;
 	bool has_sent;
 };
 
@@ -121,9 +123,14 @@ static void send_element(void *data, enum nft_verb verb, const struct nft_elemen
 			 const struct service *service)
 {
 	struct full *f = data;
+	struct nft_element counted = *e;
 
 	nft_leavers_note(&f->leavers, verb, e);
-	nft_tx_element(&f->tx, verb, e, service);
+	if (verb == VERB_ADD)
+		nft_carry_into(&f->carry, &counted);
+	else
+		nft_carry_put(&f->carry, e);
+	nft_tx_element(&f->tx, verb, &counted, service);
 }
 
 static const struct nft_difference_ops send_ops = {
@@ -264,6 +271,7 @@ int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
 
 	nft_keys_init(&f.left_out);
 	nft_leavers_init(&f.leavers);
+	nft_carry_init(&f.carry);
 	err = try_all(&f);
 	if (!err) {
 		count(&f);
@@ -273,6 +281,7 @@ int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
 	if (!err)
 		k->was_touched = false;
 	nft_leavers_fini(&f.leavers);
+	nft_carry_fini(&f.carry);
 	nft_keys_fini(&f.left_out);
 	nft_desired_fini(&f.desired);
 	nft_tx_fini(&f.tx);

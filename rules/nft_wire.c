@@ -57,6 +57,19 @@ static void put_verdict(struct nlmsghdr *message, const struct nft_element *e)
 	mnl_attr_nest_end(message, data);
 }
 
+static void put_counter(struct nlmsghdr *message, const struct nft_element *e)
+{
+	struct nlattr *expr = mnl_attr_nest_start(message, NFTA_SET_ELEM_EXPR);
+	struct nlattr *data;
+
+	mnl_attr_put_strz(message, NFTA_EXPR_NAME, "counter");
+	data = mnl_attr_nest_start(message, NFTA_EXPR_DATA);
+	mnl_attr_put_u64(message, NFTA_COUNTER_BYTES, htobe64(e->n_bytes));
+	mnl_attr_put_u64(message, NFTA_COUNTER_PACKETS, htobe64(e->n_packets));
+	mnl_attr_nest_end(message, data);
+	mnl_attr_nest_end(message, expr);
+}
+
 void nft_wire_put_element(struct nlmsghdr *message, const struct nft_element *e,
 			  bool with_value)
 {
@@ -75,6 +88,8 @@ void nft_wire_put_element(struct nlmsghdr *message, const struct nft_element *e,
 		put_verdict(message, e);
 	else if (with_value && e->value_len)
 		put_value(message, NFTA_SET_ELEM_DATA, e->value, e->value_len);
+	if (with_value && e->n_packets && info->flags & SET_COUNTS)
+		put_counter(message, e);
 	mnl_attr_nest_end(message, item);
 }
 
@@ -165,10 +180,16 @@ static int parse_key(const struct level *item, struct nft_element *e)
 	return err;
 }
 
-static void parse_counter(const struct nlattr *expr, uint64_t *ret)
+static void copy_u64(const struct nlattr *attr, uint64_t *ret)
+{
+	if (attr && mnl_attr_validate(attr, MNL_TYPE_U64) == 0)
+		*ret = be64toh(mnl_attr_get_u64(attr));
+}
+
+static void parse_counter(const struct nlattr *expr, struct nft_element *e)
 {
 	struct level level, counter;
-	const struct nlattr *name, *packets;
+	const struct nlattr *name;
 
 	if (parse_level(expr, NFTA_EXPR_MAX, &level) < 0)
 		return;
@@ -178,21 +199,20 @@ static void parse_counter(const struct nlattr *expr, uint64_t *ret)
 	    !level.attrs[NFTA_EXPR_DATA] ||
 	    parse_level(level.attrs[NFTA_EXPR_DATA], NFTA_COUNTER_MAX, &counter) < 0)
 		return;
-	packets = counter.attrs[NFTA_COUNTER_PACKETS];
-	if (packets && mnl_attr_validate(packets, MNL_TYPE_U64) == 0)
-		*ret = be64toh(mnl_attr_get_u64(packets));
+	copy_u64(counter.attrs[NFTA_COUNTER_PACKETS], &e->n_packets);
+	copy_u64(counter.attrs[NFTA_COUNTER_BYTES], &e->n_bytes);
 }
 
 /* One expression stands alone, several in a list. */
-static void parse_counters(const struct level *item, uint64_t *ret)
+static void parse_counters(const struct level *item, struct nft_element *e)
 {
 	const struct nlattr *list = item->attrs[NFTA_SET_ELEM_EXPRESSIONS];
 	const struct nlattr *expr;
 
 	if (item->attrs[NFTA_SET_ELEM_EXPR])
-		parse_counter(item->attrs[NFTA_SET_ELEM_EXPR], ret);
+		parse_counter(item->attrs[NFTA_SET_ELEM_EXPR], e);
 	if (list)
-		mnl_attr_for_each_nested(expr, list) parse_counter(expr, ret);
+		mnl_attr_for_each_nested(expr, list) parse_counter(expr, e);
 }
 
 static int parse_item(const struct nlattr *attr, struct nft_read_element *ret)
@@ -212,7 +232,7 @@ static int parse_item(const struct nlattr *attr, struct nft_read_element *ret)
 		err = copy_value(data, ret->e.value, sizeof(ret->e.value),
 				 &ret->e.value_len);
 	ret->is_catchall = !item.attrs[NFTA_SET_ELEM_KEY];
-	parse_counters(&item, &ret->n_packets);
+	parse_counters(&item, &ret->e);
 	return err;
 }
 

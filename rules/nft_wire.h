@@ -22,8 +22,7 @@ void nft_wire_put_element(struct nlmsghdr *message, const struct nft_element *e,
 /* What the kernel says of an element. */
 struct nft_read_element {
 	struct nft_element e;
-	uint64_t n_packets; /* its counter */
-	bool is_catchall;   /* has no key; nothing that we would make */
+	bool is_catchall; /* has no key; nothing that we would make */
 };
 
 /*

@@ -253,6 +253,31 @@ static void in_ipv6_addresses_and_ports_are_let_go_together(void **state)
 	shell_run("! nft list ruleset | grep -q '4 . 5 . 6 . 80'");
 }
 
+static void counters_go_on_when_an_element_makes_room(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample three = web("10.2.0.2:80 10.2.0.3:80 10.2.0.4:80");
+	struct sample two = web("10.2.0.3:80 10.2.0.5:80");
+
+	start(w, &three);
+	/* as if there had been connections */
+	shell_run(
+		"nft delete element ip sluice frontends '{ 10.96.0.1 . tcp . 80 }'; "
+		"nft add element ip sluice frontends '{ 10.96.0.1 . tcp . 80 counter "
+		"packets 42 bytes 4200 : goto pick-3 }'; "
+		"nft delete element ip sluice endpoints '{ 10.96.0.1 . tcp . 80 . 1 }'; "
+		"nft add element ip sluice endpoints '{ 10.96.0.1 . tcp . 80 . 1 counter "
+		"packets 17 bytes 1700 : 10.2.0.3 . 80 }'");
+	assert_int_equal(go_to(w, &two), 0);
+	shell_run("nft list map ip sluice frontends | "
+		  "grep -q 'packets 42 bytes 4200 : goto pick-2'");
+	/* the endpoint is in another slot now, and no other has its count */
+	shell_run("nft list map ip sluice endpoints | "
+		  "grep -q '80 . 0 counter packets 17 bytes 1700 : 10.2.0.3 . 80'");
+	shell_run("test $(nft list map ip sluice endpoints | grep -c 'packets 17') = 1");
+	sample_expect_exact(w);
+}
+
 /* Pseudo-random, the same every time. */
 static unsigned roll(unsigned n)
 {
@@ -334,6 +359,7 @@ int main(void)
 		TEST(another_policy_lets_all_clients_go),
 		TEST(leaving_only_the_local_pool_lets_go_too),
 		TEST(in_ipv6_addresses_and_ports_are_let_go_together),
+		TEST(counters_go_on_when_an_element_makes_room),
 		TEST(any_way_leads_to_the_same),
 	};
 
