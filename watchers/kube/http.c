@@ -138,7 +138,7 @@ static size_t curl_has_body(char *bytes, size_t size, size_t n, void *data)
 	return n;
 }
 
-static int error_of(CURLcode code)
+static int error_of(CURLcode code, const char *why)
 {
 	switch (code) {
 	case CURLE_OK:
@@ -152,10 +152,13 @@ static int error_of(CURLcode code)
 		return -ETIMEDOUT;
 	case CURLE_WRITE_ERROR:
 		return -ECANCELED;
-	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_PEER_FAILED_VERIFICATION:
+		return strstr(why, "expired") ? -EKEYEXPIRED : -EPROTO;
 	case CURLE_SSL_CERTPROBLEM:
+		return -EKEYREJECTED;
 	case CURLE_SSL_CACERT_BADFILE:
+		return -ENOKEY;
+	case CURLE_SSL_CONNECT_ERROR:
 	case CURLE_SSL_CIPHER:
 	case CURLE_SSL_ISSUER_ERROR:
 		return -EPROTO;
@@ -210,7 +213,7 @@ static void reap(struct http *h)
 		}
 		if (!call->is_over) {
 			call->is_over = true;
-			call->events->on_done(call->data, error_of(code), why);
+			call->events->on_done(call->data, error_of(code, why), why);
 		}
 	}
 	for (call = h->calls; call; call = next) {

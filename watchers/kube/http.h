@@ -50,7 +50,9 @@ struct http_events {
 	int (*on_body)(void *data, const char *bytes, size_t len);
 	/*
 	 * err 0: the answer is complete.  -ECONNREFUSED, -ETIMEDOUT, -ECONNRESET,
-	 * -EBADMSG (not HTTP), -EPROTO (TLS: wrong CA, expired, …), -EHOSTUNREACH, -EIO;
+	 * -EBADMSG (not HTTP), -EHOSTUNREACH, -EIO; of TLS, -EPROTO (wrong CA, wrong
+	 * name, …), -EKEYEXPIRED (the server's certificate), -EKEYREJECTED (ours),
+	 * -ENOKEY (no CA file);
 	 * why is a sentence for people, valid during the call.
 	 */
 	void (*on_done)(void *data, int err, const char *why);

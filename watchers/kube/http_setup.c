@@ -144,6 +144,8 @@ static void set_request(struct http_call *call, const struct http_spec *spec)
 	if (!strncmp(h->base, "https:", 6))
 		(void)curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	/* A name that is being looked up must not hold up our end. */
+	(void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_USERAGENT, h->user_agent);
 	(void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);
 	if (!h->config->disable_compression)

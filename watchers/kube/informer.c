@@ -21,6 +21,7 @@
 #include "watchers/json_split.h"
 #include "watchers/kube/credentials.h"
 #include "watchers/kube/http.h"
+#include "watchers/kube/outage.h"
 #include "watchers/kube/reflector.h"
 
 #define OBJECT_MAX_LEN	  (4u << 20) /* etcd refuses above 1.5 MiB */
@@ -30,7 +31,6 @@
 #define WATCH_GRACE_SEC	  30 /* how much later than promised a watch may end */
 #define HTTP_OK		  200
 #define HTTP_UNAUTHORIZED 401
-#define LOG_AGAIN_SEC	  30.0 /* the same failure is told again after that */
 
 struct informer {
 	struct informer_params p;
@@ -49,8 +49,6 @@ struct informer {
 	bool has_changed, has_told_synced, gave_up;
 	bool has_page; /* a LIST answer has come to its end */
 	int64_t silent_since_us;
-	double told_at; /* loop time of the last failure that was logged */
-	char told[512];
 };
 
 static const struct resource {
@@ -94,30 +92,17 @@ static uint64_t random_number(void)
 	return n;
 }
 
-/* A failure is told once, and again now and then while it lasts. */
-static void tell_failure(struct informer *i, const char *why)
+static void tell_failure(struct informer *i, int cause, const char *why)
 {
-	double now = ev_now(i->p.loop);
-
 	if (!i->silent_since_us)
 		i->silent_since_us = unix_us();
-	if (!strcmp(i->told, why) && now - i->told_at < LOG_AGAIN_SEC)
-		return;
-	(void)snprintf(i->told, sizeof(i->told), "%s", why);
-	i->told_at = now;
-	log_warn("api: %s: %s; trying again in %.1f s, what is known goes on",
-		 resources[i->p.kind].name, why,
-		 (double)reflector_wait(&i->reflector, now_us(i)) / 1e6);
+	outage_failed(i->p.outage, i->p.kind, resources[i->p.kind].name, cause, why);
 }
 
 static void tell_recovery(struct informer *i)
 {
-	if (!i->silent_since_us)
-		return;
-	log_info("api: %s: heard of again after %.1f s", resources[i->p.kind].name,
-		 (double)(unix_us() - i->silent_since_us) / 1e6);
 	i->silent_since_us = 0;
-	*i->told = 0;
+	outage_over(i->p.outage, i->p.kind);
 }
 
 static void schedule(struct informer *i)
@@ -160,7 +145,7 @@ static void tell_error_event(struct informer *i, const struct watch_event *event
 		*event->message ? event->message : "the watch ended with an error";
 
 	if (reflector_wait(&i->reflector, now_us(i)) > 0)
-		tell_failure(i, why);
+		tell_failure(i, event->status_code, why);
 	else
 		log_debug("api: %s: %s; listing", resources[i->p.kind].name, why);
 }
@@ -277,7 +262,7 @@ static void take_refusal(struct informer *i)
 		return;
 	(void)snprintf(why, sizeof(why), "HTTP %d %s", i->status,
 		       has_body && *body.message ? body.message : "");
-	tell_failure(i, why);
+	tell_failure(i, i->status, why);
 }
 
 static void end_call(struct informer *i, int err, const char *why)
@@ -295,9 +280,9 @@ static void end_call(struct informer *i, int err, const char *why)
 			NULL);
 	reflector_closed(&i->reflector, err, now_us(i), random_number());
 	if (i->body_error)
-		tell_failure(i, i->body_error);
+		tell_failure(i, -EBADMSG, i->body_error);
 	if (err && !i->status) {
-		tell_failure(i, why);
+		tell_failure(i, err, why);
 		if (i->p.answered)
 			i->p.answered(i->p.data, 0, "GET");
 	}
@@ -323,7 +308,7 @@ static void on_deadline(struct ev_loop *loop, struct ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	http_call_cancel(i->call);
-	tell_failure(i, "the watch did not end when it should have");
+	tell_failure(i, -ETIMEDOUT, "the watch did not end when it should have");
 	end_call(i, -ETIMEDOUT, "");
 }
 

@@ -16,11 +16,13 @@ struct credentials;
 struct ev_loop;
 struct http;
 struct informer;
+struct outage;
 
 struct informer_params { /* all borrowed until informer_free() */
 	struct ev_loop *loop;
 	struct http *http;
 	struct credentials *credentials;
+	struct outage *outage;
 	struct cluster *cluster;
 	const struct reject *reject;
 	enum object_kind kind;

@@ -9,6 +9,7 @@
 #include "watchers/kube/http.h"
 #include "watchers/kube/informer.h"
 #include "watchers/kube/kubeconfig.h"
+#include "watchers/kube/outage.h"
 
 #define HTTP_OK 200
 
@@ -18,6 +19,7 @@ struct kube {
 	struct kube_events events;
 	struct http *http;
 	struct credentials *credentials;
+	struct outage *outage;
 	struct informer *informers[OBJECT_KIND_N];
 	bool has_synced;
 };
@@ -74,16 +76,26 @@ int kube_new(const struct kube_params *params, struct kube **ret, char **ret_err
 	return 0;
 }
 
+/* Where a person looks when something is wrong with how we get there. */
+static const char *credentials_place(const struct kube *k)
+{
+	if (k->params.kubeconfig)
+		return k->params.kubeconfig;
+	return k->config.is_in_cluster ? "the Pod's service account" : "--master";
+}
+
 void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *events)
 {
 	k->events = *events;
 	k->http = http_new(loop, &k->config, k->params.user_agent);
 	k->credentials = credentials_new(loop, &k->config, k->http, on_credentials, k);
+	k->outage = outage_new(loop, k->config.server, credentials_place(k));
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
 		const struct informer_params params = {
 			.loop = loop,
 			.http = k->http,
 			.credentials = k->credentials,
+			.outage = k->outage,
 			.cluster = k->params.cluster,
 			.reject = k->params.reject,
 			.kind = (enum object_kind)kind,
@@ -106,6 +118,7 @@ void kube_free(struct kube *k)
 		return;
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
 		informer_free(k->informers[kind]);
+	outage_free(k->outage);
 	credentials_free(k->credentials);
 	http_free(k->http);
 	kube_config_fini(&k->config);

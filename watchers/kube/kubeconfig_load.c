@@ -4,8 +4,9 @@
 #include "watchers/kube/kubeconfig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/buf.h"
 #include "core/cleanup.h"
@@ -61,7 +62,6 @@ static int load_in_cluster(struct kube_config *config, char **ret_error)
 {
 	const char *host = getenv("KUBERNETES_SERVICE_HOST");
 	const char *port = getenv("KUBERNETES_SERVICE_PORT");
-	struct stat st;
 
 	if (!host || !port || !*host || !*port) {
 		*ret_error = xstrdup(
@@ -69,19 +69,42 @@ static int load_in_cluster(struct kube_config *config, char **ret_error)
 			"KUBERNETES_SERVICE_HOST and _PORT are not set: not in a Pod");
 		return -ENOENT;
 	}
-	if (stat(SERVICE_ACCOUNT "/token", &st) == -1) {
-		int err = -errno;
-
-		*ret_error =
-			xasprintf("%s: %s", SERVICE_ACCOUNT "/token", strerror(-err));
-		return err;
-	}
 	config->server =
 		xasprintf(strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host,
 			  port);
 	config->token_file = xstrdup(SERVICE_ACCOUNT "/token");
 	config->ca_file = xstrdup(SERVICE_ACCOUNT "/ca.crt");
 	config->is_in_cluster = true;
+	return 0;
+}
+
+/* Files that it names are read again and again later: at the start they must be there. */
+static int check_files(const struct kube_config *c, const char *path, char **ret_error)
+{
+	const struct {
+		const char *field, *path;
+	} files[] = {
+		{"certificate-authority", c->ca_pem ? NULL : c->ca_file},
+		{"client-certificate", c->cert_pem ? NULL : c->cert_file},
+		{"client-key", c->key_pem ? NULL : c->key_file},
+		{"tokenFile", c->token_file},
+	};
+
+	for (size_t i = 0; i < N_ELEMENTS(files); i++) {
+		_cleanup_(closep) int fd = -1;
+		int err;
+
+		if (!files[i].path)
+			continue;
+		fd = open(files[i].path, O_RDONLY | O_CLOEXEC);
+		if (fd != -1)
+			continue;
+		err = -errno;
+		*ret_error = xasprintf("%s: %s: %s: %s",
+				       path ? path : "the Pod's service account",
+				       files[i].field, files[i].path, strerror(-err));
+		return err;
+	}
 	return 0;
 }
 
@@ -101,6 +124,8 @@ int kube_config_load(const char *path, const char *master, struct kube_config *r
 	}
 	if (!err)
 		err = kube_config_check_server(&config, ret_error);
+	if (!err)
+		err = check_files(&config, path, ret_error);
 	if (err)
 		kube_config_fini(&config);
 	else

@@ -1,0 +1,177 @@
+/*
+ * What a person reads in the log when the API server can't be reached.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "watchers/kube/outage.h"
+
+struct listener { /* what is logged, caught on its way to stderr */
+	struct ev_loop *loop;
+	struct outage *outage;
+	FILE *file;
+	int stderr_fd;
+	char text[4096];
+};
+
+static void listen_to(struct listener *l)
+{
+	l->loop = ev_loop_new(0);
+	l->outage = outage_new(l->loop, "https://api:6443", "/etc/kubeconfig");
+	l->file = tmpfile();
+	assert_non_null(l->file);
+	l->stderr_fd = dup(STDERR_FILENO);
+	assert_int_not_equal(dup2(fileno(l->file), STDERR_FILENO), -1);
+}
+
+static void hear(struct listener *l)
+{
+	ssize_t n = pread(fileno(l->file), l->text, sizeof(l->text) - 1, 0);
+
+	l->text[n > 0 ? n : 0] = 0;
+	(void)ftruncate(fileno(l->file), 0);
+	(void)lseek(fileno(l->file), 0, SEEK_SET);
+}
+
+static void stop_listening(struct listener *l)
+{
+	(void)dup2(l->stderr_fd, STDERR_FILENO);
+	(void)close(l->stderr_fd);
+	(void)fclose(l->file);
+	outage_free(l->outage);
+	ev_loop_destroy(l->loop);
+}
+
+static void on_over(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	(void)w;
+	(void)revents;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void pass(struct listener *l, double sec)
+{
+	struct ev_timer timer;
+
+	ev_timer_init(&timer, on_over, sec, 0.);
+	ev_now_update(l->loop);
+	ev_timer_start(l->loop, &timer);
+	ev_run(l->loop, 0);
+	hear(l);
+}
+
+static unsigned count_lines(const char *text)
+{
+	unsigned n = 0;
+
+	for (; *text; text++)
+		n += *text == '\n';
+	return n;
+}
+
+static void test_one_cause_is_one_line(void **state)
+{
+	struct listener l = {0};
+
+	(void)state;
+	listen_to(&l);
+	outage_failed(l.outage, OBJECT_SERVICE, "services", 401, "HTTP 401 Unauthorized");
+	outage_failed(l.outage, OBJECT_SLICE, "endpointslices", 401,
+		      "HTTP 401 Unauthorized");
+	outage_failed(l.outage, OBJECT_NODE, "nodes", 401, "HTTP 401 Unauthorized");
+	pass(&l, 0.4);
+	stop_listening(&l);
+	assert_int_equal(count_lines(l.text), 1);
+	assert_non_null(strstr(l.text,
+			       "https://api:6443: services, endpointslices and nodes "
+			       "can't be read: HTTP 401 Unauthorized"));
+	assert_non_null(strstr(l.text, "check the credentials in /etc/kubeconfig"));
+}
+
+static void test_each_cause_has_a_line(void **state)
+{
+	struct listener l = {0};
+
+	(void)state;
+	listen_to(&l);
+	outage_failed(l.outage, OBJECT_SERVICE, "services", 403, "may not list services");
+	outage_failed(l.outage, OBJECT_SLICE, "endpointslices", 500, "out of order");
+	pass(&l, 0.4);
+	stop_listening(&l);
+	assert_int_equal(count_lines(l.text), 2);
+	assert_non_null(strstr(l.text,
+			       "services can't be read: may not list services; give "
+			       "the account of /etc/kubeconfig the ClusterRole"));
+	assert_non_null(
+		strstr(l.text, "endpointslices can't be read: out of order; trying"));
+}
+
+static void test_the_same_again_is_no_news_another_cause_is(void **state)
+{
+	struct listener l = {0};
+
+	(void)state;
+	listen_to(&l);
+	outage_failed(l.outage, OBJECT_SERVICE, "services", -ECONNREFUSED, "refused");
+	pass(&l, 0.4);
+	assert_int_equal(count_lines(l.text), 1);
+	outage_failed(l.outage, OBJECT_SERVICE, "services", -ECONNREFUSED,
+		      "refused again");
+	pass(&l, 0.4);
+	assert_int_equal(count_lines(l.text), 0);
+	outage_failed(l.outage, OBJECT_SERVICE, "services", 503, "not yet");
+	pass(&l, 0.4);
+	stop_listening(&l);
+	assert_int_equal(count_lines(l.text), 1);
+}
+
+static void test_the_end_is_told_when_all_are_well(void **state)
+{
+	struct listener l = {0};
+
+	(void)state;
+	listen_to(&l);
+	outage_failed(l.outage, OBJECT_SERVICE, "services", 503, "not yet");
+	outage_failed(l.outage, OBJECT_NODE, "nodes", 503, "not yet");
+	pass(&l, 0.4);
+	outage_over(l.outage, OBJECT_SERVICE);
+	pass(&l, 0.01);
+	assert_int_equal(count_lines(l.text), 0);
+	outage_over(l.outage, OBJECT_NODE);
+	pass(&l, 0.01);
+	stop_listening(&l);
+	assert_int_equal(count_lines(l.text), 1);
+	assert_non_null(strstr(l.text, "https://api:6443: heard of again after 0."));
+}
+
+static void test_what_passes_at_once_is_not_told(void **state)
+{
+	struct listener l = {0};
+
+	(void)state;
+	listen_to(&l);
+	outage_failed(l.outage, OBJECT_SERVICE, "services", 503, "not yet");
+	outage_over(l.outage, OBJECT_SERVICE);
+	pass(&l, 0.4);
+	stop_listening(&l);
+	assert_int_equal(count_lines(l.text), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_one_cause_is_one_line),
+		cmocka_unit_test(test_each_cause_has_a_line),
+		cmocka_unit_test(test_the_same_again_is_no_news_another_cause_is),
+		cmocka_unit_test(test_the_end_is_told_when_all_are_well),
+		cmocka_unit_test(test_what_passes_at_once_is_not_told),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,185 @@
+/*
+ * All kinds are asked for over one connection, so they fail within
+ * milliseconds of each other: a line waits for a moment to speak of them all.
+ */
+#include "watchers/kube/outage.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+
+#define GATHER_SEC   0.2
+#define REPEAT_SEC   60.0
+#define WHY_MAX_LEN  400
+#define UNAUTHORIZED 401
+#define FORBIDDEN    403
+#define NOT_FOUND    404
+
+struct trouble {
+	bool is_there, is_told;
+	const char *name;
+	int cause;
+	char why[WHY_MAX_LEN];
+};
+
+struct outage {
+	struct ev_loop *loop;
+	const char *server, *config;
+	struct ev_timer timer;
+	struct trouble kinds[OBJECT_KIND_N];
+	double since; /* of the first that is there */
+	bool has_told;
+};
+
+static const struct {
+	int cause;
+	const char *before, *after; /* the configuration's name stands between */
+} remedies[] = {
+	{UNAUTHORIZED, "check the credentials in ", ""},
+	{FORBIDDEN, "give the account of ",
+	 " the ClusterRole of deploy/kube-proxy-replacement.yaml"},
+	{NOT_FOUND, "check that the server in ", " is a Kubernetes API server"},
+	{-ECONNREFUSED, "check that the API server runs where the server in ", " says"},
+	{-EHOSTUNREACH, "check DNS and the name of the server in ", ""},
+	{-ETIMEDOUT, "check the network up to the server in ", ""},
+	{-EKEYEXPIRED,
+	 "renew its certificate, or set this host's clock, or change the server in ", ""},
+	{-EKEYREJECTED, "check client-certificate and client-key in ", ""},
+	{-ENOKEY, "check certificate-authority in ", ""},
+	{-EPROTO, "check server, certificate-authority and tls-server-name in ", ""},
+};
+
+static void add_remedy(struct buf *out, int cause, const char *config)
+{
+	for (size_t i = 0; i < N_ELEMENTS(remedies); i++)
+		if (remedies[i].cause == cause)
+			buf_printf(out, "; %s%s%s", remedies[i].before, config,
+				   remedies[i].after);
+}
+
+/* "services, endpointslices and nodes": those with this cause, from first on. */
+static void add_names(struct buf *out, struct outage *o, int cause)
+{
+	size_t n = 0, at = 0;
+
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		n += o->kinds[kind].is_there && o->kinds[kind].cause == cause;
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
+		struct trouble *t = &o->kinds[kind];
+
+		if (!t->is_there || t->cause != cause)
+			continue;
+		t->is_told = true;
+		buf_printf(out, "%s%s",
+			   at == 0	 ? ""
+			   : at == n - 1 ? " and "
+					 : ", ",
+			   t->name);
+		at++;
+	}
+}
+
+static void tell(struct outage *o, int cause, const char *why)
+{
+	_cleanup_(buf_fini) struct buf line = BUF_INIT;
+	double for_sec = ev_now(o->loop) - o->since;
+
+	add_names(&line, o, cause);
+	if (for_sec >= REPEAT_SEC / 2)
+		buf_printf(&line, " not heard of for %.0f s", for_sec);
+	else
+		buf_add_string(&line, " can't be read");
+	buf_printf(&line, ": %s", why);
+	add_remedy(&line, cause, o->config);
+	log_warn("api: %s: %s; trying again, what is known goes on", o->server,
+		 buf_string(&line));
+	o->has_told = true;
+}
+
+static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int revents)
+{
+	struct outage *o = timer->data;
+
+	(void)revents;
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		o->kinds[kind].is_told = false;
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
+		struct trouble *t = &o->kinds[kind];
+
+		if (t->is_there && !t->is_told)
+			tell(o, t->cause, t->why);
+	}
+	ev_timer_stop(loop, timer);
+	ev_timer_set(timer, REPEAT_SEC, 0.);
+	ev_timer_start(loop, timer);
+}
+
+struct outage *outage_new(struct ev_loop *loop, const char *server, const char *config)
+{
+	struct outage *o = xcalloc(1, sizeof(*o));
+
+	o->loop = loop;
+	o->server = server;
+	o->config = config;
+	ev_timer_init(&o->timer, on_timer, 0., 0.);
+	o->timer.data = o;
+	return o;
+}
+
+void outage_free(struct outage *o)
+{
+	if (!o)
+		return;
+	ev_timer_stop(o->loop, &o->timer);
+	free(o);
+}
+
+static bool is_any_there(const struct outage *o)
+{
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		if (o->kinds[kind].is_there)
+			return true;
+	return false;
+}
+
+void outage_failed(struct outage *o, enum object_kind kind, const char *name, int cause,
+		   const char *why)
+{
+	struct trouble *t = &o->kinds[kind];
+	bool is_news = !t->is_there || t->cause != cause;
+
+	if (!is_any_there(o))
+		o->since = ev_now(o->loop);
+	t->is_there = true;
+	t->name = name;
+	t->cause = cause;
+	(void)snprintf(t->why, sizeof(t->why), "%s", why);
+	if (!is_news || (ev_is_active(&o->timer) &&
+			 ev_timer_remaining(o->loop, &o->timer) <= GATHER_SEC))
+		return;
+	ev_timer_stop(o->loop, &o->timer);
+	ev_timer_set(&o->timer, GATHER_SEC, 0.);
+	ev_timer_start(o->loop, &o->timer);
+}
+
+void outage_over(struct outage *o, enum object_kind kind)
+{
+	struct trouble *t = &o->kinds[kind];
+
+	if (!t->is_there)
+		return;
+	*t = (struct trouble){0};
+	if (is_any_there(o))
+		return;
+	ev_timer_stop(o->loop, &o->timer);
+	if (o->has_told)
+		log_info("api: %s: heard of again after %.1f s", o->server,
+			 ev_now(o->loop) - o->since);
+	o->has_told = false;
+}
