@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <libmnl/libmnl.h>
@@ -33,6 +34,8 @@ static void set_buffer(int fd, int force, int plain, int len)
 
 int nft_link_open(struct nft_link *link)
 {
+	/* The kernel answers inside the system call; this is for the day it doesn't. */
+	const struct timeval patience = {.tv_sec = 10};
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK};
 	socklen_t len = sizeof(address);
 	_cleanup_(closep) int fd = -1;
@@ -46,6 +49,7 @@ int nft_link_open(struct nft_link *link)
 		return -errno;
 	set_buffer(fd, SO_SNDBUFFORCE, SO_SNDBUF, SEND_LEN);
 	set_buffer(fd, SO_RCVBUFFORCE, SO_RCVBUF, RECEIVE_LEN);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	/* Refusals need not carry the refused message; older kernels send it along. */
 	(void)setsockopt(fd, SOL_NETLINK, NETLINK_CAP_ACK, &on, sizeof(on));
 
@@ -151,7 +155,7 @@ static int take_answers(struct nft_link *link, struct round *r)
 		int len = (int)received;
 
 		if (received < 0)
-			return (int)received;
+			return received == -EAGAIN ? -ETIMEDOUT : (int)received;
 		for (; nft_wire_is_message(message, len) && !r->is_done;
 		     message = mnl_nlmsg_next(message, &len))
 			take_message(r, message);

@@ -87,6 +87,36 @@ static void chains_come_and_go_with_their_use(void **state)
 	sample_expect_exact(w);
 }
 
+/* In a large table a rule for a new chain is dear, so chains aren't thrown away at once. */
+static void in_a_large_table_chains_stay_for_a_while(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample two = web("10.2.0.2:80 10.2.0.3:80");
+	struct sample one = web("10.2.0.2:80");
+	struct service *services[2];
+
+	two.affinity_sec = 60;
+	sample_put_service(w, sample_large_service("large", "10.96.1.1:80", 21000));
+	sample_put(w, &two, 1);
+	assert_int_equal(sample_full(w), 0);
+	for (int i = 0; i < 2; i++) {
+		services[0] = service_ref(w->services[0]);
+		services[1] = sample_service(&one);
+		assert_int_equal(sample_delta(w, services, 2), 0);
+		shell_run("nft list chain ip sluice sticky-2 | grep -q 'goto pick-2'");
+		sample_expect_exact(w);
+		services[0] = service_ref(w->services[0]);
+		services[1] = sample_service(&two);
+		assert_int_equal(sample_delta(w, services, 2), 0);
+		sample_expect_exact(w);
+	}
+	services[0] = sample_service(&one);
+	assert_int_equal(sample_delta(w, services, 1), 0);
+	assert_int_equal(sample_full(w), 0);
+	shell_run("! nft list ruleset | grep -q -e sticky-2 -e pick-2");
+	sample_expect_exact(w);
+}
+
 /* Two ports of one Service: one cluster address, one pod that may hairpin. */
 static void what_two_services_share_stays_until_both_are_gone(void **state)
 {
@@ -351,6 +381,7 @@ int main(void)
 		TEST(a_changed_endpoint_is_one_element),
 		TEST(nothing_changed_sends_nothing),
 		TEST(chains_come_and_go_with_their_use),
+		TEST(in_a_large_table_chains_stay_for_a_while),
 		TEST(what_two_services_share_stays_until_both_are_gone),
 		TEST(a_frontend_changes_hands_in_one_transaction),
 		TEST(a_sink_that_knows_nothing_wants_everything),

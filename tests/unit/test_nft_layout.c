@@ -1,0 +1,147 @@
+/*
+ * Names, lengths and types of what our tables are made of.
+ */
+#include "tests/test.h"
+
+#include <stdlib.h>
+
+#include "core/cleanup.h"
+#include "rules/nft_layout.h"
+
+static const struct {
+	struct nft_chain chain;
+	const char *name;
+} chain_names[] = {
+	{{CHAIN_REFUSE, 0}, "refuse"},	 {{CHAIN_REFUSE_EMPTY, 0}, "refuse-empty"},
+	{{CHAIN_PICK, 5}, "pick-5"},	 {{CHAIN_PICK_LOCAL, 65536}, "pick-local-65536"},
+	{{CHAIN_STICKY, 1}, "sticky-1"}, {{CHAIN_STICKY_LOCAL, 2}, "sticky-local-2"},
+	{{CHAIN_LEARN, 0}, "learn"},	 {{CHAIN_LEARN_FOR, 10800}, "learn-10800s"},
+};
+
+static void chains_are_found_by_their_names(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(chain_names); i++) {
+		struct nft_chain chain = {CHAIN_N, 0};
+		char name[NFT_CHAIN_NAME_LEN];
+
+		assert_string_equal(nft_chain_name(chain_names[i].chain, name),
+				    chain_names[i].name);
+		assert_true(nft_chain_parse(name, &chain));
+		assert_int_equal(chain.kind, chain_names[i].chain.kind);
+		assert_int_equal(chain.number, chain_names[i].chain.number);
+	}
+}
+
+static void other_names_are_not_ours(void **state)
+{
+	static const char *const names[] = {
+		"",
+		"pick",
+		"pick-",
+		"pick-05",
+		"pick-5 ",
+		"pick-x",
+		"pick--5",
+		"learn-5",
+		"learn-60ss",
+		"sticky-local-",
+		"5",
+		"refuse-77",
+		"pick-5-6",
+		"pick-4294967296",
+		"a-name-that-is-longer-than-any-that-we-would-ever-give-to-a-chain-77",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+		struct nft_chain chain;
+
+		if (nft_chain_parse(names[i], &chain))
+			fail_msg("\"%s\" is taken for ours", names[i]);
+	}
+}
+
+static void a_sticky_chain_needs_the_one_that_picks(void **state)
+{
+	struct nft_chain needed;
+
+	(void)state;
+	assert_true(nft_chain_needs((struct nft_chain){CHAIN_STICKY, 7}, &needed));
+	assert_int_equal(needed.kind, CHAIN_PICK);
+	assert_int_equal(needed.number, 7);
+	assert_true(nft_chain_needs((struct nft_chain){CHAIN_STICKY_LOCAL, 7}, &needed));
+	assert_int_equal(needed.kind, CHAIN_PICK_LOCAL);
+	assert_false(nft_chain_needs((struct nft_chain){CHAIN_PICK, 7}, &needed));
+	assert_false(nft_chain_needs((struct nft_chain){CHAIN_LEARN_FOR, 7}, &needed));
+}
+
+/* What nft 1.0.6 and the kernel make of the same declarations. */
+static const struct {
+	enum nft_shape shape;
+	size_t len[FAMILY_N];
+	uint32_t type[FAMILY_N];
+} shape_cases[] = {
+	{SHAPE_ADDR, {4, 16}, {0x7, 0x8}},
+	{SHAPE_FRONTEND, {12, 24}, {0x730d, 0x830d}},
+	{SHAPE_SLOT, {16, 28}, {0x1cc344, 0x20c344}},
+	{SHAPE_ALLOWED, {16, 40}, {0x1cc347, 0x20c348}},
+	{SHAPE_ENDPOINT, {8, 20}, {0x1cd, 0x20d}},
+	{SHAPE_CHOSEN, {20, 44}, {0x730d1cd, 0x830d20d}},
+	{SHAPE_CLIENT, {16, 16}, {0x1c730d, 0x10410d}},
+	{SHAPE_LEARNED, {8, 16}, {0x1cd, 0x8}},
+	{SHAPE_PORT, {2, 2}, {0xd, 0xd}},
+};
+
+static void shapes_are_as_wide_as_the_kernel_has_them(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(shape_cases); i++)
+		for (unsigned family = 0; family < FAMILY_N; family++) {
+			assert_int_equal(nft_shape_len(shape_cases[i].shape, family),
+					 shape_cases[i].len[family]);
+			assert_int_equal(nft_shape_type(shape_cases[i].shape, family) &
+						 0xffffffff,
+					 shape_cases[i].type[family]);
+		}
+}
+
+/* The limit of nft 1.0.6 that nft_layout.c speaks of. */
+static void what_is_learned_fits_into_one_register(void **state)
+{
+	(void)state;
+	for (unsigned set = 0; set < SET_N; set++)
+		for (unsigned family = 0; family < FAMILY_N; family++) {
+			const struct nft_set_info *info = nft_set_info(set);
+
+			if (!(info->flags & SET_IS_LEARNED) ||
+			    !nft_set_exists(set, family))
+				continue;
+			assert_in_range(nft_shape_len(info->key, family), 1, 16);
+			assert_in_range(nft_shape_len(info->data, family), 1, 16);
+		}
+}
+
+static void sets_are_found_by_name_where_they_exist(void **state)
+{
+	(void)state;
+	for (unsigned set = 0; set < SET_N; set++)
+		for (unsigned family = 0; family < FAMILY_N; family++)
+			assert_int_equal(nft_set_find(nft_set_info(set)->name, family),
+					 nft_set_exists(set, family) ? set : SET_N);
+	assert_int_equal(nft_set_find("mine", FAMILY_IPV4), SET_N);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(chains_are_found_by_their_names),
+		cmocka_unit_test(other_names_are_not_ours),
+		cmocka_unit_test(a_sticky_chain_needs_the_one_that_picks),
+		cmocka_unit_test(shapes_are_as_wide_as_the_kernel_has_them),
+		cmocka_unit_test(what_is_learned_fits_into_one_register),
+		cmocka_unit_test(sets_are_found_by_name_where_they_exist),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

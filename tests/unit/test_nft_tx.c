@@ -1,0 +1,212 @@
+/*
+ * Messages of a transaction: who shares one, how long they get, what they are
+ * called, and that what is written reads back the same.
+ */
+#include "tests/test.h"
+
+#include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libmnl/libmnl.h>
+
+#include "core/cleanup.h"
+#include "rules/nft_tx.h"
+#include "rules/nft_wire.h"
+
+static struct nft_element endpoint(uint32_t slot)
+{
+	struct nft_element e = {
+		.set = SET_ENDPOINTS,
+		.key_len = 16,
+		.value_len = 8,
+		.key = {10, 96, 0, 1, IPPROTO_TCP, 0, 0, 0, 0, 80},
+		.value = {10, 2, 0, 2, 31, 144},
+	};
+
+	memcpy(e.key + 12, &slot, sizeof(slot));
+	return e;
+}
+
+static struct service *service_named(const char *name)
+{
+	const struct service_spec spec = {
+		.ns = "default",
+		.name = name,
+		.port_name = "http",
+		.proto = IPPROTO_TCP,
+	};
+
+	return service_new(&spec);
+}
+
+static void elements_of_one_service_and_set_share_a_message(void **state)
+{
+	struct nft_tx tx = {0};
+	struct service *a = service_named("a"), *b = service_named("b");
+	struct nft_element e = endpoint(0), other = endpoint(1);
+
+	(void)state;
+	nft_tx_element(&tx, VERB_ADD, &e, a);
+	nft_tx_element(&tx, VERB_ADD, &other, a);
+	assert_int_equal(nft_tx_n_messages(&tx), 1);
+	nft_tx_element(&tx, VERB_ADD, &e, b);
+	assert_int_equal(nft_tx_n_messages(&tx), 2);
+	nft_tx_element(&tx, VERB_DELETE, &e, b);
+	assert_int_equal(nft_tx_n_messages(&tx), 3);
+	assert_int_equal(tx.n_added, 3);
+	assert_int_equal(tx.n_deleted, 1);
+	nft_tx_clear(&tx);
+	assert_int_equal(nft_tx_n_messages(&tx), 0);
+	nft_tx_fini(&tx);
+	service_unref(a);
+	service_unref(b);
+}
+
+struct seen {
+	uint32_t n;
+	size_t max_len;
+};
+
+static void take(void *data, const struct nft_read_element *read)
+{
+	struct seen *seen = data;
+	const struct nft_element e = endpoint(seen->n++);
+
+	assert_int_equal(read->e.key_len, e.key_len);
+	assert_memory_equal(read->e.key, e.key, e.key_len);
+	assert_int_equal(read->e.value_len, e.value_len);
+	assert_memory_equal(read->e.value, e.value, e.value_len);
+}
+
+/* A list's length is 16 bits: a large service takes several messages. */
+static void long_lists_are_split_and_read_back_whole(void **state)
+{
+	struct nft_tx tx = {0};
+	struct seen seen = {0};
+	const struct nlmsghdr *message;
+	int left;
+
+	(void)state;
+	for (uint32_t i = 0; i < 20000; i++) {
+		struct nft_element e = endpoint(i);
+
+		nft_tx_element(&tx, VERB_ADD, &e, NULL);
+	}
+	message = (const void *)tx.parts[PART_ADD].data;
+	left = (int)tx.parts[PART_ADD].len;
+	for (; nft_wire_is_message(message, left);
+	     message = mnl_nlmsg_next(message, &left)) {
+		assert_int_equal(nft_wire_parse_elements(message, SET_ENDPOINTS,
+							 FAMILY_IPV4, take, &seen),
+				 0);
+		if (seen.max_len < message->nlmsg_len)
+			seen.max_len = message->nlmsg_len;
+	}
+	assert_int_equal(left, 0);
+	assert_int_equal(seen.n, 20000);
+	assert_in_range(seen.max_len, 50000, 65535);
+	nft_tx_fini(&tx);
+}
+
+static void take_one(void *data, const struct nft_read_element *read)
+{
+	*(struct nft_read_element *)data = *read;
+}
+
+static void expect_reads_back(const struct nft_element *e)
+{
+	struct nft_tx tx = {0};
+	struct nft_read_element read = {0};
+
+	nft_tx_element(&tx, VERB_ADD, e, NULL);
+	assert_int_equal(nft_wire_parse_elements((const void *)tx.parts[PART_ADD].data,
+						 e->set, e->family, take_one, &read),
+			 0);
+	assert_memory_equal(&read.e, e, sizeof(*e));
+	nft_tx_fini(&tx);
+}
+
+static void verdicts_ranges_and_counters_read_back(void **state)
+{
+	static const struct nft_verdict verdicts[] = {
+		{VERDICT_GOTO, {CHAIN_PICK, 12}},
+		{VERDICT_ACCEPT, {0, 0}},
+		{VERDICT_DROP, {0, 0}},
+	};
+	struct nft_element e = {
+		.set = SET_ALLOWED,
+		.family = FAMILY_IPV6,
+		.key_len = 80,
+	};
+
+	(void)state;
+	for (size_t i = 0; i < e.key_len; i++)
+		e.key[i] = (uint8_t)i;
+	expect_reads_back(&e);
+	e = (struct nft_element){.set = SET_FRONTENDS, .key_len = 12, .key = {10, 96}};
+	for (size_t i = 0; i < N_ELEMENTS(verdicts); i++) {
+		nft_element_set_verdict(&e, verdicts[i]);
+		expect_reads_back(&e);
+	}
+	e.n_packets = 42;
+	e.n_bytes = UINT64_MAX;
+	expect_reads_back(&e);
+}
+
+static const struct {
+	struct nft_label label;
+	bool has_service;
+	const char *text;
+} label_cases[] = {
+	{{.verb = VERB_ADD, .what = WHAT_ELEMENT, .set = SET_ENDPOINTS},
+	 true,
+	 "add element to endpoints in ip for default/web:http"},
+	{{.verb = VERB_DELETE,
+	  .what = WHAT_ELEMENT,
+	  .set = SET_FRONTENDS,
+	  .family = FAMILY_IPV6},
+	 false,
+	 "delete element of frontends in ip6"},
+	{{.verb = VERB_ADD, .what = WHAT_CHAIN, .chain = {CHAIN_PICK, 3}},
+	 false,
+	 "add chain pick-3 in ip"},
+	{{.verb = VERB_FLUSH, .what = WHAT_RULE, .chain = {CHAIN_GUARD, 0}},
+	 false,
+	 "flush rules of guard in ip"},
+	{{.verb = VERB_ADD, .what = WHAT_SET, .set = SET_AFFINITY},
+	 false,
+	 "add set affinity in ip"},
+	{{.verb = VERB_DELETE, .what = WHAT_TABLE}, false, "delete table in ip"},
+	{{.verb = VERB_DELETE, .what = WHAT_FOREIGN},
+	 false,
+	 "delete what is not ours in ip"},
+};
+
+static void labels_say_what_and_for_whom(void **state)
+{
+	struct service *web = service_named("web");
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(label_cases); i++) {
+		_cleanup_(buf_fini) struct buf text = BUF_INIT;
+		struct nft_label label = label_cases[i].label;
+
+		label.service = label_cases[i].has_service ? web : NULL;
+		nft_label_print(&label, &text);
+		assert_string_equal(buf_string(&text), label_cases[i].text);
+	}
+	service_unref(web);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(elements_of_one_service_and_set_share_a_message),
+		cmocka_unit_test(long_lists_are_split_and_read_back_whole),
+		cmocka_unit_test(verdicts_ranges_and_counters_read_back),
+		cmocka_unit_test(labels_say_what_and_for_whom),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
