@@ -1,8 +1,9 @@
 /*
- * As long as anybody listens, the kernel makes a message for each element that
- * changes, which costs several times as much as the change itself.  So for a
- * large transaction we stop listening, and tell from the ruleset's generation
- * whether somebody else was there meanwhile.
+ * As long as anybody listens (in whatever network namespace: the kernel keeps
+ * one list for all), it makes a message for each element that changes, which
+ * costs several times as much as the change itself.  So for a large transaction
+ * we stop listening, and tell from the ruleset's generation whether somebody
+ * else was there meanwhile.
  */
 #include "rules/nft_kernel.h"
 
