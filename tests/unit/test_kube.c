@@ -291,6 +291,26 @@ static void test_events_in_an_odd_order_do_no_harm(void **state)
 	run_close(&r);
 }
 
+static void test_a_401_is_asked_again_soon_and_then_less_often(void **state)
+{
+	const struct fake_answer answers[] = {
+		{"/services",
+		 "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: "
+		 "close\r\n\r\n",
+		 false, 0, FAKE_CLOSE, 0},
+		OTHERS,
+	};
+	struct run r;
+
+	(void)state;
+	run_open(&r, answers, N_ELEMENTS(answers));
+	assert_false(wait_for(&r, never, 0.7));
+	assert_int_equal(fake_server_n_requests(r.server, "/services"), 2);
+	assert_false(wait_for(&r, never, 3.0));
+	assert_in_range(fake_server_n_requests(r.server, "/services"), 2, 5);
+	run_close(&r);
+}
+
 static void test_an_outage_keeps_what_is_known(void **state)
 {
 	const struct fake_answer answers[] = {
@@ -336,6 +356,7 @@ int main(void)
 		cmocka_unit_test(test_what_went_while_nobody_listened_is_noticed),
 		cmocka_unit_test(test_trouble_passes),
 		cmocka_unit_test(test_events_in_an_odd_order_do_no_harm),
+		cmocka_unit_test(test_a_401_is_asked_again_soon_and_then_less_often),
 		cmocka_unit_test(test_an_outage_keeps_what_is_known),
 		cmocka_unit_test(test_a_watch_that_stalls_is_waited_for),
 	};

@@ -47,7 +47,8 @@ struct informer {
 	char page_version[RESOURCE_VERSION_LEN];
 	char *page_continue;
 	bool has_changed, has_told_synced, gave_up;
-	bool has_page; /* a LIST answer has come to its end */
+	bool was_unauthorized; /* the last answer was 401 */
+	bool has_page;	       /* a LIST answer has come to its end */
 	int64_t silent_since_us;
 };
 
@@ -220,8 +221,10 @@ static void on_status(void *data, int status, uint32_t retry_after_sec)
 
 	i->status = status;
 	i->retry_after_sec = retry_after_sec;
-	if (status == HTTP_OK)
+	if (status == HTTP_OK) {
+		i->was_unauthorized = false;
 		tell_recovery(i);
+	}
 	if (i->p.answered)
 		i->p.answered(i->p.data, status, "GET");
 }
@@ -245,6 +248,18 @@ static int on_body(void *data, const char *bytes, size_t len)
 	return err;
 }
 
+/*
+ * The token may have been rotated: it is read again and tried soon, but only
+ * once, so that a server that refuses for good is not asked in a circle.
+ */
+static void refresh_credentials(struct informer *i)
+{
+	credentials_refused(i->p.credentials);
+	if (!i->was_unauthorized)
+		reflector_nudge(&i->reflector, now_us(i), random_number());
+	i->was_unauthorized = true;
+}
+
 static void take_refusal(struct informer *i)
 {
 	struct watch_event body = {0};
@@ -253,10 +268,10 @@ static void take_refusal(struct informer *i)
 	char why[400];
 
 	json_decref(json);
-	if (i->status == HTTP_UNAUTHORIZED)
-		credentials_refused(i->p.credentials);
 	reflector_refused(&i->reflector, i->status, has_body ? &body : NULL,
 			  i->retry_after_sec, now_us(i), random_number());
+	if (i->status == HTTP_UNAUTHORIZED)
+		refresh_credentials(i);
 	/* A server that doesn't stream lists, or forgot a version, is nothing to tell. */
 	if (reflector_wait(&i->reflector, now_us(i)) == 0)
 		return;
