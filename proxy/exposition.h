@@ -25,4 +25,6 @@ void exposition_histogram(struct buf *out, const char *name, const struct label 
 			  size_t n_labels, const struct histogram_bounds *bounds,
 			  const struct histogram *h);
 
-#define EXPOSITION_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
+/* Names need no escaping: there are none but letters, digits and underscores. */
+#define EXPOSITION_CONTENT_TYPE                                                          \
+	"text/plain; version=0.0.4; charset=utf-8; escaping=underscores"

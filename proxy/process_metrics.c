@@ -76,10 +76,18 @@ static void add(struct buf *out, const char *name, const char *type, const char 
 	exposition_sample(out, name, NULL, 0, value);
 }
 
+static void add_limit(struct buf *out, int resource, const char *name, const char *help)
+{
+	struct rlimit limit;
+
+	/* "unlimited" is the largest number there is, as Go's client has it */
+	if (getrlimit(resource, &limit) == 0)
+		add(out, name, "gauge", help, (double)limit.rlim_cur);
+}
+
 void process_metrics_write(struct buf *out)
 {
 	struct process p;
-	struct rlimit fds;
 
 	if (read_process(&p)) {
 		add(out, "process_cpu_seconds_total", "counter",
@@ -94,7 +102,8 @@ void process_metrics_write(struct buf *out)
 	}
 	add(out, "process_open_fds", "gauge", "Number of open file descriptors.",
 	    count_fds());
-	if (getrlimit(RLIMIT_NOFILE, &fds) == 0)
-		add(out, "process_max_fds", "gauge",
-		    "Maximum number of open file descriptors.", (double)fds.rlim_cur);
+	add_limit(out, RLIMIT_NOFILE, "process_max_fds",
+		  "Maximum number of open file descriptors.");
+	add_limit(out, RLIMIT_AS, "process_virtual_memory_max_bytes",
+		  "Maximum amount of virtual memory available in bytes.");
 }

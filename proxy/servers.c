@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
@@ -143,7 +144,12 @@ static bool refuse_media_type(const struct http_request *request,
 	    strstr(request->accept, "text/plain") || strstr(request->accept, "text/*"))
 		return false;
 	reply->status = 406;
-	http_reply_text(reply, "Not Acceptable: only text/plain is served here\n");
+	reply->content_type = "application/json";
+	buf_add_string(&reply->body,
+		       "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},"
+		       "\"status\":\"Failure\",\"message\":\"only the following media "
+		       "types are accepted: text/plain\",\"reason\":\"NotAcceptable\","
+		       "\"code\":406}\n");
 	return true;
 }
 
@@ -227,6 +233,9 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 		connections = count_connections(dp, in.state);
 	in.connections = connections;
 	reply->content_type = EXPOSITION_CONTENT_TYPE;
+	reply->header_name = "Process-Start-Time-Unix";
+	(void)snprintf(reply->header_value, sizeof(reply->header_value), "%lld",
+		       (long long)s->started_sec);
 	metrics_write(s->metrics, &in, &reply->body);
 }
 

@@ -1,0 +1,129 @@
+#!/usr/bin/env bash
+# What kubeadm gives kube-proxy starts sluice unchanged, and what is asked over HTTP is answered as kube-proxy answers it:
+# health and metrics servers, compared with the real one on the same API server.
+#
+#   http.sh                  SLUICE=PATH is the program, build/sluice otherwise
+#
+# shellcheck source=lib.sh
+. "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+# shellcheck source=cluster.sh
+. "$E2E/cluster.sh"
+# shellcheck source=net.sh
+. "$E2E/net.sh"
+# shellcheck source=proxy.sh
+. "$E2E/proxy.sh"
+
+# promtool is unpacked, not installed: its package would start a server on this machine.
+need_promtool() {
+	PROMTOOL=$(command -v promtool || echo "$CACHE/prometheus/usr/bin/promtool")
+	[ ! -x "$PROMTOOL" ] || return 0
+	local dir
+	dir=$(mktemp -d)
+	say "fetching promtool"
+	(chmod 755 "$dir" && cd "$dir" && apt_get download prometheus && dpkg-deb -x prometheus_*.deb unpacked)
+	mv -T "$dir/unpacked" "$CACHE/prometheus"
+	rm -r "$dir"
+}
+
+need_proxy
+if [ "${E2E_INSIDE:-}" != 1 ]; then
+	"$E2E/build.sh" kube >/dev/null || exit $?
+	mkdir -p "$CACHE/own"
+	(cd "$E2E" && GOTOOLCHAIN=local nice go build -buildvcs=false -trimpath -o "$CACHE/own/pages" ./pages)
+	need_promtool
+	export PROMTOOL
+fi
+PAGES=$CACHE/own/pages
+NEED=' ' in_own_world "$@" # none of the tests' programs
+
+# What a Pod of kubeadm's DaemonSet finds: the ConfigMap's two files, the service account, the program by its name.
+kubeadm_files() {
+	local account=/var/run/secrets/kubernetes.io/serviceaccount
+	mkdir -p $account
+	cp "$STATE/token" $account/token
+	cp "$STATE/certs/apiserver.crt" $account/ca.crt
+	mount -t tmpfs e2e /var/lib
+	mkdir -p /var/lib/kube-proxy
+	sed "s,@SERVER@,$API_URL," "$E2E/kubeadm/kubeconfig.conf" >/var/lib/kube-proxy/kubeconfig.conf
+	cp "$E2E/kubeadm/config.conf" /var/lib/kube-proxy/config.conf
+	# In nftables mode, the one that both have; kube-proxy can't set the machine's limits from a network namespace.
+	sed 's/^mode: ""/mode: nftables/; s/maxPerCore: null/maxPerCore: 0/' "$E2E/kubeadm/config.conf" >/var/lib/kube-proxy/nftables.conf
+	mkdir -p "$STATE/bin"
+	ln -s "$(realpath "$SLUICE")" "$STATE/bin/kube-proxy"
+}
+
+# start NAME NAMESPACE PROGRAM CONFIG: with kubeadm's command line.
+start() {
+	local NODE_NAME=node-a
+	spawn "$1" ip netns exec "$2" "$3" --config="/var/lib/kube-proxy/$4" --hostname-override="$NODE_NAME"
+	await 60 in_ns "$2" curl -fsS http://127.0.0.1:10256/healthz || die "$1 does not start: $(tail -n 5 "$STATE/$1.log")"
+}
+
+has_synced() {
+	in_ns "$1" curl -fsS http://127.0.0.1:10249/metrics >"$STATE/$1.metrics" &&
+		grep -q '^kubeproxy_sync_proxy_rules_last_timestamp_seconds{ip_family="IPv4"} [1-9]' "$STATE/$1.metrics"
+}
+
+# The same things happen to both: a Service, an endpoint changed, and a flow's end.
+stir() {
+	local round
+	for round in 1 2; do
+		kubectl apply -f - >/dev/null <<-END
+			apiVersion: v1
+			kind: Service
+			metadata: {name: stir}
+			spec: {type: NodePort, externalTrafficPolicy: Local, ports: [{name: t, port: 80}, {name: u, port: 53, protocol: UDP}]}
+			---
+			apiVersion: discovery.k8s.io/v1
+			kind: EndpointSlice
+			metadata:
+			  name: stir
+			  labels: {kubernetes.io/service-name: stir}
+			  annotations: {endpoints.kubernetes.io/last-change-trigger-time: "$(date -u +%Y-%m-%dT%H:%M:%S.%NZ)"}
+			addressType: IPv4
+			ports: [{name: t, port: 80, protocol: TCP}, {name: u, port: 53, protocol: UDP}]
+			endpoints: [{addresses: [10.244.2.$round], nodeName: node-b, conditions: {ready: true}}]
+		END
+		sleep 2 # kube-proxy's shortest time between two syncs, twice
+	done
+}
+
+cluster_up
+nodes_register
+network_up 1 k
+network_up 2 s
+kubeadm_files
+
+start verbatim sa "$STATE/bin/kube-proxy" config.conf
+await 30 has_synced sa || die "kubeadm's own configuration: nothing is programmed: $(tail -n 5 "$STATE/verbatim.log")"
+echo "ok kubeadm: its ConfigMap and its command line start sluice: $(grep -c . "$STATE/verbatim.log") lines in the log, mode $(in_ns sa curl -fsS http://127.0.0.1:10249/proxyMode)"
+reap verbatim
+
+start theirs ka kube-proxy nftables.conf
+start ours sa "$STATE/bin/kube-proxy" nftables.conf
+await 30 has_synced ka
+await 30 has_synced sa
+stir
+status=0
+in_ns ka "$PAGES" ask "$STATE/theirs.json"
+in_ns sa "$PAGES" ask "$STATE/ours.json"
+if "$PAGES" compare "$STATE/theirs.json" "$STATE/ours.json"; then
+	echo "ok pages: as kube-proxy's"
+else
+	echo "not ok pages"
+	status=1
+fi
+# Names that kube-proxy chose against the custom stay as they are: what promtool says of kube-proxy's, too, is no news.
+lint() { in_ns "$1" curl -fsS http://127.0.0.1:10249/metrics | "$PROMTOOL" check metrics 2>&1 | sort || true; }
+lint ka >"$STATE/theirs.lint"
+lint sa >"$STATE/ours.lint"
+comm -13 "$STATE/theirs.lint" "$STATE/ours.lint" | grep . >"$STATE/lint" || true
+if [ -s "$STATE/lint" ]; then
+	echo "not ok promtool:"
+	cat "$STATE/lint"
+	status=1
+else
+	echo "ok promtool: $(wc -l <"$STATE/ours.lint") remarks, all of them about kube-proxy's own names, where it has $(wc -l <"$STATE/theirs.lint")"
+	sed 's/^/    /' "$STATE/ours.lint"
+fi
+exit $status
