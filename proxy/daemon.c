@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
@@ -26,6 +27,7 @@
 #include "proxy/host_addresses.h"
 #include "proxy/host_setup.h"
 #include "proxy/inspect.h"
+#include "proxy/node_events.h"
 #include "proxy/node_name.h"
 #include "proxy/notify.h"
 #include "proxy/options.h"
@@ -65,6 +67,14 @@ struct daemon {
 	int input_err;	   /* the source could not read something */
 	int err;	   /* why the loop ended; 0: it was asked to */
 };
+
+static int64_t unix_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
 
 static void update_hosts(struct daemon *d)
 {
@@ -175,6 +185,11 @@ static void on_source_synced(void *data, int err)
 
 	d->is_synced = true;
 	d->input_err = err;
+	if (!d->is_once) {
+		const struct node_events events = {d->source, d->node_name};
+
+		node_events_started(&events);
+	}
 	start_when_ready(d);
 }
 
@@ -246,6 +261,7 @@ static int daemon_open(struct daemon *d, const struct parts *parts)
 	}
 	d->loop = ev_loop_new(EVFLAG_AUTO);
 	d->cluster = cluster_new(d->node_name);
+	cluster_set_triggers_since(d->cluster, unix_us());
 	rejections_init(&d->rejections, false);
 	facts_init(&d->facts, d->config, d->node_name);
 	facts_ask_host(&d->facts);
@@ -330,6 +346,23 @@ static int start_control(struct daemon *d)
 			   &d->inspect, &d->control);
 }
 
+static void on_server_failed(void *data, const char *server, const char *address, int err)
+{
+	const struct daemon *d = data;
+	const struct node_events events = {d->source, d->node_name};
+
+	node_events_server_failed(&events, server, address, err);
+}
+
+static void on_health_port_failed(void *data, const char *ns, const char *name,
+				  uint16_t port, int err)
+{
+	const struct daemon *d = data;
+	const struct node_events events = {d->source, d->node_name};
+
+	node_events_health_port_failed(&events, ns, name, port, err);
+}
+
 static size_t count_rejected(void *data)
 {
 	const struct daemon *d = data;
@@ -347,7 +380,11 @@ static bool is_healthy(void *data)
 /* Health and metrics, and the health check node ports, which tell of our health too. */
 static int start_servers(struct daemon *d)
 {
-	const struct health_ports_hooks hooks = {.is_healthy = is_healthy, .data = d};
+	const struct health_ports_hooks hooks = {
+		.is_healthy = is_healthy,
+		.failed = on_health_port_failed,
+		.data = d,
+	};
 
 	d->servers = servers_new(&(struct servers_params){
 		.loop = d->loop,
@@ -358,6 +395,7 @@ static int start_servers(struct daemon *d)
 		.source = d->source,
 		.sync = d->sync,
 		.n_rejected = count_rejected,
+		.failed = on_server_failed,
 		.data = d,
 	});
 	dataplane_add(&d->dataplane, health_ports_new(d->loop, &hooks));

@@ -276,6 +276,8 @@ static int open_place(struct place *p)
 		log_err("%s server: can't listen on %s: %s; trying again every %.0f s",
 			p->name, p->text, strerror(-err), LISTEN_RETRY_SEC);
 	p->has_told = true;
+	if (s->p.failed)
+		s->p.failed(s->p.data, p->name, p->text, err);
 	ev_timer_again(s->p.loop, &p->retry);
 	return err;
 }

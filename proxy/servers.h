@@ -30,6 +30,8 @@ struct servers_params { /* all borrowed until servers_free() */
 	const struct object_source *source;
 	const struct sync *sync;
 	size_t (*n_rejected)(void *data); /* objects or fields that are ignored now */
+	/* An address can't be listened on, each time that it was tried; may be NULL. */
+	void (*failed)(void *data, const char *server, const char *address, int err);
 	void *data;
 };
 

@@ -12,11 +12,13 @@
 #include "core/mem.h"
 #include "proxy/config.h"
 #include "proxy/source.h"
+#include "watchers/kube/events.h"
 #include "watchers/kube/kube.h"
 
 struct kube_source {
 	struct object_source source;
 	struct kube *kube;
+	struct events *recorder; /* NULL before the start */
 	char *node_name, *user_agent;
 	struct source_events events;
 };
@@ -52,6 +54,7 @@ static int kube_source_start(struct object_source *source, struct ev_loop *loop,
 	k->events = *events;
 	log_info("api: %s", kube_server(k->kube));
 	kube_start(k->kube, loop, &kube_events);
+	k->recorder = events_new(loop, kube_http(k->kube), k->node_name);
 	return 0;
 }
 
@@ -59,6 +62,7 @@ static void kube_source_close(struct object_source *source)
 {
 	struct kube_source *k = container_of(source, struct kube_source, source);
 
+	events_free(k->recorder);
 	kube_free(k->kube);
 	free(k->node_name);
 	free(k->user_agent);
@@ -76,11 +80,21 @@ static struct source_api kube_source_api(const struct object_source *source)
 	};
 }
 
+static void kube_source_record(struct object_source *source,
+			       const struct event_spec *spec)
+{
+	struct kube_source *k = container_of(source, struct kube_source, source);
+
+	if (k->recorder)
+		events_record(k->recorder, spec);
+}
+
 static const struct source_ops kube_source_ops = {
 	.name = "api",
 	.start = kube_source_start,
 	.close = kube_source_close,
 	.api = kube_source_api,
+	.record = kube_source_record,
 };
 
 /* As client-go has it: "kube-proxy/v1.36.3 (linux/amd64) kubernetes/abcdef0" */

@@ -126,4 +126,35 @@ else
 	echo "ok promtool: $(wc -l <"$STATE/ours.lint") remarks, all of them about kube-proxy's own names, where it has $(wc -l <"$STATE/theirs.lint")"
 	sed 's/^/    /' "$STATE/ours.lint"
 fi
+
+# Events: that both have started, and that both find a health check node port taken. Two fields are not compared: sluice
+# fills in the uid that kubectl describe node looks for, and in the instance it says the node's name, not the host's.
+lines_of() {
+	kubectl get events.events.k8s.io -A -o go-template='{{range .items}}{{.reason}} {{.action}} {{.type}} {{.metadata.namespace}} {{.regarding.kind}} {{.regarding.namespace}} {{.regarding.name}} {{.reportingController}}{{"\n"}}{{end}}' |
+		grep -E '^(Starting|FailedToStart)' | sort | uniq -c | sed 's/^ *//'
+}
+both_told() { [ "$(lines_of | grep -c '^2 FailedToStartServiceHealthcheck')" = 1 ]; }
+kubectl delete events.events.k8s.io -n default --field-selector reason=Starting >/dev/null
+reap theirs
+reap ours
+for ns in ka sa; do
+	spawn "$ns-taken" ip netns exec "$ns" openssl s_server -accept 30999 -nocert -cipher aNULL -quiet
+done
+start theirs ka kube-proxy nftables.conf
+start ours sa "$STATE/bin/kube-proxy" nftables.conf
+kubectl apply -f - >/dev/null <<-END
+	apiVersion: v1
+	kind: Service
+	metadata: {name: checked}
+	spec: {type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 30999, ports: [{port: 80}]}
+END
+await 30 both_told || true
+lines_of >"$STATE/events"
+if [ "$(wc -l <"$STATE/events")" = 2 ] && [ "$(grep -c '^2 ' "$STATE/events")" = 2 ]; then
+	echo "ok events: the same of both"
+else
+	echo "not ok events: not the same of both"
+	status=1
+fi
+sed 's/^/    /' "$STATE/events"
 exit $status

@@ -17,6 +17,7 @@
 #include "watchers/kube/http.h"
 
 #define SERIES_US     (6 * 60 * 1000000ll)
+#define REFRESH_US    (5 * 60 * 1000000ll) /* how often a series is told of */
 #define TRY_AGAIN_SEC 10.0
 #define MAX_TRIES     12
 #define CALL_MAX_SEC  15
@@ -31,7 +32,7 @@ struct record {
 	unsigned count; /* how often it happened */
 	unsigned n_tries;
 	bool exists; /* on the server: to be patched */
-	int64_t last_us;
+	int64_t last_us, sent_us;
 };
 
 struct events {
@@ -169,6 +170,7 @@ static void on_done(void *data, int err, const char *why)
 	if (!err && e->status / 100 == 2) {
 		r->exists = true;
 		r->state = RECORD_SENT;
+		r->sent_us = unix_us();
 		send_next(e);
 		return;
 	}
@@ -231,7 +233,9 @@ void events_record(struct events *e, const struct event_spec *spec)
 	if (r) {
 		r->count++;
 		r->last_us = now_us;
-		/* Not yet sent: the first Event is enough to begin with. */
+		/* Not yet sent, or just now: that is enough to begin with. */
+		if (r->state == RECORD_SENT && now_us - r->sent_us < REFRESH_US)
+			return;
 		r->state = RECORD_WAITS;
 		r->n_tries = 0;
 	} else if ((r = find_place(e))) {
