@@ -27,13 +27,16 @@ bool document_is_json(const char *bytes, size_t len)
 	return i < len && (bytes[i] == '{' || bytes[i] == '[');
 }
 
-json_t *document_load_json(const char *bytes, size_t len, uint64_t line, char **ret_error)
+int document_load_json(const char *bytes, size_t len, uint64_t line, json_t **ret,
+		       char **ret_error)
 {
 	json_error_t error;
 	json_t *json = json_loadb(bytes, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
 
-	if (json)
-		return json;
+	if (json) {
+		*ret = json;
+		return 0;
+	}
 	for (char *c = error.text; *c; c++) {
 		if ((unsigned char)*c < ' ' || *c == 127)
 			*c = '?';
@@ -41,7 +44,7 @@ json_t *document_load_json(const char *bytes, size_t len, uint64_t line, char **
 	*ret_error = xasprintf("line %" PRIu64 ": %s",
 			       line + (error.line > 1 ? (uint64_t)error.line - 1 : 0),
 			       error.text);
-	return NULL;
+	return json_error_code(&error) == json_error_numeric_overflow ? -ERANGE : -EINVAL;
 }
 
 char *document_split_error(int err, uint64_t line)
@@ -54,9 +57,9 @@ char *document_split_error(int err, uint64_t line)
 static int take_json(void *data, const struct json_split_part *part)
 {
 	struct json_reading *r = data;
-	json_t *json = document_load_json(part->bytes, part->len, part->line, &r->error);
+	json_t *json;
 
-	if (!json)
+	if (document_load_json(part->bytes, part->len, part->line, &json, &r->error) != 0)
 		return -EINVAL;
 	r->number++;
 	if (!json_is_null(json))

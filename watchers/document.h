@@ -28,10 +28,11 @@ int document_parse(const char *bytes, size_t len, document_fn fn, void *data,
 /* For those who read JSON piece by piece: is this how JSON begins? */
 bool document_is_json(const char *bytes, size_t len);
 /*
- * One JSON value, which begins on that line of the document. NULL and one line
- * (the caller frees it) when it is none.
+ * One JSON value, which begins on that line of the document. -EINVAL when it is
+ * none, -ERANGE when it is one with a number too big to be kept; then
+ * *ret_error is one line, which the caller frees.
  */
-json_t *document_load_json(const char *bytes, size_t len, uint64_t line,
-			   char **ret_error);
+int document_load_json(const char *bytes, size_t len, uint64_t line, json_t **ret,
+		       char **ret_error);
 /* The line for what json_split answers; the caller frees it. */
 char *document_split_error(int err, uint64_t line);

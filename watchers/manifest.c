@@ -1,6 +1,7 @@
 #include "watchers/manifest.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,10 +33,47 @@ static bool may_be_list(const json_t *json)
 	return !json || !json_object_get(json, "kind") || decode_is_list(json);
 }
 
+/* Left out alone: what is around it can be read. */
+static void reject_part(const struct manifest *m, const struct json_split_part *part,
+			const char *reason)
+{
+	_cleanup_(freep) char *name = document_name(m, m->n_documents + 1);
+	_cleanup_(freep) char *item = NULL;
+
+	if (part->type == JSON_SPLIT_ITEM)
+		item = xasprintf("%s, item %" PRIu64, name, part->items);
+	reject_call(m->reject, &(struct rejection){
+				       .source = item ? item : name,
+				       .kind = "",
+				       .ns = "",
+				       .name = "",
+				       .field = "",
+				       .reason = reason,
+			       });
+}
+
+/* *ret is NULL when it has been rejected. */
+static int load(struct manifest *m, const struct json_split_part *part, json_t **ret)
+{
+	_cleanup_(freep) char *error = NULL;
+	int rc = document_load_json(part->bytes, part->len, part->line, ret, &error);
+
+	if (rc == 0)
+		return 0;
+	if (rc != -ERANGE) {
+		m->error = take_ptr(error);
+		return rc;
+	}
+	reject_part(m, part, error);
+	*ret = NULL;
+	return 0;
+}
+
 static int take_item(struct manifest *m, const struct json_split_part *part)
 {
 	_cleanup_(freep) char *name = NULL;
 	json_t *json;
+	int rc;
 
 	if (part->items == 1) {
 		_cleanup_(freep) char *head = json_split_head(&m->split);
@@ -43,11 +81,11 @@ static int take_item(struct manifest *m, const struct json_split_part *part)
 		json_decref(m->list);
 		m->list = json_loads(head, 0, NULL);
 	}
-	json = document_load_json(part->bytes, part->len, part->line, &m->error);
-	if (!json)
-		return -EINVAL;
+	rc = load(m, part, &json);
+	if (rc != 0)
+		return rc;
 	name = document_name(m, m->n_documents + 1);
-	if (may_be_list(m->list))
+	if (json && may_be_list(m->list))
 		decode_item(json, m->list, (unsigned)part->items, name, m->reject, m->fn,
 			    m->data);
 	json_decref(json);
@@ -56,13 +94,14 @@ static int take_item(struct manifest *m, const struct json_split_part *part)
 
 static int take_value(struct manifest *m, const struct json_split_part *part)
 {
-	json_t *json = document_load_json(part->bytes, part->len, part->line, &m->error);
+	json_t *json;
+	int rc = load(m, part, &json);
 
-	if (!json)
-		return -EINVAL;
+	if (rc != 0)
+		return rc;
 	m->n_documents++;
 	/* one whose items have been handed out has nothing more to say */
-	if (part->items == 0 && !json_is_null(json))
+	if (part->items == 0 && json && !json_is_null(json))
 		take_document(m, m->n_documents, json);
 	json_decref(json);
 	return 0;

@@ -88,6 +88,12 @@ static const struct {
 	{"{\"kind\":\"NodeList\",\"apiVersion\":\"v1\",\"items\":[\n" BARE(
 		 "a") ",\n{\n\"x\":y}]}",
 	 -EINVAL, "a ", "", "line 4: "},
+	/* JSON, but not a number that anybody can keep: that item alone */
+	{"{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[" NODE(
+		 "a") ",\n{\"x\":1000000000000000000000}," NODE("b") "]}",
+	 0, "a b ", "a.yaml, item 2:  : line 2: too big integer\n", NULL},
+	{NODE("a") "{\"x\":1e999}" NODE("b"), 0, "a b ",
+	 "a.yaml, document 2:  : line 1: real number overflow near '1e999'\n", NULL},
 	{NODE("a") "\n\n]", -EINVAL, "a ", "", "line 3: "},
 	{"{\"kind\":\"List\",\"items\":[" NODE("a"), -EINVAL, "a ", "", "line 1: "},
 	{"a: [\n", -EINVAL, "", "", "line "},
