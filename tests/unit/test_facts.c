@@ -1,0 +1,110 @@
+/*
+ * What the Node object says of this node, and what remains when it says no more.
+ */
+#include "tests/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "proxy/config.h"
+#include "proxy/facts.h"
+#include "tests/unit/object_text.h"
+#include "watchers/cluster.h"
+
+#define NODE(labels, cidr, ip)                                                           \
+	"apiVersion: v1\nkind: Node\n"                                                   \
+	"metadata: {name: node-0, labels: {" labels "}}\n"                               \
+	"spec: {podCIDR: " cidr ", podCIDRs: [" cidr "]}\n"                              \
+	"status: {addresses: [{type: InternalIP, address: " ip "}]}\n"
+#define ZONE(zone) "topology.kubernetes.io/zone: " zone
+
+struct world {
+	struct config config;
+	struct cluster *cluster;
+	struct facts facts;
+};
+
+static void world_open(struct world *w, const char *detect_local_mode)
+{
+	config_init(&w->config);
+	config_complete(&w->config);
+	free(w->config.detect_local_mode);
+	w->config.detect_local_mode = xstrdup(detect_local_mode);
+	w->cluster = cluster_new("node-0");
+	facts_init(&w->facts, &w->config, "node-0");
+}
+
+static void world_close(struct world *w)
+{
+	facts_fini(&w->facts);
+	cluster_free(w->cluster);
+	config_fini(&w->config);
+}
+
+static unsigned put(struct world *w, const char *node)
+{
+	(void)cluster_put(w->cluster, object_text_first(node));
+	return facts_update(&w->facts, w->cluster);
+}
+
+static void test_a_zone_that_changes_makes_everything_be_planned_again(void **state)
+{
+	struct world w;
+
+	(void)state;
+	world_open(&w, "ClusterCIDR");
+	(void)put(&w, NODE(ZONE("za"), "10.244.1.0/24", "192.0.2.1"));
+	assert_int_equal(facts_update(&w.facts, w.cluster), 0);
+	assert_int_equal(put(&w, NODE(ZONE("zb"), "10.244.1.0/24", "192.0.2.1")),
+			 FACTS_PLAN);
+	world_close(&w);
+}
+
+static void test_pod_networks_of_the_node_matter_to_the_sinks(void **state)
+{
+	char text[CIDR_TEXT_LEN];
+	struct world w;
+
+	(void)state;
+	world_open(&w, "NodeCIDR");
+	(void)put(&w, NODE("", "10.244.1.0/24", "192.0.2.1"));
+	assert_true(w.facts.env.has_pod_cidr[FAMILY_IPV4]);
+	assert_true(put(&w, NODE("", "10.244.7.0/24", "192.0.2.1")) & FACTS_ENVIRONMENT);
+	cidr_format(&w.facts.env.pod_cidr[FAMILY_IPV4], text);
+	assert_string_equal(text, "10.244.7.0/24");
+	world_close(&w);
+}
+
+static void test_a_node_that_is_deleted_leaves_what_it_said(void **state)
+{
+	struct world w;
+	struct addr ip;
+
+	(void)state;
+	world_open(&w, "NodeCIDR");
+	(void)put(&w, NODE("", "10.244.1.0/24", "192.0.2.1"));
+	assert_true(cluster_del(w.cluster, OBJECT_NODE, "", "node-0"));
+	assert_int_equal(facts_update(&w.facts, w.cluster) & FACTS_ENVIRONMENT, 0);
+	assert_true(w.facts.env.has_pod_cidr[FAMILY_IPV4]);
+	assert_int_equal(addr_parse("192.0.2.1", &ip), 0);
+	assert_true(addr_equal(&w.facts.options.node_ip[FAMILY_IPV4], &ip));
+	/* It comes back as another one. */
+	(void)put(&w, NODE("", "10.244.1.0/24", "192.0.2.2"));
+	assert_int_equal(addr_parse("192.0.2.2", &ip), 0);
+	assert_true(addr_equal(&w.facts.options.node_ip[FAMILY_IPV4], &ip));
+	world_close(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			test_a_zone_that_changes_makes_everything_be_planned_again),
+		cmocka_unit_test(test_pod_networks_of_the_node_matter_to_the_sinks),
+		cmocka_unit_test(test_a_node_that_is_deleted_leaves_what_it_said),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
