@@ -9,7 +9,18 @@
 /* More than anybody reads; what comes after is only logged and counted. */
 #define REJECTIONS_MAX 100000
 
-/* "source: Kind ns/name: field: reason", without the parts that are empty. */
+/* "Service ns/name: ", "Node name: "; of one without a name, "Service in ns: ". */
+static void add_object(struct buf *line, const struct rejection *x)
+{
+	buf_add_string(line, x->kind);
+	if (*x->ns)
+		buf_printf(line, *x->name ? " %s/" : " in %s", x->ns);
+	else if (*x->name)
+		buf_add_string(line, " ");
+	buf_printf(line, "%s: ", x->name);
+}
+
+/* "source: object: field: reason", without the parts that are empty. */
 static void log_rejection(const struct rejection *x)
 {
 	struct buf line = BUF_INIT;
@@ -17,8 +28,7 @@ static void log_rejection(const struct rejection *x)
 	if (*x->source)
 		buf_printf(&line, "%s: ", x->source);
 	if (*x->kind)
-		buf_printf(&line, "%s%s%s%s%s: ", x->kind, *x->name ? " " : "", x->ns,
-			   *x->ns ? "/" : "", x->name);
+		add_object(&line, x);
 	if (*x->field)
 		buf_printf(&line, "%s: ", x->field);
 	log_warn("%s%s", buf_string(&line), x->reason);

@@ -171,7 +171,7 @@ static const struct {
 	 "---\napiVersion: v1\nkind: Service\nmetadata: {name: 7, namespace: x}\n",
 	 0,
 	 "default/web",
-	 "Service"},
+	 "document 2: Service in x: metadata.name: must be a string"},
 	{"sluice",
 	 {"plan", "--manifests", "-", "--ipvs-scheduler", "rr", "--ipvs-scheduler=lc"},
 	 SERVICE,
