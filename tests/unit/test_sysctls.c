@@ -1,0 +1,227 @@
+/*
+ * Kernel settings, in a folder that stands for the root of a host.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "proxy/sysctls.h"
+
+#define NETFILTER "proc/sys/net/netfilter/"
+#define HASH_SIZE "sys/module/nf_conntrack/parameters/hashsize"
+#define N_CPUS	  4
+
+static const char *const folders[] = {
+	"",
+	"proc",
+	"proc/sys",
+	"proc/sys/net",
+	"proc/sys/net/netfilter",
+	"sys",
+	"sys/module",
+	"sys/module/nf_conntrack",
+	"sys/module/nf_conntrack/parameters",
+};
+
+static const struct {
+	const char *path, *value;
+} files[] = {
+	{HASH_SIZE, "65536"},
+	{NETFILTER "nf_conntrack_max", "262144"},
+	{NETFILTER "nf_conntrack_tcp_timeout_established", "432000"},
+	{NETFILTER "nf_conntrack_tcp_timeout_close_wait", "60"},
+	{NETFILTER "nf_conntrack_udp_timeout", "30"},
+	{NETFILTER "nf_conntrack_udp_timeout_stream", "120"},
+	{NETFILTER "nf_conntrack_tcp_be_liberal", "0"},
+};
+
+static char root[] = "/tmp/sluice-sysctls-XXXXXX";
+
+static char *path_of(const char *name)
+{
+	return xasprintf("%s/%s", root, name);
+}
+
+static void set(const char *name, const char *value)
+{
+	_cleanup_(freep) char *path = path_of(name);
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	assert_true(fputs(value, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static long get(const char *name)
+{
+	_cleanup_(freep) char *path = path_of(name);
+	_cleanup_(fclosep) FILE *f = fopen(path, "re");
+	long value = -1;
+
+	assert_non_null(f);
+	assert_int_equal(fscanf(f, "%ld", &value), 1);
+	return value;
+}
+
+static int make_root(void **state)
+{
+	(void)state;
+	strcpy(root + sizeof(root) - 7, "XXXXXX");
+	assert_non_null(mkdtemp(root));
+	for (size_t i = 1; i < N_ELEMENTS(folders); i++) {
+		_cleanup_(freep) char *path = path_of(folders[i]);
+
+		assert_int_equal(mkdir(path, 0700), 0);
+	}
+	for (size_t i = 0; i < N_ELEMENTS(files); i++)
+		set(files[i].path, files[i].value);
+	return 0;
+}
+
+static int remove_root(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(files); i++) {
+		_cleanup_(freep) char *path = path_of(files[i].path);
+
+		(void)unlink(path);
+	}
+	for (size_t i = N_ELEMENTS(folders); i-- > 0;) {
+		_cleanup_(freep) char *path = path_of(folders[i]);
+
+		(void)rmdir(path);
+	}
+	return 0;
+}
+
+/* kube-proxy's defaults */
+static const struct conntrack_settings defaults = {
+	.max_per_core = 32768,
+	.min = 131072,
+	.tcp_established_sec = 86400,
+	.tcp_close_wait_sec = 3600,
+};
+
+static const struct {
+	int32_t per_core, min;
+	unsigned n_cpus;
+	int64_t max;
+} sizes[] = {
+	{32768, 131072, 2, 131072},
+	{32768, 131072, 64, 2097152},
+	{0, 131072, 64, 0},
+	{32768, 0, 1, 32768},
+	{2147483647, 0, 1024, 2147483647ll * 1024},
+};
+
+static void test_connections_to_track_grow_with_the_processors(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(sizes); i++) {
+		const struct conntrack_settings s = {.max_per_core = sizes[i].per_core,
+						     .min = sizes[i].min};
+
+		assert_int_equal(sysctls_conntrack_max(&s, sizes[i].n_cpus),
+				 sizes[i].max);
+	}
+}
+
+static void test_defaults_are_written(void **state)
+{
+	(void)state;
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
+	assert_int_equal(get(NETFILTER "nf_conntrack_max"), 131072);
+	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_timeout_established"), 86400);
+	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_timeout_close_wait"), 3600);
+	/* not asked for */
+	assert_int_equal(get(NETFILTER "nf_conntrack_udp_timeout"), 30);
+	assert_int_equal(get(NETFILTER "nf_conntrack_udp_timeout_stream"), 120);
+	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_be_liberal"), 0);
+}
+
+static void test_the_table_of_buckets_only_grows(void **state)
+{
+	(void)state;
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
+	assert_int_equal(get(HASH_SIZE), 65536);
+	assert_int_equal(sysctls_apply(&defaults, 64, root), 0);
+	assert_int_equal(get(HASH_SIZE), 2097152 / 4);
+}
+
+static void test_udp_and_leniency_when_asked_for(void **state)
+{
+	const struct conntrack_settings s = {
+		.udp_sec = 20,
+		.udp_stream_sec = 90,
+		.tcp_be_liberal = true,
+	};
+
+	(void)state;
+	assert_int_equal(sysctls_apply(&s, N_CPUS, root), 0);
+	assert_int_equal(get(NETFILTER "nf_conntrack_udp_timeout"), 20);
+	assert_int_equal(get(NETFILTER "nf_conntrack_udp_timeout_stream"), 90);
+	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_be_liberal"), 1);
+	assert_int_equal(get(NETFILTER "nf_conntrack_max"), 262144);
+}
+
+static time_t modified(const char *name)
+{
+	_cleanup_(freep) char *path = path_of(name);
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_ino ? st.st_mtim.tv_nsec : 0;
+}
+
+/* In a container /proc may be read-only where everything is right already. */
+static void test_what_is_right_is_not_written(void **state)
+{
+	time_t before;
+
+	(void)state;
+	set(NETFILTER "nf_conntrack_max", "131072");
+	before = modified(NETFILTER "nf_conntrack_max");
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
+	assert_int_equal(modified(NETFILTER "nf_conntrack_max"), before);
+}
+
+static void test_what_is_not_there_is_told_and_the_rest_is_done(void **state)
+{
+	_cleanup_(freep) char *path = path_of(NETFILTER "nf_conntrack_max");
+
+	(void)state;
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), -ENOENT);
+	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_timeout_established"), 86400);
+}
+
+static void test_what_is_no_number_is_an_error(void **state)
+{
+	(void)state;
+	set(NETFILTER "nf_conntrack_max", "lots");
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), -EINVAL);
+}
+
+#define IN_ROOT(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_connections_to_track_grow_with_the_processors),
+		IN_ROOT(test_defaults_are_written),
+		IN_ROOT(test_the_table_of_buckets_only_grows),
+		IN_ROOT(test_udp_and_leniency_when_asked_for),
+		IN_ROOT(test_what_is_right_is_not_written),
+		IN_ROOT(test_what_is_not_there_is_told_and_the_rest_is_done),
+		IN_ROOT(test_what_is_no_number_is_an_error),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
