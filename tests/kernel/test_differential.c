@@ -22,7 +22,7 @@
 #include "watchers/plan.h"
 
 #define N_CLUSTERS 200
-#define N_CHANGES  3 /* to each of them */
+#define N_CHANGES  2 /* to each of them */
 
 struct source_case {
 	enum source source; /* without a detector a pod counts as external */
