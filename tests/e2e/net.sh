@@ -24,6 +24,8 @@ make_ns() {
 	# Refusals must not be rationed, or a test could take them for silence.
 	in_ns "$1" sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0 \
 		net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0 net.ipv6.conf.default.accept_dad=0
+	# Newer kernels ration them for each namespace too; older ones have no such setting here.
+	in_ns "$1" sysctl -qew net.ipv4.icmp_msgs_per_sec=100000 net.ipv4.icmp_msgs_burst=10000
 }
 
 # join NS DEVICE V4 V6: a leg in the local network of this prefix.

@@ -104,6 +104,10 @@ func (q question) ask(own map[string]string) outcome {
 			since, limit = 0, max(20, 14*len(backends))
 		}
 	}
+	// A refusal is a datagram that can be lost, or come late on a busy machine: one silence among them says nothing.
+	if failures[traffic.Refused] >= 2 && failures[traffic.Silent] == 1 {
+		delete(failures, traffic.Silent)
+	}
 	out.Backends, out.Sources = slices.Sorted(maps.Keys(backends)), slices.Sorted(maps.Keys(sources))
 	for _, failure := range slices.Sorted(maps.Keys(failures)) {
 		out.Failure = strings.TrimSpace(out.Failure + " " + failure)
