@@ -34,7 +34,10 @@ etcd_start() {
 	await 30 curl -fsS "$ETCD_URL/health" || die "etcd does not start: $(tail -n 3 "$STATE/etcd.log")"
 }
 
+port_is_free() { [ -z "$(ss -Hltn "sport = :$1")" ]; }
+
 apiserver_start() {
+	await 30 port_is_free 6443 || die "somebody listens on port 6443: $(ss -Hltnp 'sport = :6443')"
 	spawn apiserver kube-apiserver --etcd-servers "$ETCD_URL" \
 		--bind-address "$API_ADDRESS" --advertise-address "$API_ADDRESS" --secure-port 6443 --cert-dir "$STATE/certs" \
 		--service-account-key-file "$STATE/sa.key" --service-account-signing-key-file "$STATE/sa.key" \

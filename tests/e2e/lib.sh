@@ -101,7 +101,11 @@ reap() {
 	kill -KILL "$pid"
 }
 
-is_running() { [ -e "/proc/$1/stat" ] && ! grep -q '^[0-9]* (.*) Z' "/proc/$1/stat" 2>/dev/null; }
+# A process whose first thread is a zombie still holds its sockets while another thread is there.
+is_running() {
+	local tasks=("/proc/$1/task"/*)
+	[ -e "/proc/$1/stat" ] && { [ ${#tasks[@]} -gt 1 ] || ! grep -q '^[0-9]* (.*) Z' "/proc/$1/stat" 2>/dev/null; }
+}
 
 alive() { is_running "${PIDS[$1]:-none}"; }
 
