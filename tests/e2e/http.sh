@@ -133,7 +133,10 @@ lines_of() {
 	kubectl get events.events.k8s.io -A -o go-template='{{range .items}}{{.reason}} {{.action}} {{.type}} {{.metadata.namespace}} {{.regarding.kind}} {{.regarding.namespace}} {{.regarding.name}} {{.reportingController}}{{"\n"}}{{end}}' |
 		grep -E '^(Starting|FailedToStart)' | sort | uniq -c | sed 's/^ *//'
 }
-both_told() { [ "$(lines_of | grep -c '^2 FailedToStartServiceHealthcheck')" = 1 ]; }
+both_told() {
+	lines_of >"$STATE/events"
+	[ "$(wc -l <"$STATE/events")" = 2 ] && [ "$(grep -c '^2 ' "$STATE/events")" = 2 ]
+}
 kubectl delete events.events.k8s.io -n default --field-selector reason=Starting >/dev/null
 reap theirs
 reap ours
@@ -148,9 +151,7 @@ kubectl apply -f - >/dev/null <<-END
 	metadata: {name: checked}
 	spec: {type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 30999, ports: [{port: 80}]}
 END
-await 30 both_told || true
-lines_of >"$STATE/events"
-if [ "$(wc -l <"$STATE/events")" = 2 ] && [ "$(grep -c '^2 ' "$STATE/events")" = 2 ]; then
+if await 60 both_told; then
 	echo "ok events: the same of both"
 else
 	echo "not ok events: not the same of both"
