@@ -18,8 +18,9 @@
 
 #define MARKER_IP	 "svc250"
 #define MARKER_PORT_BASE 20000
-#define PATIENCE_US	 20000000
-#define MAX_ARGS	 32
+/* Long: at the end of a process the kernel waits for its inotify marks, on a busy machine for seconds. */
+#define PATIENCE_US 60000000
+#define MAX_ARGS    32
 
 void instance_fail(struct instance *in, const char *fmt, ...)
 {
