@@ -18,7 +18,7 @@
 
 #define MARKER_IP	 "svc250"
 #define MARKER_PORT_BASE 20000
-/* Long: at the end of a process the kernel waits for its inotify marks, on a busy machine for seconds. */
+/* Long: when a process ends the kernel waits for its inotify marks, seconds when it's busy. */
 #define PATIENCE_US 60000000
 #define MAX_ARGS    32
 
