@@ -86,6 +86,10 @@ has_recovered() { grep -q ' ready: ' "$STATE/$1.log"; }
 is_at_work() { in_table "$(nft list tables)"; }
 in_table() { [[ $1 == *sluice* ]]; }
 
+# silence: what the metric says, in whole seconds; nothing when it is not told.
+silence() { curl -fsS http://127.0.0.1:10249/metrics | sed -n 's/^sluice_api_silent_seconds \([0-9]*\).*/\1/p'; }
+healthz() { curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:10256/livez; }
+
 # retries NAME CURE WORDS...: one line, and the program goes on and asks again; when CURE was run, it is ready.
 retries() {
 	local name=$1 cure=$2 problem=
@@ -96,11 +100,14 @@ retries() {
 	[ -n "$problem" ] || problem=$(says "$name" "$@")
 	alive "$name" || problem="it ended"
 	! has_recovered "$name" || problem="it is ready, which cannot be"
+	[ "$(silence)" -ge 2 ] || problem="sluice_api_silent_seconds is $(silence)"
+	[ "$(healthz)" = 200 ] || problem="/livez is $(healthz)"
 	! is_at_work || problem="it has programmed something without knowing everything"
 	if [ -z "$problem" ] && [ "$cure" != none ]; then
 		"$cure" >/dev/null 2>&1
 		await 90 has_recovered "$name" || problem="it does not recover"
 		[ -n "$problem" ] || await 5 grep -q 'heard of again after' "$STATE/$name.log" || problem="does not say that it is over"
+		[ "$(silence)" = 0 ] || problem="sluice_api_silent_seconds is $(silence) after recovery"
 	fi
 	reap "$name"
 	nft delete table ip sluice 2>/dev/null || true

@@ -93,10 +93,15 @@ static uint64_t random_number(void)
 	return n;
 }
 
-static void tell_failure(struct informer *i, int cause, const char *why)
+static void note_silence(struct informer *i)
 {
 	if (!i->silent_since_us)
 		i->silent_since_us = unix_us();
+}
+
+static void tell_failure(struct informer *i, int cause, const char *why)
+{
+	note_silence(i);
 	outage_failed(i->p.outage, i->p.kind, resources[i->p.kind].name, cause, why);
 }
 
@@ -417,6 +422,8 @@ void informer_go_on(struct informer *i)
 	}
 	if (credentials_refresh(i->p.credentials))
 		start_call(i);
+	else
+		note_silence(i); /* a credential plugin runs, or has failed and told so */
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
