@@ -41,6 +41,7 @@ static struct departure *depart(struct state *st, struct entry *e)
 				.service = take_ptr(e->wanted)};
 	for (size_t i = 0; i < d->n; i++)
 		d->claims[i].is_leaving = true;
+	st->n_waiting -= e->n_waiting;
 	e->n_waiting = 0;
 	return d;
 }
@@ -76,6 +77,7 @@ static void claim_frontends(struct state *st, struct entry *e, struct service *s
 			claims_put(&st->claims, c);
 		}
 		e->n_waiting += !c->is_holder;
+		st->n_waiting += !c->is_holder;
 	}
 }
 
@@ -117,6 +119,7 @@ static void note_holder(struct state *st, struct claim *c)
 	if (c->is_leaving)
 		return;
 	e->n_waiting--;
+	st->n_waiting--;
 	entry_touch(st, e);
 }
 

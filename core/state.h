@@ -59,6 +59,9 @@ const struct service *state_find_frontend(const struct state *st, const struct a
 					  uint8_t proto, uint16_t port,
 					  const struct frontend **ret_frontend);
 
+/* How many claims wait; costs nothing. */
+size_t state_n_conflicts(const struct state *st);
+
 /* A claim that waits, and who has what it wants.  As wanted, not as seen by sinks. */
 struct state_conflict {
 	struct frontend frontend;

@@ -46,7 +46,8 @@ struct departure {
 
 struct state {
 	struct hash groups, claims;
-	uint32_t serial; /* of the state_replace(), to tell the claims that it made */
+	size_t n_waiting; /* claims that don't hold, of all entries */
+	uint32_t serial;  /* of the state_replace(), to tell the claims that it made */
 	struct entry_list entries; /* those that are wanted */
 	struct entry_list dirty;
 	/* Both are empty between calls: */

@@ -77,6 +77,11 @@ static const struct service *wanted_by(const struct claim *c)
 	return ((const struct entry *)c->owner)->wanted;
 }
 
+size_t state_n_conflicts(const struct state *st)
+{
+	return st->n_waiting;
+}
+
 struct state_conflict *state_conflicts(const struct state *st, size_t *ret_n)
 {
 	struct state_conflict *conflicts;

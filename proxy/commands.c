@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <curl/curl.h>
+#include <microhttpd.h>
 #include <yaml.h>
 
 #include "core/cleanup.h"
@@ -119,8 +121,10 @@ int command_version(struct options *options, const struct parts *parts)
 {
 	(void)options;
 	(void)parts;
-	(void)printf("sluice %s (%s)\njansson %s, libyaml %s, libev %d.%d\n",
+	(void)printf("sluice %s (%s)\njansson %s, libyaml %s, libev %d.%d, libcurl %s, "
+		     "libmicrohttpd %s\n",
 		     SLUICE_VERSION, SLUICE_COMMIT, jansson_version_str(),
-		     yaml_get_version_string(), ev_version_major(), ev_version_minor());
+		     yaml_get_version_string(), ev_version_major(), ev_version_minor(),
+		     curl_version_info(CURLVERSION_NOW)->version, MHD_get_version());
 	return fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
 }

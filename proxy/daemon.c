@@ -42,6 +42,8 @@
 /* How long to wait for the Node's podCIDRs where they tell what a pod is. */
 #define POD_CIDR_TIMEOUT_SEC 300.
 
+#define MAX_CONFLICT_LINES 10 /* told at a time */
+
 struct daemon {
 	struct options *options; /* NULL with --once */
 	const struct config *config;
@@ -56,6 +58,7 @@ struct daemon {
 	struct object_source *source;
 	struct inspect inspect; /* what the control socket shows */
 	struct control *control;
+	size_t n_conflicts;	 /* as last told */
 	struct servers *servers; /* NULL with --once */
 	struct path_watch *config_watch;
 	ev_signal term, interrupt, hangup;
@@ -124,12 +127,43 @@ static void announce(const struct daemon *d, const struct sync_run *run)
 		 stats.n_elements_added, stats.n_elements_deleted);
 }
 
+/* When their number changes: who waits for what, and for whom. */
+static void tell_conflicts(struct daemon *d)
+{
+	const struct state *state = sync_state(d->sync);
+	_cleanup_(freep) struct state_conflict *conflicts = NULL;
+	size_t n = state_n_conflicts(state);
+
+	if (n == d->n_conflicts)
+		return;
+	d->n_conflicts = n;
+	if (n == 0) {
+		log_info("no two Services claim the same address and port any more");
+		return;
+	}
+	conflicts = state_conflicts(state, &n);
+	for (size_t i = 0; i < n && i < MAX_CONFLICT_LINES; i++) {
+		const struct state_conflict *c = &conflicts[i];
+		char place[ADDR_PORT_TEXT_LEN], holder[512], waiting[512];
+
+		log_warn("%s/%s is claimed twice: %s has it, %s waits for it",
+			 addr_port_format(&c->frontend.addr, c->frontend.port, place),
+			 proto_name(c->waiting->proto),
+			 service_label(c->holder, holder, sizeof(holder)),
+			 service_label(c->waiting, waiting, sizeof(waiting)));
+	}
+	if (n > MAX_CONFLICT_LINES)
+		log_warn("and %zu more claims wait; see sluice explain",
+			 n - MAX_CONFLICT_LINES);
+}
+
 static void on_ran(void *data, const struct sync_run *run)
 {
 	struct daemon *d = data;
 
 	if (d->servers)
 		servers_ran(d->servers, run);
+	tell_conflicts(d);
 	if (d->is_announced || (run->err != 0 && run->err != -EREMOTEIO))
 		return;
 	d->is_announced = true;

@@ -98,6 +98,10 @@ void service_metrics_write(const struct metrics_input *in, struct buf *out)
 			  "Services, each port and family counted.");
 	exposition_sample(out, "sluice_services", NULL, 0,
 			  (double)state_n_services(in->state));
+	exposition_family(out, "sluice_claims_waiting", "gauge",
+			  "Frontends that a Service claims and another one has.");
+	exposition_sample(out, "sluice_claims_waiting", NULL, 0,
+			  (double)state_n_conflicts(in->state));
 	write_no_local(in, out);
 	if (in->with_services)
 		write_each(in, out);

@@ -289,6 +289,7 @@ static void check_holders(const struct state *st, const struct model *m)
 	}
 	free(state_conflicts(st, &n));
 	assert_int_equal(n, n_waiting);
+	assert_int_equal(state_n_conflicts(st), n_waiting);
 }
 
 static void random_run(unsigned seed, int n_steps)
