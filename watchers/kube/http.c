@@ -159,6 +159,8 @@ static int error_of(CURLcode code, const char *why)
 	case CURLE_SSL_CACERT_BADFILE:
 		return -ENOKEY;
 	case CURLE_SSL_CONNECT_ERROR:
+		/* a server that ends in the middle of it is no matter of certificates */
+		return strstr(why, "reset") ? -EIO : -EPROTO;
 	case CURLE_SSL_CIPHER:
 	case CURLE_SSL_ISSUER_ERROR:
 		return -EPROTO;
