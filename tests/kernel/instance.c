@@ -140,6 +140,12 @@ void instance_put(struct instance *in, const struct manifest_service *services, 
 	instance_put_yaml(in, buf_string(&yaml));
 }
 
+void instance_check(struct instance *in, const struct scenario *s)
+{
+	instance_put(in, s->services, s->n_services);
+	traffic_check(in->world, s->rows, s->n_rows);
+}
+
 /* The program reads and writes nothing but what it is told to. */
 static void exec_sluice(struct instance *in, const char *const *args)
 {
@@ -175,6 +181,26 @@ void instance_start(struct instance *in, const char *const *args)
 	instance_write(in, in->yaml);
 	instance_launch(in, args);
 	instance_wait_written(in);
+}
+
+int instance_setup(void **state)
+{
+	struct instance *in;
+
+	(void)world_setup(state);
+	in = instance_new(*state);
+	instance_start(in, NULL);
+	*state = in;
+	return 0;
+}
+
+int instance_teardown(void **state)
+{
+	struct instance *in = *state;
+
+	*state = in->world;
+	instance_free(in);
+	return world_teardown(state);
 }
 
 int instance_end(struct instance *in, int signal)

@@ -11,8 +11,7 @@
 #include <sys/types.h>
 
 #include "core/buf.h"
-#include "tests/kernel/manifest.h"
-#include "tests/kernel/world.h"
+#include "tests/kernel/scenario.h"
 
 struct instance {
 	struct world *world;
@@ -26,6 +25,12 @@ struct instance {
 struct instance *instance_new(struct world *w);
 /* Ends it, too. */
 void instance_free(struct instance *in);
+/*
+ * For a group of tests that share a world and a sluice that runs in it, the state:
+ * cmocka's set-up and tear-down.
+ */
+int instance_setup(void **state);
+int instance_teardown(void **state);
 
 /*
  * These are now all objects, besides the Node, the ServiceCIDR and the marker.
@@ -37,6 +42,9 @@ void instance_put_yaml(struct instance *in, const char *yaml);
 /* Like instance_put_yaml, but does not wait. */
 void instance_write(struct instance *in, const char *yaml);
 void instance_wait_written(struct instance *in);
+
+/* Puts its services, then tries its rows. */
+void instance_check(struct instance *in, const struct scenario *s);
 
 /*
  * args: flags, ended by NULL; NULL for the usual ones. Puts the last objects again

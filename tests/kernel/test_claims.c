@@ -6,7 +6,6 @@
 #include "core/cleanup.h"
 #include "tests/kernel/instance.h"
 #include "tests/kernel/probe.h"
-#include "tests/kernel/traffic.h"
 #include "tests/test.h"
 
 #define N_MANY	5000
@@ -16,22 +15,6 @@
 	300 /* of 400 tries over 5000, 384 distinct ones are the mean, and 5 the deviation */
 #define MANY_NET_4 "10.190"
 #define MANY_NET_6 "fd00:10:190:"
-
-static struct instance *sluice;
-
-static int start(void **state)
-{
-	world_setup(state);
-	sluice = instance_new(*state);
-	instance_start(sluice, NULL);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	instance_free(sluice);
-	return world_teardown(state);
-}
 
 static const struct manifest_service one = {
 	.name = "one",
@@ -50,6 +33,7 @@ static const struct manifest_service two = {
 
 static void the_first_claim_holds_and_the_next_takes_over(void **state)
 {
+	struct instance *sluice = *state;
 	const struct manifest_service both[] = {one, two};
 	static const struct traffic_row held_by_one[] = {
 		{"client", "ext12:80", "pod1:80 +m", NULL},
@@ -62,17 +46,16 @@ static void the_first_claim_holds_and_the_next_takes_over(void **state)
 	};
 
 	instance_put(sluice, &one, 1);
-	instance_put(sluice, both, 2);
-	traffic_check(*state, held_by_one, N_ELEMENTS(held_by_one));
+	instance_check(sluice, SCENARIO(both, held_by_one));
 	instance_put(sluice, &two, 1);
-	traffic_check(*state, held_by_two, N_ELEMENTS(held_by_two));
+	traffic_check(sluice->world, held_by_two, N_ELEMENTS(held_by_two));
 	/* who comes back has to wait */
-	instance_put(sluice, both, 2);
-	traffic_check(*state, held_by_two, N_ELEMENTS(held_by_two));
+	instance_check(sluice, SCENARIO(both, held_by_two));
 }
 
 static void a_claim_moves_when_only_its_address_is_given_up(void **state)
 {
+	struct instance *sluice = *state;
 	struct manifest_service both[] = {one, two};
 	static const struct traffic_row moved[] = {
 		{"client", "ext12:80", "pod2:80 +m", NULL},
@@ -84,8 +67,7 @@ static void a_claim_moves_when_only_its_address_is_given_up(void **state)
 	instance_put(sluice, &one, 1);
 	instance_put(sluice, both, 2);
 	both[0].external = "ext13";
-	instance_put(sluice, both, 2);
-	traffic_check(*state, moved, N_ELEMENTS(moved));
+	instance_check(sluice, SCENARIO(both, moved));
 }
 
 static void swapped_addresses_are_swapped(void **state)
@@ -100,14 +82,12 @@ static void swapped_addresses_are_swapped(void **state)
 		{"client", "ext12:80", "pod2:80 +m", NULL},
 	};
 
-	instance_put(sluice, NULL, 0);
+	instance_put(*state, NULL, 0);
 	both[1].external = "ext13";
-	instance_put(sluice, both, 2);
-	traffic_check(*state, before, N_ELEMENTS(before));
+	instance_check(*state, SCENARIO(both, before));
 	both[0].external = "ext13";
 	both[1].external = "ext12";
-	instance_put(sluice, both, 2);
-	traffic_check(*state, after, N_ELEMENTS(after));
+	instance_check(*state, SCENARIO(both, after));
 }
 
 static void add_many_slice(struct buf *yaml, unsigned number, enum family family)
@@ -145,6 +125,7 @@ static size_t count_distinct(struct addr *addrs, size_t n)
 
 static void a_service_of_5000_endpoints_uses_them_all_alike(void **state)
 {
+	struct instance *sluice = *state;
 	static const struct manifest_service many = {.name = "many",
 						     .ip = "svc5",
 						     .ports = "p 80>80",
@@ -153,10 +134,10 @@ static void a_service_of_5000_endpoints_uses_them_all_alike(void **state)
 	static struct addr seen[N_TRIES];
 
 	/* far answers for every address of those networks */
-	world_must(*state, PLACE_FAR,
+	world_must(sluice->world, PLACE_FAR,
 		   "ip route add local " MANY_NET_4 ".0.0/16 dev lo && "
 		   "ip route add local " MANY_NET_6 ":/64 dev lo");
-	world_must(*state, PLACE_NODE,
+	world_must(sluice->world, PLACE_NODE,
 		   "ip route add " MANY_NET_4 ".0.0/16 via 192.168.1.1 && "
 		   "ip route add " MANY_NET_6 ":/64 via fd00:192:168:1::1");
 	manifest_add_service(&yaml, &many);
@@ -170,7 +151,7 @@ static void a_service_of_5000_endpoints_uses_them_all_alike(void **state)
 					       kind & 2 ? FAMILY_IPV6 : FAMILY_IPV4);
 
 		for (int i = 0; i < N_TRIES; i++) {
-			struct answer a = probe(*state, &t, 2000);
+			struct answer a = probe(sluice->world, &t, 2000);
 
 			assert_int_equal(a.outcome, PROBE_ANSWERED);
 			seen[i] = a.backend;
@@ -189,5 +170,5 @@ int main(void)
 		cmocka_unit_test(a_service_of_5000_endpoints_uses_them_all_alike),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);
 }

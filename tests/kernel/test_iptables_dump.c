@@ -7,9 +7,8 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "tests/kernel/manifest.h"
 #include "tests/kernel/probe.h"
-#include "tests/kernel/traffic.h"
+#include "tests/kernel/scenario.h"
 #include "tests/test.h"
 
 #define BY_NETWORK "--cluster-cidr " WORLD_POD_CIDRS
@@ -48,12 +47,12 @@ static void write_manifests(const char *path, const struct manifest_service *ser
 
 /* The services' rules and nothing else are in the node now. */
 static void load(const struct world *w, const char *variant, const char *flags,
-		 const struct manifest_service *services, size_t n)
+		 const struct scenario *s)
 {
 	_cleanup_(freep) char *manifests = xasprintf("%s/objects.yaml", w->dir);
 	_cleanup_(freep) char *rules = xasprintf("%s/rules", w->dir);
 
-	write_manifests(manifests, services, n);
+	write_manifests(manifests, s->services, s->n_services);
 	world_must(
 		w, PLACE_NODE,
 		"%s dump --format iptables --manifests %s --hostname-override %s %s >%s",
@@ -73,13 +72,11 @@ static void unload(const struct world *w, const char *variant)
 		variant);
 }
 
-static void check(const struct world *w, const char *flags,
-		  const struct manifest_service *services, size_t n_services,
-		  const struct traffic_row *rows, size_t n_rows)
+static void check(const struct world *w, const char *flags, const struct scenario *s)
 {
 	for (size_t i = 0; i < N_ELEMENTS(variants); i++) {
-		load(w, variants[i], flags, services, n_services);
-		traffic_check(w, rows, n_rows);
+		load(w, variants[i], flags, s);
+		traffic_check(w, s->rows, s->n_rows);
 		unload(w, variants[i]);
 	}
 }
@@ -126,135 +123,37 @@ static void cluster_ips_lead_to_their_endpoints_or_refuse(void **state)
 		{"pod3", "svc50:80", "silent", NULL},
 	};
 
-	check(*state, BY_NETWORK, services, N_ELEMENTS(services), rows, N_ELEMENTS(rows));
+	check(*state, BY_NETWORK, SCENARIO(services, rows));
 }
 
 static void source_ranges_guard_load_balancer_addresses(void **state)
 {
-	static const struct manifest_service services[] = {
-		{.name = "limited",
-		 .type = "LoadBalancer",
-		 .ip = "svc20",
-		 .ports = "p 80>80@3001",
-		 .vips = "vip4 vip5",
-		 .external = "ext20",
-		 .ranges = "192.168.0.0/24, 203.0.113.0/25, 'fd00:192:168::/64', "
-			   "'2001:db8:113::/64'",
-		 .endpoints = "pod1R"},
-		{.name = "limited-empty",
-		 .type = "LoadBalancer",
-		 .ip = "svc21",
-		 .ports = "p 80>80",
-		 .vips = "vip6",
-		 .ranges = "203.0.113.0/25, '2001:db8:113::/64'"},
-	};
-	static const struct traffic_row rows[] = {
-		{"pod2", "svc20:80", "pod1:80", NULL},
-		{"blocked", "node:3001", "pod1:80 +m", NULL},
-		{"blocked", "ext20:80", "pod1:80 +m", NULL},
-		{"client", "vip4:80", "pod1:80 +m", NULL},
-		{"client", "vip5:80", "pod1:80 +m", NULL},
-		{"blocked", "vip4:80", "silent", NULL},
-		{"pod2", "vip4:80", "silent", NULL},
-		{"node", "vip4:80", "pod1:80 +m", NULL},
-		{"node3", "vip4:80", "silent", NULL},
-		{"client", "vip6:80", "refused", NULL},
-		{"blocked", "vip6:80", "silent", NULL},
-	};
-
-	check(*state, BY_NETWORK, services, N_ELEMENTS(services), rows, N_ELEMENTS(rows));
+	check(*state, BY_NETWORK, scenario_source_ranges);
 }
-
-#define BOTH	"pod1:80 far1:80"
-#define BOTH_M	"pod1:80 far1:80 +m"
-#define LOCAL	"pod1:80"
-#define LOCAL_M "pod1:80 +m"
-
-/* svc51: policy Cluster.  svc52: external Local.  svc53: internal Local.  svc54: no pod here. */
-static const struct manifest_service policies[] = {
-	{.name = "svc1",
-	 .type = "LoadBalancer",
-	 .ip = "svc51",
-	 .ports = "p 80>80@3001",
-	 .vips = "vip51",
-	 .endpoints = "pod1R far1R"},
-	{.name = "svc2",
-	 .type = "LoadBalancer",
-	 .ip = "svc52",
-	 .ports = "p 80>80@3002",
-	 .vips = "vip52",
-	 .policy = "eL",
-	 .endpoints = "pod1R far1R"},
-	{.name = "svc3",
-	 .type = "LoadBalancer",
-	 .ip = "svc53",
-	 .ports = "p 80>80@3003",
-	 .vips = "vip53",
-	 .policy = "iL",
-	 .endpoints = "pod1R far1R"},
-	{.name = "svc4",
-	 .type = "LoadBalancer",
-	 .ip = "svc54",
-	 .ports = "p 80>80@3004",
-	 .vips = "vip54",
-	 .policy = "eL",
-	 .endpoints = "far1R"},
-};
-
-static const struct traffic_row with_detector[] = {
-	{"pod3", "svc51:80", BOTH, NULL},	{"pod3", "vip51:80", BOTH_M, NULL},
-	{"pod3", "node:3001", BOTH_M, NULL},	{"pod3", "vip52:80", BOTH, NULL},
-	{"pod3", "node:3002", BOTH, NULL},	{"pod3", "svc53:80", LOCAL, NULL},
-	{"pod3", "vip53:80", BOTH_M, NULL},	{"pod3", "vip54:80", "far1:80", NULL},
-	{"node3", "svc51:80", BOTH_M, NULL},	{"node3", "vip51:80", BOTH_M, NULL},
-	{"node3", "vip52:80", BOTH_M, NULL},	{"node3", "node:3002", BOTH_M, NULL},
-	{"node3", "svc53:80", LOCAL_M, NULL},	{"node3", "vip54:80", "far1:80 +m", NULL},
-	{"client", "svc51:80", BOTH_M, NULL},	{"client", "vip51:80", BOTH_M, NULL},
-	{"client", "node:3001", BOTH_M, NULL},	{"client", "vip52:80", LOCAL, NULL},
-	{"client", "node:3002", LOCAL, NULL},	{"client", "svc53:80", LOCAL_M, NULL},
-	{"client", "vip54:80", "silent", NULL}, {"client", "node:3004", "silent", NULL},
-};
-
-static const struct traffic_row without_detector[] = {
-	{"pod3", "svc51:80", BOTH, NULL},    {"pod3", "vip51:80", BOTH_M, NULL},
-	{"pod3", "vip52:80", LOCAL, NULL},   {"pod3", "node:3002", LOCAL, NULL},
-	{"pod3", "svc53:80", LOCAL, NULL},   {"pod3", "vip54:80", "silent", NULL},
-	{"node3", "svc51:80", BOTH, NULL},   {"node3", "vip52:80", BOTH_M, NULL},
-	{"node3", "svc53:80", LOCAL, NULL},  {"client", "svc51:80", BOTH, NULL},
-	{"client", "vip52:80", LOCAL, NULL}, {"client", "svc53:80", LOCAL, NULL},
-};
-
-static const struct traffic_row masquerade_all[] = {
-	{"pod3", "svc51:80", BOTH_M, NULL},   {"pod3", "vip52:80", BOTH, NULL},
-	{"pod3", "svc53:80", LOCAL_M, NULL},  {"node3", "svc51:80", BOTH_M, NULL},
-	{"client", "svc51:80", BOTH_M, NULL}, {"client", "vip52:80", LOCAL, NULL},
-};
 
 static void policies_hold_when_pods_are_told_by_their_network(void **state)
 {
-	check(*state, BY_NETWORK, policies, N_ELEMENTS(policies), with_detector,
-	      N_ELEMENTS(with_detector));
+	check(*state, BY_NETWORK, scenario_pods_told);
 }
 
 static void policies_hold_when_pods_are_told_by_their_interface(void **state)
 {
 	check(*state, "--detect-local-mode BridgeInterface --pod-bridge-interface pod3",
-	      policies, N_ELEMENTS(policies), with_detector, N_ELEMENTS(with_detector));
+	      scenario_pods_told);
 	check(*state,
 	      "--detect-local-mode InterfaceNamePrefix --pod-interface-name-prefix pod",
-	      policies, N_ELEMENTS(policies), with_detector, N_ELEMENTS(with_detector));
+	      scenario_pods_told);
 }
 
 static void policies_hold_when_pods_are_not_told(void **state)
 {
-	check(*state, "", policies, N_ELEMENTS(policies), without_detector,
-	      N_ELEMENTS(without_detector));
+	check(*state, "", scenario_nobody_told);
 }
 
 static void policies_hold_with_masquerade_all(void **state)
 {
-	check(*state, BY_NETWORK " --masquerade-all", policies, N_ELEMENTS(policies),
-	      masquerade_all, N_ELEMENTS(masquerade_all));
+	check(*state, BY_NETWORK " --masquerade-all", scenario_masquerade_all);
+	check(*state, "--masquerade-all", scenario_masquerade_all_nobody_told);
 }
 
 static struct answer ask(const struct world *w, int kind)
@@ -283,7 +182,8 @@ static void a_client_with_affinity_comes_to_the_same_endpoint(void **state)
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(variants); i++) {
-		load(*state, variants[i], BY_NETWORK, &sticky, 1);
+		load(*state, variants[i], BY_NETWORK,
+		     &(struct scenario){.services = &sticky, .n_services = 1});
 		for (int kind = 0; kind < 4; kind++) {
 			struct addr first = ask(*state, kind).backend;
 

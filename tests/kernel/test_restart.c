@@ -11,13 +11,10 @@
 #include "tests/kernel/instance.h"
 #include "tests/kernel/load.h"
 #include "tests/kernel/probe.h"
-#include "tests/kernel/traffic.h"
 #include "tests/test.h"
 
 #define N_FLOWS	   200
 #define PER_SECOND 500
-
-static struct instance *sluice;
 
 static const struct manifest_service web = {
 	.name = "web",
@@ -27,19 +24,11 @@ static const struct manifest_service web = {
 	.endpoints = "pod1R pod2R pod3R far1R",
 };
 
-static int start(void **state)
+static int setup(void **state)
 {
-	world_setup(state);
-	sluice = instance_new(*state);
-	instance_put(sluice, &web, 1);
-	instance_start(sluice, NULL);
+	(void)instance_setup(state);
+	instance_put(*state, &web, 1);
 	return 0;
-}
-
-static int stop(void **state)
-{
-	instance_free(sluice);
-	return world_teardown(state);
 }
 
 static void assert_nothing_broke(const char *what, const struct load_result *r)
@@ -58,15 +47,15 @@ static void assert_nothing_broke(const char *what, const struct load_result *r)
 	assert_int_equal(r->n_flows_open, N_FLOWS);
 }
 
-static void load_over_restarts(const struct world *w, const char *to, enum family family,
-			       int signal)
+static void load_over_restarts(struct instance *sluice, const char *to,
+			       enum family family, int signal)
 {
 	const struct load_plan plan = {
 		.target = target_named("client", to, IPPROTO_TCP, family),
 		.n_flows = N_FLOWS,
 		.per_second = PER_SECOND,
 	};
-	struct load *load = load_start(w, &plan);
+	struct load *load = load_start(sluice->world, &plan);
 	struct load_result result;
 
 	for (int i = 0; i < 3; i++) {
@@ -94,11 +83,12 @@ static void kill_9_and_restart_break_nothing(void **state)
 
 static void sigterm_ends_it_with_status_0_and_leaves_the_rules(void **state)
 {
+	struct instance *sluice = *state;
 	static const struct traffic_row row = {"pod4", "svc10:80",
 					       "pod1:80 pod2:80 pod3:80 far1:80", NULL};
 
 	assert_int_equal(instance_end(sluice, SIGTERM), 0);
-	traffic_check(*state, &row, 1);
+	traffic_check(sluice->world, &row, 1);
 	instance_start(sluice, NULL);
 }
 
@@ -134,7 +124,7 @@ static void wait_monitor(const struct world *w, const char *table)
 	world_must(w, PLACE_NODE, "nft delete table ip %s", table);
 }
 
-static void wait_daemon(void)
+static void wait_daemon(struct instance *sluice)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	uint64_t start_us = world_now_us();
@@ -150,10 +140,11 @@ static void wait_daemon(void)
 
 static void an_unchanged_restart_sends_nothing_and_keeps_counters(void **state)
 {
+	struct instance *sluice = *state;
 	static const char counters[] =
 		"for f in ip ip6; do for m in frontends endpoints; do "
 		"nft list map $f sluice $m; done; done";
-	const struct world *w = *state;
+	const struct world *w = sluice->world;
 	struct target t = target_named("client", "svc10:80", IPPROTO_TCP, FAMILY_IPV4);
 	pid_t monitor;
 
@@ -165,7 +156,7 @@ static void an_unchanged_restart_sends_nothing_and_keeps_counters(void **state)
 	wait_monitor(w, "begin");
 	(void)instance_end(sluice, SIGKILL);
 	instance_launch(sluice, NULL);
-	wait_daemon();
+	wait_daemon(sluice);
 	wait_monitor(w, "end");
 	(void)kill(monitor, SIGTERM);
 	(void)waitpid(monitor, NULL, 0);
@@ -199,6 +190,7 @@ static void add_crowd(struct buf *yaml, unsigned n, unsigned round)
  */
 static void kill_9_during_a_sync_is_repaired_by_the_next_start(void **state)
 {
+	struct instance *sluice = *state;
 	static const struct traffic_row rows[] = {
 		{"pod4", "svc10:80", "pod1:80 pod2:80 pod3:80 far1:80", NULL},
 		{"client", "node:3001", "pod1:80 pod2:80 pod3:80 far1:80 +m", NULL},
@@ -215,11 +207,11 @@ static void kill_9_during_a_sync_is_repaired_by_the_next_start(void **state)
 		instance_launch(sluice, NULL);
 		world_sleep_ms(20 + 40 * round); /* that is when it is killed */
 		(void)instance_end(sluice, SIGKILL);
-		traffic_check(*state, rows, N_ELEMENTS(rows)); /* nobody noticed */
+		traffic_check(sluice->world, rows, N_ELEMENTS(rows)); /* nobody noticed */
 		if (round % 4 != 3)
 			continue;
 		instance_start(sluice, NULL);
-		traffic_check(*state, rows, N_ELEMENTS(rows));
+		traffic_check(sluice->world, rows, N_ELEMENTS(rows));
 		buf_clear(&out);
 		if (instance_command(sluice, "diff", &out))
 			instance_fail(sluice, "the kernel differs: %s", buf_string(&out));
@@ -229,16 +221,17 @@ static void kill_9_during_a_sync_is_repaired_by_the_next_start(void **state)
 
 static void cleanup_removes_everything_of_ours_and_only_that(void **state)
 {
-	world_must(*state, PLACE_NODE,
+	struct instance *sluice = *state;
+	world_must(sluice->world, PLACE_NODE,
 		   "nft add table ip others; nft add table ip6 others");
 	assert_int_equal(instance_end(sluice, SIGTERM), 0);
-	world_must(*state, PLACE_NODE, SLUICE_PROGRAM " cleanup");
-	world_must(*state, PLACE_NODE,
+	world_must(sluice->world, PLACE_NODE, SLUICE_PROGRAM " cleanup");
+	world_must(sluice->world, PLACE_NODE,
 		   "test \"$(nft list tables | sort | tr '\\n' ,)\" = "
 		   "'table ip others,table ip6 others,'");
 	/* and once more, with nothing to remove */
-	world_must(*state, PLACE_NODE, SLUICE_PROGRAM " cleanup");
-	world_must(*state, PLACE_NODE,
+	world_must(sluice->world, PLACE_NODE, SLUICE_PROGRAM " cleanup");
+	world_must(sluice->world, PLACE_NODE,
 		   "nft delete table ip others; nft delete table ip6 others");
 	instance_start(sluice, NULL);
 }
@@ -254,5 +247,5 @@ int main(void)
 		cmocka_unit_test(cleanup_removes_everything_of_ours_and_only_that),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, setup, instance_teardown);
 }

@@ -6,24 +6,7 @@
 #include "tests/kernel/instance.h"
 #include "tests/kernel/probe.h"
 #include "tests/kernel/ruleset.h"
-#include "tests/kernel/traffic.h"
 #include "tests/test.h"
-
-static struct instance *sluice;
-
-static int start(void **state)
-{
-	world_setup(state);
-	sluice = instance_new(*state);
-	instance_start(sluice, NULL);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	instance_free(sluice);
-	return world_teardown(state);
-}
 
 static void cluster_ips_lead_to_their_endpoints(void **state)
 {
@@ -55,8 +38,7 @@ static void cluster_ips_lead_to_their_endpoints(void **state)
 		{"client", "svc50:80", "silent", NULL},
 	};
 
-	instance_put(sluice, services, N_ELEMENTS(services));
-	traffic_check(*state, rows, N_ELEMENTS(rows));
+	instance_check(*state, SCENARIO(services, rows));
 }
 
 /* Where the packet would go, by a reading of the rules; SCTP sockets are rare. */
@@ -93,6 +75,7 @@ static void walk_sctp(struct world *w, enum family family)
 
 static void sctp_is_balanced_like_the_others(void **state)
 {
+	struct instance *sluice = *state;
 	static const struct manifest_service service = {
 		.name = "svc2",
 		.ip = "svc42",
@@ -109,10 +92,10 @@ static void sctp_is_balanced_like_the_others(void **state)
 
 	instance_put(sluice, &service, 1);
 	for (int family = 0; family < FAMILY_N; family++)
-		walk_sctp(*state, (enum family)family);
+		walk_sctp(sluice->world, (enum family)family);
 	if (!has_sockets)
 		print_message("no SCTP sockets here: rules only\n");
-	traffic_check(*state, rows + (has_sockets ? 0 : 3), has_sockets ? 4 : 1);
+	traffic_check(sluice->world, rows + (has_sockets ? 0 : 3), has_sockets ? 4 : 1);
 }
 
 static void without_endpoints_everything_is_refused_at_once(void **state)
@@ -136,18 +119,13 @@ static void without_endpoints_everything_is_refused_at_once(void **state)
 	static const char *const sources[] = {"pod2", "node3", "client"};
 	static const char *const targets[] = {"svc43:80",  "ext43:80", "vip4:80",
 					      "node:3001", "svc44:80", "svc45:80"};
+	struct traffic_row rows[N_ELEMENTS(sources) * N_ELEMENTS(targets)];
 
-	instance_put(sluice, services, N_ELEMENTS(services));
-	for (size_t i = 0; i < N_ELEMENTS(sources) * N_ELEMENTS(targets); i++) {
-		const struct traffic_row row = {
-			sources[i % N_ELEMENTS(sources)],
-			targets[i / N_ELEMENTS(sources)],
-			"refused",
-			NULL,
-		};
-
-		traffic_check(*state, &row, 1);
-	}
+	for (size_t i = 0; i < N_ELEMENTS(rows); i++)
+		rows[i] = (struct traffic_row){sources[i % N_ELEMENTS(sources)],
+					       targets[i / N_ELEMENTS(sources)],
+					       "refused", NULL};
+	instance_check(*state, SCENARIO(services, rows));
 }
 
 static void internal_policy_local_stays_on_the_node(void **state)
@@ -187,23 +165,23 @@ static void internal_policy_local_stays_on_the_node(void **state)
 		{"client", "svc64:80", "refused", NULL},
 	};
 
-	instance_put(sluice, services, N_ELEMENTS(services));
-	traffic_check(*state, rows, N_ELEMENTS(rows));
+	instance_check(*state, SCENARIO(services, rows));
 }
+
+#define LB(N, POLICIES, ENDPOINTS)                                                       \
+	{                                                                                \
+		.name = "t" #N, .type = "LoadBalancer", .ip = "svc" #N,                  \
+		.ports = "p 80>80", .policy = POLICIES, .vips = "vip" #N,                \
+		.endpoints = ENDPOINTS                                                   \
+	}
 
 static void terminating_endpoints_help_out_with_policy_local(void **state)
 {
-#define LB(N, ENDPOINTS)                                                                 \
-	{                                                                                \
-		.name = "t" #N, .type = "LoadBalancer", .ip = "svc" #N,                  \
-		.ports = "p 80>80", .policy = "eL", .vips = "vip" #N,                    \
-		.endpoints = ENDPOINTS                                                   \
-	}
 	static const struct manifest_service services[] = {
-		LB(71, "pod1R pod2R pod3T pod4D far5R"),
-		LB(72, "pod2T pod3T pod4D far5R"),
-		LB(73, "pod4D far5T"),
-		LB(74, "pod4D far5D"),
+		LB(71, "eL", "pod1R pod2R pod3T pod4D far5R"),
+		LB(72, "eL", "pod2T pod3T pod4D far5R"),
+		LB(73, "eL", "pod4D far5T"),
+		LB(74, "eL", "pod4D far5D"),
 	};
 	static const struct traffic_row rows[] = {
 		{"pod4", "svc71:80", "pod1:80 pod2:80 far5:80", NULL},
@@ -216,22 +194,16 @@ static void terminating_endpoints_help_out_with_policy_local(void **state)
 		{"client", "vip74:80", "refused", NULL},
 	};
 
-	instance_put(sluice, services, N_ELEMENTS(services));
-	traffic_check(*state, rows, N_ELEMENTS(rows));
+	instance_check(*state, SCENARIO(services, rows));
 }
 
 static void terminating_endpoints_help_out_with_policy_cluster(void **state)
 {
-#define LBC(N, ENDPOINTS)                                                                \
-	{                                                                                \
-		.name = "t" #N, .type = "LoadBalancer", .ip = "svc" #N,                  \
-		.ports = "p 80>80", .vips = "vip" #N, .endpoints = ENDPOINTS             \
-	}
 	static const struct manifest_service services[] = {
-		LBC(81, "pod1R pod2T far5R"),
-		LBC(82, "pod2T pod3T pod4D far5T"),
-		LBC(83, "far5T"),
-		LBC(84, "pod4D"),
+		LB(81, NULL, "pod1R pod2T far5R"),
+		LB(82, NULL, "pod2T pod3T pod4D far5T"),
+		LB(83, NULL, "far5T"),
+		LB(84, NULL, "pod4D"),
 	};
 	static const struct traffic_row rows[] = {
 		{"pod4", "svc81:80", "pod1:80 far5:80", NULL},
@@ -244,13 +216,13 @@ static void terminating_endpoints_help_out_with_policy_cluster(void **state)
 		{"client", "vip84:80", "refused", NULL},
 	};
 
-	instance_put(sluice, services, N_ELEMENTS(services));
-	traffic_check(*state, rows, N_ELEMENTS(rows));
+	instance_check(*state, SCENARIO(services, rows));
 }
 
 /* Leading zeros, blanks around networks, IPv6 not in its shortest form. */
 static void sloppy_addresses_work_in_canonical_form(void **state)
 {
+	struct instance *sluice = *state;
 	static const char yaml[] =
 		"---\napiVersion: v1\nkind: Service\n"
 		"metadata: { namespace: test, name: sloppy }\n"
@@ -285,7 +257,7 @@ static void sloppy_addresses_work_in_canonical_form(void **state)
 	};
 
 	instance_put_yaml(sluice, yaml);
-	traffic_check(*state, rows, N_ELEMENTS(rows));
+	traffic_check(sluice->world, rows, N_ELEMENTS(rows));
 }
 
 int main(void)
@@ -300,5 +272,5 @@ int main(void)
 		cmocka_unit_test(sloppy_addresses_work_in_canonical_form),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);
 }

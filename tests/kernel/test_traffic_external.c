@@ -6,76 +6,35 @@
 
 #include "core/cleanup.h"
 #include "tests/kernel/instance.h"
-#include "tests/kernel/traffic.h"
 #include "tests/test.h"
-
-static struct instance *sluice;
-
-static int start(void **state)
-{
-	world_setup(state);
-	sluice = instance_new(*state);
-	instance_start(sluice, NULL);
-	return 0;
-}
-
-static int stop(void **state)
-{
-	instance_free(sluice);
-	return world_teardown(state);
-}
 
 static void source_ranges_guard_load_balancer_addresses_only(void **state)
 {
-	static const struct manifest_service services[] = {
-		{.name = "limited",
-		 .type = "LoadBalancer",
-		 .ip = "svc20",
-		 .ports = "p 80>80@3001",
-		 .vips = "vip4 vip5",
-		 .external = "ext20",
-		 .ranges = "192.168.0.0/24, ' 203.0.113.0/25', 'fd00:192:168::/64', "
-			   "'2001:db8:113::/64'",
-		 .endpoints = "pod1R"},
-	};
-	static const struct traffic_row rows[] = {
-		{"pod2", "svc20:80", "pod1:80", NULL},
-		{"client", "node:3001", "pod1:80 +m", NULL},
-		{"blocked", "node:3001", "pod1:80 +m", NULL},
-		{"blocked", "ext20:80", "pod1:80 +m", NULL},
-		{"client", "vip4:80", "pod1:80 +m", NULL},
-		{"client", "vip5:80", "pod1:80 +m", NULL},
-		{"blocked", "vip4:80", "silent", NULL},
-		{"blocked", "vip5:80", "silent", NULL},
-		{"pod2", "vip4:80", "silent", NULL},
-		{"node", "vip4:80", "pod1:80 +m", NULL},
-		{"node3", "vip4:80", "silent", NULL},
-	};
+	struct instance *sluice = *state;
 	/* a cloud may put the address on the node itself: then that is what a client there comes from */
 	static const struct traffic_row own_vip = {"vip4", "vip4:80", "pod1:80 +m", NULL};
 
-	instance_put(sluice, services, N_ELEMENTS(services));
-	traffic_check(*state, rows, N_ELEMENTS(rows));
+	instance_check(sluice, scenario_source_ranges);
 
-	world_must(*state, PLACE_NODE,
+	world_must(sluice->world, PLACE_NODE,
 		   "ip addr add 1.2.3.4/32 dev spare0; "
 		   "ip addr add 2001:db8:1::4/128 dev spare0 nodad");
-	traffic_check(*state, &own_vip, 1);
-	world_must(*state, PLACE_NODE,
+	traffic_check(sluice->world, &own_vip, 1);
+	world_must(sluice->world, PLACE_NODE,
 		   "ip addr del 1.2.3.4/32 dev spare0; "
 		   "ip addr del 2001:db8:1::4/128 dev spare0");
 }
 
 static void source_ranges_hold_without_endpoints_and_when_they_change(void **state)
 {
-	struct manifest_service service = {
+	struct manifest_service service[] = {{
 		.name = "limited",
 		.type = "LoadBalancer",
 		.ip = "svc20",
 		.ports = "p 80>80",
 		.vips = "vip4",
 		.ranges = "203.0.113.0/25, '2001:db8:113::/64'",
-	};
+	}};
 	static const struct traffic_row empty[] = {
 		{"client", "vip4:80", "refused", NULL},
 		{"blocked", "vip4:80", "silent", NULL},
@@ -89,15 +48,12 @@ static void source_ranges_hold_without_endpoints_and_when_they_change(void **sta
 		{"blocked", "vip4:80", "pod1:80 +m", NULL},
 	};
 
-	instance_put(sluice, &service, 1);
-	traffic_check(*state, empty, N_ELEMENTS(empty));
-	service.endpoints = "pod1R";
-	service.ranges = "203.0.113.0/25, 0.0.0.0/0, '2001:db8:113::/64', '::/0'";
-	instance_put(sluice, &service, 1);
-	traffic_check(*state, opened, N_ELEMENTS(opened));
-	service.ranges = "203.0.113.128/25, '2001:db8:113:8::/64'";
-	instance_put(sluice, &service, 1);
-	traffic_check(*state, moved, N_ELEMENTS(moved));
+	instance_check(*state, SCENARIO(service, empty));
+	service->endpoints = "pod1R";
+	service->ranges = "203.0.113.0/25, 0.0.0.0/0, '2001:db8:113::/64', '::/0'";
+	instance_check(*state, SCENARIO(service, opened));
+	service->ranges = "203.0.113.128/25, '2001:db8:113:8::/64'";
+	instance_check(*state, SCENARIO(service, moved));
 }
 
 static void ip_mode_proxy_is_not_programmed(void **state)
@@ -123,17 +79,16 @@ static void ip_mode_proxy_is_not_programmed(void **state)
 		{"client", "vip10:80", "pod1:80 +m", NULL},
 	};
 
-	instance_put(sluice, services, N_ELEMENTS(services));
-	traffic_check(*state, rows, N_ELEMENTS(rows));
+	instance_check(*state, SCENARIO(services, rows));
 }
 
-static const struct manifest_service node_port_service = {
+static const struct manifest_service node_port_service[] = {{
 	.name = "np",
 	.type = "NodePort",
 	.ip = "svc30",
 	.ports = "p 80>80/TCP@3001",
 	.endpoints = "pod1R",
-};
+}};
 
 static void node_ports_are_on_the_primary_addresses(void **state)
 {
@@ -147,12 +102,12 @@ static void node_ports_are_on_the_primary_addresses(void **state)
 		{"client", "ext50:3001", "ext50:3001", NULL},
 	};
 
-	instance_put(sluice, &node_port_service, 1);
-	traffic_check(*state, rows, N_ELEMENTS(rows));
+	instance_check(*state, SCENARIO(node_port_service, rows));
 }
 
 static void node_ports_are_on_the_chosen_networks(void **state)
 {
+	struct instance *sluice = *state;
 	static const char *const args[] = {
 		"--cluster-cidr",
 		WORLD_POD_CIDRS,
@@ -169,16 +124,15 @@ static void node_ports_are_on_the_chosen_networks(void **state)
 	};
 
 	(void)instance_end(sluice, SIGTERM);
-	instance_put(sluice, &node_port_service, 1);
 	instance_start(sluice, args);
-	traffic_check(*state, rows, N_ELEMENTS(rows));
+	instance_check(sluice, SCENARIO(node_port_service, rows));
 	(void)instance_end(sluice, SIGTERM);
 	instance_start(sluice, NULL);
 }
 
 static void external_policy_decides_who_sees_whom(void **state)
 {
-	struct manifest_service service = {
+	struct manifest_service service[] = {{
 		.name = "lb",
 		.type = "LoadBalancer",
 		.ip = "svc40",
@@ -187,7 +141,7 @@ static void external_policy_decides_who_sees_whom(void **state)
 		.vips = "vip4",
 		.policy = "eL",
 		.endpoints = "far1R pod2R",
-	};
+	}};
 	static const struct traffic_row local[] = {
 		{"pod3", "svc40:80", "far1:80 pod2:80", NULL},
 		{"pod3", "ext11:80", "far1:80 pod2:80", NULL},
@@ -207,16 +161,14 @@ static void external_policy_decides_who_sees_whom(void **state)
 		{"client", "node:3001", "far1:80 pod2:80 +m", NULL},
 	};
 
-	instance_put(sluice, &service, 1);
-	traffic_check(*state, local, N_ELEMENTS(local));
-	service.policy = NULL;
-	instance_put(sluice, &service, 1);
-	traffic_check(*state, cluster, N_ELEMENTS(cluster));
+	instance_check(*state, SCENARIO(service, local));
+	service->policy = NULL;
+	instance_check(*state, SCENARIO(service, cluster));
 }
 
 static void external_policy_local_without_local_endpoints_is_silent(void **state)
 {
-	static const struct manifest_service service = {
+	static const struct manifest_service service[] = {{
 		.name = "lb",
 		.type = "LoadBalancer",
 		.ip = "svc40",
@@ -225,7 +177,7 @@ static void external_policy_local_without_local_endpoints_is_silent(void **state
 		.vips = "vip4",
 		.policy = "eL",
 		.endpoints = "far1R",
-	};
+	}};
 	static const struct traffic_row rows[] = {
 		{"client", "ext11:80", "silent", NULL},
 		{"client", "vip4:80", "silent", NULL},
@@ -239,8 +191,7 @@ static void external_policy_local_without_local_endpoints_is_silent(void **state
 		{"client", "svc40:80", "far1:80 +m", NULL},
 	};
 
-	instance_put(sluice, &service, 1);
-	traffic_check(*state, rows, N_ELEMENTS(rows));
+	instance_check(*state, SCENARIO(service, rows));
 }
 
 static void a_pod_reaches_itself_by_every_address(void **state)
@@ -273,8 +224,7 @@ static void a_pod_reaches_itself_by_every_address(void **state)
 		{"pod1", "node:3002", "pod1:8080 +m", NULL},
 	};
 
-	instance_put(sluice, services, N_ELEMENTS(services));
-	traffic_check(*state, rows, N_ELEMENTS(rows));
+	instance_check(*state, SCENARIO(services, rows));
 }
 
 int main(void)
@@ -291,5 +241,5 @@ int main(void)
 		cmocka_unit_test(a_pod_reaches_itself_by_every_address),
 	};
 
-	return cmocka_run_group_tests(tests, start, stop);
+	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);
 }
