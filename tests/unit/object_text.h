@@ -21,3 +21,12 @@ struct object *object_text_first(const char *manifest);
 
 /* For struct reject: adds such a line to the struct buf that is its data. */
 void object_text_note(void *data, const struct rejection *rejection);
+
+/* Manifests in one line; YAML has to begin with something that JSON doesn't. */
+#define YAML "--- "
+#define YAML_SERVICE(SPEC)                                                               \
+	YAML "{apiVersion: v1, kind: Service, metadata: {name: web}, " SPEC "}"
+#define YAML_SLICE(META, REST)                                                           \
+	YAML "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: "  \
+	     "web-1, labels: {kubernetes.io/service-name: web}" META                     \
+	     "}, addressType: IPv4, " REST "}"
