@@ -139,7 +139,7 @@ static void sync_changes(struct bench *b, bool full, uint64_t start_us,
 	int err;
 
 	while (cluster_has_dirty(b->cluster))
-		(void)plan_dirty(b->cluster, &b->options, &reject, b->state, SIZE_MAX);
+		(void)plan_dirty(b->cluster, &b->options, b->state, SIZE_MAX);
 	taken = state_take(b->state, full);
 	cs = (struct changeset){.full = taken.full,
 				.env = &b->env,

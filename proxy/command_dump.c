@@ -31,14 +31,7 @@ static void dump_iptables(const struct snapshot *s, const struct changeset *full
 static void dump_json(const struct snapshot *s, const struct changeset *full,
 		      struct buf *out)
 {
-	const struct object_node *node = cluster_node(s->cluster);
-	const struct plan_print_input input = {
-		.node_name = s->node_name,
-		.zone = node ? node->zone : "",
-		.state = s->state,
-		.rejected = s->rejections.items,
-		.n_rejected = s->rejections.n,
-	};
+	const struct plan_print_input input = snapshot_print_input(s);
 
 	(void)full;
 	(void)plan_print(&input, "json", out);

@@ -22,14 +22,7 @@ static bool is_format(const char *text)
 
 static int print(const struct snapshot *s, const char *format)
 {
-	const struct object_node *node = cluster_node(s->cluster);
-	const struct plan_print_input input = {
-		.node_name = s->node_name,
-		.zone = node ? node->zone : "",
-		.state = s->state,
-		.rejected = s->rejections.items,
-		.n_rejected = s->rejections.n,
-	};
+	const struct plan_print_input input = snapshot_print_input(s);
 	struct buf text = BUF_INIT;
 	int status;
 

@@ -50,7 +50,7 @@ struct daemon {
 	struct ev_loop *loop;
 	char *node_name;
 	struct cluster *cluster;
-	struct rejections rejections;
+	struct rejections *rejections;
 	struct facts facts;
 	struct host_addresses *hosts;
 	struct dataplane dataplane;
@@ -296,14 +296,15 @@ static int daemon_open(struct daemon *d, const struct parts *parts)
 	d->loop = ev_loop_new(EVFLAG_AUTO);
 	d->cluster = cluster_new(d->node_name);
 	cluster_set_triggers_since(d->cluster, unix_us());
-	rejections_init(&d->rejections, false);
+	d->rejections = rejections_new(false);
+	rejections_start(d->rejections, d->loop);
 	facts_init(&d->facts, d->config, d->node_name);
 	facts_ask_host(&d->facts);
 	warn_old_mode(d->config->mode);
 	err = open_hosts(d);
 	if (err == 0)
 		err = parts->make_source(d->config, d->node_name, d->cluster,
-					 &d->rejections.reject, &d->source);
+					 rejections_reject(d->rejections), &d->source);
 	if (err == 0)
 		err = parts->make_dataplane(d->config, &d->dataplane);
 	if (err != 0)
@@ -316,7 +317,6 @@ static int daemon_open(struct daemon *d, const struct parts *parts)
 		.cluster = d->cluster,
 		.facts = &d->facts,
 		.dataplane = &d->dataplane,
-		.reject = &d->rejections.reject,
 		.ran = on_ran,
 		.data = d,
 	});
@@ -340,7 +340,7 @@ static void daemon_close(struct daemon *d)
 	sync_free(d->sync);
 	dataplane_close(&d->dataplane);
 	facts_fini(&d->facts);
-	rejections_fini(&d->rejections);
+	rejections_free(d->rejections);
 	cluster_free(d->cluster);
 	ev_loop_destroy(d->loop);
 	free(d->node_name);
@@ -401,7 +401,7 @@ static size_t count_rejected(void *data)
 {
 	const struct daemon *d = data;
 
-	return d->rejections.n_total;
+	return rejections_n(d->rejections);
 }
 
 static bool is_healthy(void *data)

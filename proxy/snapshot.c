@@ -15,8 +15,10 @@
 #include "proxy/host_addresses.h"
 #include "proxy/node_name.h"
 #include "proxy/parts.h"
+#include "proxy/rejections.h"
 #include "watchers/cluster.h"
 #include "watchers/plan.h"
+#include "watchers/plan_print.h"
 
 #define SOURCE_TIMEOUT_SEC 60.
 
@@ -99,7 +101,7 @@ int snapshot_take(struct snapshot *s, const struct config *config,
 	int err;
 
 	*s = (struct snapshot){0};
-	rejections_init(&s->rejections, true);
+	s->rejections = rejections_new(true);
 	err = node_name_find(config->hostname_override, &s->node_name);
 	if (err != 0) {
 		log_err("this node has no name; see --hostname-override");
@@ -111,16 +113,15 @@ int snapshot_take(struct snapshot *s, const struct config *config,
 	s->facts.options.keep_nodeports = keep_nodeports;
 	if (!keep_nodeports)
 		read_hosts(&s->facts);
-	err = parts->make_source(config, s->node_name, s->cluster, &s->rejections.reject,
-				 &source);
+	err = parts->make_source(config, s->node_name, s->cluster,
+				 rejections_reject(s->rejections), &source);
 	if (err == 0)
 		err = wait_for_source(source, &s->source_err);
 	if (err != 0)
 		return err;
 	if (facts_update(&s->facts, s->cluster) & FACTS_PLAN)
 		cluster_mark_all(s->cluster);
-	(void)plan_dirty(s->cluster, &s->facts.options, &s->rejections.reject, s->state,
-			 SIZE_MAX);
+	(void)plan_dirty(s->cluster, &s->facts.options, s->state, SIZE_MAX);
 	return 0;
 }
 
@@ -131,7 +132,20 @@ void snapshot_fini(struct snapshot *s)
 		state_free(s->state);
 		cluster_free(s->cluster);
 	}
-	rejections_fini(&s->rejections);
+	rejections_free(s->rejections);
 	free(s->node_name);
 	*s = (struct snapshot){0};
+}
+
+struct plan_print_input snapshot_print_input(const struct snapshot *s)
+{
+	const struct object_node *node = cluster_node(s->cluster);
+	struct plan_print_input input = {
+		.node_name = s->node_name,
+		.zone = node ? node->zone : "",
+		.state = s->state,
+	};
+
+	input.rejected = rejections_kept(s->rejections, &input.n_rejected);
+	return input;
 }

@@ -7,16 +7,17 @@
 
 #include "core/state.h"
 #include "proxy/facts.h"
-#include "proxy/rejections.h"
 
 struct cluster;
 struct config;
 struct parts;
+struct plan_print_input;
+struct rejections;
 
 struct snapshot { /* embedded */
 	char *node_name;
 	struct cluster *cluster;
-	struct rejections rejections;
+	struct rejections *rejections;
 	struct facts facts;
 	struct state *state;
 	int source_err; /* something of the input could not be read, and was told */
@@ -30,3 +31,5 @@ struct snapshot { /* embedded */
 int snapshot_take(struct snapshot *s, const struct config *config,
 		  const struct parts *parts, bool keep_nodeports);
 void snapshot_fini(struct snapshot *s);
+/* What plan_print() takes; borrowed. */
+struct plan_print_input snapshot_print_input(const struct snapshot *s);

@@ -284,8 +284,8 @@ static void plan(struct sync *s, struct sync_run *run)
 		s->want_full = true;
 		s->full_reason = SYNC_REASON_ENVIRONMENT;
 	}
-	run->n_planned = plan_dirty(s->p.cluster, &s->p.facts->options, s->p.reject,
-				    s->state, SIZE_MAX);
+	run->n_planned =
+		plan_dirty(s->p.cluster, &s->p.facts->options, s->state, SIZE_MAX);
 	run->n_triggers =
 		cluster_take_triggers(s->p.cluster, s->triggers, SYNC_MAX_TRIGGERS);
 	run->triggers = s->triggers;

@@ -14,7 +14,6 @@
 #include <stdint.h>
 
 #include "core/addr.h"
-#include "watchers/reject.h"
 
 struct cluster;
 struct config;
@@ -66,7 +65,6 @@ struct sync_params { /* all borrowed until sync_free() */
 	struct cluster *cluster;
 	struct facts *facts;
 	struct dataplane *dataplane;
-	const struct reject *reject;
 	/* Called after each run; may be NULL. */
 	void (*ran)(void *data, const struct sync_run *run);
 	void *data;

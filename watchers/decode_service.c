@@ -217,6 +217,18 @@ static void decode_spec(const struct json_reader *spec, struct scratch *scratch,
 	svc->source_ranges = decode_cidrs(&ranges, scratch, &svc->n_source_ranges);
 }
 
+/* The API server always gives one; who writes manifests by hand may forget it. */
+static void check_health_port(const struct json_reader *spec,
+			      const struct object_service *svc)
+{
+	struct json_reader port = json_reader_member(spec, "healthCheckNodePort");
+
+	if (svc->type == SERVICE_LOAD_BALANCER && svc->external_local &&
+	    !svc->is_hidden && !svc->is_headless && svc->health_check_node_port == 0)
+		json_reader_reject(&port, "is missing: load balancers can't ask whether "
+					  "this node has endpoints");
+}
+
 void decode_service(const struct json_reader *root, struct scratch *scratch,
 		    struct decoded *ret)
 {
@@ -231,6 +243,7 @@ void decode_service(const struct json_reader *root, struct scratch *scratch,
 	svc.is_hidden = decode_is_hidden(&metadata);
 	spec = json_reader_object(root, "spec");
 	decode_spec(&spec, scratch, &svc);
+	check_health_port(&spec, &svc);
 	decode_ingress(root, scratch, &svc);
 	decode_add(ret, &svc.base);
 }

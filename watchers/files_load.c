@@ -126,6 +126,10 @@ static bool is_gone(int err)
 
 static void load_gone(struct files *f, struct file *file, bool *ret_changed)
 {
+	char path[FILE_PATH_LEN];
+
+	reject_begin(f->reject, "", "", file_path(file, path));
+	reject_end(f->reject);
 	*ret_changed |= file_owners_replace(&f->owners, file, NULL, 0);
 	files_forget(f, file);
 }
@@ -144,6 +148,7 @@ int files_load(struct files *f, struct file *file, bool *ret_changed)
 		load_gone(f, file, ret_changed);
 		return 0;
 	}
+	reject_begin(f->reject, "", "", path);
 	if (rc == 0)
 		rc = read_objects(f, fd, &st, path, &list, &error);
 	/* what can't be read now is tried again by the next scan */
@@ -155,6 +160,7 @@ int files_load(struct files *f, struct file *file, bool *ret_changed)
 			file_owners_replace(&f->owners, file, list.objects, list.n);
 		list.n = 0; /* they have been taken */
 	}
+	reject_end(f->reject);
 	file->is_good |= rc == 0;
 	object_list_fini(&list);
 	return rc;

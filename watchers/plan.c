@@ -32,7 +32,6 @@ struct planner_node {
 struct planner {
 	const struct plan_options *options;
 	const struct object_node *node; /* or NULL */
-	const struct reject *reject;
 	struct planner_node nodes[FAMILY_N];
 	struct merged_list merged;
 	struct frontend_list frontends;
@@ -223,25 +222,6 @@ static void plan_family(struct planner *p, const struct object_service *s,
 	}
 }
 
-/* The API server always gives one; who writes manifests by hand may forget it. */
-static void tell_missing_health_check(const struct planner *p,
-				      const struct object_service *s)
-{
-	if (s->type != SERVICE_LOAD_BALANCER || !s->external_local ||
-	    s->health_check_node_port != 0)
-		return;
-	reject_call(p->reject,
-		    &(struct rejection){
-			    .source = "",
-			    .kind = object_kind_name(OBJECT_SERVICE),
-			    .ns = s->base.ns,
-			    .name = s->base.name,
-			    .field = "spec.healthCheckNodePort",
-			    .reason = "is missing: load balancers can't ask whether this "
-				      "node has endpoints",
-		    });
-}
-
 /* Leaves the results in p->services. */
 static void planner_run(struct planner *p, const struct object_service *s,
 			const struct object_slice *const *items, size_t n_items)
@@ -255,7 +235,6 @@ static void planner_run(struct planner *p, const struct object_service *s,
 	p->n = 0;
 	if (!is_ours(s))
 		return;
-	tell_missing_health_check(p, s);
 	for (enum family f = 0; f < FAMILY_N; f++)
 		if (s->has_family[f])
 			plan_family(p, s, f, &slices);
@@ -264,10 +243,9 @@ static void planner_run(struct planner *p, const struct object_service *s,
 struct service **plan_service(const struct object_service *svc,
 			      const struct object_slice *const *slices, size_t n_slices,
 			      const struct object_node *node,
-			      const struct plan_options *options,
-			      const struct reject *reject, size_t *ret_n)
+			      const struct plan_options *options, size_t *ret_n)
 {
-	struct planner p = {.options = options, .node = node, .reject = reject};
+	struct planner p = {.options = options, .node = node};
 	struct service **services;
 
 	planner_run(&p, svc, slices, n_slices);
@@ -295,11 +273,9 @@ static void plan_one(struct planner *p, struct cluster *cluster, struct state *s
 }
 
 size_t plan_dirty(struct cluster *cluster, const struct plan_options *options,
-		  const struct reject *reject, struct state *state, size_t max)
+		  struct state *state, size_t max)
 {
-	struct planner p = {.options = options,
-			    .node = cluster_node(cluster),
-			    .reject = reject};
+	struct planner p = {.options = options, .node = cluster_node(cluster)};
 	const char *ns, *name;
 	size_t n = 0;
 

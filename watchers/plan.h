@@ -11,7 +11,6 @@
 #include "core/environment.h"
 #include "core/service.h"
 #include "watchers/objects.h"
-#include "watchers/reject.h"
 
 struct cluster;
 struct state;
@@ -54,12 +53,11 @@ struct plan_options {
 struct service **plan_service(const struct object_service *svc,
 			      const struct object_slice *const *slices, size_t n_slices,
 			      const struct object_node *node,
-			      const struct plan_options *options,
-			      const struct reject *reject, size_t *ret_n);
+			      const struct plan_options *options, size_t *ret_n);
 
 /* Plans what is dirty in the cluster into the state, at most max Services; answers how many. */
 size_t plan_dirty(struct cluster *cluster, const struct plan_options *options,
-		  const struct reject *reject, struct state *state, size_t max);
+		  struct state *state, size_t max);
 
 /* Which of the host's addresses serve node ports; the caller frees the array. */
 struct addr *plan_nodeport_addresses(const struct plan_options *options,

@@ -97,12 +97,23 @@ static int take_name(const json_t *metadata, enum object_kind kind,
 	return 0;
 }
 
+/* json is NULL when the object is gone: nothing is wrong with it any more. */
+static void decode_thing(const json_t *json, enum object_kind kind,
+			 const struct watch_event *event, const struct reject *reject,
+			 struct decoded *ret)
+{
+	reject_begin(reject, object_kind_name(kind), event->ns, event->name);
+	(void)decode_kind(json, kind, SOURCE, reject, ret);
+	reject_end(reject);
+}
+
 static void take_object(const json_t *json, enum object_kind kind,
 			const struct reject *reject, struct watch_event *ret)
 {
 	struct decoded decoded = {.n = 0};
 
-	(void)decode_kind(json, kind, SOURCE, reject, &decoded);
+	decode_thing(ret->type == WATCH_DELETED ? NULL : json, kind, ret, reject,
+		     &decoded);
 	if (decoded.n > 0 && !is_hidden(decoded.objects[0]))
 		ret->object = object_ref(decoded.objects[0]);
 	decoded_fini(&decoded);
@@ -129,7 +140,7 @@ int watch_event_decode(const json_t *json, enum object_kind kind,
 		rc = take_name(metadata, kind, &event);
 	if (rc != 0)
 		return rc;
-	if (event.type == WATCH_ADDED || event.type == WATCH_MODIFIED)
+	if (*event.name)
 		take_object(object, kind, reject, &event);
 	*ret = event;
 	return 0;
@@ -138,6 +149,17 @@ int watch_event_decode(const json_t *json, enum object_kind kind,
 void watch_event_fini(struct watch_event *event)
 {
 	object_unref(take_ptr(event->object));
+}
+
+void watch_item_decode(const json_t *json, enum object_kind kind,
+		       const struct reject *reject, struct decoded *ret)
+{
+	struct watch_event item = {.object = NULL};
+
+	if (take_name(json_object_get(json, "metadata"), kind, &item) == 0)
+		decode_thing(json, kind, &item, reject, ret);
+	else
+		(void)decode_kind(json, kind, SOURCE, reject, ret); /* tells so */
 }
 
 static bool has_cause(const json_t *details, const char *reason)

@@ -1,5 +1,6 @@
 /*
  * One event of a Kubernetes watch, as JSON, -> what a reflector needs to know.
+ * Each object is a thing of its own to those who are told what was rejected.
  */
 #pragma once
 
@@ -43,6 +44,10 @@ struct watch_event {
 int watch_event_decode(const json_t *json, enum object_kind kind,
 		       const struct reject *reject, struct watch_event *ret);
 void watch_event_fini(struct watch_event *event);
+
+/* An item of a LIST answer: as decode_kind(), told of as by an event. */
+void watch_item_decode(const json_t *json, enum object_kind kind,
+		       const struct reject *reject, struct decoded *ret);
 
 /* A Status object (the body of an error answer): code, reason, message, … into ret. */
 int watch_status_decode(const json_t *json, struct watch_event *ret);

@@ -317,7 +317,7 @@ static void apply(struct bench *b, bool full)
 	struct state_conflict *conflicts;
 	size_t n_conflicts;
 
-	(void)plan_dirty(b->random.cluster, &b->options, NULL, b->state, SIZE_MAX);
+	(void)plan_dirty(b->random.cluster, &b->options, b->state, SIZE_MAX);
 	b->env.n_service_cidrs =
 		(uint32_t)cluster_service_cidrs(b->random.cluster, b->env.service_cidrs,
 						ENVIRONMENT_MAX_SERVICE_CIDRS);

@@ -119,7 +119,7 @@ static json_t *plan_of(const char *name)
 	cluster = cluster_new(row.node_name);
 	manifest = read_file(row.manifest, "", &len);
 	(void)cluster_put_text(cluster, manifest);
-	(void)plan_dirty(cluster, &row.options, NULL, state, SIZE_MAX);
+	(void)plan_dirty(cluster, &row.options, state, SIZE_MAX);
 	assert_int_equal(plan_print(&(struct plan_print_input){.node_name = row.node_name,
 							       .zone = "",
 							       .state = state},

@@ -59,7 +59,7 @@ static int set_up(void **state)
 	assert_non_null(mkdtemp(w->dir));
 	w->cluster = cluster_new("node-0");
 	w->loop = ev_loop_new(EVFLAG_AUTO);
-	w->reject = (struct reject){object_text_note, &w->told};
+	w->reject = (struct reject){.call = object_text_note, .data = &w->told};
 	ev_timer_init(&w->tick, on_tick, 0.005, 0.005);
 	ev_timer_start(w->loop, &w->tick);
 	*state = w;

@@ -12,30 +12,13 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "tests/unit/capture.h"
 
-static int captured_fd, real_stderr;
-static char text[1 << 20];
+static char *text; /* what was logged */
 
-static void capture(void)
-{
-	captured_fd = memfd_create("log", MFD_CLOEXEC);
-	assert_true(captured_fd >= 0);
-	assert_int_equal(fcntl(captured_fd, F_SETFL, O_APPEND), 0);
-	real_stderr = dup(STDERR_FILENO);
-	assert_true(dup2(captured_fd, STDERR_FILENO) >= 0);
-}
-
-/* What was written since capture(). */
 static char *captured(void)
 {
-	ssize_t n;
-
-	assert_true(dup2(real_stderr, STDERR_FILENO) >= 0);
-	(void)close(real_stderr);
-	n = pread(captured_fd, text, sizeof(text) - 1, 0);
-	assert_true(n >= 0);
-	text[n] = '\0';
-	(void)close(captured_fd);
+	text = capture_end();
 	return text;
 }
 
@@ -52,7 +35,7 @@ static void text_has_time_level_and_message(void **state)
 	int year, month, day, hour, minute, second, milli, end = 0;
 
 	(void)state;
-	capture();
+	capture_start();
 	log_info("sync: %d services", 7);
 	(void)sscanf(captured(), "%4d-%2d-%2dT%2d:%2d:%2d.%3dZ info  sync: 7 services%n",
 		     &year, &month, &day, &hour, &minute, &second, &milli, &end);
@@ -64,7 +47,7 @@ static void text_has_time_level_and_message(void **state)
 static void debug_shows_from_verbosity_two(void **state)
 {
 	(void)state;
-	capture();
+	capture_start();
 	log_set_verbosity(1);
 	assert_false(log_is_debug());
 	log_debug("hidden");
@@ -79,7 +62,7 @@ static void debug_shows_from_verbosity_two(void **state)
 static void a_message_cannot_fake_another_line(void **state)
 {
 	(void)state;
-	capture();
+	capture_start();
 	log_warn("name %s", "a\nb\x1b[31m\xff\xc3\xa9");
 	assert_non_null(
 		strstr(captured(), " warn  name a\\nb\\x1b[31m\xef\xbf\xbd\xc3\xa9\n"));
@@ -107,7 +90,7 @@ static void json_is_escaped(void **state)
 	for (size_t i = 0; i < N_ELEMENTS(json_cases); i++) {
 		char expected[256];
 
-		capture();
+		capture_start();
 		log_err("%s", json_cases[i].message);
 		(void)snprintf(expected, sizeof(expected),
 			       "Z\",\"level\":\"error\",\"msg\":\"%s\"}\n",
@@ -123,7 +106,7 @@ static void a_long_message_is_cut_and_still_one_line(void **state)
 
 	(void)state;
 	memset(longest, 'x', sizeof(longest) - 1);
-	capture();
+	capture_start();
 	log_info("%s", longest);
 	assert_in_range(strlen(captured()), 1000, 10000);
 	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
@@ -132,7 +115,7 @@ static void a_long_message_is_cut_and_still_one_line(void **state)
 static void errno_survives(void **state)
 {
 	(void)state;
-	capture();
+	capture_start();
 	errno = ENOTTY;
 	log_info("x");
 	assert_int_equal(errno, ENOTTY);
@@ -154,7 +137,7 @@ static void lines_of_threads_do_not_mix(void **state)
 	size_t n_lines = 0;
 
 	(void)state;
-	capture();
+	capture_start();
 	for (size_t i = 0; i < N_ELEMENTS(names); i++)
 		assert_int_equal(pthread_create(&threads[i], NULL, chatter,
 						(void *)(uintptr_t)names[i]),

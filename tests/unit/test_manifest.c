@@ -34,7 +34,7 @@ static void result_fini(struct result *r)
 
 static void run(const char *text, size_t piece, struct result *ret)
 {
-	struct reject reject = {object_text_note, &ret->told};
+	struct reject reject = {.call = object_text_note, .data = &ret->told};
 	size_t len = strlen(text);
 	struct manifest m;
 	int rc = 0;

@@ -42,7 +42,7 @@ static struct service *plan_web(struct cluster *c, const struct plan_options *op
 		cluster_slices(c, "default", "web", &n_slices);
 	_cleanup_(freep) struct service **services =
 		plan_service(cluster_service(c, "default", "web"), slices, n_slices,
-			     cluster_node(c), options, NULL, &n);
+			     cluster_node(c), options, &n);
 
 	assert_int_equal(n, 1);
 	return services[0];
@@ -141,7 +141,7 @@ static size_t n_changes(struct cluster *c, const struct plan_options *options,
 	struct state_taken taken;
 	size_t n;
 
-	(void)plan_dirty(c, options, NULL, state, SIZE_MAX);
+	(void)plan_dirty(c, options, state, SIZE_MAX);
 	taken = state_take(state, false);
 	n = taken.n;
 	state_taken_fini(&taken);
@@ -211,10 +211,10 @@ static void test_at_most_so_many_at_once(void **state)
 					 " {name: web-%d, namespace: default}, spec:"
 					 " {clusterIP: 10.96.0.%d, " PORT "}}",
 					 i, i + 1);
-	assert_int_equal(plan_dirty(c, &defaults, NULL, st, 3), 3);
+	assert_int_equal(plan_dirty(c, &defaults, st, 3), 3);
 	assert_int_equal(cluster_n_dirty(c), 2);
-	assert_int_equal(plan_dirty(c, &defaults, NULL, st, 3), 2);
-	assert_int_equal(plan_dirty(c, &defaults, NULL, st, 3), 0);
+	assert_int_equal(plan_dirty(c, &defaults, st, 3), 2);
+	assert_int_equal(plan_dirty(c, &defaults, st, 3), 0);
 	assert_int_equal(state_n_services(st), 5);
 }
 
@@ -278,35 +278,6 @@ static void test_nobody_listens_on_the_unspecified_address(void **state)
 	assert_int_equal(s->frontends[1].kind, FRONTEND_EXTERNAL_IP);
 	assert_false(addr_is_unspecified(&s->frontends[1].addr));
 	service_unref(s);
-}
-
-static void note_field(void *data, const struct rejection *rejection)
-{
-	buf_printf(data, "%s %s/%s %s\n", rejection->kind, rejection->ns, rejection->name,
-		   rejection->field);
-}
-
-static void test_a_forgotten_health_check_port_is_told(void **state)
-{
-	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
-	_cleanup_(state_freep) struct state *st = state_new();
-	struct buf told = BUF_INIT;
-	const struct reject reject = {note_field, &told};
-
-	(void)state;
-	put_web(c,
-		PORT ", externalTrafficPolicy: Local, type: LoadBalancer,"
-		     " clusterIPs: [10.96.0.1, \"fd00::1\"], ipFamilies: [IPv4, IPv6]");
-	(void)plan_dirty(c, &defaults, &reject, st, SIZE_MAX);
-	assert_string_equal(buf_string(&told),
-			    "Service default/web spec.healthCheckNodePort\n");
-	buf_clear(&told);
-	put_web(c, PORT ", externalTrafficPolicy: Local, type: LoadBalancer,"
-			" healthCheckNodePort: 31000");
-	put_web(c, NODE_PORT ", externalTrafficPolicy: Local");
-	(void)plan_dirty(c, &defaults, &reject, st, SIZE_MAX);
-	assert_string_equal(buf_string(&told), "");
-	buf_fini(&told);
 }
 
 static void assert_reasons(struct cluster *c, const char *want)
@@ -386,7 +357,6 @@ int main(void)
 		cmocka_unit_test(test_node_ports_are_expanded),
 		cmocka_unit_test(test_ranges_without_balancer),
 		cmocka_unit_test(test_nobody_listens_on_the_unspecified_address),
-		cmocka_unit_test(test_a_forgotten_health_check_port_is_told),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_reasons_of_hints),
 	};

@@ -61,7 +61,7 @@ static void print(const char *format, struct buf *out)
 
 	(void)cluster_put_text(cluster, objects);
 	(void)cluster_put_slice(cluster, "web-a", "web", "10.0.0.1@here 10.0.0.2@there");
-	(void)plan_dirty(cluster, &options, NULL, st, SIZE_MAX);
+	(void)plan_dirty(cluster, &options, st, SIZE_MAX);
 	assert_int_equal(plan_print(&in, format, out), 0);
 }
 

@@ -15,7 +15,7 @@
 static int decode(const char *text, enum object_kind kind, struct buf *told,
 		  struct watch_event *ret)
 {
-	const struct reject reject = {object_text_note, told};
+	const struct reject reject = {.call = object_text_note, .data = told};
 	json_t *json = json_loads(text, 0, NULL);
 	int rc;
 
@@ -99,6 +99,60 @@ static void rejected_and_hidden_objects_are_known_by_name(void **state)
 		assert_string_equal(buf_string(&told), cases[i].told);
 		buf_fini(&told);
 	}
+}
+
+static void note_begin(void *data, const struct reject_thing *thing)
+{
+	buf_printf(data, "%s %s/%s {", thing->kind, thing->ns, thing->name);
+}
+
+static void note_end(void *data)
+{
+	buf_add_string(data, "}\n");
+}
+
+static void note_rejection(void *data, const struct rejection *rejection)
+{
+	buf_printf(data, " %s ", rejection->field);
+}
+
+static void each_object_is_a_thing_that_may_be_wrong(void **state)
+{
+#define ODD "{\"metadata\":{\"name\":\"web\"},\"spec\":{\"type\":7}}"
+	static const char *const cases[][2] = {
+		{"{\"type\":\"ADDED\",\"object\":" ODD "}",
+		 "Service default/web { spec.type }\n"},
+		{"{\"type\":\"MODIFIED\",\"object\":" SERVICE("") "}",
+		 "Service shop/web {}\n"},
+		{"{\"type\":\"DELETED\",\"object\":" ODD "}", "Service default/web {}\n"},
+	};
+	struct buf told = BUF_INIT;
+	const struct reject reject = {.call = note_rejection,
+				      .data = &told,
+				      .begin = note_begin,
+				      .end = note_end};
+	struct decoded decoded = {.n = 0};
+	json_t *item = json_loads(ODD, 0, NULL);
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		json_t *json = json_loads(cases[i][0], 0, NULL);
+		struct watch_event event;
+
+		assert_int_equal(watch_event_decode(json, OBJECT_SERVICE, &reject,
+						    &event),
+				 0);
+		assert_string_equal(buf_string(&told), cases[i][1]);
+		watch_event_fini(&event);
+		json_decref(json);
+		buf_clear(&told);
+	}
+	watch_item_decode(item, OBJECT_SERVICE, &reject, &decoded);
+	assert_string_equal(buf_string(&told), cases[0][1]);
+	assert_int_equal(decoded.n, 1);
+	decoded_fini(&decoded);
+	json_decref(item);
+	buf_fini(&told);
 }
 
 static void nodes_have_no_namespace(void **state)
@@ -241,6 +295,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_carry_an_object),
 		cmocka_unit_test(rejected_and_hidden_objects_are_known_by_name),
+		cmocka_unit_test(each_object_is_a_thing_that_may_be_wrong),
 		cmocka_unit_test(nodes_have_no_namespace),
 		cmocka_unit_test(bookmarks_say_where_the_watch_is),
 		cmocka_unit_test(errors_carry_a_status),

@@ -136,6 +136,7 @@ static void do_step(struct informer *i, enum reflector_step step,
 		return;
 	case REFLECTOR_END_REPLACE:
 		cluster_end_replace(c, i->p.kind);
+		reject_end_all(i->p.reject, object_kind_name(i->p.kind));
 		i->has_changed = true;
 		return;
 	case REFLECTOR_GIVE_UP:
@@ -201,7 +202,7 @@ static int on_list_value(void *data, const struct json_split_part *part)
 	if (part->type == JSON_SPLIT_VALUE)
 		read_page_meta(i, json_object_get(json, "metadata"));
 	else
-		(void)decode_kind(json, i->p.kind, "api", i->p.reject, &decoded);
+		watch_item_decode(json, i->p.kind, i->p.reject, &decoded);
 	for (size_t k = 0; k < decoded.n; k++)
 		i->has_changed |= cluster_put(i->p.cluster, decoded.objects[k]);
 	json_decref(json);
@@ -389,8 +390,10 @@ static void start_call(struct informer *i)
 	struct http_spec spec = {.method = "GET",
 				 .stall_sec = is_list ? LIST_STALL_SEC : 0};
 
-	if (r.verb == REFLECTOR_WATCHLIST || (is_list && !*r.continue_token))
+	if (r.verb == REFLECTOR_WATCHLIST || (is_list && !*r.continue_token)) {
 		cluster_begin_replace(i->p.cluster, i->p.kind);
+		reject_begin_all(i->p.reject, object_kind_name(i->p.kind));
+	}
 	build_path(i, &r, &path);
 	spec.path = buf_string(&path);
 	log_debug("api: GET %s", spec.path);
