@@ -5,17 +5,20 @@
  */
 #include "rules/conntrack.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "rules/conntrack_reader.h"
+#include "rules/nft_wire.h"
 
 #define DUMP_BUFFER_LEN	 32768
 #define MAX_DELETIONS	 64  /* so that even if all fail, the answers fit the socket */
@@ -28,6 +31,7 @@
 
 struct pruner {
 	struct mnl_socket *deleting;
+	enum conntrack_scope scope;
 	bool (*is_unwanted)(void *data, const struct flow *flow);
 	void *data;
 	char *pending; /* deletions not yet sent */
@@ -75,7 +79,7 @@ static void note_failure(struct pruner *p, const struct nlmsghdr *nlh, size_t le
 {
 	const struct nlmsgerr *answer = mnl_nlmsg_get_payload(nlh);
 
-	if (!mnl_nlmsg_ok(nlh, (int)len) || nlh->nlmsg_type != NLMSG_ERROR ||
+	if (!nft_wire_is_message(nlh, (int)len) || nlh->nlmsg_type != NLMSG_ERROR ||
 	    mnl_nlmsg_get_payload_len(nlh) < sizeof(*answer) || answer->error == 0)
 		return;
 	p->n_deleted--;
@@ -116,7 +120,7 @@ static void copy_attr(struct nlmsghdr *nlh, const struct nlattr *attr)
  */
 static void queue_deletion(struct pruner *p, const struct conntrack_flow *found)
 {
-	int af = family_af(addr_family(&found->flow.dst));
+	int af = family_af(addr_family(&found->flow.original.dst));
 	struct nlmsghdr *nlh;
 
 	if (mnl_attr_get_payload_len(found->tuple) > MAX_TUPLE_LEN)
@@ -131,12 +135,17 @@ static void queue_deletion(struct pruner *p, const struct conntrack_flow *found)
 	p->n_pending++;
 }
 
+/* As put_filter() says it, for older kernels that don't filter. */
+static bool is_in_scope(enum conntrack_scope scope, const struct flow *flow)
+{
+	return scope == CONNTRACK_UDP ? flow->proto == IPPROTO_UDP : flow->is_opening;
+}
+
 static void consider(void *data, const struct conntrack_flow *found)
 {
 	struct pruner *p = data;
 
-	/* Older kernels don't filter. */
-	if (found->flow.proto == IPPROTO_UDP && p->is_unwanted(p->data, &found->flow))
+	if (is_in_scope(p->scope, &found->flow) && p->is_unwanted(p->data, &found->flow))
 		queue_deletion(p, found);
 }
 
@@ -156,6 +165,21 @@ static void put_udp_filter(struct nlmsghdr *nlh)
 	mnl_attr_nest_end(nlh, filter);
 }
 
+/* Those with none of these bits. */
+static void put_status_filter(struct nlmsghdr *nlh)
+{
+	mnl_attr_put_u32(nlh, CTA_STATUS, 0);
+	mnl_attr_put_u32(nlh, CTA_STATUS_MASK, htonl(IPS_SEEN_REPLY | IPS_DST_NAT));
+}
+
+static void put_filter(struct nlmsghdr *nlh, enum conntrack_scope scope)
+{
+	if (scope == CONNTRACK_UDP)
+		put_udp_filter(nlh);
+	else
+		put_status_filter(nlh);
+}
+
 /* One dump; *ret_interrupted when the kernel says that it may have missed some. */
 static int dump(struct pruner *p, enum family family, bool *ret_interrupted)
 {
@@ -170,7 +194,7 @@ static int dump(struct pruner *p, enum family family, bool *ret_interrupted)
 	if (err < 0)
 		return err;
 	nlh = put_header(buf, IPCTNL_MSG_CT_GET, NLM_F_DUMP, family_af(family));
-	put_udp_filter(nlh);
+	put_filter(nlh, p->scope);
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) == -1)
 		return -errno;
 	do {
@@ -209,23 +233,32 @@ int conntrack_probe(void)
 	return err == -1 ? -errno : 0;
 }
 
-int conntrack_prune_udp(enum family family,
-			bool (*is_unwanted)(void *data, const struct flow *flow),
-			void *data, uint64_t *ret_deleted)
+int conntrack_prune(enum family family, enum conntrack_scope scope,
+		    bool (*is_unwanted)(void *data, const struct flow *flow), void *data,
+		    uint64_t *ret_deleted)
 {
 	_cleanup_(socket_closep) struct mnl_socket *deleting = NULL;
 	_cleanup_(freep) char *pending = xmalloc(MAX_DELETIONS * MAX_DELETION_LEN);
-	struct pruner p = {.is_unwanted = is_unwanted, .data = data, .pending = pending};
-	bool is_interrupted = true;
+	struct pruner p = {
+		.scope = scope,
+		.is_unwanted = is_unwanted,
+		.data = data,
+		.pending = pending,
+	};
+	bool is_again = true;
 	int err;
 
 	err = socket_open(&deleting);
 	if (err < 0)
 		return err;
 	p.deleting = deleting;
-	for (int i = 0; i < MAX_DUMPS && err == 0 && is_interrupted; i++)
-		err = dump(&p, family, &is_interrupted);
-	send_deletions(&p);
+	for (int i = 0; i < MAX_DUMPS && err == 0 && is_again; i++) {
+		uint64_t n_before = p.n_deleted;
+
+		err = dump(&p, family, &is_again);
+		send_deletions(&p);
+		is_again |= p.n_deleted > n_before;
+	}
 	*ret_deleted = p.n_deleted;
 	return err < 0 ? err : p.err;
 }

@@ -8,8 +8,14 @@
 #include <string.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_sctp.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
+
+#include "core/cleanup.h"
+#include "rules/nft_wire.h"
 
 static const struct {
 	size_t len;
@@ -17,6 +23,16 @@ static const struct {
 } addr_attrs[FAMILY_N] = {
 	[FAMILY_IPV4] = {4, CTA_IP_V4_SRC, CTA_IP_V4_DST},
 	[FAMILY_IPV6] = {16, CTA_IP_V6_SRC, CTA_IP_V6_DST},
+};
+
+/* The state after the first packet; others come of an answer, or of a flow found halfway. */
+static const struct {
+	uint8_t proto, state;
+	uint16_t info, info_state;
+} opening_states[] = {
+	{IPPROTO_TCP, TCP_CONNTRACK_SYN_SENT, CTA_PROTOINFO_TCP, CTA_PROTOINFO_TCP_STATE},
+	{IPPROTO_SCTP, SCTP_CONNTRACK_COOKIE_WAIT, CTA_PROTOINFO_SCTP,
+	 CTA_PROTOINFO_SCTP_STATE},
 };
 
 /* NULL when there is none, or nothing to look into. */
@@ -67,22 +83,45 @@ static bool read_port(const struct nlattr *tuple, uint16_t type, uint16_t *ret)
 	return true;
 }
 
-static bool read_proto(const struct nlattr *tuple, uint8_t *ret)
+static bool read_ends(const struct nlattr *tuple, enum family family,
+		      struct flow_ends *ret)
 {
-	const struct nlattr *attr =
-		find_in(find_in(tuple, CTA_TUPLE_PROTO), CTA_PROTO_NUM);
+	return read_addr(tuple, family, addr_attrs[family].src, &ret->src) &&
+	       read_addr(tuple, family, addr_attrs[family].dst, &ret->dst) &&
+	       read_port(tuple, CTA_PROTO_SRC_PORT, &ret->src_port) &&
+	       read_port(tuple, CTA_PROTO_DST_PORT, &ret->dst_port);
+}
 
+static bool read_u8(const struct nlattr *attr, uint8_t *ret)
+{
 	if (!has_len(attr, sizeof(*ret)))
 		return false;
 	*ret = mnl_attr_get_u8(attr);
 	return true;
 }
 
+static bool is_opening(const struct nlmsghdr *nlh, uint8_t proto)
+{
+	const struct nlattr *status = find(nlh, CTA_STATUS);
+	const struct nlattr *info = find(nlh, CTA_PROTOINFO);
+	uint8_t state;
+
+	if (!has_len(status, sizeof(uint32_t)) ||
+	    ntohl(mnl_attr_get_u32(status)) & IPS_SEEN_REPLY)
+		return false;
+	for (size_t i = 0; i < N_ELEMENTS(opening_states); i++)
+		if (opening_states[i].proto == proto)
+			return read_u8(find_in(find_in(info, opening_states[i].info),
+					       opening_states[i].info_state),
+				       &state) &&
+			       state == opening_states[i].state;
+	return false;
+}
+
 static void read_flow(const struct conntrack_reader *r, const struct nlmsghdr *nlh)
 {
 	const struct nfgenmsg *nfg = mnl_nlmsg_get_payload(nlh);
 	struct conntrack_flow found = {0};
-	const struct nlattr *reply;
 	struct flow *flow = &found.flow;
 	enum family family;
 
@@ -92,18 +131,18 @@ static void read_flow(const struct conntrack_reader *r, const struct nlmsghdr *n
 		return;
 	family = nfg->nfgen_family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
 	found.tuple = find(nlh, CTA_TUPLE_ORIG);
-	reply = find(nlh, CTA_TUPLE_REPLY);
 	found.zone = find(nlh, CTA_ZONE);
 	found.id = find(nlh, CTA_ID);
 	if ((found.zone && !has_len(found.zone, sizeof(uint16_t))) ||
 	    (found.id && !has_len(found.id, sizeof(uint32_t))))
 		return;
-	if (read_addr(found.tuple, family, addr_attrs[family].dst, &flow->dst) &&
-	    read_addr(reply, family, addr_attrs[family].src, &flow->reply_src) &&
-	    read_proto(found.tuple, &flow->proto) &&
-	    read_port(found.tuple, CTA_PROTO_DST_PORT, &flow->dst_port) &&
-	    read_port(reply, CTA_PROTO_SRC_PORT, &flow->reply_src_port))
-		r->fn(r->data, &found);
+	if (!read_ends(found.tuple, family, &flow->original) ||
+	    !read_ends(find(nlh, CTA_TUPLE_REPLY), family, &flow->reply) ||
+	    !read_u8(find_in(find_in(found.tuple, CTA_TUPLE_PROTO), CTA_PROTO_NUM),
+		     &flow->proto))
+		return;
+	flow->is_opening = is_opening(nlh, flow->proto);
+	r->fn(r->data, &found);
 }
 
 /* NLMSG_DONE and NLMSG_ERROR both start with an int that is 0 or -errno. */
@@ -116,18 +155,12 @@ static int result_of(const struct nlmsghdr *nlh)
 	return err > 0 ? -EBADMSG : err;
 }
 
-/* mnl_nlmsg_ok() takes lengths of 2 GiB and more for negative ones, which always fit. */
-static bool is_message(const struct nlmsghdr *nlh, int left)
-{
-	return mnl_nlmsg_ok(nlh, left) && nlh->nlmsg_len <= (uint32_t)left;
-}
-
 int conntrack_reader_feed(struct conntrack_reader *r, const void *bytes, size_t len)
 {
 	const struct nlmsghdr *nlh = bytes;
 	int left = len > INT32_MAX ? INT32_MAX : (int)len;
 
-	for (; is_message(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+	for (; nft_wire_is_message(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
 		if (nlh->nlmsg_seq != r->seq)
 			continue;
 		if (nlh->nlmsg_flags & NLM_F_DUMP_INTR)

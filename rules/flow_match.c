@@ -223,17 +223,39 @@ bool flow_match_has_family(const struct flow_match *m, enum family family)
 	return m->n_family[family] > 0;
 }
 
+static struct entry *find_touched(const struct flow_match *m, const struct addr *addr,
+				  uint16_t port)
+{
+	const struct place place = {*addr, port};
+	struct entry *e = hash_find(&m->entries, &place);
+
+	return e && e->is_touched ? e : NULL;
+}
+
+/*
+ * From a frontend, and not translated: a late answer to a flow that was just
+ * deleted. What the client sends on would be taken for the answers to it.
+ */
+static bool is_late_answer(const struct flow_match *m, const struct flow *flow)
+{
+	const struct flow_ends *from = &flow->original, *to = &flow->reply;
+	const struct entry *e = find_touched(m, &from->src, from->src_port);
+
+	return e && e->holder && to->dst_port == from->src_port &&
+	       addr_equal(&to->dst, &from->src);
+}
+
 bool flow_match_is_stale(struct flow_match *m, const struct flow *flow)
 {
-	struct place dst = {flow->dst, flow->dst_port};
-	struct place reply_src = {flow->reply_src, flow->reply_src_port};
+	const struct flow_ends *original = &flow->original;
+	struct place reply_src = {flow->reply.src, flow->reply.src_port};
 	struct entry *e;
 
 	if (flow->proto != IPPROTO_UDP)
 		return false;
-	e = hash_find(&m->entries, &dst);
-	if (!e || !e->is_touched)
-		return false;
+	e = find_touched(m, &original->dst, original->dst_port);
+	if (!e)
+		return is_late_answer(m, flow);
 	if (!e->holder)
 		return true;
 	if (!e->serving)

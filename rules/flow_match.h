@@ -16,11 +16,16 @@
 
 struct flow_match;
 
-/* A flow as conntrack has it: where it was sent to, and who answers. */
+struct flow_ends {
+	struct addr src, dst;
+	uint16_t src_port, dst_port;
+};
+
+/* A flow as conntrack has it: who sent it where, who answers and to whom. */
 struct flow {
 	uint8_t proto;
-	struct addr dst, reply_src;
-	uint16_t dst_port, reply_src_port;
+	bool is_opening; /* TCP and SCTP: asked for, and nothing came back yet */
+	struct flow_ends original, reply;
 };
 
 struct flow_match *flow_match_new(void);

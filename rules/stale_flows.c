@@ -2,6 +2,9 @@
  * The sink: asks flow_match what a change set means for UDP flows, and has
  * conntrack pruned in the families concerned.  A change that can't have made
  * a flow stale costs no dump.
+ *
+ * A full change set may come after a time in which not all of our rules were
+ * there.  Then it also looks for connections that were opened meanwhile.
  */
 #include "rules/stale_flows.h"
 
@@ -11,6 +14,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "rules/conntrack.h"
+#include "rules/flow_frontends.h"
 #include "rules/flow_match.h"
 
 struct stale_flows {
@@ -32,19 +36,41 @@ static bool is_stale(void *data, const struct flow *flow)
 	return flow_match_is_stale(data, flow);
 }
 
-static int prune(struct stale_flows *s, const struct changeset *cs)
+static bool is_lost(void *data, const struct flow *flow)
+{
+	return flow_frontends_is_lost(data, flow);
+}
+
+static int prune(struct stale_flows *s, enum family family, enum conntrack_scope scope,
+		 bool (*is_unwanted)(void *data, const struct flow *flow), void *data)
+{
+	uint64_t n_deleted = 0;
+	int err = conntrack_prune(family, scope, is_unwanted, data, &n_deleted);
+
+	s->stats.n_dumps++;
+	s->stats.n_deleted[family] += n_deleted;
+	return err;
+}
+
+static int prune_stale(struct stale_flows *s, const struct changeset *cs)
 {
 	int err = 0;
 
-	for (enum family family = 0; family < FAMILY_N && err == 0; family++) {
-		uint64_t n_deleted = 0;
+	for (enum family family = 0; family < FAMILY_N && err == 0; family++)
+		if (cs->env->enabled[family] && flow_match_has_family(s->match, family))
+			err = prune(s, family, CONNTRACK_UDP, is_stale, s->match);
+	return err;
+}
 
-		if (!cs->env->enabled[family] || !flow_match_has_family(s->match, family))
-			continue;
-		err = conntrack_prune_udp(family, is_stale, s->match, &n_deleted);
-		s->stats.n_dumps++;
-		s->stats.n_deleted[family] += n_deleted;
-	}
+static int prune_lost(struct stale_flows *s, const struct changeset *cs)
+{
+	struct flow_frontends frontends = {.cs = cs};
+	int err = 0;
+
+	for (enum family family = 0; family < FAMILY_N && err == 0; family++)
+		if (cs->env->enabled[family])
+			err = prune(s, family, CONNTRACK_OPENING, is_lost, &frontends);
+	flow_frontends_fini(&frontends);
 	return err;
 }
 
@@ -55,8 +81,10 @@ static int stale_flows_apply(struct sink *sink, const struct changeset *cs)
 	int err = 0;
 
 	if (flow_match_begin(s->match, cs))
-		err = prune(s, cs);
+		err = prune_stale(s, cs);
 	flow_match_end(s->match, err == 0);
+	if (err == 0 && cs->full)
+		err = prune_lost(s, cs);
 	s->stats.last_us = now_us() - start_us;
 	return err;
 }

@@ -1,9 +1,14 @@
 /*
- * The sink that forgets UDP flows whose endpoint is gone: after a change that
- * touched UDP services, conntrack entries to their frontends (old and new)
- * whose reply source is no serving endpoint are deleted.  Flows to serving
- * endpoints, and TCP and SCTP, are never touched.  Comes after the sink that
- * programs the kernel.
+ * The sink that forgets flows that lead nowhere, so that their next packet
+ * goes where a new one would.  Comes after the sink that programs the kernel.
+ *
+ * UDP: after a change that touched UDP services, flows to their frontends (old
+ * and new) whose reply source is no serving endpoint.  Flows to serving
+ * endpoints are never touched.
+ *
+ * TCP and SCTP: after a full change set, flows to a frontend that were opened
+ * and not answered, and that nothing has translated: the rules weren't there
+ * when their first packet came.  All others are never touched.
  */
 #pragma once
 

@@ -47,8 +47,10 @@ static int enter_namespace(void **state)
 
 /* ---- flows ---- */
 
+#define OPENING 0x100 /* with the protocol: asked for, not answered yet */
+
 struct made_flow {
-	uint8_t proto;
+	uint16_t proto;
 	const char *dst, *reply_src;
 	bool is_kept;
 };
@@ -77,6 +79,8 @@ static struct addr client_addr(enum family family)
 static struct nf_conntrack *flow_new(const struct made_flow *f, uint16_t client_port)
 {
 	struct nf_conntrack *ct = nfct_new();
+	uint8_t proto = (uint8_t)f->proto;
+	bool is_opening = f->proto & OPENING;
 	struct addr dst, reply_src, client;
 	uint16_t dst_port, reply_src_port;
 	uint8_t af;
@@ -87,8 +91,8 @@ static struct nf_conntrack *flow_new(const struct made_flow *f, uint16_t client_
 	af = (uint8_t)family_af(addr_family(&dst));
 	nfct_set_attr_u8(ct, ATTR_ORIG_L3PROTO, af);
 	nfct_set_attr_u8(ct, ATTR_REPL_L3PROTO, af);
-	nfct_set_attr_u8(ct, ATTR_ORIG_L4PROTO, f->proto);
-	nfct_set_attr_u8(ct, ATTR_REPL_L4PROTO, f->proto);
+	nfct_set_attr_u8(ct, ATTR_ORIG_L4PROTO, proto);
+	nfct_set_attr_u8(ct, ATTR_REPL_L4PROTO, proto);
 	set_addr(ct, &client, ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV6_SRC);
 	set_addr(ct, &dst, ATTR_ORIG_IPV4_DST, ATTR_ORIG_IPV6_DST);
 	set_addr(ct, &reply_src, ATTR_REPL_IPV4_SRC, ATTR_REPL_IPV6_SRC);
@@ -98,10 +102,16 @@ static struct nf_conntrack *flow_new(const struct made_flow *f, uint16_t client_
 	nfct_set_attr_u16(ct, ATTR_REPL_PORT_SRC, htons(reply_src_port));
 	nfct_set_attr_u16(ct, ATTR_REPL_PORT_DST, htons(client_port));
 	nfct_set_attr_u32(ct, ATTR_TIMEOUT, 600);
-	if (f->proto == IPPROTO_TCP)
-		nfct_set_attr_u8(ct, ATTR_TCP_STATE, TCP_CONNTRACK_ESTABLISHED);
-	if (f->proto == IPPROTO_SCTP) {
-		nfct_set_attr_u8(ct, ATTR_SCTP_STATE, SCTP_CONNTRACK_ESTABLISHED);
+	if (!is_opening)
+		nfct_set_attr_u32(ct, ATTR_STATUS, IPS_SEEN_REPLY | IPS_ASSURED);
+	if (proto == IPPROTO_TCP)
+		nfct_set_attr_u8(ct, ATTR_TCP_STATE,
+				 is_opening ? TCP_CONNTRACK_SYN_SENT
+					    : TCP_CONNTRACK_ESTABLISHED);
+	if (proto == IPPROTO_SCTP) {
+		nfct_set_attr_u8(ct, ATTR_SCTP_STATE,
+				 is_opening ? SCTP_CONNTRACK_COOKIE_WAIT
+					    : SCTP_CONNTRACK_ESTABLISHED);
 		nfct_set_attr_u32(ct, ATTR_SCTP_VTAG_ORIG, 1);
 		nfct_set_attr_u32(ct, ATTR_SCTP_VTAG_REPL, 2);
 	}
@@ -308,7 +318,6 @@ static void changes_without_udp_and_endpoints_that_come_cost_no_dump(void **stat
 		dns_service("10.0.0.5:53 10.0.0.6:53");
 
 	(void)state;
-	apply(sink, true, NULL, tcp);
 	apply(sink, false, NULL, tcp);
 	apply(sink, false, tcp, NULL);
 	assert_int_equal(stale_flows_stats(sink).n_dumps, 0);
@@ -316,6 +325,62 @@ static void changes_without_udp_and_endpoints_that_come_cost_no_dump(void **stat
 	assert_int_equal(stale_flows_stats(sink).n_dumps, 1);
 	apply(sink, false, one, two);
 	assert_int_equal(stale_flows_stats(sink).n_dumps, 1);
+}
+
+/* What was sent while our rules weren't there, or not all of them. */
+static void connections_that_nothing_translated_go_after_a_full_change_set(void **state)
+{
+	static const char web[] = "10.96.0.20:80", node[] = "192.168.0.2:30080";
+	static const struct made_flow flows[] = {
+		{IPPROTO_TCP | OPENING, web, web, false},
+		{IPPROTO_TCP | OPENING, node, node, false},
+		{IPPROTO_TCP, web, web, true},
+		{IPPROTO_TCP | OPENING, web, "10.0.0.5:80", true},
+		{IPPROTO_TCP, web, "10.0.0.5:80", true},
+		/* none of our frontends: the node's own, other hosts' */
+		{IPPROTO_TCP | OPENING, "192.168.0.2:80", "192.168.0.2:80", true},
+		{IPPROTO_TCP | OPENING, "10.96.0.20:81", "10.96.0.20:81", true},
+		{IPPROTO_TCP | OPENING, "8.8.8.8:80", "8.8.8.8:80", true},
+		{IPPROTO_SCTP | OPENING, web, web, true},
+		{IPPROTO_SCTP | OPENING, "10.96.0.21:80", "10.96.0.21:80", false},
+		{IPPROTO_SCTP, "10.96.0.21:80", "10.96.0.21:80", true},
+		{IPPROTO_TCP | OPENING, "[fd00::a]:80", "[fd00::a]:80", false},
+		{IPPROTO_TCP | OPENING, "[fd00::a]:80", "[2001:db8::5]:80", true},
+	};
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	_cleanup_(short_service_unrefp) struct service *tcp =
+		short_service("web", IPPROTO_TCP, "10.96.0.20:80 192.168.0.2:30080",
+			      "10.0.0.5:80");
+	_cleanup_(short_service_unrefp) struct service *sctp =
+		short_service("sctp", IPPROTO_SCTP, "10.96.0.21:80", "10.0.0.5:80");
+	_cleanup_(short_service_unrefp) struct service *six =
+		short_service("web", IPPROTO_TCP, "[fd00::a]:80", "[2001:db8::5]:80");
+	const struct change changes[] = {{.new = tcp}, {.new = sctp}, {.new = six}};
+	struct changeset cs = {.env = &env, .changes = changes, .n = N_ELEMENTS(changes)};
+
+	(void)state;
+	make_flows(flows, N_ELEMENTS(flows));
+	assert_int_equal(sink_apply(sink, &cs), 0);
+	assert_int_equal(stale_flows_stats(sink).n_dumps, 0);
+	cs.full = true;
+	assert_int_equal(sink_apply(sink, &cs), 0);
+	assert_kept(flows, N_ELEMENTS(flows));
+	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4], 3);
+	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV6], 1);
+}
+
+static void late_answers_of_a_frontend_go_too(void **state)
+{
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	_cleanup_(short_service_unrefp) struct service *dns = dns_service("10.0.0.5:53");
+
+	(void)state;
+	sh("for from in '1.2.3.4 53' '1.2.3.4 54' '10.0.0.5 53'; do set -- $from;"
+	   " conntrack -I -p udp -s $1 --sport $2 -d 203.0.113.2 --dport 4000 -t 60"
+	   " >/dev/null 2>&1 || exit 1; done");
+	apply(sink, false, NULL, dns);
+	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4], 1);
+	sh("! conntrack -L -s 1.2.3.4 -p udp --sport 53 2>/dev/null | grep .");
 }
 
 /* ---- many flows ---- */
@@ -450,6 +515,9 @@ int main(void)
 		IN_NAMESPACE(when_a_node_port_goes_only_its_flows_go),
 		IN_NAMESPACE(flows_in_a_zone_of_their_own_are_found_too),
 		IN_NAMESPACE(changes_without_udp_and_endpoints_that_come_cost_no_dump),
+		IN_NAMESPACE(
+			connections_that_nothing_translated_go_after_a_full_change_set),
+		IN_NAMESPACE(late_answers_of_a_frontend_go_too),
 		IN_NAMESPACE(many_flows_cost_no_memory),
 		IN_NAMESPACE(a_client_that_goes_on_sending_reaches_the_new_endpoint),
 	};

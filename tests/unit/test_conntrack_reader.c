@@ -9,6 +9,9 @@
 
 #include <libmnl/libmnl.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_sctp.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 
 #include "core/cleanup.h"
@@ -31,7 +34,7 @@ static struct nlmsghdr *put_message(struct datagram *d, uint16_t type, uint32_t 
 	return nlh;
 }
 
-static void put_flow(struct datagram *d, uint16_t flags, uint32_t seq)
+static void put_flow_of(struct datagram *d, uint16_t flags, uint32_t seq, uint8_t proto)
 {
 	struct nf_conntrack *ct = nfct_new();
 	struct nlmsghdr *nlh =
@@ -42,8 +45,8 @@ static void put_flow(struct datagram *d, uint16_t flags, uint32_t seq)
 	nfg->nfgen_family = AF_INET;
 	nfct_set_attr_u8(ct, ATTR_ORIG_L3PROTO, AF_INET);
 	nfct_set_attr_u8(ct, ATTR_REPL_L3PROTO, AF_INET);
-	nfct_set_attr_u8(ct, ATTR_ORIG_L4PROTO, IPPROTO_UDP);
-	nfct_set_attr_u8(ct, ATTR_REPL_L4PROTO, IPPROTO_UDP);
+	nfct_set_attr_u8(ct, ATTR_ORIG_L4PROTO, proto);
+	nfct_set_attr_u8(ct, ATTR_REPL_L4PROTO, proto);
 	nfct_set_attr_u32(ct, ATTR_ORIG_IPV4_SRC, htonl(0xcb007102));
 	nfct_set_attr_u32(ct, ATTR_ORIG_IPV4_DST, htonl(0x0a60000a));
 	nfct_set_attr_u32(ct, ATTR_REPL_IPV4_SRC, htonl(0x0a000005));
@@ -55,6 +58,29 @@ static void put_flow(struct datagram *d, uint16_t flags, uint32_t seq)
 	assert_true(nfct_nlmsg_build(nlh, ct) >= 0);
 	nfct_destroy(ct);
 	d->len += MNL_ALIGN(nlh->nlmsg_len);
+}
+
+static void put_flow(struct datagram *d, uint16_t flags, uint32_t seq)
+{
+	put_flow_of(d, flags, seq, IPPROTO_UDP);
+}
+
+/* To the only message. */
+static void put_state(struct datagram *d, uint8_t proto, uint8_t state, uint32_t status)
+{
+	struct nlmsghdr *nlh = (struct nlmsghdr *)(void *)d->bytes;
+	struct nlattr *info, *of_proto;
+	bool is_tcp = proto == IPPROTO_TCP;
+
+	mnl_attr_put_u32(nlh, CTA_STATUS, htonl(status));
+	info = mnl_attr_nest_start(nlh, CTA_PROTOINFO);
+	of_proto =
+		mnl_attr_nest_start(nlh, is_tcp ? CTA_PROTOINFO_TCP : CTA_PROTOINFO_SCTP);
+	mnl_attr_put_u8(nlh, is_tcp ? CTA_PROTOINFO_TCP_STATE : CTA_PROTOINFO_SCTP_STATE,
+			state);
+	mnl_attr_nest_end(nlh, of_proto);
+	mnl_attr_nest_end(nlh, info);
+	d->len = nlh->nlmsg_len;
 }
 
 static void put_end(struct datagram *d, uint16_t type, int err)
@@ -99,10 +125,62 @@ static void every_flow_of_a_datagram_is_told(void **state)
 	assert_int_equal(seen.n, 2);
 	assert_false(r.is_interrupted);
 	assert_int_equal(seen.last.proto, IPPROTO_UDP);
-	assert_string_equal(addr_format(&seen.last.dst, text), "10.96.0.10");
-	assert_int_equal(seen.last.dst_port, 53);
-	assert_string_equal(addr_format(&seen.last.reply_src, text), "10.0.0.5");
-	assert_int_equal(seen.last.reply_src_port, 5353);
+	assert_string_equal(addr_format(&seen.last.original.dst, text), "10.96.0.10");
+	assert_int_equal(seen.last.original.dst_port, 53);
+	assert_string_equal(addr_format(&seen.last.reply.src, text), "10.0.0.5");
+	assert_int_equal(seen.last.reply.src_port, 5353);
+	assert_string_equal(addr_format(&seen.last.original.src, text), "203.0.113.2");
+	assert_int_equal(seen.last.original.src_port, 4000);
+	assert_true(addr_equal(&seen.last.original.src, &seen.last.reply.dst));
+	assert_int_equal(seen.last.reply.dst_port, 4000);
+}
+
+static const struct {
+	uint8_t proto, state;
+	uint32_t status;
+	bool is_opening;
+} opening_cases[] = {
+	{IPPROTO_TCP, TCP_CONNTRACK_SYN_SENT, IPS_CONFIRMED, true},
+	{IPPROTO_TCP, TCP_CONNTRACK_SYN_SENT, IPS_CONFIRMED | IPS_SEEN_REPLY, false},
+	{IPPROTO_TCP, TCP_CONNTRACK_SYN_RECV, IPS_CONFIRMED, false},
+	{IPPROTO_TCP, TCP_CONNTRACK_ESTABLISHED, IPS_CONFIRMED,
+	 false}, /* found halfway */
+	{IPPROTO_SCTP, SCTP_CONNTRACK_COOKIE_WAIT, IPS_CONFIRMED, true},
+	{IPPROTO_SCTP, SCTP_CONNTRACK_COOKIE_WAIT, IPS_SEEN_REPLY, false},
+	{IPPROTO_SCTP, SCTP_CONNTRACK_ESTABLISHED, IPS_CONFIRMED, false},
+	{IPPROTO_UDP, 0, IPS_CONFIRMED, false},
+};
+
+static void opening_is_what_nobody_answered_yet(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(opening_cases); i++) {
+		struct datagram d = {0};
+		struct seen seen = {0};
+		struct conntrack_reader r = reader_of(&seen);
+
+		put_flow_of(&d, 0, SEQ, opening_cases[i].proto);
+		put_state(&d, opening_cases[i].proto, opening_cases[i].state,
+			  opening_cases[i].status);
+		assert_int_equal(conntrack_reader_feed(&r, d.bytes, d.len), 1);
+		assert_int_equal(seen.n, 1);
+		if (seen.last.is_opening != opening_cases[i].is_opening)
+			fail_msg("case %zu", i);
+	}
+}
+
+/* A kernel that doesn't say how far it is, says that it isn't for us. */
+static void without_a_status_or_a_state_nothing_is_opening(void **state)
+{
+	struct datagram d = {0};
+	struct seen seen = {0};
+	struct conntrack_reader r = reader_of(&seen);
+
+	(void)state;
+	put_flow_of(&d, 0, SEQ, IPPROTO_TCP);
+	assert_int_equal(conntrack_reader_feed(&r, d.bytes, d.len), 1);
+	assert_int_equal(seen.n, 1);
+	assert_false(seen.last.is_opening);
 }
 
 static void the_end_and_a_refusal_are_told_apart(void **state)
@@ -173,7 +251,8 @@ static void a_datagram_cut_anywhere_does_no_harm(void **state)
 	struct conntrack_reader r = reader_of(&seen);
 
 	(void)state;
-	put_flow(&d, NLM_F_MULTI, SEQ);
+	put_flow_of(&d, NLM_F_MULTI, SEQ, IPPROTO_TCP);
+	put_state(&d, IPPROTO_TCP, TCP_CONNTRACK_SYN_SENT, IPS_CONFIRMED);
 	for (size_t len = 1; len < d.len; len++)
 		assert_int_equal(feed_copy(&r, d.bytes, len), -EBADMSG);
 	assert_int_equal(seen.n, 0);
@@ -186,7 +265,8 @@ static void no_changed_bytes_do_harm(void **state)
 	struct conntrack_reader r = reader_of(&seen);
 
 	(void)state;
-	put_flow(&whole, NLM_F_MULTI, SEQ);
+	put_flow_of(&whole, NLM_F_MULTI, SEQ, IPPROTO_TCP);
+	put_state(&whole, IPPROTO_TCP, TCP_CONNTRACK_SYN_SENT, IPS_CONFIRMED);
 	put_flow(&whole, NLM_F_MULTI, SEQ);
 	put_end(&whole, NLMSG_DONE, 0);
 	for (size_t i = 0; i < whole.len; i++) {
@@ -203,6 +283,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_flow_of_a_datagram_is_told),
+		cmocka_unit_test(opening_is_what_nobody_answered_yet),
+		cmocka_unit_test(without_a_status_or_a_state_nothing_is_opening),
 		cmocka_unit_test(the_end_and_a_refusal_are_told_apart),
 		cmocka_unit_test(flows_of_an_interrupted_dump_count),
 		cmocka_unit_test(what_belongs_to_another_request_is_passed_over),

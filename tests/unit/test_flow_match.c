@@ -8,6 +8,7 @@
 
 #include "core/cleanup.h"
 #include "rules/flow_match.h"
+#include "tests/short_flow.h"
 #include "tests/short_service.h"
 
 #define DNS_FRONTENDS "10.96.0.10:53 192.168.0.2:30053 1.2.3.4:53 5.6.7.8:53"
@@ -16,11 +17,19 @@
 static bool is_stale(struct flow_match *m, uint8_t proto, const char *dst,
 		     const char *reply_src)
 {
-	struct flow flow = {.proto = proto};
+	struct flow flow = short_flow(proto, "192.168.7.7:4000", dst, reply_src);
 
-	assert_int_equal(addr_port_parse(dst, &flow.dst, &flow.dst_port), 0);
-	assert_int_equal(addr_port_parse(reply_src, &flow.reply_src,
-					 &flow.reply_src_port),
+	return flow_match_is_stale(m, &flow);
+}
+
+/* From a frontend to a client. */
+static bool is_late_answer(struct flow_match *m, const char *src, const char *reply_dst)
+{
+	struct flow flow =
+		short_flow(IPPROTO_UDP, src, "192.168.7.7:4000", "192.168.7.7:4000");
+
+	assert_int_equal(addr_port_parse(reply_dst, &flow.reply.dst,
+					 &flow.reply.dst_port),
 			 0);
 	return flow_match_is_stale(m, &flow);
 }
@@ -266,6 +275,27 @@ static void what_could_not_be_done_is_not_forgotten(void **state)
 	flow_match_end(m, true);
 }
 
+/* Else the client's next datagram would be taken for an answer to it. */
+static void
+what_a_frontend_answered_too_late_is_stale_while_somebody_holds_it(void **state)
+{
+	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
+	_cleanup_(short_service_unrefp) struct service *dns =
+		short_service("dns", IPPROTO_UDP, DNS_FRONTENDS, DNS_ENDPOINTS);
+
+	(void)state;
+	assert_true(begin_change(m, NULL, dns));
+	assert_true(is_late_answer(m, "1.2.3.4:53", "1.2.3.4:53"));
+	assert_false(is_late_answer(m, "1.2.3.4:54", "1.2.3.4:54"));
+	assert_false(is_late_answer(m, "1.2.3.4:53", "1.2.3.4:1053"));
+	assert_false(is_late_answer(m, "1.2.3.4:53", "192.168.0.2:53"));
+	assert_false(is_late_answer(m, "10.0.0.5:53", "10.0.0.5:53"));
+	flow_match_end(m, true);
+	assert_true(begin_change(m, dns, NULL));
+	assert_false(is_late_answer(m, "1.2.3.4:53", "1.2.3.4:53"));
+	flow_match_end(m, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -281,6 +311,8 @@ int main(void)
 		cmocka_unit_test(flows_to_services_that_did_not_change_are_not_looked_at),
 		cmocka_unit_test(what_a_full_change_set_does_not_have_any_more_is_gone),
 		cmocka_unit_test(what_could_not_be_done_is_not_forgotten),
+		cmocka_unit_test(
+			what_a_frontend_answered_too_late_is_stale_while_somebody_holds_it),
 	};
 
 	return cmocka_run_group_tests_name("flow match", tests, NULL, NULL);
