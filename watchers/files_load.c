@@ -148,6 +148,7 @@ int files_load(struct files *f, struct file *file, bool *ret_changed)
 		load_gone(f, file, ret_changed);
 		return 0;
 	}
+	file->is_lasting = rc == 0 && S_ISREG(st.st_mode) && !file->key.source->is_stdin;
 	reject_begin(f->reject, "", "", path);
 	if (rc == 0)
 		rc = read_objects(f, fd, &st, path, &list, &error);

@@ -1,7 +1,8 @@
 /*
  * Several files may hold the same object: all of them are kept in a chain in
- * path order, the first one's is in the cluster.  A file that is read again
- * keeps its places in the chains, so nobody is told twice.
+ * path order, the first one's is in the cluster.  A file tells which of its
+ * objects don't count when it is read; when that changes because of another
+ * file, it is read again.
  */
 #include "watchers/files_private.h"
 
@@ -59,6 +60,13 @@ static void tell(const struct file_owners *o, const struct object *object,
 			       });
 }
 
+/* Others of its objects count now: it shall tell. */
+static void read_again(struct file_owners *o, struct file *file)
+{
+	if (file->is_lasting)
+		files_mark(container_of(o, struct files, owners), file);
+}
+
 /* Where in the chain the file's own place is, or should be. */
 static struct holding **find_place(struct holding **head, const struct file *file)
 {
@@ -98,10 +106,10 @@ static bool put(struct file_owners *o, struct holding *new, bool *ret_changed)
 		(void)hash_put(&o->table, new);
 		*ret_changed |= cluster_put(o->cluster, object_ref(new->object));
 	}
-	if (!old && head != new)
+	if (head != new)
 		tell(o, new->object, new->file, head->file);
 	else if (!old && was_first)
-		tell(o, was_first->object, was_first->file, new->file);
+		read_again(o, was_first->file);
 	if (old)
 		object_unref(take_ptr(old->object));
 	return true;
@@ -118,6 +126,7 @@ static void drop(struct file_owners *o, struct holding *old, bool *ret_changed)
 	if (was_first == old && head) {
 		(void)hash_put(&o->table, head);
 		*ret_changed |= cluster_put(o->cluster, object_ref(head->object));
+		read_again(o, head->file);
 	} else if (was_first == old) {
 		(void)hash_del(&o->table, object);
 		*ret_changed |=

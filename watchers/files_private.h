@@ -50,11 +50,12 @@ struct file {
 	bool is_pending;     /* waits to be read */
 	bool is_gone;	     /* seemed to go; to be looked at again */
 	bool is_good;	     /* has been read whole once */
+	bool is_lasting;     /* can be read again: neither a pipe nor standard input */
 	char name[];	     /* key.name */
 };
 
 /* Whose objects count. */
-struct file_owners { /* embedded */
+struct file_owners { /* embedded in struct files */
 	struct cluster *cluster;
 	const struct reject *reject;
 	struct hash table; /* of the first holding of each object */

@@ -16,6 +16,8 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "proxy/rejections.h"
+#include "tests/unit/capture.h"
 #include "tests/unit/object_text.h"
 #include "watchers/cluster.h"
 #include "watchers/files.h"
@@ -479,11 +481,10 @@ static void the_first_of_several_files_counts(void **state)
 	await(w, "web", "10.96.0.1");
 	assert_int_equal(n_told(w, "b.yaml: Service default/web: "), 1);
 
-	/* those that wait may change without being told again */
+	/* those that wait may change */
 	write_service(at(w, "c.yaml"), "web", "10.96.0.33");
 	settle(w, w->dir);
 	assert_string_equal(ip_of(w, "web"), "10.96.0.1");
-	assert_int_equal(n_told(w, "Service default/web: "), 2);
 
 	w->watched = "web";
 	assert_int_equal(unlink(at(w, "a.yaml")), 0);
@@ -494,6 +495,34 @@ static void the_first_of_several_files_counts(void **state)
 	w->watched = NULL;
 	assert_int_equal(unlink(at(w, "c.yaml")), 0);
 	await(w, "web", "");
+}
+
+/* Whatever another file's coming and going has to do with it. */
+static void what_does_not_count_now_is_known(void **state)
+{
+	struct world *w = *state;
+	struct rejections *r = rejections_new(false);
+
+	w->reject = *rejections_reject(r);
+	write_service(at(w, "b.yaml"), "web", "10.96.0.2");
+	write_service(at(w, "c.yaml"), "web", "10.96.0.3");
+	follow(w, 0, w->dir);
+	assert_int_equal(rejections_n(r), 1);
+	write_service(at(w, "a.yaml"), "web", "10.96.0.1");
+	settle(w, w->dir);
+	assert_int_equal(rejections_n(r), 2);
+	assert_int_equal(files_read(w->files), 0); /* c tells of a instead of b */
+	capture_start();
+	assert_int_equal(files_read(w->files), 0);
+	assert_string_equal(capture_end(), ""); /* that is no news */
+	assert_int_equal(rejections_n(r), 2);
+	assert_int_equal(unlink(at(w, "a.yaml")), 0);
+	settle(w, w->dir);
+	assert_int_equal(rejections_n(r), 1);
+	assert_int_equal(unlink(at(w, "c.yaml")), 0);
+	settle(w, w->dir);
+	assert_int_equal(rejections_n(r), 0);
+	rejections_free(r);
 }
 
 static void of_two_in_one_file_the_first_counts(void **state)
@@ -622,6 +651,7 @@ int main(void)
 		TEST(links_in_a_folder_are_files_too),
 		TEST(a_path_that_is_not_there_yet_is_awaited),
 		TEST(the_first_of_several_files_counts),
+		TEST(what_does_not_count_now_is_known),
 		TEST(of_two_in_one_file_the_first_counts),
 		TEST(paths_have_an_order_too),
 		TEST(only_what_changed_is_read_again),
