@@ -1,0 +1,154 @@
+/*
+ * What `sluice explain` tells about a connection is what the rows of a scenario
+ * expect of it, with which the kernel's traffic is compared elsewhere.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include <jansson.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "tests/kernel/instance.h"
+#include "tests/kernel/probe.h"
+#include "tests/test.h"
+
+static json_t *ask(struct instance *sluice, const char *command)
+{
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	json_error_t error;
+	json_t *json;
+
+	if (instance_command(sluice, command, &out))
+		instance_fail(sluice, "%s: %s", command, buf_string(&out));
+	json = json_loads(buf_string(&out), 0, &error);
+	if (!json)
+		instance_fail(sluice, "%s: %s: %s", command, error.text,
+			      buf_string(&out));
+	return json;
+}
+
+static const char *text_of(const json_t *json, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+
+	return text ? text : "";
+}
+
+static json_t *explain(struct instance *sluice, const struct target *t)
+{
+	char from[ADDR_TEXT_LEN], to[ADDR_PORT_TEXT_LEN];
+	struct addr source = world_addr(t->from, t->family);
+	_cleanup_(freep) char *command =
+		xasprintf("explain %s/%s --from %s -o json",
+			  addr_port_format(&t->addr, t->port, to), proto_name(t->proto),
+			  addr_format(&source, from));
+
+	return ask(sluice, command);
+}
+
+/* "pod1:80 far1:80", in that order, of the endpoints in the pool. */
+static void add_pool(struct buf *out, const json_t *endpoints, const char *pool,
+		     enum family family)
+{
+	static const char *const names[] = {"pod1", "far1"};
+	const char *flag = strcmp(pool, "local") == 0 ? "inLocalPool" : "inClusterPool";
+
+	for (size_t n = 0; n < N_ELEMENTS(names); n++)
+		for (size_t i = 0; i < json_array_size(endpoints); i++) {
+			const json_t *e = json_array_get(endpoints, i);
+			struct addr a = world_addr(names[n], family);
+			char text[ADDR_PORT_TEXT_LEN];
+
+			if (json_is_true(json_object_get(e, flag)) &&
+			    strcmp(text_of(e, "endpoint"),
+				   addr_port_format(&a, 80, text)) == 0)
+				buf_printf(out, "%s%s:80", out->len ? " " : "", names[n]);
+		}
+}
+
+/* In the words of a scenario's row. */
+static void add_expectation(struct buf *out, const json_t *result, enum family family)
+{
+	const json_t *sources = json_object_get(result, "sources");
+	const json_t *source = json_array_get(sources, 0);
+	const char *action = text_of(source, "action");
+
+	assert_int_equal(json_array_size(sources), 1);
+	if (strcmp(action, "balance") != 0) {
+		buf_add_string(out, strcmp(action, "drop") == 0 ? "silent" : "refused");
+		return;
+	}
+	add_pool(out, json_object_get(result, "endpoints"), text_of(source, "pool"),
+		 family);
+	if (json_is_true(json_object_get(source, "masquerade")))
+		buf_add_string(out, " +m");
+}
+
+static void check(struct instance *sluice, const struct scenario *s)
+{
+	instance_put(sluice, s->services, s->n_services);
+	for (size_t i = 0; i < s->n_rows * FAMILY_N; i++) {
+		const struct traffic_row *row = &s->rows[i / FAMILY_N];
+		enum family family = (enum family)(i % FAMILY_N);
+		struct target t = target_named(row->from, row->to, IPPROTO_TCP, family);
+		_cleanup_(buf_fini) struct buf told = BUF_INIT;
+		json_t *result = explain(sluice, &t);
+
+		add_expectation(&told, result, family);
+		json_decref(result);
+		if (strcmp(buf_string(&told), row->expect) != 0)
+			fail_msg("%s -> %s, %s: %s, but '%s' is expected", row->from,
+				 row->to, family_name(family), buf_string(&told),
+				 row->expect);
+	}
+}
+
+static void policies_are_told_as_they_are_seen(void **state)
+{
+	check(*state, scenario_pods_told);
+}
+
+static void source_ranges_are_told_as_they_are_seen(void **state)
+{
+	check(*state, scenario_source_ranges);
+}
+
+static const struct {
+	const char *to, *action, *why;
+} unmatched[] = {
+	{"svc20:81", "reject", "it is the cluster IP of test/limited"},
+	{"svc99:80", "drop", "no Service has this address of a ServiceCIDR"},
+	{"ext20:81", "untouched", "it is no address of a Service"},
+	{"ext50:80", "untouched", "it is no address of a Service"},
+	{"node2:3001", "untouched", "it is a node port of test/limited"},
+	{"node:3002", "untouched", "it is no address of a Service"},
+};
+
+static void what_no_frontend_matches_has_a_reason_too(void **state)
+{
+	struct instance *sluice = *state;
+
+	instance_put(sluice, scenario_source_ranges->services,
+		     scenario_source_ranges->n_services);
+	for (size_t i = 0; i < N_ELEMENTS(unmatched); i++) {
+		struct target t =
+			target_named("client", unmatched[i].to, IPPROTO_TCP, FAMILY_IPV4);
+		json_t *result = explain(sluice, &t);
+
+		assert_string_equal(text_of(result, "action"), unmatched[i].action);
+		assert_non_null(strstr(text_of(result, "why"), unmatched[i].why));
+		json_decref(result);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(policies_are_told_as_they_are_seen),
+		cmocka_unit_test(source_ranges_are_told_as_they_are_seen),
+		cmocka_unit_test(what_no_frontend_matches_has_a_reason_too),
+	};
+
+	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);
+}
