@@ -191,6 +191,15 @@ static void rescan(struct files *f)
 	(void)scan_all(f, false); /* has told what is wrong */
 }
 
+/* One that came back is being written: that it is closed will be told. */
+static bool is_there(const struct file *file)
+{
+	char path[FILE_PATH_LEN];
+	struct stat st;
+
+	return stat(file_path(file, path), &st) == 0 && S_ISREG(st.st_mode);
+}
+
 static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct files *f = timer->data;
@@ -198,8 +207,9 @@ static void on_later(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)revents;
 	for (size_t i = 0; (file = hash_next(&f->table, &i));) {
-		if (file->is_gone)
+		if (file->is_gone && !is_there(file))
 			files_mark(f, file);
+		file->is_gone = false;
 	}
 	if (f->rescan_later)
 		rescan(f);
