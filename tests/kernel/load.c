@@ -229,13 +229,14 @@ static void open_flows(struct loop *l)
 	}
 }
 
-/* Each open flow answers once more, or is broken. */
-static void finish_flows(struct loop *l)
+/* Each open flow answers once more, or is broken; each connection has its end. */
+static void finish(struct loop *l)
 {
 	uint64_t stop_us = world_now_us();
 
-	for (unsigned i = 0; i < l->plan->n_flows; i++)
-		while (l->slots[i].fd >= 0 && l->slots[i].answered_us <= stop_us) {
+	for (size_t i = 0; i < l->n; i++)
+		while (l->slots[i].fd >= 0 &&
+		       (!l->slots[i].is_flow || l->slots[i].answered_us <= stop_us)) {
 			check_times(l, world_now_us());
 			poll_once(l);
 		}
@@ -256,7 +257,7 @@ static void run(struct loop *l)
 		check_times(l, now);
 		poll_once(l);
 	}
-	finish_flows(l);
+	finish(l);
 }
 
 static void child(const struct load_plan *plan, struct shared *shared)
