@@ -11,6 +11,7 @@
 
 #include "core/addr.h"
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "proxy/host_addresses.h"
 
 #define PATIENCE_SEC 10.0
@@ -87,126 +88,122 @@ static void wait_for(struct waiter *w, const char *expected)
 			 listed(w->h, buf, sizeof(buf)));
 }
 
-static int enter_namespace(void **state)
+/* A namespace with an interface to put addresses on, and nothing read yet. */
+static int set_up(void **state)
 {
-	(void)state;
+	struct waiter *w = xcalloc(1, sizeof(*w));
+
 	if (unshare(CLONE_NEWNET) == -1)
 		return -1;
 	sh("ip link set lo up && ip link add d0 type veth peer name p0 && ip link set d0 "
 	   "up");
+	w->loop = ev_loop_new(0);
+	w->expected = "";
+	assert_int_equal(host_addresses_new(&w->h), 0);
+	*state = w;
 	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct waiter *w = *state;
+
+	host_addresses_free(w->h);
+	ev_loop_destroy(w->loop);
+	free(w);
+	return 0;
+}
+
+/* From now on changes are told. */
+static void start(struct waiter *w)
+{
+	host_addresses_start(w->h, w->loop, on_changed, w);
+}
+
+static void read_list(struct waiter *w, const char *expected)
+{
+	assert_int_equal(host_addresses_read(w->h), 0);
+	assert_listed(w->h, expected);
 }
 
 static void both_families_are_read_sorted_and_each_once(void **state)
 {
-	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
+	struct waiter *w = *state;
 
-	(void)state;
 	sh("ip addr add 10.1.0.2/24 dev d0 && ip addr add 10.1.0.1/24 dev d0");
 	sh("ip link add d1 type veth peer name p1 && ip addr add 10.1.0.1/32 dev d1");
 	sh("ip -6 addr add 2001:db8::1/64 dev d0 nodad");
-	assert_int_equal(host_addresses_new(&h), 0);
-	assert_int_equal(host_addresses_read(h), 0);
-	assert_listed(h, "::1 10.1.0.1 10.1.0.2 127.0.0.1 2001:db8::1");
+	read_list(w, "::1 10.1.0.1 10.1.0.2 127.0.0.1 2001:db8::1");
 }
 
 static void the_own_end_of_a_point_to_point_link_counts(void **state)
 {
-	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
+	struct waiter *w = *state;
 
-	(void)state;
 	sh("ip addr add 10.9.0.1 peer 10.9.0.2 dev d0");
 	sh("ip -6 addr add 2001:db8::1 peer 2001:db8::2 dev d0 nodad");
-	assert_int_equal(host_addresses_new(&h), 0);
-	assert_int_equal(host_addresses_read(h), 0);
-	assert_listed(h, "::1 10.9.0.1 127.0.0.1 2001:db8::1");
+	read_list(w, "::1 10.9.0.1 127.0.0.1 2001:db8::1");
 }
 
 static void ipv6_link_local_is_left_out_and_ipv4_link_local_is_not(void **state)
 {
-	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
+	struct waiter *w = *state;
 
-	(void)state;
 	sh("ip -6 addr add fe80::77/64 dev d0 nodad");
 	sh("ip addr add 169.254.20.10/32 dev d0");
-	assert_int_equal(host_addresses_new(&h), 0);
-	assert_int_equal(host_addresses_read(h), 0);
-	assert_listed(h, "::1 127.0.0.1 169.254.20.10");
+	read_list(w, "::1 127.0.0.1 169.254.20.10");
 }
 
-/* Duplicate address detection takes about a second. */
+/* Duplicate address detection begins with the carrier and takes about a second. */
 static void an_address_counts_when_it_is_no_longer_tentative(void **state)
 {
-	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
-	struct waiter w;
+	struct waiter *w = *state;
 
-	(void)state;
-	assert_int_equal(host_addresses_new(&h), 0);
-	assert_int_equal(host_addresses_read(h), 0);
-	w = (struct waiter){.loop = ev_loop_new(0), .h = h, .expected = ""};
-	host_addresses_start(h, w.loop, on_changed, &w);
-	sh("ip link add v0 type veth peer name v1 && ip link set v0 up && ip link set v1 "
-	   "up");
+	assert_int_equal(host_addresses_read(w->h), 0);
+	start(w);
+	sh("ip link add v0 type veth peer name v1 && ip link set v0 up");
 	sh("ip -6 addr add 2001:db8::5/64 dev v0");
-	assert_int_equal(host_addresses_read(h), 0);
-	assert_listed(h, "::1 127.0.0.1");
-	wait_for(&w, "::1 127.0.0.1 2001:db8::5");
-	host_addresses_stop(h);
-	ev_loop_destroy(w.loop);
+	read_list(w, "::1 127.0.0.1");
+	sh("ip link set v1 up");
+	wait_for(w, "::1 127.0.0.1 2001:db8::5");
 }
 
 static void changes_are_followed_live(void **state)
 {
-	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
-	struct waiter w;
+	struct waiter *w = *state;
 
-	(void)state;
-	assert_int_equal(host_addresses_new(&h), 0);
-	assert_int_equal(host_addresses_read(h), 0);
-	w = (struct waiter){.loop = ev_loop_new(0), .h = h, .expected = ""};
+	assert_int_equal(host_addresses_read(w->h), 0);
 	/* between read and start nothing is lost */
 	sh("ip addr add 10.1.0.1/24 dev d0");
-	host_addresses_start(h, w.loop, on_changed, &w);
-	wait_for(&w, "::1 10.1.0.1 127.0.0.1");
+	start(w);
+	wait_for(w, "::1 10.1.0.1 127.0.0.1");
 	sh("ip -6 addr add 2001:db8::1/64 dev d0 nodad");
-	wait_for(&w, "::1 10.1.0.1 127.0.0.1 2001:db8::1");
+	wait_for(w, "::1 10.1.0.1 127.0.0.1 2001:db8::1");
 	sh("ip addr del 10.1.0.1/24 dev d0");
-	wait_for(&w, "::1 127.0.0.1 2001:db8::1");
-	host_addresses_stop(h);
-	ev_loop_destroy(w.loop);
+	wait_for(w, "::1 127.0.0.1 2001:db8::1");
 }
 
 static void a_notification_that_changes_nothing_is_not_told(void **state)
 {
-	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
-	struct waiter w;
+	struct waiter *w = *state;
 
-	(void)state;
 	sh("ip addr add 10.1.0.1/24 dev d0");
-	assert_int_equal(host_addresses_new(&h), 0);
-	assert_int_equal(host_addresses_read(h), 0);
-	w = (struct waiter){.loop = ev_loop_new(0), .h = h, .expected = ""};
-	host_addresses_start(h, w.loop, on_changed, &w);
+	assert_int_equal(host_addresses_read(w->h), 0);
+	start(w);
 	sh("ip addr add 10.1.0.1/32 dev lo && ip -6 addr add fe80::88/64 dev d0 nodad");
 	sh("ip addr add 10.1.0.9/24 dev d0");
-	wait_for(&w, "::1 10.1.0.1 10.1.0.9 127.0.0.1");
-	assert_int_equal(w.n_calls, 1);
-	host_addresses_stop(h);
-	ev_loop_destroy(w.loop);
+	wait_for(w, "::1 10.1.0.1 10.1.0.9 127.0.0.1");
+	assert_int_equal(w->n_calls, 1);
 }
 
 /* More notifications than the socket holds: the list is right all the same. */
 static void an_overrun_of_notifications_loses_nothing(void **state)
 {
-	_cleanup_(host_addresses_freep) struct host_addresses *h = NULL;
-	struct waiter w;
+	struct waiter *w = *state;
 	size_t n;
 
-	(void)state;
-	assert_int_equal(host_addresses_new(&h), 0);
-	assert_int_equal(host_addresses_read(h), 0);
-	w = (struct waiter){.loop = ev_loop_new(0), .h = h, .expected = ""};
-	host_addresses_start(h, w.loop, on_changed, &w);
+	assert_int_equal(host_addresses_read(w->h), 0);
+	start(w);
 	sh("for r in 1 2; do for c in $(seq 0 7); do for d in $(seq 1 250); do"
 	   " echo addr add 10.2.$c.$d/32 dev d0; done; done | ip -batch -;"
 	   " for c in $(seq 0 7); do for d in $(seq 1 250); do"
@@ -214,14 +211,12 @@ static void an_overrun_of_notifications_loses_nothing(void **state)
 	sh("for d in $(seq 1 250); do echo addr add 10.3.0.$d/32 dev d0; done | ip "
 	   "-batch -");
 	sh("ip addr add 10.1.0.1/32 dev d0");
-	ev_run(w.loop, EVRUN_ONCE);
-	(void)host_addresses_list(h, &n);
+	ev_run(w->loop, EVRUN_ONCE);
+	(void)host_addresses_list(w->h, &n);
 	assert_int_equal(n, 250 + 3);
-	host_addresses_stop(h);
-	ev_loop_destroy(w.loop);
 }
 
-#define IN_NAMESPACE(test) cmocka_unit_test_setup(test, enter_namespace)
+#define IN_NAMESPACE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
