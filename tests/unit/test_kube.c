@@ -14,6 +14,7 @@
 #include "core/mem.h"
 #include "tests/unit/fake_server.h"
 #include "watchers/cluster.h"
+#include "watchers/kube/events.h"
 #include "watchers/kube/kube.h"
 
 #define END                                                                              \
@@ -47,13 +48,25 @@ struct run {
 	struct fake_server *server;
 	struct cluster *cluster;
 	struct kube *kube;
+	struct events *told; /* of being synced, when there */
 	bool has_synced;
 	unsigned n_changes;
 };
 
 static void on_synced(void *data)
 {
-	((struct run *)data)->has_synced = true;
+	struct run *r = data;
+
+	r->has_synced = true;
+	if (r->told)
+		events_record(r->told, &(struct event_spec){.type = "Normal",
+							    .reason = "Starting",
+							    .action = "StartKubeProxy",
+							    .note = "",
+							    .kind = "Node",
+							    .ns = "",
+							    .name = "node-0",
+							    .uid = "node-0"});
 }
 
 static void on_changed(void *data)
@@ -348,6 +361,31 @@ static void test_a_watch_that_stalls_is_waited_for(void **state)
 	run_close(&r);
 }
 
+static bool has_told(const struct run *r)
+{
+	return fake_server_n_requests(r->server, "POST") > 0;
+}
+
+/* The end of the list comes in the middle of an answer that goes on. */
+static void test_a_streamed_list_that_is_complete_may_be_told_of_at_once(void **state)
+{
+	const struct fake_answer answers[] = {
+		{"/namespaces/default/events",
+		 "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n", false, 0,
+		 FAKE_STALL, 0},
+		QUIET("/services"),
+		OTHERS,
+	};
+	struct run r;
+
+	(void)state;
+	run_open(&r, answers, N_ELEMENTS(answers));
+	r.told = events_new(r.loop, kube_http(r.kube), "node-0");
+	assert_true(wait_for(&r, has_told, SEC));
+	events_free(r.told);
+	run_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +397,8 @@ int main(void)
 		cmocka_unit_test(test_a_401_is_asked_again_soon_and_then_less_often),
 		cmocka_unit_test(test_an_outage_keeps_what_is_known),
 		cmocka_unit_test(test_a_watch_that_stalls_is_waited_for),
+		cmocka_unit_test(
+			test_a_streamed_list_that_is_complete_may_be_told_of_at_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,7 +191,20 @@ static void call_free(struct http_call *call)
 	free(call);
 }
 
-/* Tells of transfers that ended, and frees the calls that are over. */
+/* Inside of its callbacks, curl takes no call; then the loop does it. */
+static void begin(struct http_call *call)
+{
+	call->is_begun = !curl_multi_add_handle(call->http->multi, call->easy);
+}
+
+static void reap_soon(struct http *h)
+{
+	ev_timer_stop(h->loop, &h->reaper);
+	ev_timer_set(&h->reaper, 0, 0);
+	ev_timer_start(h->loop, &h->reaper);
+}
+
+/* Tells of transfers that ended, frees the calls that are over, begins those that wait. */
 static void reap(struct http *h)
 {
 	struct http_call *call, *next;
@@ -222,6 +235,8 @@ static void reap(struct http *h)
 		next = call->next;
 		if (call->is_over)
 			call_free(call);
+		else if (!call->is_begun)
+			begin(call);
 	}
 }
 
@@ -251,22 +266,19 @@ struct http_call *http_call_start(struct http *h, const struct http_spec *spec,
 	(void)curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
 	(void)curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, curl_has_body);
 	(void)curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
-	(void)curl_multi_add_handle(h->multi, call->easy);
+	begin(call);
+	if (!call->is_begun)
+		reap_soon(h);
 	return call;
 }
 
 void http_call_cancel(struct http_call *call)
 {
-	struct http *h;
-
 	if (!call || call->is_over)
 		return;
-	h = call->http;
 	/* It may be running one of its callbacks right now: the loop reaps it. */
 	call->is_over = true;
-	ev_timer_stop(h->loop, &h->reaper);
-	ev_timer_set(&h->reaper, 0, 0);
-	ev_timer_start(h->loop, &h->reaper);
+	reap_soon(call->http);
 }
 
 static void replace_string(char **where, const char *text)

@@ -18,6 +18,7 @@ struct http_call {
 	void *data;
 	size_t header_len;
 	uint32_t retry_after_sec;
+	bool is_begun;		  /* curl has it */
 	bool has_status, is_over; /* is_over: on_done was or must not be called */
 	char why[CURL_ERROR_SIZE];
 };
@@ -26,7 +27,7 @@ struct http {
 	struct ev_loop *loop;
 	CURLM *multi;
 	struct ev_timer timer;	/* curl's own; it is not told again what it knows */
-	struct ev_timer reaper; /* runs reap() after a cancel */
+	struct ev_timer reaper; /* runs reap() after a cancel, or to begin calls */
 	const struct kube_config *config;
 	char *user_agent, *token, *cert_pem, *key_pem;
 	struct curl_slist *connect_to;
