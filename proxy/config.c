@@ -114,6 +114,8 @@ void config_init(struct config *c)
 		.gather_period_ns = INT64_C(10) * 1000 * 1000,
 		.service_metrics = true,
 		.audit_period_ns = INT64_C(3600) * 1000 * 1000 * 1000,
+		.healthz_port = HEALTHZ_PORT,
+		.metrics_port = METRICS_PORT,
 		.control_socket = xstrdup("/run/sluice/sluice.sock"),
 		.master = xstrdup(""),
 	};
@@ -138,36 +140,36 @@ static void replace_string(char **slot, char *takes)
 	*slot = takes;
 }
 
+static void default_if_empty(struct config *c, const char *path)
+{
+	const struct config_field *f = config_field_find(path);
+	char **slot = config_slot(c, f);
+
+	if (!**slot)
+		replace_string(slot, xstrdup(f->default_text));
+}
+
 /* "1.2.3.4" -> "1.2.3.4:port"; text that is no address stays for the validation. */
-static void add_port(char **slot, uint16_t port)
+static void complete_server(char **slot, int32_t port)
 {
 	char text[ADDR_PORT_TEXT_LEN];
 	struct addr addr;
 
-	if (addr_parse(*slot, &addr) == 0)
-		replace_string(slot, xstrdup(addr_port_format(&addr, port, text)));
-}
-
-/* An IPv6 bind address moves the two servers, unless they were set to something else. */
-static void follow_bind_address(struct config *c)
-{
-	struct addr bind;
-
-	if (addr_parse(c->bind_address, &bind) != 0 || addr_family(&bind) != FAMILY_IPV6)
-		return;
-	if (strcmp(c->healthz_bind_address,
-		   config_field_find("healthzBindAddress")->default_text) == 0)
-		replace_string(&c->healthz_bind_address, xstrdup("[::]:10256"));
-	if (strcmp(c->metrics_bind_address,
-		   config_field_find("metricsBindAddress")->default_text) == 0)
-		replace_string(&c->metrics_bind_address, xstrdup("[::1]:10249"));
+	if (port == 0)
+		replace_string(slot, xstrdup(""));
+	else if (addr_parse(*slot, &addr) == 0)
+		replace_string(slot,
+			       xstrdup(addr_port_format(&addr, (uint16_t)port, text)));
 }
 
 void config_complete(struct config *c)
 {
-	add_port(&c->healthz_bind_address, HEALTHZ_PORT);
-	add_port(&c->metrics_bind_address, METRICS_PORT);
-	follow_bind_address(c);
+	default_if_empty(c, "bindAddress");
+	default_if_empty(c, "detectLocalMode");
+	complete_server(&c->healthz_bind_address, c->healthz_port);
+	complete_server(&c->metrics_bind_address, c->metrics_port);
+	if (strcmp(c->mode, "nftables") == 0 && c->nodeport_addresses.n == 0)
+		strings_add(&c->nodeport_addresses, "primary");
 }
 
 void config_set_up_log(const struct config *c)

@@ -80,6 +80,7 @@ struct config {
 	struct config_winkernel winkernel;
 
 	/* Not part of the file: */
+	int32_t healthz_port, metrics_port; /* for an address without one; 0: disabled */
 	char *master;
 	struct strings manifests;
 	char *control_socket;
@@ -111,8 +112,8 @@ void config_init(struct config *c);
 void config_fini(struct config *c);
 
 /*
- * What follows from other fields: addresses without a port get it, an IPv6
- * bind address moves the servers.
+ * What follows from other fields: addresses without a port get it, what is
+ * empty and can't be gets its default.
  */
 void config_complete(struct config *c);
 

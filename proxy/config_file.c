@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/addr.h"
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/log.h"
@@ -74,9 +75,8 @@ static char *scalar_text(enum value_kind kind, const json_t *json)
 		return kind == VALUE_STRING || kind == VALUE_DURATION
 			       ? xstrdup(json_string_value(json))
 			       : NULL;
-	if (json_is_integer(json) && kind != VALUE_BOOL)
-		return xasprintf("%" JSON_INTEGER_FORMAT "%s", json_integer_value(json),
-				 kind == VALUE_DURATION ? "ns" : "");
+	if (json_is_integer(json) && kind != VALUE_BOOL && kind != VALUE_DURATION)
+		return xasprintf("%" JSON_INTEGER_FORMAT, json_integer_value(json));
 	if (json_is_real(json) && kind == VALUE_FLOAT)
 		return xasprintf("%.17g", json_real_value(json));
 	return NULL;
@@ -93,10 +93,19 @@ static bool is_zero(const struct config_field *f, struct config *c)
 	return result;
 }
 
+/* The one duration that may be a bare number, of nanoseconds. */
+static bool is_bare_duration(const struct config_field *f, const json_t *json)
+{
+	return json_is_integer(json) && strcmp(f->path, "logging.flushFrequency") == 0;
+}
+
 static void read_scalar(struct reading *r, const struct config_field *f,
 			const json_t *json)
 {
-	_cleanup_(freep) char *text = scalar_text(f->kind, json);
+	_cleanup_(freep) char *text = is_bare_duration(f, json)
+					      ? xasprintf("%" JSON_INTEGER_FORMAT "ns",
+							  json_integer_value(json))
+					      : scalar_text(f->kind, json);
 
 	if (text && !*text)
 		return; /* "" is what writers put for "not set" */
@@ -221,13 +230,39 @@ static void read_document(void *data, unsigned number, json_t *json)
 		read_section(r, "", json, 0);
 }
 
+static void set_text(char **slot, const char *text)
+{
+	free(*slot);
+	*slot = xstrdup(text);
+}
+
+/* Where the two servers listen when the file doesn't say: that follows bindAddress. */
+static void default_servers(struct config *c)
+{
+	const struct config_field *healthz = config_field_find("healthzBindAddress");
+	const struct config_field *metrics = config_field_find("metricsBindAddress");
+	struct addr bind;
+	bool is_ipv6 = addr_parse(c->bind_address, &bind) == 0 &&
+		       addr_family(&bind) == FAMILY_IPV6;
+
+	if (!*c->healthz_bind_address)
+		set_text(&c->healthz_bind_address,
+			 is_ipv6 ? "[::]:10256" : healthz->default_text);
+	if (!*c->metrics_bind_address)
+		set_text(&c->metrics_bind_address,
+			 is_ipv6 ? "[::1]:10249" : metrics->default_text);
+}
+
 int config_file_parse(const char *bytes, size_t len, const char *name, struct config *c,
 		      char **ret_error)
 {
 	struct reading r = {.name = name, .config = c};
 	_cleanup_(freep) char *parse_error = NULL;
-	int err = document_parse(bytes, len, read_document, &r, &parse_error);
+	int err;
 
+	set_text(&c->healthz_bind_address, "");
+	set_text(&c->metrics_bind_address, "");
+	err = document_parse(bytes, len, read_document, &r, &parse_error);
 	if (err != 0 && !r.error)
 		r.error = xasprintf("%s: %s", name,
 				    parse_error ? parse_error : strerror(-err));
@@ -237,6 +272,7 @@ int config_file_parse(const char *bytes, size_t len, const char *name, struct co
 		*ret_error = r.error;
 		return -EINVAL;
 	}
+	default_servers(c);
 	config_duplicates_warn(bytes, len, name);
 	return 0;
 }

@@ -13,6 +13,7 @@
 #include "core/cleanup.h"
 #include "core/environment.h"
 #include "core/mem.h"
+#include "proxy/feature_gates.h"
 #include "watchers/plan.h"
 
 __attribute__((format(printf, 3, 4))) static void
@@ -69,14 +70,23 @@ static void check_range(const char *path, int32_t value, int32_t min, int32_t ma
 static void check_numbers(const struct config *c, struct buf *errors)
 {
 	check_range("iptables.masqueradeBit", c->iptables.masquerade_bit, 0, 31, errors);
-	check_range("nftables.masqueradeBit", c->nftables.masquerade_bit, 0, 31, errors);
+	if (config_rules(c) == &c->nftables)
+		check_range("nftables.masqueradeBit", c->nftables.masquerade_bit, 0, 31,
+			    errors);
 	check_range("oomScoreAdj", c->oom_score_adj, -1000, 1000, errors);
 	check_range("conntrack.maxPerCore", c->conntrack.max_per_core, 0, INT32_MAX,
 		    errors);
 	check_range("conntrack.min", c->conntrack.min, 0, INT32_MAX, errors);
 	check_range("clientConnection.burst", c->burst, 0, INT32_MAX, errors);
 	check_range("logging.verbosity", c->logging.verbosity, 0, INT32_MAX, errors);
+	check_range("healthz-port", c->healthz_port, 0, UINT16_MAX, errors);
+	check_range("metrics-port", c->metrics_port, 0, UINT16_MAX, errors);
 }
+
+struct duration_rule {
+	const char *path;
+	int64_t ns;
+};
 
 static void check_periods(const char *section, int64_t sync_ns, int64_t min_ns,
 			  struct buf *errors)
@@ -89,35 +99,31 @@ static void check_periods(const char *section, int64_t sync_ns, int64_t min_ns,
 		complain(errors, section, "minSyncPeriod is longer than syncPeriod");
 }
 
+static void check_not_negative(const struct duration_rule *rules, size_t n,
+			       struct buf *errors)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rules[i].ns < 0)
+			complain(errors, rules[i].path, "must not be negative");
+}
+
 static void check_durations(const struct config *c, struct buf *errors)
 {
-	const struct {
-		const char *path;
-		int64_t ns;
-	} not_negative[] = {
+	const struct config_rules *rules = config_rules(c);
+	const struct duration_rule not_negative[] = {
 		{"conntrack.tcpCloseWaitTimeout", c->conntrack.tcp_close_wait_ns},
 		{"conntrack.tcpEstablishedTimeout", c->conntrack.tcp_established_ns},
 		{"conntrack.udpTimeout", c->conntrack.udp_ns},
 		{"conntrack.udpStreamTimeout", c->conntrack.udp_stream_ns},
-		{"ipvs.tcpTimeout", c->ipvs.tcp_timeout_ns},
-		{"ipvs.tcpFinTimeout", c->ipvs.tcp_fin_timeout_ns},
-		{"ipvs.udpTimeout", c->ipvs.udp_timeout_ns},
 		{"gather-period", c->gather_period_ns},
 		{"audit-period", c->audit_period_ns},
 	};
 
-	for (size_t i = 0; i < N_ELEMENTS(not_negative); i++)
-		if (not_negative[i].ns < 0)
-			complain(errors, not_negative[i].path, "must not be negative");
+	check_not_negative(not_negative, N_ELEMENTS(not_negative), errors);
 	if (c->config_sync_period_ns <= 0)
 		complain(errors, "configSyncPeriod", "must be greater than 0");
-	check_periods("iptables", c->iptables.sync_period_ns,
-		      c->iptables.min_sync_period_ns, errors);
-	check_periods("nftables", c->nftables.sync_period_ns,
-		      c->nftables.min_sync_period_ns, errors);
-	if (strcmp(c->mode, "ipvs") == 0)
-		check_periods("ipvs", c->ipvs.sync_period_ns, c->ipvs.min_sync_period_ns,
-			      errors);
+	check_periods(rules == &c->iptables ? "iptables" : "nftables",
+		      rules->sync_period_ns, rules->min_sync_period_ns, errors);
 }
 
 static void check_address_port(const char *path, const char *text, struct buf *errors)
@@ -155,22 +161,16 @@ static void check_addresses(const struct config *c, struct buf *errors)
 	struct nodeport_addresses nodeports = {0};
 	_cleanup_(freep) char *error = NULL;
 	struct addr addr;
-	struct cidr cidr;
 
 	if (addr_parse(c->bind_address, &addr) != 0)
 		complain(errors, "bindAddress", "\"%s\" is not an address",
 			 c->bind_address);
 	check_address_port("healthzBindAddress", c->healthz_bind_address, errors);
 	check_address_port("metricsBindAddress", c->metrics_bind_address, errors);
-	check_cluster_cidr(c, errors);
 	if (nodeport_addresses_parse((const char *const *)c->nodeport_addresses.items,
 				     c->nodeport_addresses.n, &nodeports, &error) != 0)
 		complain(errors, "nodePortAddresses", "%s", error ? error : "not usable");
 	nodeport_addresses_fini(&nodeports);
-	for (size_t i = 0; i < c->ipvs.exclude_cidrs.n; i++)
-		if (cidr_parse(c->ipvs.exclude_cidrs.items[i], &cidr) != 0)
-			complain(errors, "ipvs.excludeCIDRs", "\"%s\" is not a CIDR",
-				 c->ipvs.exclude_cidrs.items[i]);
 }
 
 static void check_interface(const char *path, const char *name, struct buf *errors)
@@ -183,6 +183,8 @@ static void check_interface(const char *path, const char *name, struct buf *erro
 
 static void check_detect_local(const struct config *c, struct buf *errors)
 {
+	if (strcmp(c->detect_local_mode, "ClusterCIDR") == 0)
+		check_cluster_cidr(c, errors);
 	if (strcmp(c->detect_local_mode, "BridgeInterface") == 0)
 		check_interface("detectLocal.bridgeInterface", c->bridge_interface,
 				errors);
@@ -191,35 +193,34 @@ static void check_detect_local(const struct config *c, struct buf *errors)
 				c->interface_name_prefix, errors);
 }
 
-/* The gates of kube-proxy 1.36 and the families of gates that it always knows. */
+/* Only where it is asked for: kubeadm's file has the section, whatever the mode. */
+static void check_ipvs(const struct config *c, struct buf *errors)
+{
+	const struct config_ipvs *ipvs = &c->ipvs;
+	const struct duration_rule not_negative[] = {
+		{"ipvs.tcpTimeout", ipvs->tcp_timeout_ns},
+		{"ipvs.tcpFinTimeout", ipvs->tcp_fin_timeout_ns},
+		{"ipvs.udpTimeout", ipvs->udp_timeout_ns},
+	};
+	struct cidr cidr;
+
+	if (strcmp(c->mode, "ipvs") != 0)
+		return;
+	check_periods("ipvs", ipvs->sync_period_ns, ipvs->min_sync_period_ns, errors);
+	check_not_negative(not_negative, N_ELEMENTS(not_negative), errors);
+	for (size_t i = 0; i < ipvs->exclude_cidrs.n; i++)
+		if (cidr_parse(ipvs->exclude_cidrs.items[i], &cidr) != 0)
+			complain(errors, "ipvs.excludeCIDRs", "\"%s\" is not a CIDR",
+				 ipvs->exclude_cidrs.items[i]);
+}
+
 static void check_gates(const struct config *c, struct buf *errors)
 {
-	static const char *const gates[] = {
-		"AllAlpha",
-		"AllBeta",
-		"AllowServiceExternalIPs",
-		"ComponentFlagz",
-		"ComponentStatusz",
-		"ContextualLogging",
-		"KubeProxyDrainingTerminatingNodes",
-		"KubeProxyIPVS",
-		"KubeProxyNFTablesLocalhostNodePorts",
-		"LoadBalancerIPMode",
-		"LoggingAlphaOptions",
-		"LoggingBetaOptions",
-		"MultiCIDRServiceAllocator",
-		"NFTablesProxyMode",
-		"PreferSameTrafficDistribution",
-		"ServiceTrafficDistribution",
-		"TopologyAwareHints",
-		"WatchListClient",
-	};
-
 	for (size_t i = 0; i < c->feature_gates.n; i++) {
 		const char *text = c->feature_gates.items[i];
 		_cleanup_(freep) char *name = xstrndup(text, strcspn(text, "="));
 
-		if (!is_one_of(name, gates, N_ELEMENTS(gates)))
+		if (!feature_gate_is_known(name))
 			complain(errors, "featureGates", "unknown gate \"%s\"", name);
 	}
 }
@@ -233,6 +234,7 @@ bool config_validate(const struct config *c, struct buf *errors)
 	check_durations(c, errors);
 	check_addresses(c, errors);
 	check_detect_local(c, errors);
+	check_ipvs(c, errors);
 	check_gates(c, errors);
 	return errors->len == before;
 }

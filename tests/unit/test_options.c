@@ -197,8 +197,54 @@ static void test_only_some_flags_count_beside_a_file(void **state)
 	options_fini(&fresh);
 }
 
-/* All of kube-proxy 1.36.3's flags, from its --help. */
+/* As kube-proxy: only a file's bindAddress moves the servers, and a port of 0 disables one. */
+static void test_addresses_of_the_servers_from_flags(void **state)
+{
+	static const struct {
+		const char *args[MAX_ARGS];
+		const char *healthz, *metrics;
+	} cases[] = {
+		{{"kube-proxy"}, "0.0.0.0:10256", "127.0.0.1:10249"},
+		{{"kube-proxy", "--bind-address=::"}, "0.0.0.0:10256", "127.0.0.1:10249"},
+		{{"kube-proxy", "--bind-address="}, "0.0.0.0:10256", "127.0.0.1:10249"},
+		{{"kube-proxy", "--healthz-bind-address=", "--metrics-bind-address="},
+		 "",
+		 ""},
+		{{"kube-proxy", "--healthz-port=0"}, "", "127.0.0.1:10249"},
+		{{"kube-proxy", "--metrics-port=0"}, "0.0.0.0:10256", ""},
+		{{"kube-proxy", "--healthz-port=99", "--metrics-port=98"},
+		 "0.0.0.0:10256",
+		 "127.0.0.1:10249"},
+		{{"kube-proxy", "--healthz-bind-address=::1", "--healthz-port=99",
+		  "--metrics-bind-address=10.0.0.1"},
+		 "[::1]:99",
+		 "10.0.0.1:10249"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		_cleanup_(freep) char *error = NULL;
+		struct buf errors = BUF_INIT;
+		struct options o;
+
+		assert_int_equal(parse(&o, cases[i].args, &error), 0);
+		config_complete(&o.config);
+		assert_true(config_validate(&o.config, &errors));
+		assert_string_equal(o.config.healthz_bind_address, cases[i].healthz);
+		assert_string_equal(o.config.metrics_bind_address, cases[i].metrics);
+		options_fini(&o);
+	}
+}
+
+/* All of kube-proxy 1.36.3's flags, from its --help, and those that it hides there. */
 static const char *const kube_proxy_flags[] = {
+	"boot-id-file",
+	"healthz-port",
+	"log-json-info-buffer-size",
+	"log-json-split-stream",
+	"machine-id-file",
+	"metrics-port",
+	"vmodule",
 	"bind-address",
 	"bind-address-hard-fail",
 	"cleanup",
@@ -321,6 +367,7 @@ int main(void)
 		cmocka_unit_test(test_values_are_read_however_they_are_written),
 		cmocka_unit_test(test_wrong_usage_is_one_line),
 		cmocka_unit_test(test_rule_flags_drive_both_sections),
+		cmocka_unit_test(test_addresses_of_the_servers_from_flags),
 		cmocka_unit_test(test_only_some_flags_count_beside_a_file),
 		cmocka_unit_test(test_every_flag_of_kube_proxy_is_known),
 		cmocka_unit_test(test_help_lists_every_flag_of_a_command),
