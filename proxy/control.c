@@ -3,30 +3,24 @@
  * closed; one that stands still for CLIENT_TIMEOUT_SEC is closed as well.  When
  * there are too many, no more are accepted until one goes: they wait in the
  * backlog.
- *
- * The lock file beside the socket is what keeps a second daemon away; the
- * socket alone can't, a stale one looks like a live one until it is tried.
  */
 #include "proxy/control.h"
 
 #include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "core/buf.h"
 #include "core/cleanup.h"
-#include "core/log.h"
 #include "core/mem.h"
+#include "proxy/control_socket.h"
 
 #define MAX_CLIENTS	   16
 #define CLIENT_TIMEOUT_SEC 10.
+#define ACCEPT_PAUSE_SEC   1. /* when descriptors are short */
 
 struct client {
 	struct control *control;
@@ -44,9 +38,9 @@ struct control {
 	struct ev_loop *loop;
 	control_fn answer;
 	void *data;
-	char *path;
-	int lock_fd, listen_fd;
+	struct control_socket socket;
 	ev_io listen_io;
+	ev_timer pause;
 	struct client *clients;
 	size_t n_clients;
 };
@@ -177,12 +171,17 @@ static void on_client_timeout(struct ev_loop *loop, ev_timer *timer, int revents
 static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct control *c = io->data;
-	int fd = accept4(c->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd = accept4(c->socket.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct client *client;
 
 	(void)revents;
+	if (fd == -1 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		/* it goes on waiting, and would be told again and again */
+		ev_io_stop(loop, io);
+		ev_timer_again(loop, &c->pause);
+	}
 	if (fd == -1)
-		return; /* gone meanwhile, or no descriptors: asked again by the loop */
+		return;
 	client = xcalloc(1, sizeof(*client));
 	client->control = c;
 	client->fd = fd;
@@ -196,6 +195,16 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 	ev_timer_start(loop, &client->timer);
 	if (++c->n_clients == MAX_CLIENTS)
 		ev_io_stop(loop, &c->listen_io);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct control *c = timer->data;
+
+	(void)revents;
+	ev_timer_stop(loop, timer);
+	if (c->n_clients < MAX_CLIENTS)
+		ev_io_start(loop, &c->listen_io);
 }
 
 struct answer_json {
@@ -233,94 +242,6 @@ struct control_answer *control_answer_json(json_t *json)
 	return &a->answer;
 }
 
-/* The last folder of the path only: /run is there, /run/sluice may not be. */
-static int make_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	_cleanup_(freep) char *folder = NULL;
-
-	if (!slash || slash == path)
-		return 0;
-	folder = xstrndup(path, (size_t)(slash - path));
-	if (mkdir(folder, 0755) == -1 && errno != EEXIST)
-		return -errno;
-	return 0;
-}
-
-static int take_lock(const char *path, int *ret_fd)
-{
-	_cleanup_(freep) char *name = xasprintf("%s.lock", path);
-	_cleanup_(closep) int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-
-	if (fd == -1)
-		return -errno;
-	if (flock(fd, LOCK_EX | LOCK_NB) == -1)
-		return errno == EWOULDBLOCK ? -EADDRINUSE : -errno;
-	*ret_fd = take_fd(fd);
-	return 0;
-}
-
-/* Whoever holds the lock may replace a socket, and nothing else. */
-static int remove_stale(const char *path)
-{
-	struct stat st;
-
-	if (lstat(path, &st) == -1)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISSOCK(st.st_mode))
-		return -EEXIST;
-	return unlink(path) == -1 ? -errno : 0;
-}
-
-static int listen_at(const char *path, int *ret_fd)
-{
-	struct sockaddr_un sa = {.sun_family = AF_UNIX};
-	_cleanup_(closep) int fd = -1;
-	mode_t mask;
-	int result;
-
-	if (strlen(path) >= sizeof(sa.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(sa.sun_path, path, strlen(path));
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd == -1)
-		return -errno;
-	mask = umask(0177); /* it has its mode from the first moment on */
-	result = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == -1 ? -errno : 0;
-	(void)umask(mask);
-	if (result != 0)
-		return result;
-	if (listen(fd, MAX_CLIENTS) == -1)
-		return -errno;
-	*ret_fd = take_fd(fd);
-	return 0;
-}
-
-static int control_open(struct control *c)
-{
-	int err = make_folder(c->path);
-
-	if (err == 0)
-		err = take_lock(c->path, &c->lock_fd);
-	if (err == 0)
-		err = remove_stale(c->path);
-	if (err == 0)
-		err = listen_at(c->path, &c->listen_fd);
-	return err;
-}
-
-static void control_release(struct control *c)
-{
-	if (c->listen_fd >= 0) {
-		(void)close(c->listen_fd);
-		(void)unlink(c->path);
-	}
-	if (c->lock_fd >= 0)
-		(void)close(c->lock_fd); /* the file stays: removing it would race */
-	free(c->path);
-	free(c);
-}
-
 int control_new(struct ev_loop *loop, const char *path, control_fn answer, void *data,
 		struct control **ret)
 {
@@ -330,18 +251,14 @@ int control_new(struct ev_loop *loop, const char *path, control_fn answer, void 
 	c->loop = loop;
 	c->answer = answer;
 	c->data = data;
-	c->path = xstrdup(path);
-	c->lock_fd = c->listen_fd = -1;
-	err = control_open(c);
+	err = control_socket_open(path, MAX_CLIENTS, &c->socket);
 	if (err != 0) {
-		log_err("control socket %s: %s", path,
-			err == -EADDRINUSE ? "another sluice runs with it"
-					   : strerror(-err));
-		control_release(c);
+		free(c);
 		return err;
 	}
-	ev_io_init(&c->listen_io, on_accept, c->listen_fd, EV_READ);
-	c->listen_io.data = c;
+	ev_io_init(&c->listen_io, on_accept, c->socket.listen_fd, EV_READ);
+	ev_timer_init(&c->pause, on_pause_over, 0., ACCEPT_PAUSE_SEC);
+	c->listen_io.data = c->pause.data = c;
 	ev_io_start(loop, &c->listen_io);
 	*ret = c;
 	return 0;
@@ -354,5 +271,7 @@ void control_free(struct control *c)
 	while (c->clients)
 		client_free(c->clients);
 	ev_io_stop(c->loop, &c->listen_io);
-	control_release(c);
+	ev_timer_stop(c->loop, &c->pause);
+	control_socket_close(&c->socket);
+	free(c);
 }

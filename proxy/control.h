@@ -67,10 +67,7 @@ typedef struct control_answer *(*control_fn)(void *data,
 					     const struct control_request *request,
 					     char **ret_error);
 
-/*
- * Listens at path, whose folder is made when it is missing. A stale socket is
- * replaced; -EADDRINUSE when another daemon holds it. Errors are told.
- */
+/* Listens at path; errors as of control_socket_open(). */
 int control_new(struct ev_loop *loop, const char *path, control_fn answer, void *data,
 		struct control **ret);
 /* Also removes the socket. */

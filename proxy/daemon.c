@@ -366,9 +366,13 @@ static int start_source(struct daemon *d)
 	return d->source->ops->start(d->source, d->loop, &events);
 }
 
+/* Traffic doesn't depend on it: a full disk costs the socket, not the daemon. */
 static int start_control(struct daemon *d)
 {
-	if (!*d->config->control_socket)
+	const char *path = d->config->control_socket;
+	int err;
+
+	if (!*path)
 		return 0;
 	d->inspect = (struct inspect){
 		.cluster = d->cluster,
@@ -376,8 +380,15 @@ static int start_control(struct daemon *d)
 		.state = sync_state(d->sync),
 		.dataplane = &d->dataplane,
 	};
-	return control_new(d->loop, d->config->control_socket, inspect_answer,
-			   &d->inspect, &d->control);
+	err = control_new(d->loop, path, inspect_answer, &d->inspect, &d->control);
+	if (err == -EADDRINUSE) {
+		log_err("control socket %s: another sluice runs with it", path);
+		return err;
+	}
+	if (err != 0)
+		log_warn("control socket %s: %s; get, explain and diff must do without",
+			 path, strerror(-err));
+	return 0;
 }
 
 static void on_server_failed(void *data, const char *server, const char *address, int err)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -357,6 +358,49 @@ static void test_a_file_that_is_no_socket_stays(void **state)
 	world_fini(&w);
 }
 
+static void on_over(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)timer;
+	(void)revents;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+/* Its clients wait in the backlog meanwhile, and the loop does not go round and round. */
+static void test_short_descriptors_cost_time_only(void **state)
+{
+	static const char request[] = "{\"version\":1,\"request\":\"services\"}\n";
+	struct rlimit before, none;
+	unsigned n_turns;
+	char bytes[256];
+	ev_timer over;
+	struct world w;
+	int fd;
+
+	(void)state;
+	world_init(&w);
+	turn(&w); /* what the loop needs is open */
+	fd = client_open(&w);
+	assert_true(send(fd, request, strlen(request), MSG_NOSIGNAL) > 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	n_turns = ev_iteration(w.loop);
+	ev_timer_init(&over, on_over, 0.3, 0.);
+	ev_timer_start(w.loop, &over);
+	ev_run(w.loop, 0);
+	n_turns = ev_iteration(w.loop) - n_turns;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_true(n_turns < 10);
+	assert_int_equal(w.n_asked, 0);
+	ev_timer_init(&over, on_over, 1.2, 0.);
+	ev_timer_start(w.loop, &over);
+	ev_run(w.loop, 0);
+	assert_int_equal(w.n_asked, 1);
+	assert_true(recv(fd, bytes, sizeof(bytes), 0) > 0);
+	(void)close(fd);
+	world_fini(&w);
+}
+
 struct asking {
 	const struct world *world;
 	struct control_request request;
@@ -442,6 +486,7 @@ int main(void)
 		cmocka_unit_test(test_a_field_that_is_too_long_is_refused),
 		cmocka_unit_test(test_clients_that_leave_early_do_no_harm),
 		cmocka_unit_test(test_too_many_clients_wait_for_their_turn),
+		cmocka_unit_test(test_short_descriptors_cost_time_only),
 		cmocka_unit_test(test_only_the_owner_may_ask),
 		cmocka_unit_test(test_a_second_daemon_is_refused),
 		cmocka_unit_test(test_a_stale_socket_is_replaced),
