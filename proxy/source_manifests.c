@@ -4,10 +4,8 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "core/cleanup.h"
-#include "core/log.h"
 #include "core/mem.h"
 #include "proxy/source.h"
 #include "watchers/files.h"
@@ -28,16 +26,12 @@ static int manifests_start(struct object_source *source, struct ev_loop *loop,
 			   const struct source_events *events)
 {
 	struct manifests *m = container_of(source, struct manifests, source);
-	int err, read_err = files_read(m->files);
+	int read_err = files_read(m->files);
 
 	if (read_err != 0 && !is_content_error(read_err))
 		return read_err;
 	m->events = *events;
-	err = files_start(m->files, loop, events->changed, events->data);
-	if (err != 0) {
-		log_err("manifests: can't follow changes: %s", strerror(-err));
-		return err;
-	}
+	files_start(m->files, loop, events->changed, events->data);
 	events->synced(events->data, read_err);
 	return 0;
 }

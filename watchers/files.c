@@ -179,8 +179,11 @@ static void rescan(struct files *f)
 	f->rescan_now = f->rescan_later = false;
 	ev_io_stop(f->loop, &f->events);
 	rc = file_watch_arm(f->watch, f->sources, f->n_sources);
+	if (rc != 0 && rc != f->watch_err)
+		log_warn("manifests: can't watch everything, looking every %.0f s: %s",
+			 RETRY_SEC, strerror(-rc));
+	f->watch_err = rc;
 	if (rc != 0) {
-		log_warn("manifests: can't watch everything: %s", strerror(-rc));
 		f->rescan_later = true;
 		wait_later(f, RETRY_SEC);
 	}
@@ -314,13 +317,10 @@ int files_read(struct files *f)
 	return err != 0 ? err : rc;
 }
 
-int files_start(struct files *f, struct ev_loop *loop, void (*changed)(void *data),
-		void *data)
+void files_start(struct files *f, struct ev_loop *loop, void (*changed)(void *data),
+		 void *data)
 {
-	int rc = file_watch_new(&f->watch);
-
-	if (rc != 0)
-		return rc;
+	f->watch = file_watch_new();
 	f->loop = loop;
 	f->changed = changed;
 	f->data = data;
@@ -331,7 +331,6 @@ int files_start(struct files *f, struct ev_loop *loop, void (*changed)(void *dat
 	rescan(f);
 	/* what changed since files_read() is told from the loop, like the rest */
 	ev_timer_start(loop, &f->work);
-	return 0;
 }
 
 void files_stop(struct files *f)

@@ -9,7 +9,8 @@
  *
  * Only the top level of a folder is read.  A link in it is followed when it is
  * read; that the file behind it changed is noticed for a ConfigMap's "..data"
- * only.  A pipe is read once.
+ * only.  A pipe is read once, before anything is followed.  Where inotify has
+ * nothing to give, what changed is looked for every few seconds.
  */
 #pragma once
 
@@ -37,6 +38,6 @@ int files_read(struct files *f);
  * Starts following; changed(data) is called on the loop after the cluster has
  * been updated. Call after files_read().
  */
-int files_start(struct files *f, struct ev_loop *loop, void (*changed)(void *data),
-		void *data);
+void files_start(struct files *f, struct ev_loop *loop, void (*changed)(void *data),
+		 void *data);
 void files_stop(struct files *f);

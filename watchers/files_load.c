@@ -62,8 +62,9 @@ static int feed(int fd, char *buffer, size_t known_len, struct manifest *m)
 	}
 }
 
-static int open_file(const struct file *file, const char *path, int *ret_fd,
-		     struct stat *ret_stat)
+/* -ESPIPE: it's a pipe, which would have to be waited for. */
+static int open_file(const struct file *file, const char *path, bool is_following,
+		     int *ret_fd, struct stat *ret_stat)
 {
 	bool is_stdin = file->key.source->is_stdin;
 	_cleanup_(closep) int fd = -1;
@@ -74,9 +75,11 @@ static int open_file(const struct file *file, const char *path, int *ret_fd,
 		return -errno;
 	if (S_ISDIR(ret_stat->st_mode))
 		return -EISDIR;
-	/* in a folder, a pipe is nothing to wait for; one that was named is */
+	/* in a folder, a pipe is nothing to wait for; one that was named is, at first */
 	if (*file->key.name && !S_ISREG(ret_stat->st_mode))
 		return -ENOENT;
+	if (is_following && !S_ISREG(ret_stat->st_mode))
+		return -ESPIPE;
 	if (!is_stdin && !S_ISREG(ret_stat->st_mode) && fcntl(fd, F_SETFL, 0) == -1)
 		return -errno;
 	*ret_fd = take_fd(fd);
@@ -142,12 +145,15 @@ int files_load(struct files *f, struct file *file, bool *ret_changed)
 	char text[FILE_PATH_LEN];
 	const char *path = file_path(file, text);
 	struct stat st;
-	int rc = open_file(file, path, &fd, &st);
+	int rc = open_file(file, path, f->loop, &fd, &st);
 
 	if (is_gone(rc)) {
 		load_gone(f, file, ret_changed);
 		return 0;
 	}
+	if (rc ==
+	    -ESPIPE) /* what was read once, of it or of a file in its place, stays */
+		return 0;
 	file->is_lasting = rc == 0 && S_ISREG(st.st_mode) && !file->key.source->is_stdin;
 	reject_begin(f->reject, "", "", path);
 	if (rc == 0)

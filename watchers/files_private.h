@@ -23,7 +23,8 @@
 struct file_source {
 	char *path;
 	uint32_t rank; /* among the sources, by path */
-	bool is_stdin, is_missing;
+	bool is_stdin;
+	int err; /* why it couldn't be looked at, as told */
 };
 
 struct file;
@@ -83,6 +84,7 @@ struct files {
 	ev_timer work;	/* goes on reading what is pending */
 	ev_timer later; /* looks again at what seemed to go */
 	bool rescan_now, rescan_later;
+	int watch_err; /* why not everything is watched, as told */
 	void (*changed)(void *data);
 	void *data;
 };

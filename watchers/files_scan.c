@@ -154,14 +154,23 @@ static int scan_folder(struct files *f, const struct file_source *source, bool a
 	return 0;
 }
 
-/* Says once that a path is missing, and once that it is there. */
-static void note_missing(struct file_source *source, bool is_missing)
+static bool is_missing(int err)
 {
-	if (is_missing && !source->is_missing)
-		log_warn("manifests: %s: is not there", source->path);
-	else if (!is_missing && source->is_missing)
-		log_info("manifests: %s: is there now", source->path);
-	source->is_missing = is_missing;
+	return err == -ENOENT || err == -ENOTDIR;
+}
+
+/* Says once that a path can't be read, and once that it can. */
+static void note_error(struct file_source *source, int err)
+{
+	if (err == source->err)
+		return;
+	if (err == 0)
+		log_info("manifests: %s: %s now", source->path,
+			 is_missing(source->err) ? "is there" : "can be read");
+	else
+		log_warn("manifests: %s: %s", source->path,
+			 is_missing(err) ? "is not there" : strerror(-err));
+	source->err = err;
 }
 
 int files_scan(struct files *f, struct file_source *source, bool all)
@@ -180,11 +189,8 @@ int files_scan(struct files *f, struct file_source *source, bool all)
 		rc = scan_folder(f, source, all);
 	else if (rc == 0)
 		saw_source(f, source, &st, all);
-	if (rc == 0 || rc == -ENOENT || rc == -ENOTDIR) {
-		note_missing(source, rc != 0);
+	note_error(source, rc);
+	if (rc == 0 || is_missing(rc))
 		mark_unseen(f, source);
-	} else {
-		log_warn("manifests: %s: %s", source->path, strerror(-rc));
-	}
 	return rc;
 }

@@ -139,18 +139,12 @@ static int add_source(struct file_watch *w, const struct file_source *source)
 	return 0;
 }
 
-int file_watch_new(struct file_watch **ret)
+struct file_watch *file_watch_new(void)
 {
 	struct file_watch *w = xcalloc(1, sizeof(*w));
-	int rc;
 
 	w->fd = -1;
-	rc = file_watch_arm(w, NULL, 0);
-	if (rc != 0)
-		file_watch_free(w);
-	else
-		*ret = w;
-	return rc;
+	return w;
 }
 
 void file_watch_free(struct file_watch *w)

@@ -24,15 +24,15 @@ enum file_news {
 typedef void (*file_news_fn)(void *data, enum file_news news,
 			     const struct file_source *source, const char *name);
 
-/* Watches nothing yet. -errno */
-int file_watch_new(struct file_watch **ret);
+/* Watches nothing yet. */
+struct file_watch *file_watch_new(void);
 void file_watch_free(struct file_watch *w);
 /*
  * Watches what the paths mean now and forgets what was watched; whatever
  * happened before is not told. -errno; what could be watched is.
  */
 int file_watch_arm(struct file_watch *w, const struct file_source *sources, size_t n);
-/* Becomes readable when there is news; another one after each arm. */
+/* Becomes readable when there is news; another one after each arm. -1: none could be had. */
 int file_watch_fd(const struct file_watch *w);
 /* Tells all that is there. The fn must not arm. */
 void file_watch_read(struct file_watch *w, file_news_fn fn, void *data);

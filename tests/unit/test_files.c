@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -137,7 +138,7 @@ static void read_paths(struct world *w, int err, const char *const *paths, size_
 static void follow(struct world *w, int err, const char *path)
 {
 	read_paths(w, err, &path, 1);
-	assert_int_equal(files_start(w->files, w->loop, on_changed, w), 0);
+	files_start(w->files, w->loop, on_changed, w);
 }
 
 /* Its cluster IP, or "" when there is no such Service. */
@@ -159,21 +160,26 @@ static void await(struct world *w, const char *service, const char *ip)
 	assert_string_equal(ip_of(w, service), ip);
 }
 
+static void settle_for(struct world *w, double sec)
+{
+	double end = ev_time() + sec;
+
+	while (ev_time() < end)
+		ev_run(w->loop, EVRUN_ONCE);
+}
+
 /* Runs the loop until something written now has come through, and all before it. */
 static void settle(struct world *w, const char *folder)
 {
 	static unsigned n;
 	_cleanup_(freep) char *name = xasprintf("settle-%u", ++n);
 	_cleanup_(freep) char *path = xasprintf("%s/%s.yaml", folder, name);
-	double end = ev_time() + 0.2;
 
 	write_service(path, name, "10.96.255.1");
 	await(w, name, "10.96.255.1");
 	assert_int_equal(unlink(path), 0);
 	await(w, name, "");
-	/* longer than what seems to go is waited for */
-	while (ev_time() < end)
-		ev_run(w->loop, EVRUN_ONCE);
+	settle_for(w, 0.2); /* longer than what seems to go is waited for */
 }
 
 static size_t n_told(const struct world *w, const char *what)
@@ -619,6 +625,46 @@ static void standard_input_and_pipes_are_read_once(void **state)
 	(void)close(saved);
 }
 
+/* A reader would wait for somebody to write, and the daemon with it. */
+static void a_pipe_in_the_place_of_a_file_is_left_alone(void **state)
+{
+	struct world *w = *state;
+	int fd;
+
+	write_service(at(w, "a.yaml"), "a", "10.96.0.1");
+	follow(w, 0, at(w, "a.yaml"));
+	assert_int_equal(mkfifo(at(w, "pipe"), 0600), 0);
+	assert_int_equal(rename(at(w, "pipe"), at(w, "a.yaml")), 0);
+	settle_for(w, 0.2);
+	fd = open(at(w, "a.yaml"), O_RDWR | O_CLOEXEC); /* a writer that says nothing */
+	assert_true(fd >= 0);
+	assert_int_equal(close(open(at(w, "a.yaml"), O_WRONLY | O_CLOEXEC)), 0);
+	settle_for(w, 0.2);
+	assert_string_equal(ip_of(w, "a"), "10.96.0.1");
+	(void)close(fd);
+	write_service(at(w, "new.yaml"), "a", "10.96.0.2");
+	assert_int_equal(rename(at(w, "new.yaml"), at(w, "a.yaml")), 0);
+	await(w, "a", "10.96.0.2");
+}
+
+static void without_inotify_changes_are_looked_for(void **state)
+{
+	struct world *w = *state;
+	struct rlimit before, none;
+
+	write_service(at(w, "a.yaml"), "a", "10.96.0.1");
+	read_paths(w, 0, (const char *const *)&w->dir, 1);
+	ev_run(w->loop, EVRUN_NOWAIT); /* what the loop needs is open */
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	files_start(w->files, w->loop, on_changed, w);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	write_service(at(w, "b.yaml"), "b", "10.96.0.2");
+	await(w, "b", "10.96.0.2");
+	assert_string_equal(ip_of(w, "a"), "10.96.0.1");
+}
+
 static void nothing_is_told_after_stop(void **state)
 {
 	struct world *w = *state;
@@ -658,6 +704,8 @@ int main(void)
 		TEST(only_what_changed_is_read_again),
 		TEST(no_burst_is_too_large),
 		TEST(standard_input_and_pipes_are_read_once),
+		TEST(a_pipe_in_the_place_of_a_file_is_left_alone),
+		TEST(without_inotify_changes_are_looked_for),
 		TEST(nothing_is_told_after_stop),
 	};
 
