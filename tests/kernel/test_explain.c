@@ -1,6 +1,7 @@
 /*
  * What `sluice explain` tells about a connection is what the rows of a scenario
- * expect of it, with which the kernel's traffic is compared elsewhere.
+ * expect of it, with which the kernel's traffic is compared elsewhere; and `get`
+ * counts the connections that there were.
  */
 #include <stdio.h>
 #include <string.h>
@@ -142,12 +143,59 @@ static void what_no_frontend_matches_has_a_reason_too(void **state)
 	}
 }
 
+/* In all rows of this Service, family and protocol TCP. */
+static long long connections(struct instance *sluice, const char *command,
+			     enum family family)
+{
+	json_t *rows = ask(sluice, command);
+	long long n = 0;
+
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const json_t *row = json_array_get(rows, i);
+		struct addr a;
+
+		if (strcmp(text_of(row, "name"), "counted") == 0 &&
+		    strcmp(text_of(row, "protocol"), "TCP") == 0 &&
+		    addr_parse(text_of(row, "address"), &a) == 0 &&
+		    addr_family(&a) == family)
+			n += json_integer_value(json_object_get(row, "connections"));
+	}
+	json_decref(rows);
+	return n;
+}
+
+static void connections_are_counted_for_services_and_endpoints(void **state)
+{
+	static const struct manifest_service counted = {.name = "counted",
+							.ip = "svc31",
+							.ports = "p 80>80",
+							.endpoints = "pod1R pod2R far1R"};
+	static const int n_asked[FAMILY_N] = {7, 3};
+	struct instance *sluice = *state;
+
+	instance_put(sluice, &counted, 1);
+	for (enum family f = 0; f < FAMILY_N; f++) {
+		struct target t = target_named("pod3", "svc31:80", IPPROTO_TCP, f);
+
+		for (int i = 0; i < n_asked[f]; i++)
+			assert_int_equal(probe(sluice->world, &t, 2000).outcome,
+					 PROBE_ANSWERED);
+	}
+	for (enum family f = 0; f < FAMILY_N; f++) {
+		assert_int_equal(connections(sluice, "get services -n test -o json", f),
+				 n_asked[f]);
+		assert_int_equal(connections(sluice, "get endpoints -n test -o json", f),
+				 n_asked[f]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(policies_are_told_as_they_are_seen),
 		cmocka_unit_test(source_ranges_are_told_as_they_are_seen),
 		cmocka_unit_test(what_no_frontend_matches_has_a_reason_too),
+		cmocka_unit_test(connections_are_counted_for_services_and_endpoints),
 	};
 
 	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);
