@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Builds the real Kubernetes programs once a machine, and the test's own programs.
 #
-#   build.sh kube         prints the folder with kube-apiserver, kube-controller-manager, kube-proxy, kubectl
-#   build.sh oracle       prints the path of that program; likewise agent, twin
+#   build.sh kube         prints the folder with etcd, kube-apiserver, kube-controller-manager, kube-proxy, kubectl
+#   build.sh oracle       prints the path of that program; likewise agent, measure, pages, twin
 #
-# Everything lands in ${XDG_CACHE_HOME:-~/.cache}/sluice, outside the checkout. The Kubernetes programs
-# are kept by the hash of what they are made from: about ten minutes the first time, nothing after that.
+# With several names it builds one after the other. Everything lands in ${XDG_CACHE_HOME:-~/.cache}/sluice, outside the
+# checkout. The Kubernetes programs are kept by the hash of what they are made from: five to ten minutes the first time,
+# nothing after that.
 # Exit 77 when there is no Go that can build them.
 set -euo pipefail
 
@@ -42,7 +43,7 @@ build_kube() {
 	exec 9>"$dir/lock"
 	flock -n 9 || { say "another build of Kubernetes $version runs, waiting for it"; flock 9; }
 	if [ ! -x "$dir/kubernetes" ]; then
-		say "building Kubernetes $version into $dir (once a machine, about ten minutes)"
+		say "building Kubernetes $version into $dir (once a machine, five to ten minutes)"
 		local started=$SECONDS
 		(while sleep 30; do say "  still building, $((SECONDS - started)) s"; done) 9>&- &
 		local ticker=$!
@@ -54,7 +55,7 @@ build_kube() {
 		[ "$status" = 0 ] || { say "could not build Kubernetes"; exit "$status"; }
 		say "built in $((SECONDS - started)) s, $(du -m "$dir/kubernetes" | cut -f1) MB"
 	fi
-	for name in kube-apiserver kube-controller-manager kube-proxy kubectl; do
+	for name in etcd kube-apiserver kube-controller-manager kube-proxy kubectl; do
 		[ -e "$dir/$name" ] || ln -sf kubernetes "$dir/$name"
 	done
 	exec 9>&-
@@ -63,16 +64,18 @@ build_kube() {
 
 # Small programs of the test: go's own cache knows whether anything changed.
 build_own() {
-	local name=$1 out
+	local out=$cache/own/$1
 	mkdir -p "$cache/own"
-	out=$cache/own/$name
-	go_build "$out" "./$name"
+	go_build "$out" "./$1"
 	echo "$out"
 }
 
 need_go
-case ${1:-} in
-kube) build_kube ;;
-oracle | agent | twin) build_own "$1" ;;
-*) say "usage: build.sh kube|oracle|agent|twin"; exit 2 ;;
-esac
+[ $# -gt 0 ] || set -- usage
+for name; do
+	case $name in
+	kube) build_kube ;;
+	agent | measure | oracle | pages | twin) build_own "$name" ;;
+	*) say "usage: build.sh kube|agent|measure|oracle|pages|twin..."; exit 2 ;;
+	esac
+done

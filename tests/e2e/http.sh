@@ -13,28 +13,8 @@
 # shellcheck source=proxy.sh
 . "$E2E/proxy.sh"
 
-# promtool is unpacked, not installed: its package would start a server on this machine.
-need_promtool() {
-	PROMTOOL=$(command -v promtool || echo "$CACHE/prometheus/usr/bin/promtool")
-	[ ! -x "$PROMTOOL" ] || return 0
-	local dir
-	dir=$(mktemp -d)
-	say "fetching promtool"
-	(chmod 755 "$dir" && cd "$dir" && apt_get download prometheus && dpkg-deb -x prometheus_*.deb unpacked)
-	mv -T "$dir/unpacked" "$CACHE/prometheus"
-	rm -r "$dir"
-}
-
 need_proxy
-if [ "${E2E_INSIDE:-}" != 1 ]; then
-	"$E2E/build.sh" kube >/dev/null || exit $?
-	mkdir -p "$CACHE/own"
-	(cd "$E2E" && GOTOOLCHAIN=local nice go build -buildvcs=false -trimpath -o "$CACHE/own/pages" ./pages)
-	need_promtool
-	export PROMTOOL
-fi
-PAGES=$CACHE/own/pages
-NEED=' ' in_own_world "$@" # none of the tests' programs
+NEED="pages promtool" in_own_world "$@"
 
 # What a Pod of kubeadm's DaemonSet finds: the ConfigMap's two files, the service account, the program by its name.
 kubeadm_files() {

@@ -20,7 +20,6 @@ need_packages() {
 		say "installing ${missing[*]}"
 		apt_get install -y --no-install-recommends "${missing[@]}"
 	fi
-	need_etcd
 }
 
 apt_get() {
@@ -29,34 +28,44 @@ apt_get() {
 		{ apt-get -qq update >&2 && DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >&2; }
 }
 
-# etcd is unpacked, not installed: its package would start a server on this machine.
-need_etcd() {
-	if command -v etcd >/dev/null; then
-		ETCD=$(command -v etcd)
-	elif [ ! -x "${ETCD:=$CACHE/etcd/usr/bin/etcd}" ]; then
-		local dir
-		dir=$(mktemp -d)
-		say "fetching etcd"
-		(chmod 755 "$dir" && cd "$dir" && apt_get download etcd-server && dpkg-deb -x etcd-server_*.deb unpacked)
-		mkdir -p "$CACHE"
-		mv -T "$dir/unpacked" "$CACHE/etcd"
-		rm -r "$dir"
+# unpacked PACKAGE FOLDER: the contents of a Debian package in the cache; not installed, for that could start a server.
+unpacked() {
+	[ ! -d "$CACHE/$2" ] || return 0
+	local dir
+	dir=$(mktemp -d)
+	say "fetching $1"
+	(chmod 755 "$dir" && cd "$dir" && apt_get download "$1" && dpkg-deb -x "$1"_*.deb unpacked) &&
+		mkdir -p "$CACHE" && mv -T "$dir/unpacked" "$CACHE/$2" && rm -r "$dir"
+}
+
+# ETCD is a program, or "debian": the one that Debian has, from before the API server could stream lists out of it.
+choose_etcd() {
+	if [ "${ETCD:=$KUBE/etcd}" = debian ]; then
+		unpacked etcd-server etcd
+		ETCD=$CACHE/etcd/usr/bin/etcd
 	fi
+	[ -x "$ETCD" ] || die "ETCD is the path of a program, or debian: $ETCD"
 	export ETCD
 }
 
+promtool_path() { command -v promtool || { unpacked prometheus prometheus && echo "$CACHE/prometheus/usr/bin/promtool"; }; }
+
 # Builds what is needed, then starts the calling script anew where nothing it does can be seen from outside: network,
 # mount and process namespaces of its own, with a /run of its own. When it ends, however it ends, the kernel ends
-# all its processes and takes down all its networks. NEED names the programs of ours, the agent if nothing else.
+# all its processes and takes down all its networks. NEED names the programs besides Kubernetes', the agent if nothing else.
 in_own_world() {
 	[ "${E2E_INSIDE:-}" != 1 ] || { settle; return; }
 	[ "$(id -u)" = 0 ] || skip_all "needs root, to make network namespaces"
 	need_packages
 	local status=0 name path
 	KUBE=$("$E2E/build.sh" kube) || exit $?
+	choose_etcd
 	for name in ${NEED:-agent}; do
-		path=$("$E2E/build.sh" "$name") || exit $?
-		export "${name^^}=$path" # AGENT, ORACLE, TWIN
+		case $name in
+		promtool) path=$(promtool_path) || exit $? ;;
+		*) path=$("$E2E/build.sh" "$name") || exit $? ;;
+		esac
+		export "${name^^}=$path" # AGENT, ORACLE, ...
 	done
 	export E2E_INSIDE=1 KUBE
 	# Not exec: this shell stays, so that Ctrl-C and kill reach a process that can end the world; and when even that is
