@@ -251,6 +251,49 @@ static void what_was_sent_meanwhile_comes_through_at_its_second_try(void **state
 	}
 }
 
+/* Nobody answers; conntrack remembers that it was asked for. */
+static void wait_remembered(const struct world *w, const struct target *t)
+{
+	uint64_t start_us = world_now_us();
+	char text[ADDR_TEXT_LEN];
+
+	while (world_run(w, PLACE_NODE,
+			 "conntrack -L -f %s -p tcp --state SYN_SENT -d %s 2>/dev/null | "
+			 "grep -q .",
+			 t->family == FAMILY_IPV4 ? "ipv4" : "ipv6",
+			 addr_format(&t->addr, text))) {
+		if (world_now_us() - start_us > GIVE_UP_US)
+			instance_fail(sluice, "nothing is known of a try");
+		world_sleep_ms(5);
+	}
+}
+
+/* Where somebody else's rules look at connections, they are tracked without ours. */
+static void who_tried_before_the_first_start_comes_through(void **state)
+{
+	for (int family = 0; family < FAMILY_N; family++) {
+		struct target t = target_named("client", "vip4:80", IPPROTO_TCP,
+					       (enum family)family);
+		pid_t pid;
+		int status;
+
+		(void)instance_end(sluice, SIGTERM);
+		world_must(
+			*state, PLACE_NODE,
+			"nft 'flush ruleset; table inet others { chain c { type filter "
+			"hook forward priority 10; ct state new counter; }; }'");
+		pid = world_fork(*state, world_place(t.from));
+		if (!pid)
+			_exit(probe(*state, &t, GIVE_UP_US / 1000).outcome);
+		wait_remembered(*state, &t);
+		instance_start(sluice, NULL);
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_true(WIFEXITED(status));
+		assert_int_equal(WEXITSTATUS(status), PROBE_ANSWERED);
+	}
+	world_must(*state, PLACE_NODE, "nft delete table inet others");
+}
+
 /* He is answered less and less often, but when he stops, all is well within a second or so. */
 static void a_stranger_who_insists_does_not_win(void **state)
 {
@@ -328,6 +371,7 @@ int main(void)
 		cmocka_unit_test(a_removed_frontend_is_repaired),
 		cmocka_unit_test(a_flushed_map_is_repaired),
 		cmocka_unit_test(what_was_sent_meanwhile_comes_through_at_its_second_try),
+		cmocka_unit_test(who_tried_before_the_first_start_comes_through),
 		cmocka_unit_test(a_stranger_who_insists_does_not_win),
 		cmocka_unit_test(an_added_element_is_removed),
 		cmocka_unit_test(tables_of_others_are_left_alone),
