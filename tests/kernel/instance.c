@@ -18,9 +18,7 @@
 
 #define MARKER_IP	 "svc250"
 #define MARKER_PORT_BASE 20000
-/* Long: when a process ends the kernel waits for its inotify marks, seconds when it's busy. */
-#define PATIENCE_US 60000000
-#define MAX_ARGS    32
+#define MAX_ARGS	 32
 
 void instance_fail(struct instance *in, const char *fmt, ...)
 {
@@ -118,7 +116,7 @@ void instance_wait_written(struct instance *in)
 			in->pid = 0;
 			instance_fail(in, "sluice ended, wait status %#x", status);
 		}
-		if (world_now_us() - start > PATIENCE_US)
+		if (world_now_us() - start > WORLD_PATIENCE_US)
 			instance_fail(in, "what was written is not in the kernel");
 		world_sleep_ms(1);
 	}
@@ -213,7 +211,7 @@ int instance_end(struct instance *in, int signal)
 		return 0;
 	(void)kill(in->pid, signal);
 	while ((done = waitpid(in->pid, &status, WNOHANG)) == 0) {
-		if (world_now_us() - start > PATIENCE_US) {
+		if (world_now_us() - start > WORLD_PATIENCE_US) {
 			(void)kill(in->pid, SIGKILL);
 			(void)waitpid(in->pid, &status, 0);
 			in->pid = 0;

@@ -117,7 +117,7 @@ static void wait_monitor(const struct world *w, const char *table)
 			       "grep -q 'table ip %s' %s/monitor 2>/dev/null", table,
 			       w->dir))
 			break;
-		if (world_now_us() - start_us > 5000000)
+		if (world_now_us() - start_us > WORLD_PATIENCE_US)
 			fail_msg("nft monitor does not tell of table %s", table);
 		(void)world_run(w, PLACE_NODE, "nft delete table ip %s", table);
 	}
@@ -130,7 +130,7 @@ static void wait_daemon(struct instance *sluice)
 	uint64_t start_us = world_now_us();
 
 	while (instance_command(sluice, "diff", &out)) {
-		if (world_now_us() - start_us > 5000000)
+		if (world_now_us() - start_us > WORLD_PATIENCE_US)
 			instance_fail(sluice, "no answer, or a difference: %s",
 				      buf_string(&out));
 		buf_clear(&out);

@@ -141,7 +141,7 @@ static void a_world_vanishes_with_its_maker(void **state)
 			left = left || (pids[i] && !kill(pids[i], 0));
 		if (!left)
 			break;
-		if (world_now_us() - start > 5000000)
+		if (world_now_us() - start > WORLD_PATIENCE_US)
 			fail_msg("%s or a process of it is still there", dir);
 	}
 }

@@ -34,6 +34,8 @@
 #define WORLD_NODE_PORT	   3001
 #define WORLD_N_PODS	   4
 #define WORLD_MAX_PROGRAMS 8
+/* For what comes sooner or later: when a process ends the kernel may take seconds on a busy machine. */
+#define WORLD_PATIENCE_US 60000000
 
 enum place {
 	PLACE_CLIENT,
