@@ -89,8 +89,8 @@ static void add_expectation(struct buf *out, const json_t *result, enum family f
 static void check(struct instance *sluice, const struct scenario *s)
 {
 	instance_put(sluice, s->services, s->n_services);
-	for (size_t i = 0; i < s->n_rows * FAMILY_N; i++) {
-		const struct traffic_row *row = &s->rows[i / FAMILY_N];
+	for (size_t i = 0; i < s->n_rows; i++) { /* by turns: each is a process */
+		const struct traffic_row *row = &s->rows[i];
 		enum family family = (enum family)(i % FAMILY_N);
 		struct target t = target_named(row->from, row->to, IPPROTO_TCP, family);
 		_cleanup_(buf_fini) struct buf told = BUF_INIT;
@@ -141,6 +141,45 @@ static void what_no_frontend_matches_has_a_reason_too(void **state)
 		assert_non_null(strstr(text_of(result, "why"), unmatched[i].why));
 		json_decref(result);
 	}
+}
+
+static void an_address_that_the_load_balancer_serves_itself_is_told(void **state)
+{
+	static const struct manifest_service proxied = {.name = "proxied",
+							.type = "LoadBalancer",
+							.ip = "svc32",
+							.vips = "vip32",
+							.ip_mode = "Proxy",
+							.ports = "p 80>80",
+							.endpoints = "far1R"};
+	struct target t = target_named("client", "vip32:80", IPPROTO_TCP, FAMILY_IPV4);
+	struct instance *sluice = *state;
+	json_t *result;
+
+	instance_put(sluice, &proxied, 1);
+	result = explain(sluice, &t);
+	assert_string_equal(text_of(result, "action"), "untouched");
+	assert_non_null(strstr(text_of(result, "why"), "test/proxied with ipMode Proxy"));
+	json_decref(result);
+}
+
+/* What a person reads. */
+static void one_endpoint_is_not_several(void **state)
+{
+	static const struct manifest_service single = {.name = "single",
+						       .ip = "svc33",
+						       .ports = "p 80>80",
+						       .endpoints = "far1R"};
+	struct target t = target_named("client", "svc33:80", IPPROTO_TCP, FAMILY_IPV4);
+	char to[ADDR_PORT_TEXT_LEN];
+	_cleanup_(freep) char *command =
+		xasprintf("explain %s", addr_port_format(&t.addr, t.port, to));
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	struct instance *sluice = *state;
+
+	instance_put(sluice, &single, 1);
+	assert_int_equal(instance_command(sluice, command, &out), 0);
+	assert_non_null(strstr(buf_string(&out), "balance over 1 endpoint of"));
 }
 
 /* In all rows of this Service, family and protocol TCP. */
@@ -195,6 +234,8 @@ int main(void)
 		cmocka_unit_test(policies_are_told_as_they_are_seen),
 		cmocka_unit_test(source_ranges_are_told_as_they_are_seen),
 		cmocka_unit_test(what_no_frontend_matches_has_a_reason_too),
+		cmocka_unit_test(an_address_that_the_load_balancer_serves_itself_is_told),
+		cmocka_unit_test(one_endpoint_is_not_several),
 		cmocka_unit_test(connections_are_counted_for_services_and_endpoints),
 	};
 
