@@ -9,16 +9,18 @@
  */
 #include "rules/nft_elements.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
-#include "core/mem.h"
+#include "rules/nft_slots.h"
 
 struct walk {
 	const struct service *service;
 	const struct environment *env;
 	void (*fn)(void *data, const struct nft_element *e);
 	void *data;
+	const struct endpoint **slots[POOL_N]; /* NULL: not asked for yet */
 	struct nft_element e; /* its key is built up from left to right */
 };
 
@@ -81,13 +83,6 @@ static void emit_verdict(struct walk *w, struct nft_verdict v)
 {
 	nft_element_set_verdict(&w->e, v);
 	emit(w);
-}
-
-uint32_t nft_pool_size(const struct service *service, uint8_t pool)
-{
-	uint32_t n = service->n_pool[pool];
-
-	return n < NFT_LOCAL_SLOT ? n : NFT_LOCAL_SLOT;
 }
 
 /* Balancing over nothing is refusing: there is no chain that picks out of none. */
@@ -276,20 +271,23 @@ static void emit_slot(struct walk *w, const struct frontend *f, uint32_t slot,
 	emit(w);
 }
 
+static void emit_pool(struct walk *w, const struct frontend *f, enum pool pool)
+{
+	uint32_t n = nft_pool_size(w->service, pool);
+
+	if (!w->slots[pool])
+		w->slots[pool] = nft_slots_assign(w->service, pool);
+	for (uint32_t i = 0; i < n; i++)
+		emit_slot(w, f, pool * NFT_LOCAL_SLOT + i, w->slots[pool][i]);
+}
+
 static void emit_endpoints(struct walk *w, const struct frontend *f)
 {
-	const struct endpoint *endpoints = service_endpoints(w->service);
 	unsigned pools = used_pools(w, f);
-	uint32_t next[POOL_N] = {0};
 
-	for (uint32_t i = 0; i < w->service->n_endpoints; i++)
-		for (unsigned pool = 0; pool < POOL_N; pool++) {
-			if (!(endpoints[i].flags & pools & 1u << pool) ||
-			    next[pool] == NFT_LOCAL_SLOT)
-				continue;
-			emit_slot(w, f, pool * NFT_LOCAL_SLOT + next[pool]++,
-				  &endpoints[i]);
-		}
+	for (unsigned pool = 0; pool < POOL_N; pool++)
+		if (pools & 1u << pool)
+			emit_pool(w, f, pool);
 }
 
 static void emit_sticky_endpoints(struct walk *w, const struct frontend *f)
@@ -357,4 +355,6 @@ void nft_elements_each(const struct service *service, const struct environment *
 		for (uint32_t i = 0; emitters[set].emit && i < n; i++)
 			emitters[set].emit(&w, &frontends[i]);
 	}
+	for (unsigned pool = 0; pool < POOL_N; pool++)
+		free(w.slots[pool]);
 }

@@ -14,6 +14,3 @@
  */
 void nft_elements_each(const struct service *service, const struct environment *env,
 		       void (*fn)(void *data, const struct nft_element *e), void *data);
-
-/* How many endpoints of a pool are programmed: a pool has NFT_LOCAL_SLOT slots. */
-uint32_t nft_pool_size(const struct service *service, uint8_t pool);

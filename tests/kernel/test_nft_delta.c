@@ -5,11 +5,13 @@
 #include "tests/test.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "tests/kernel/nft_sample.h"
 
 static struct sample web(const char *endpoints)
@@ -49,6 +51,70 @@ static void a_changed_endpoint_is_one_element(void **state)
 	assert_int_equal(is.n_elements_added - was.n_elements_added, 1);
 	assert_int_equal(is.n_elements_deleted - was.n_elements_deleted, 1);
 	sample_expect_exact(w);
+}
+
+/* The same service without one of its endpoints. */
+static struct service *without(const struct service *s, uint32_t gone)
+{
+	struct service_spec spec = {
+		.ns = service_namespace(s),
+		.name = service_name(s),
+		.port_name = service_port_name(s),
+		.family = s->family,
+		.proto = s->proto,
+		.frontends = service_frontends(s),
+		.n_frontends = s->n_frontends,
+		.n_endpoints = s->n_endpoints - 1,
+	};
+	_cleanup_(freep) struct endpoint *endpoints =
+		xcalloc(s->n_endpoints, sizeof(*endpoints));
+
+	memcpy(endpoints, service_endpoints(s), s->n_endpoints * sizeof(*endpoints));
+	memmove(endpoints + gone, endpoints + gone + 1,
+		(spec.n_endpoints - gone) * sizeof(*endpoints));
+	spec.endpoints = endpoints;
+	return service_new(&spec);
+}
+
+static uint64_t n_changed(struct sample_world *w, struct service *next)
+{
+	struct nft_stats was = nft_sink_stats(w->sink), is;
+
+	assert_int_equal(sample_delta(w, &next, 1), 0);
+	is = nft_sink_stats(w->sink);
+	assert_int_equal(is.n_transactions - was.n_transactions, 1);
+	return is.n_elements_added - was.n_elements_added + is.n_elements_deleted -
+	       was.n_elements_deleted;
+}
+
+/* Whether one goes, makes room for another one, or comes; and a restart finds all in place. */
+static void few_elements_change_with_one_of_many_endpoints(void **state)
+{
+	static const struct {
+		uint32_t n, most;
+	} cases[] = {{10, 20}, {1000, 50}, {5000, 60}};
+	struct sample_world *w = *state;
+
+	assert_int_equal(sample_full(w), 0);
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		uint32_t n = cases[i].n;
+		struct service *all = sample_large_service("large", "10.96.1.1:80", n);
+		uint64_t added, exchanged, deleted;
+
+		(void)n_changed(w, service_ref(all));
+		deleted = n_changed(w, without(all, n / 3));
+		exchanged = n_changed(w, without(all, 0));
+		added = n_changed(w, all);
+		print_message("one of %u endpoints deleted, exchanged, added: %" PRIu64
+			      ", %" PRIu64 ", %" PRIu64 " elements\n",
+			      n, deleted, exchanged, added);
+		assert_in_range(deleted, 1, cases[i].most);
+		assert_in_range(exchanged, 1, cases[i].most);
+		assert_in_range(added, 1, cases[i].most);
+		sample_restart(w);
+		assert_int_equal(sample_full(w), 0);
+		assert_int_equal(nft_sink_stats(w->sink).n_transactions, 0);
+	}
 }
 
 static void nothing_changed_sends_nothing(void **state)
@@ -379,6 +445,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_changed_endpoint_is_one_element),
+		TEST(few_elements_change_with_one_of_many_endpoints),
 		TEST(nothing_changed_sends_nothing),
 		TEST(chains_come_and_go_with_their_use),
 		TEST(in_a_large_table_chains_stay_for_a_while),
