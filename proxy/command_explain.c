@@ -28,13 +28,12 @@ static void print_service(const json_t *service, struct buf *out)
 static void print_source(const json_t *source, struct buf *out)
 {
 	const char *action = text_of(source, "action"), *why = text_of(source, "why");
+	long long n = json_integer_value(json_object_get(source, "endpoints"));
 
 	buf_printf(out, "from %s: %s", text_of(source, "from"), action);
 	if (strcmp(action, "balance") == 0)
-		buf_printf(out, " over %lld endpoints of the %s pool%s",
-			   (long long)json_integer_value(
-				   json_object_get(source, "endpoints")),
-			   text_of(source, "pool"),
+		buf_printf(out, " over %lld endpoint%s of the %s pool%s", n,
+			   n == 1 ? "" : "s", text_of(source, "pool"),
 			   json_is_true(json_object_get(source, "masquerade"))
 				   ? ", masqueraded"
 				   : ", source kept");
@@ -137,6 +136,11 @@ static int check(const struct options *options)
 	}
 	if (*options->from && addr_parse(options->from, &from) != 0) {
 		command_error("--from: \"%s\" is not an address", options->from);
+		return STATUS_USAGE;
+	}
+	if (*options->from && addr_family(&from) != addr_family(&target.addr)) {
+		command_error("--from: \"%s\" is not of the family of %s", options->from,
+			      options->arguments.items[0]);
 		return STATUS_USAGE;
 	}
 	if (*options->output && strcmp(options->output, "json") != 0) {

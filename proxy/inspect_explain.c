@@ -186,17 +186,33 @@ static const struct service *find_similar(const struct question *q, uint8_t kind
 	return NULL;
 }
 
-/* The Service that has this cluster IP, although nothing is programmed for it. */
-static const struct object_service *find_unserved(const struct question *q)
+static bool has_cluster_ip(const struct object_service *s, const struct addr *a)
 {
-	enum family family = addr_family(&q->target.addr);
+	enum family family = addr_family(a);
+
+	return s->has_family[family] && addr_equal(&s->cluster_ip[family], a);
+}
+
+/* ipMode Proxy: what is sent there shall go to the load balancer. */
+static bool has_proxied_address(const struct object_service *s, const struct addr *a)
+{
+	for (uint32_t i = 0; i < s->n_ingress; i++)
+		if (s->ingress[i].is_proxy_mode && addr_equal(&s->ingress[i].addr, a))
+			return true;
+	return false;
+}
+
+/* The Service that has this address, although nothing is programmed for it. */
+static const struct object_service *
+find_unserved(const struct question *q,
+	      bool (*has)(const struct object_service *s, const struct addr *a))
+{
 	size_t n;
 	_cleanup_(freep) const struct object_service **all =
 		cluster_services(q->in->cluster, &n);
 
 	for (size_t i = 0; i < n; i++)
-		if (all[i]->has_family[family] &&
-		    addr_equal(&all[i]->cluster_ip[family], &q->target.addr))
+		if (has(all[i], &q->target.addr))
 			return all[i];
 	return NULL;
 }
@@ -236,11 +252,15 @@ static void explain_no_match(const struct question *q, json_t *result)
 				service_label(s, label, sizeof(label)));
 	} else if (is_service_cidr(q)) {
 		action = "drop";
-		unserved = find_unserved(q);
+		unserved = find_unserved(q, has_cluster_ip);
 		why = unserved ? why_unserved(unserved)
 			       : xstrdup("no Service has this address of a ServiceCIDR");
-	} else if ((unserved = find_unserved(q))) {
+	} else if ((unserved = find_unserved(q, has_cluster_ip))) {
 		why = why_unserved(unserved);
+	} else if ((unserved = find_unserved(q, has_proxied_address))) {
+		why = xasprintf("it is a load balancer's address of %s/%s with ipMode "
+				"Proxy, which the load balancer itself serves",
+				unserved->base.ns, unserved->base.name);
 	} else if (is_host(q->in->facts, &q->target.addr) &&
 		   (s = find_similar(q, FRONTEND_NODE_PORT, false))) {
 		why = xasprintf("it is a node port of %s, which doesn't answer on this "
