@@ -19,6 +19,8 @@
 #define NETFILTER    "/proc/sys/net/netfilter/"
 #define HASH_SIZE    "/sys/module/nf_conntrack/parameters/hashsize"
 #define BUCKET_SHARE 4 /* connections for each hash bucket, as kube-proxy has it */
+#define SCALED_MAX                                                                       \
+	(1 << 20) /* what many processors don't come to, as kube-proxy has it */
 
 static int read_number(const char *path, int64_t *ret)
 {
@@ -69,6 +71,8 @@ int64_t sysctls_conntrack_max(const struct conntrack_settings *settings, unsigne
 
 	if (settings->max_per_core <= 0)
 		return 0;
+	if (max > SCALED_MAX)
+		return SCALED_MAX;
 	return max > settings->min ? max : settings->min;
 }
 
