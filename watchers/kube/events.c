@@ -14,6 +14,7 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "watchers/kube/clock.h"
 #include "watchers/kube/http.h"
 
 #define SERIES_US     (6 * 60 * 1000000ll)
@@ -46,14 +47,6 @@ struct events {
 	int status;
 	unsigned n_dropped;
 };
-
-static int64_t unix_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 /* MicroTime of the API: always six digits. */
 static void format_time(int64_t us, char *text, size_t len)
@@ -170,7 +163,7 @@ static void on_done(void *data, int err, const char *why)
 	if (!err && e->status / 100 == 2) {
 		r->exists = true;
 		r->state = RECORD_SENT;
-		r->sent_us = unix_us();
+		r->sent_us = (int64_t)clock_us(CLOCK_REALTIME);
 		send_next(e);
 		return;
 	}
@@ -224,7 +217,7 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 
 void events_record(struct events *e, const struct event_spec *spec)
 {
-	int64_t now_us = unix_us();
+	int64_t now_us = (int64_t)clock_us(CLOCK_REALTIME);
 	_cleanup_(freep) char *key =
 		xasprintf("%s/%s/%s/%s/%s/%s", spec->kind, spec->ns, spec->name,
 			  spec->reason, spec->action, spec->note);

@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "core/buf.h"
 #include "core/cleanup.h"
@@ -19,10 +18,12 @@
 #include "watchers/cluster.h"
 #include "watchers/decode.h"
 #include "watchers/json_split.h"
+#include "watchers/kube/clock.h"
 #include "watchers/kube/credentials.h"
 #include "watchers/kube/http.h"
 #include "watchers/kube/outage.h"
 #include "watchers/kube/reflector.h"
+#include "watchers/kube/resource.h"
 
 #define OBJECT_MAX_LEN	  (4u << 20) /* etcd refuses above 1.5 MiB */
 #define OBJECT_MAX_DEPTH  64
@@ -52,37 +53,9 @@ struct informer {
 	int64_t silent_since_us;
 };
 
-static const struct resource {
-	const char *path;
-	const char *selector; /* already escaped */
-	const char *name;
-} resources[OBJECT_KIND_N] = {
-/* What labels hide from us needn't come over the wire. */
-#define NOT_HIDDEN                                                                       \
-	"labelSelector=!service.kubernetes.io%2Fheadless%2C"                             \
-	"!service.kubernetes.io%2Fservice-proxy-name"
-	[OBJECT_SERVICE] = {"/api/v1/services",
-			    NOT_HIDDEN "&fieldSelector=spec.clusterIP%21%3DNone",
-			    "services"},
-	[OBJECT_SLICE] = {"/apis/discovery.k8s.io/v1/endpointslices", NOT_HIDDEN,
-			  "endpointslices"},
-	[OBJECT_NODE] = {"/api/v1/nodes", "fieldSelector=metadata.name%3D", "nodes"},
-	[OBJECT_SERVICE_CIDR] = {"/apis/networking.k8s.io/v1/servicecidrs",
-				 "labelSelector=", /* all */
-				 "servicecidrs"},
-};
-
-static uint64_t now_us(const struct informer *i)
+static uint64_t now_us(void)
 {
-	return (uint64_t)(ev_now(i->p.loop) * 1e6);
-}
-
-static int64_t unix_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+	return clock_us(CLOCK_MONOTONIC);
 }
 
 static uint64_t random_number(void)
@@ -96,13 +69,13 @@ static uint64_t random_number(void)
 static void note_silence(struct informer *i)
 {
 	if (!i->silent_since_us)
-		i->silent_since_us = unix_us();
+		i->silent_since_us = (int64_t)clock_us(CLOCK_REALTIME);
 }
 
 static void tell_failure(struct informer *i, int cause, const char *why)
 {
 	note_silence(i);
-	outage_failed(i->p.outage, i->p.kind, resources[i->p.kind].name, cause, why);
+	outage_failed(i->p.outage, i->p.kind, resource_name(i->p.kind), cause, why);
 }
 
 static void tell_recovery(struct informer *i)
@@ -113,7 +86,7 @@ static void tell_recovery(struct informer *i)
 
 static void schedule(struct informer *i)
 {
-	double wait = (double)reflector_wait(&i->reflector, now_us(i)) / 1e6;
+	double wait = (double)reflector_wait(&i->reflector, now_us()) / 1e6;
 
 	ev_timer_stop(i->p.loop, &i->timer);
 	ev_timer_set(&i->timer, wait, 0);
@@ -151,10 +124,10 @@ static void tell_error_event(struct informer *i, const struct watch_event *event
 	const char *why =
 		*event->message ? event->message : "the watch ended with an error";
 
-	if (reflector_wait(&i->reflector, now_us(i)) > 0)
+	if (reflector_wait(&i->reflector, now_us()) > 0)
 		tell_failure(i, event->status_code, why);
 	else
-		log_debug("api: %s: %s; listing", resources[i->p.kind].name, why);
+		log_debug("api: %s: %s; listing", resource_name(i->p.kind), why);
 }
 
 /* One event of a watch. */
@@ -171,7 +144,7 @@ static int on_event(void *data, const struct json_split_part *part)
 	json_decref(json);
 	if (err)
 		return err;
-	do_step(i, reflector_event(&i->reflector, &event, now_us(i)), &event);
+	do_step(i, reflector_event(&i->reflector, &event, now_us()), &event);
 	if (event.type == WATCH_ERROR)
 		tell_error_event(i, &event);
 	watch_event_fini(&event);
@@ -262,7 +235,7 @@ static void refresh_credentials(struct informer *i)
 {
 	credentials_refused(i->p.credentials);
 	if (!i->was_unauthorized)
-		reflector_nudge(&i->reflector, now_us(i), random_number());
+		reflector_nudge(&i->reflector, now_us(), random_number());
 	i->was_unauthorized = true;
 }
 
@@ -275,11 +248,11 @@ static void take_refusal(struct informer *i)
 
 	json_decref(json);
 	reflector_refused(&i->reflector, i->status, has_body ? &body : NULL,
-			  i->retry_after_sec, now_us(i), random_number());
+			  i->retry_after_sec, now_us(), random_number());
 	if (i->status == HTTP_UNAUTHORIZED)
 		refresh_credentials(i);
 	/* A server that doesn't stream lists, or forgot a version, is nothing to tell. */
-	if (reflector_wait(&i->reflector, now_us(i)) == 0)
+	if (reflector_wait(&i->reflector, now_us()) == 0)
 		return;
 	(void)snprintf(why, sizeof(why), "HTTP %d %s", i->status,
 		       has_body && *body.message ? body.message : "");
@@ -299,7 +272,7 @@ static void end_call(struct informer *i, int err, const char *why)
 		do_step(i,
 			reflector_page(&i->reflector, i->page_version, i->page_continue),
 			NULL);
-	reflector_closed(&i->reflector, err, now_us(i), random_number());
+	reflector_closed(&i->reflector, err, now_us(), random_number());
 	if (i->body_error)
 		tell_failure(i, -EBADMSG, i->body_error);
 	if (err && !i->status) {
@@ -333,43 +306,6 @@ static void on_deadline(struct ev_loop *loop, struct ev_timer *w, int revents)
 	end_call(i, -ETIMEDOUT, "");
 }
 
-static void add_escaped(struct buf *out, const char *text)
-{
-	for (; *text; text++) {
-		if (strchr("-._~", *text) || (*text >= '0' && *text <= '9') ||
-		    (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z'))
-			buf_add_char(out, *text);
-		else
-			buf_printf(out, "%%%02X", (unsigned char)*text);
-	}
-}
-
-static void build_path(const struct informer *i, const struct reflector_request *r,
-		       struct buf *out)
-{
-	const struct resource *resource = &resources[i->p.kind];
-
-	buf_printf(out, "%s?%s", resource->path, resource->selector);
-	if (i->p.kind == OBJECT_NODE)
-		add_escaped(out, i->p.node_name);
-	if (r->verb == REFLECTOR_LIST) {
-		if (r->limit)
-			buf_printf(out, "&limit=%u", r->limit);
-		buf_add_string(out,
-			       *r->continue_token ? "&continue=" : "&resourceVersion=");
-		add_escaped(out,
-			    *r->continue_token ? r->continue_token : r->resource_version);
-		return;
-	}
-	buf_printf(out, "&watch=true&allowWatchBookmarks=true&timeoutSeconds=%u",
-		   r->timeout_sec);
-	if (r->verb == REFLECTOR_WATCHLIST)
-		buf_add_string(
-			out, "&sendInitialEvents=true&resourceVersionMatch=NotOlderThan");
-	buf_add_string(out, "&resourceVersion=");
-	add_escaped(out, r->resource_version);
-}
-
 static void init_split(struct informer *i, bool is_list)
 {
 	const struct json_split_options options = {
@@ -384,7 +320,7 @@ static void init_split(struct informer *i, bool is_list)
 static void start_call(struct informer *i)
 {
 	struct reflector_request r =
-		reflector_open(&i->reflector, now_us(i), random_number());
+		reflector_open(&i->reflector, now_us(), random_number());
 	_cleanup_(buf_fini) struct buf path = BUF_INIT;
 	bool is_list = r.verb == REFLECTOR_LIST;
 	struct http_spec spec = {.method = "GET",
@@ -394,7 +330,7 @@ static void start_call(struct informer *i)
 		cluster_begin_replace(i->p.cluster, i->p.kind);
 		reject_begin_all(i->p.reject, object_kind_name(i->p.kind));
 	}
-	build_path(i, &r, &path);
+	resource_format_path(i->p.kind, i->p.node_name, &r, &path);
 	spec.path = buf_string(&path);
 	log_debug("api: GET %s", spec.path);
 	i->verb = r.verb;
@@ -419,7 +355,7 @@ void informer_go_on(struct informer *i)
 {
 	if (i->call)
 		return;
-	if (reflector_wait(&i->reflector, now_us(i)) > 0) {
+	if (reflector_wait(&i->reflector, now_us()) > 0) {
 		schedule(i);
 		return;
 	}
@@ -440,7 +376,7 @@ void informer_nudge(struct informer *i)
 {
 	if (i->call || !i->silent_since_us)
 		return;
-	reflector_nudge(&i->reflector, now_us(i), random_number());
+	reflector_nudge(&i->reflector, now_us(), random_number());
 	schedule(i);
 }
 

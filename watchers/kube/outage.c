@@ -13,6 +13,7 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "watchers/kube/clock.h"
 
 #define GATHER_SEC   0.2
 #define REPEAT_SEC   60.0
@@ -33,7 +34,7 @@ struct outage {
 	const char *server, *config;
 	struct ev_timer timer;
 	struct trouble kinds[OBJECT_KIND_N];
-	double since; /* of the first that is there */
+	uint64_t since_us; /* of the first that is there */
 	bool has_told;
 };
 
@@ -85,10 +86,15 @@ static void add_names(struct buf *out, struct outage *o, int cause)
 	}
 }
 
+static double silence_sec(const struct outage *o)
+{
+	return (double)(clock_us(CLOCK_MONOTONIC) - o->since_us) / 1e6;
+}
+
 static void tell(struct outage *o, int cause, const char *why)
 {
 	_cleanup_(buf_fini) struct buf line = BUF_INIT;
-	double for_sec = ev_now(o->loop) - o->since;
+	double for_sec = silence_sec(o);
 
 	add_names(&line, o, cause);
 	if (for_sec >= REPEAT_SEC / 2)
@@ -155,7 +161,7 @@ void outage_failed(struct outage *o, enum object_kind kind, const char *name, in
 	bool is_news = !t->is_there || t->cause != cause;
 
 	if (!is_any_there(o))
-		o->since = ev_now(o->loop);
+		o->since_us = clock_us(CLOCK_MONOTONIC);
 	t->is_there = true;
 	t->name = name;
 	t->cause = cause;
@@ -180,6 +186,6 @@ void outage_over(struct outage *o, enum object_kind kind)
 	ev_timer_stop(o->loop, &o->timer);
 	if (o->has_told)
 		log_info("api: %s: heard of again after %.1f s", o->server,
-			 ev_now(o->loop) - o->since);
+			 silence_sec(o));
 	o->has_told = false;
 }
