@@ -257,6 +257,14 @@ static void test_only_our_node_is_kept(void **state)
 	assert_true(cluster_take_node_change(c));
 	assert_string_equal(cluster_node(c)->zone, "za");
 
+	(void)cluster_put_text(c, NODE("node-1", "}, spec: {podCIDRs: [10.1.0.0/24]"));
+	assert_true(cluster_take_node_change(c));
+	(void)cluster_put_text(c, NODE("node-1", "}, spec: {podCIDRs: [10.2.0.0/24]"));
+	assert_true(cluster_take_node_change(c));
+
+	(void)cluster_put_text(c, NODE("node-1",
+				       ", labels: {topology.kubernetes.io/zone: za}"));
+	assert_true(cluster_take_node_change(c));
 	/* Being deleted is for health checks; no plan depends on it. */
 	assert_int_equal(
 		cluster_put_text(c, NODE("node-1",
@@ -295,7 +303,18 @@ static void test_service_cidrs_are_joined(void **state)
 	assert_string_equal(cidr_format(&got[2], text), "fd00::/112");
 	assert_int_equal(cluster_service_cidrs(c, got, 2), 2);
 
+	/* replaced: what it had before is no Service network any more */
+	(void)cluster_put_text(c, "apiVersion: networking.k8s.io/v1\n"
+				  "kind: ServiceCIDR\n"
+				  "metadata: {name: two}\n"
+				  "spec: {cidrs: [10.97.0.0/16]}\n");
+	assert_true(cluster_take_service_cidr_change(c));
+	assert_int_equal(cluster_service_cidrs(c, got, 4), 3);
+	assert_string_equal(cidr_format(&got[0], text), "10.97.0.0/16");
+	assert_int_equal(cluster_n(c, OBJECT_SERVICE_CIDR), 2);
+
 	assert_true(cluster_del(c, OBJECT_SERVICE_CIDR, "", "two"));
+	assert_false(cluster_del(c, OBJECT_SERVICE_CIDR, "", "two"));
 	assert_true(cluster_take_service_cidr_change(c));
 	assert_int_equal(cluster_service_cidrs(c, got, 4), 2);
 }
