@@ -63,12 +63,13 @@ static void add_up(struct counts *c)
 	c->n = n;
 }
 
-void counts_read(struct counts *c, const struct dataplane *dp)
+void counts_read(struct counts *c, const struct dataplane *dp, const struct changeset *of,
+		 bool with_endpoints)
 {
 	*c = (struct counts){0};
 	if (!dp->counts)
 		return;
-	if (dp->counts(dp->sinks[0], collect, c) != 0) {
+	if (dp->counts(dp->sinks[0], of, with_endpoints, collect, c) != 0) {
 		log_warn("%s: connection counters can't be read", dp->mode);
 		return;
 	}

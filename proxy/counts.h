@@ -1,5 +1,5 @@
 /*
- * The kernel's connection counters, read once and looked up often.
+ * The kernel's connection counters of some services, read once and looked up often.
  */
 #pragma once
 
@@ -10,6 +10,7 @@
 #include "core/addr.h"
 #include "core/service.h"
 
+struct changeset;
 struct dataplane;
 
 struct counts {	       /* embedded; {0} is "unknown" */
@@ -18,7 +19,8 @@ struct counts {	       /* embedded; {0} is "unknown" */
 	size_t n, cap;
 };
 
-void counts_read(struct counts *c, const struct dataplane *dp);
+void counts_read(struct counts *c, const struct dataplane *dp, const struct changeset *of,
+		 bool with_endpoints);
 void counts_fini(struct counts *c);
 
 uint64_t counts_frontend(const struct counts *c, const struct frontend *f, uint8_t proto);

@@ -25,8 +25,8 @@ struct dataplane {
 	/* Readable when somebody changed what we made; drain answers whether it was a stranger. */
 	int (*fd)(const struct sink *sink);
 	bool (*drain)(struct sink *sink);
-	/* Connections by frontend and endpoint. */
-	int (*counts)(struct sink *sink,
+	/* Connections of these services by frontend, and by endpoint if asked for. */
+	int (*counts)(struct sink *sink, const struct changeset *of, bool with_endpoints,
 		      void (*fn)(void *data, const struct nft_count *count), void *data);
 	/* A line for each difference between what is and what should be. */
 	int (*diff)(struct sink *sink, const struct changeset *full,

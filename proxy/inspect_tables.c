@@ -17,8 +17,9 @@
 #include "proxy/inspect_parts.h"
 #include "watchers/cluster.h"
 
-/* About so much is made at a time. */
-#define PIECE_LEN 65536
+/* About so much is made, and so many counters are read at a time. */
+#define PIECE_LEN      65536
+#define PIECE_COUNTERS 4096
 
 /* Which policy stands behind a frontend; the waist knows only what came of it. */
 static const char *policy_of(const struct inspect *in, const struct service *s,
@@ -100,9 +101,10 @@ static json_t *endpoint_row(const struct service *s, const struct counts *counts
 struct rows { /* an answer */
 	struct control_answer answer;
 	const struct inspect *in;
-	struct counts counts;
+	struct counts counts; /* of those before counted_to, that are still to come */
+	bool with_endpoints;
 	struct service **services; /* a reference each */
-	size_t n, next;
+	size_t n, next, counted_to;
 	void (*add)(struct rows *r, const struct service *s, struct buf *out);
 	bool has_begun, has_rows;
 };
@@ -141,6 +143,28 @@ static void add_endpoints(struct rows *r, const struct service *s, struct buf *o
 		add_row(r, endpoint_row(s, &r->counts, &reasons[i]), out);
 }
 
+/* Of the next services, as many as it takes; at least one. */
+static void read_counts(struct rows *r)
+{
+	_cleanup_(freep) struct change *changes = NULL;
+	struct changeset of = {.env = &r->in->facts->env};
+	size_t cap = 0, n_counters = 0;
+
+	while (r->counted_to < r->n && n_counters < PIECE_COUNTERS) {
+		const struct service *s = r->services[r->counted_to++];
+
+		changes = xgrow(changes, of.n, &cap, sizeof(*changes));
+		changes[of.n++] = (struct change){.new = s};
+		n_counters += s->n_frontends *
+			      (1 + (r->with_endpoints ? (size_t)s->n_endpoints : 0));
+	}
+	of.changes = changes;
+	counts_fini(&r->counts);
+	counts_read(&r->counts, r->in->dataplane, &of, r->with_endpoints);
+	if (!r->counts.is_known)
+		r->counted_to = r->n; /* once is enough to be told */
+}
+
 static bool rows_write(struct control_answer *answer, struct buf *out)
 {
 	struct rows *r = container_of(answer, struct rows, answer);
@@ -148,7 +172,9 @@ static bool rows_write(struct control_answer *answer, struct buf *out)
 	if (!r->has_begun)
 		buf_add_char(out, '[');
 	r->has_begun = true;
-	while (r->next < r->n && out->len < PIECE_LEN)
+	if (r->next == r->counted_to && r->next < r->n)
+		read_counts(r);
+	while (r->next < r->counted_to && out->len < PIECE_LEN)
 		r->add(r, r->services[r->next++], out);
 	if (r->next < r->n)
 		return true;
@@ -165,7 +191,7 @@ static void rows_free(struct control_answer *answer)
 	free(r->services);
 	counts_fini(&r->counts);
 	free(r);
-	(void)malloc_trim(0); /* counters of everything are many */
+	(void)malloc_trim(0); /* everything's references are many */
 }
 
 static bool is_wanted(const struct service *s, const struct control_request *request)
@@ -190,8 +216,6 @@ static struct rows *rows_new(const struct inspect *in,
 	for (size_t i = 0; i < n; i++)
 		if (is_wanted(services[i], request))
 			r->services[r->n++] = service_ref(services[i]);
-	if (r->n)
-		counts_read(&r->counts, in->dataplane);
 	return r;
 }
 
@@ -210,5 +234,6 @@ struct control_answer *inspect_endpoints(const struct inspect *in,
 	struct rows *r = rows_new(in, request);
 
 	r->add = add_endpoints;
+	r->with_endpoints = true;
 	return &r->answer;
 }

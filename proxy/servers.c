@@ -19,6 +19,7 @@
 #include "proxy/dataplane.h"
 #include "proxy/exposition.h"
 #include "proxy/facts.h"
+#include "proxy/full_changes.h"
 #include "proxy/health.h"
 #include "proxy/http_server.h"
 #include "proxy/metrics.h"
@@ -172,23 +173,25 @@ static void show_statusz(struct servers *s, const struct http_request *request,
 }
 
 /* Connections of each service, in the order of state_sorted(); NULL when they aren't known. */
-static uint64_t *count_connections(const struct dataplane *dp, const struct state *state)
+static uint64_t *count_connections(const struct servers *s, const struct state *state)
 {
 	_cleanup_(counts_fini) struct counts counts = {0};
-	_cleanup_(freep) const struct service **all = NULL;
+	_cleanup_(full_changes_fini) struct full_changes all = {0};
 	uint64_t *n_connections;
-	size_t n;
 
-	counts_read(&counts, dp);
+	full_changes_init(&all, state, &s->p.facts->env);
+	counts_read(&counts, s->p.dataplane, &all.cs, false);
 	if (!counts.is_known)
 		return NULL;
-	all = state_sorted(state, &n);
-	n_connections = xcalloc(n + 1, sizeof(*n_connections));
-	for (size_t i = 0; i < n; i++)
-		for (uint32_t f = 0; f < all[i]->n_frontends; f++)
+	n_connections = xcalloc(all.cs.n + 1, sizeof(*n_connections));
+	for (size_t i = 0; i < all.cs.n; i++) {
+		const struct service *service = all.changes[i].new;
+		const struct frontend *frontends = service_frontends(service);
+
+		for (uint32_t f = 0; f < service->n_frontends; f++)
 			n_connections[i] +=
-				counts_frontend(&counts, &service_frontends(all[i])[f],
-						all[i]->proto);
+				counts_frontend(&counts, &frontends[f], service->proto);
+	}
 	return n_connections;
 }
 
@@ -230,7 +233,7 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 	}
 	/* The counters of many services are not read for a few of them. */
 	if (in.with_services && state_n_services(in.state) <= METRICS_MAX_SERVICES)
-		connections = count_connections(dp, in.state);
+		connections = count_connections(s, in.state);
 	in.connections = connections;
 	reply->content_type = EXPOSITION_CONTENT_TYPE;
 	reply->header_name = "Process-Start-Time-Unix";

@@ -47,7 +47,12 @@ struct nft_count {
 		*endpoint; /* addr and port only; NULL: the frontend itself */
 	uint64_t n_connections;
 };
-int nft_sink_counts(struct sink *sink,
+/*
+ * Of these services (the new ones; nothing is changed). It takes about a
+ * millisecond for a thousand frontends and endpoints: who wants to know of
+ * many asks for some at a time.
+ */
+int nft_sink_counts(struct sink *sink, const struct changeset *of, bool with_endpoints,
 		    void (*fn)(void *data, const struct nft_count *count), void *data);
 
 /*

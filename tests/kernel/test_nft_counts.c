@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "tests/kernel/nft_sample.h"
 
 #define N_CONNECTIONS 12
@@ -124,11 +125,19 @@ static void take_count(void *data, const struct nft_count *count)
 
 static struct tally tally_of(struct sample_world *w, const char *at)
 {
-	struct tally t = {0};
+	_cleanup_(freep) struct change *changes = xcalloc(w->n + 1, sizeof(*changes));
+	const struct changeset all = {.env = &w->env, .changes = changes, .n = w->n};
+	struct tally t = {0}, without = {0};
 	uint16_t port;
 
+	for (size_t i = 0; i < w->n; i++)
+		changes[i].new = w->services[i];
 	assert_int_equal(addr_port_parse(at, &t.frontend, &port), 0);
-	assert_int_equal(nft_sink_counts(w->sink, take_count, &t), 0);
+	without.frontend = t.frontend;
+	assert_int_equal(nft_sink_counts(w->sink, &all, true, take_count, &t), 0);
+	assert_int_equal(nft_sink_counts(w->sink, &all, false, take_count, &without), 0);
+	assert_int_equal(without.n_frontend, t.n_frontend);
+	assert_int_equal(without.n_endpoints, 0);
 	return t;
 }
 
