@@ -92,8 +92,6 @@ static const int allowed[] = {
 	SCMP_SYS(restart_syscall),
 	SCMP_SYS(pause),
 	SCMP_SYS(linkat),
-	SCMP_SYS(io_uring_setup),
-	SCMP_SYS(io_uring_enter),
 	/* sockets */
 	SCMP_SYS(socket),
 	SCMP_SYS(socketpair),

@@ -41,7 +41,7 @@ apiserver_start() {
 	spawn apiserver kube-apiserver --etcd-servers "$ETCD_URL" \
 		--bind-address "$API_ADDRESS" --advertise-address "$API_ADDRESS" --secure-port 6443 --cert-dir "$STATE/certs" \
 		--service-account-key-file "$STATE/sa.key" --service-account-signing-key-file "$STATE/sa.key" \
-		--service-account-issuer "$API_URL" --token-auth-file "$STATE/tokens.csv" --authorization-mode RBAC \
+		--service-account-issuer "$API_URL" --token-auth-file "$STATE/tokens.csv" --authorization-mode RBAC --allow-privileged \
 		--service-cluster-ip-range 10.96.0.0/12,fd00:96::/112 --disable-admission-plugins ServiceAccount
 	await 60 test -s "$STATE/certs/apiserver.crt" || die "the API server makes no certificate: $(tail -n 3 "$STATE/apiserver.log")"
 	[ -s "$KUBECONFIG" ] || kubeconfig admin "token: $ADMIN_TOKEN"
