@@ -7,6 +7,7 @@
 #include "proxy/config_file.h"
 #include "proxy/daemon.h"
 #include "proxy/host_setup.h"
+#include "proxy/once.h"
 #include "proxy/options.h"
 #include "proxy/parts.h"
 
@@ -38,7 +39,6 @@ int command_run(struct options *options, const struct parts *parts)
 		return STATUS_OK;
 	}
 	if (options->once)
-		return daemon_once(&options->config, parts) == 0 ? STATUS_OK
-								 : STATUS_FAILED;
+		return once_run(&options->config, parts) == 0 ? STATUS_OK : STATUS_FAILED;
 	return daemon_run(options, parts) == 0 ? STATUS_OK : STATUS_FAILED;
 }
