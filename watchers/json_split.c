@@ -1,7 +1,6 @@
 /*
- * A machine with one state for each place between values, and one way of
- * passing over a value, whatever it is (brackets are counted, strings are
- * skipped; that they match is the parser's business).
+ * A machine with one state for each place between values; how values are passed
+ * over is json_scan's business.
  *
  * Invariants: `item` holds what came of the value being passed over in earlier
  * feeds, and is empty between values; `part` holds the top-level object with
@@ -28,44 +27,10 @@ enum state {
 	STATE_AFTER_ITEM,
 };
 
-enum {
-	IS_BLANK = 1,
-	IS_NEWLINE = 2,
-	IS_OPEN = 4,
-	IS_CLOSE = 8,
-	IS_QUOTE = 16,
-	IS_OTHER_END = 32, /* , and : end a number or a word, too */
-};
-#define ENDS_WORD (IS_BLANK | IS_OPEN | IS_CLOSE | IS_QUOTE | IS_OTHER_END)
-#define IS_NOTED  (IS_NEWLINE | IS_OPEN | IS_CLOSE | IS_QUOTE)
-
-static const uint8_t classes[256] = {
-	[' '] = IS_BLANK,     ['\t'] = IS_BLANK,
-	['\r'] = IS_BLANK,    ['\n'] = IS_BLANK | IS_NEWLINE,
-	['{'] = IS_OPEN,      ['['] = IS_OPEN,
-	['}'] = IS_CLOSE,     [']'] = IS_CLOSE,
-	['"'] = IS_QUOTE,     [','] = IS_OTHER_END,
-	[':'] = IS_OTHER_END,
-};
-
-static uint8_t class_of(char c)
-{
-	return classes[(uint8_t)c];
-}
-
 static void fail(struct json_split *s, int err)
 {
 	if (s->err == 0)
 		s->err = err;
-}
-
-static const char *skip_blanks(struct json_split *s, const char *p, const char *end)
-{
-	for (; p < end && (class_of(*p) & IS_BLANK); p++) {
-		if (*p == '\n')
-			s->line++;
-	}
-	return p;
 }
 
 static void keep(struct json_split *s, struct buf *b, const char *bytes, size_t len)
@@ -82,71 +47,6 @@ static void drop(struct buf *b)
 		buf_fini(b);
 	else
 		buf_clear(b);
-}
-
-/* To behind the closing quote, or to the end of what there is. */
-static const char *pass_string(struct json_split *s, const char *p, const char *end)
-{
-	for (; p < end; p++) {
-		if (s->is_escaped) {
-			s->is_escaped = false;
-		} else if (*p == '\\') {
-			s->is_escaped = true;
-		} else if (*p == '"') {
-			s->in_string = false;
-			return p + 1;
-		}
-	}
-	return end;
-}
-
-static const char *pass_word(const char *p, const char *end, bool *ret_done)
-{
-	while (p < end && !(class_of(*p) & ENDS_WORD))
-		p++;
-	*ret_done = p < end;
-	return p;
-}
-
-/*
- * Passes over the value that has begun, to behind its last byte.  A word or a
- * number ends only where something else begins.
- */
-static const char *pass(struct json_split *s, const char *p, const char *end,
-			bool *ret_done)
-{
-	if (s->depth == 0 && !s->in_string)
-		return pass_word(p, end, ret_done);
-
-	*ret_done = false;
-	while (p < end) {
-		uint8_t class;
-
-		if (s->in_string) {
-			p = pass_string(s, p, end);
-			if (s->in_string)
-				return p;
-		} else {
-			while (p < end && !(class_of(*p) & IS_NOTED))
-				p++;
-			if (p == end)
-				return p;
-			class = class_of(*p++);
-			s->line += class & IS_NEWLINE ? 1 : 0;
-			s->in_string = class & IS_QUOTE;
-			s->depth += class & IS_OPEN ? 1 : 0;
-			s->depth -= class & IS_CLOSE ? 1 : 0;
-		}
-		if (s->depth > s->depth_limit)
-			fail(s, -E2BIG);
-		if (s->err != 0)
-			return p;
-		if (s->depth == 0 && !s->in_string) {
-			*ret_done = true;
-			return p;
-		}
-	}
-	return p;
 }
 
 static void hand_out(struct json_split *s, enum json_split_type type, const char *bytes,
@@ -196,7 +96,7 @@ static const char *go_on(struct json_split *s, const char *start, const char *p,
 {
 	bool is_done;
 
-	p = pass(s, p, end, &is_done);
+	fail(s, json_scan_pass(&s->scan, &p, end, &is_done));
 	switch ((enum state)s->state) {
 	case STATE_VALUE:
 		take_value(s, JSON_SPLIT_VALUE, STATE_GAP, start, p, is_done);
@@ -221,21 +121,12 @@ static const char *in_value(struct json_split *s, const char *p, const char *end
 static const char *begin(struct json_split *s, enum state state, unsigned level,
 			 const char *p, const char *end)
 {
-	uint8_t class = class_of(*p);
+	unsigned max = s->options.max_depth;
 
-	if (class & ~(IS_OPEN | IS_QUOTE)) {
-		fail(s, -EINVAL);
+	fail(s, json_scan_begin(&s->scan, *p, max > level ? max - level : 0));
+	if (s->err != 0)
 		return p;
-	}
-	if (class & IS_OPEN && level >= s->options.max_depth) {
-		fail(s, -E2BIG);
-		return p;
-	}
 	s->state = (uint8_t)state;
-	s->in_string = class & IS_QUOTE;
-	s->is_escaped = false;
-	s->depth = class & IS_OPEN ? 1 : 0;
-	s->depth_limit = s->options.max_depth - level;
 	return go_on(s, p, p + 1, end);
 }
 
@@ -250,10 +141,10 @@ static bool ends_separator(struct json_split *s)
 
 static const char *in_gap(struct json_split *s, const char *p, const char *end)
 {
-	if (class_of(*p) & IS_BLANK) {
+	if (json_scan_is_blank(*p)) {
 		if (!ends_separator(s))
 			fail(s, -EINVAL);
-		return skip_blanks(s, p, end);
+		return json_scan_blanks(&s->scan, p, end);
 	}
 	if (*p == '-' && s->options.skip_separators && s->dashes < 3) {
 		s->dashes++;
@@ -263,7 +154,7 @@ static const char *in_gap(struct json_split *s, const char *p, const char *end)
 		fail(s, -EINVAL);
 		return p;
 	}
-	s->part_line = s->line;
+	s->part_line = s->scan.line;
 	s->n_items = 0;
 	if (*p != '{' || !s->options.cut_items)
 		return begin(s, STATE_VALUE, 0, p, end);
@@ -279,7 +170,7 @@ static const char *in_gap(struct json_split *s, const char *p, const char *end)
  */
 static const char *in_object(struct json_split *s, const char *p, const char *end)
 {
-	p = skip_blanks(s, p, end);
+	p = json_scan_blanks(&s->scan, p, end);
 	if (p == end)
 		return p;
 	if (*p != '"' && *p != ',' && *p != '}') {
@@ -289,8 +180,7 @@ static const char *in_object(struct json_split *s, const char *p, const char *en
 	keep(s, &s->part, p, 1);
 	if (*p == '"') {
 		s->state = STATE_KEY;
-		s->in_string = true;
-		s->is_escaped = false;
+		json_scan_begin_string(&s->scan);
 		buf_clear(&s->key);
 	} else if (*p == '}' && s->err == 0) {
 		s->state = STATE_GAP;
@@ -304,17 +194,17 @@ static const char *in_key(struct json_split *s, const char *p, const char *end)
 {
 	const char *start = p;
 
-	p = pass_string(s, p, end);
+	p = json_scan_pass_string(&s->scan, p, end);
 	keep(s, &s->part, start, (size_t)(p - start));
 	keep(s, &s->key, start, (size_t)(p - start));
-	if (!s->in_string)
+	if (!s->scan.in_string)
 		s->state = STATE_COLON;
 	return p;
 }
 
 static const char *behind_key(struct json_split *s, const char *p, const char *end)
 {
-	p = skip_blanks(s, p, end);
+	p = json_scan_blanks(&s->scan, p, end);
 	if (p == end)
 		return p;
 	if (*p != ':') {
@@ -328,7 +218,7 @@ static const char *behind_key(struct json_split *s, const char *p, const char *e
 
 static const char *before_value(struct json_split *s, const char *p, const char *end)
 {
-	p = skip_blanks(s, p, end);
+	p = json_scan_blanks(&s->scan, p, end);
 	if (p == end)
 		return p;
 	if (*p != '[' || strcmp(buf_string(&s->key), "items\"") != 0)
@@ -342,7 +232,7 @@ static const char *before_value(struct json_split *s, const char *p, const char 
 
 static const char *before_item(struct json_split *s, const char *p, const char *end)
 {
-	p = skip_blanks(s, p, end);
+	p = json_scan_blanks(&s->scan, p, end);
 	if (p == end)
 		return p;
 	if (*p == ']' && s->state == STATE_FIRST_ITEM) {
@@ -350,13 +240,13 @@ static const char *before_item(struct json_split *s, const char *p, const char *
 		s->state = STATE_MEMBER;
 		return p + 1;
 	}
-	s->item_line = s->line;
+	s->item_line = s->scan.line;
 	return begin(s, STATE_ITEM, 2, p, end);
 }
 
 static const char *behind_item(struct json_split *s, const char *p, const char *end)
 {
-	p = skip_blanks(s, p, end);
+	p = json_scan_blanks(&s->scan, p, end);
 	if (p == end)
 		return p;
 	if (*p == ',') {
@@ -394,7 +284,7 @@ void json_split_init(struct json_split *s, const struct json_split_options *opti
 		.options = *options,
 		.fn = fn,
 		.data = data,
-		.line = 1,
+		.scan = {.line = 1},
 	};
 }
 
@@ -442,5 +332,5 @@ bool json_split_is_inside(const struct json_split *s)
 
 uint64_t json_split_line(const struct json_split *s)
 {
-	return s->line;
+	return s->scan.line;
 }

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/buf.h"
+#include "watchers/json_scan.h"
 
 enum json_split_type {
 	/* An item of the array "items" of a top-level object. */
@@ -47,13 +48,10 @@ struct json_split { /* embedded */
 	void *data;
 	int err; /* what ended it, or 0 */
 
-	uint8_t state;	 /* enum in json_split.c */
-	bool in_string;	 /* inside the value that is being passed over */
-	bool is_escaped; /* the next byte of the string stands for itself */
-	unsigned depth;	 /* of brackets open in that value */
-	unsigned depth_limit;
+	uint8_t state;	       /* enum in json_split.c */
+	struct json_scan scan; /* the value that is being passed over */
 	unsigned dashes;
-	uint64_t line, part_line, item_line, n_items;
+	uint64_t part_line, item_line, n_items;
 	struct buf part; /* the top-level value as far as it is kept */
 	struct buf item; /* the item, when it came in pieces */
 	struct buf key;	 /* the last key of the top-level object */
