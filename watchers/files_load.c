@@ -97,6 +97,7 @@ static int read_objects(struct files *f, int fd, const struct stat *st, const ch
 	if (!f->buffer)
 		f->buffer = xmalloc(BUFFER_LEN);
 	manifest_init(&manifest, path, f->reject, take_object, list);
+	manifest_expect(&manifest, known_len);
 	rc = feed(fd, f->buffer, known_len, &manifest);
 	if (rc == 0)
 		rc = manifest_finish(&manifest, ret_error);

@@ -45,6 +45,8 @@ static void tell(const struct file_owners *o, const struct object *object,
 	char path[FILE_PATH_LEN], first_path[FILE_PATH_LEN];
 	_cleanup_(freep) char *reason = NULL;
 
+	if (first->is_gone && file != first) /* it was renamed, most likely */
+		return;
 	if (file == first)
 		reason = xstrdup("this file has it twice, the first one counts");
 	else

@@ -141,15 +141,17 @@ void manifest_fini(struct manifest *m)
 	free(m->error);
 }
 
+void manifest_expect(struct manifest *m, size_t len)
+{
+	m->expected_len = len;
+}
+
 int manifest_feed(struct manifest *m, const char *bytes, size_t len)
 {
 	size_t skip = 0;
 
 	if (m->is_json)
 		return json_split_feed(&m->split, bytes, len);
-	m->is_too_long |= len > DOCUMENT_MAX_LEN || m->text.len > DOCUMENT_MAX_LEN - len;
-	if (m->is_too_long)
-		return -E2BIG;
 	/* the first piece tells; only of blanks nobody can tell */
 	if (m->text.len == 0 && document_is_json(bytes, len)) {
 		m->is_json = true;
@@ -157,6 +159,10 @@ int manifest_feed(struct manifest *m, const char *bytes, size_t len)
 			skip = strlen(BOM);
 		return json_split_feed(&m->split, bytes + skip, len - skip);
 	}
+	m->is_too_long |= m->expected_len > DOCUMENT_MAX_LEN || len > DOCUMENT_MAX_LEN ||
+			  m->text.len > DOCUMENT_MAX_LEN - len;
+	if (m->is_too_long)
+		return -E2BIG;
 	buf_add(&m->text, bytes, len);
 	return 0;
 }

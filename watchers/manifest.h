@@ -19,6 +19,7 @@ struct manifest {	    /* embedded */
 	decode_fn fn;
 	void *data;
 	bool is_json, is_too_long;
+	size_t expected_len;
 	struct buf text; /* until it is known to be JSON */
 	struct json_split split;
 	json_t *list; /* what is known of the List whose items are coming */
@@ -30,6 +31,8 @@ void manifest_init(struct manifest *m, const char *source, const struct reject *
 		   decode_fn fn, void *data);
 void manifest_fini(struct manifest *m);
 
+/* So much will come, 0: nobody knows. What would be too long in the end is not begun. */
+void manifest_expect(struct manifest *m, size_t len);
 /*
  * 0, -EINVAL (not parsable) or -E2BIG (a limit); it stays with that.  Objects
  * before the bad place have been handed out.

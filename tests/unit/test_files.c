@@ -504,6 +504,21 @@ static void the_first_of_several_files_counts(void **state)
 	await(w, "web", "");
 }
 
+static void a_new_name_is_no_second_owner(void **state)
+{
+	struct world *w = *state;
+
+	write_service(at(w, "b.yaml"), "web", "10.96.0.1");
+	follow(w, 0, w->dir);
+	w->watched = "web";
+	assert_int_equal(rename(at(w, "b.yaml"), at(w, "a.yaml")), 0);
+	settle(w, w->dir);
+	assert_int_equal(rename(at(w, "a.yaml"), at(w, "c.yaml")), 0);
+	settle(w, w->dir);
+	assert_false(w->has_blinked);
+	assert_string_equal(buf_string(&w->told), "");
+}
+
 /* Whatever another file's coming and going has to do with it. */
 static void what_does_not_count_now_is_known(void **state)
 {
@@ -698,6 +713,7 @@ int main(void)
 		TEST(links_in_a_folder_are_files_too),
 		TEST(a_path_that_is_not_there_yet_is_awaited),
 		TEST(the_first_of_several_files_counts),
+		TEST(a_new_name_is_no_second_owner),
 		TEST(what_does_not_count_now_is_known),
 		TEST(of_two_in_one_file_the_first_counts),
 		TEST(paths_have_an_order_too),

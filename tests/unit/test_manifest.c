@@ -121,6 +121,23 @@ static void objects_are_the_same_in_pieces_of_any_size(void **state)
 	}
 }
 
+/* Gigabytes of nothing, say: not even the first of them is kept. */
+static void what_will_be_too_long_is_refused_at_once(void **state)
+{
+	static const char zeros[4096];
+	_cleanup_(freep) char *error = NULL;
+	struct manifest m;
+
+	(void)state;
+	manifest_init(&m, "a.yaml", NULL, take, NULL);
+	manifest_expect(&m, (size_t)2 << 30);
+	assert_int_equal(manifest_feed(&m, zeros, sizeof(zeros)), -E2BIG);
+	assert_int_equal(m.text.len, 0);
+	assert_int_equal(manifest_finish(&m, &error), -E2BIG);
+	assert_non_null(strstr(error, "is longer than"));
+	manifest_fini(&m);
+}
+
 /* Whether it is JSON is told by its first byte, a mark of the byte order aside. */
 static void a_byte_order_mark_means_nothing(void **state)
 {
@@ -147,6 +164,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(objects_are_the_same_in_pieces_of_any_size),
+		cmocka_unit_test(what_will_be_too_long_is_refused_at_once),
 		cmocka_unit_test(a_byte_order_mark_means_nothing),
 	};
 
