@@ -13,7 +13,8 @@
 #include "core/mem.h"
 
 #define MAX_CONNECTIONS 64
-#define FLOOD_MAX_LEN	(8u << 20)
+#define FLOOD_MAX_LEN	(256u << 20)
+#define FLOOD_PIECE_LEN (64u << 10)
 #define PIECE_GAP_SEC	0.0005
 
 struct connection {
@@ -22,7 +23,7 @@ struct connection {
 	struct ev_timer timer;
 	struct buf in, out;
 	const struct fake_answer *answer;
-	size_t sent_len, flooded_len;
+	size_t sent_len;
 	bool is_open;
 };
 
@@ -34,6 +35,7 @@ struct fake_server {
 	size_t n_answers;
 	struct connection connections[MAX_CONNECTIONS];
 	struct buf requests; /* the request lines */
+	size_t flooded_len;
 	char url[64];
 };
 
@@ -49,6 +51,20 @@ static void connection_close(struct connection *c)
 	c->is_open = false;
 }
 
+static void flood(struct connection *c)
+{
+	c->server->flooded_len += c->out.len;
+	if (c->server->flooded_len > FLOOD_MAX_LEN) {
+		connection_close(c);
+		return;
+	}
+	c->sent_len = 0;
+	buf_clear(&c->out);
+	while (c->out.len < FLOOD_PIECE_LEN)
+		buf_add_string(&c->out, c->answer->flood);
+	ev_timer_again(c->server->loop, &c->timer);
+}
+
 /* All has been sent. */
 static void finish(struct connection *c)
 {
@@ -62,12 +78,7 @@ static void finish(struct connection *c)
 	case FAKE_STALL:
 		return;
 	case FAKE_FLOOD:
-		c->flooded_len += c->out.len;
-		c->sent_len = 0;
-		if (c->flooded_len > FLOOD_MAX_LEN)
-			connection_close(c);
-		else
-			ev_timer_again(c->server->loop, &c->timer);
+		flood(c);
 		return;
 	}
 }
@@ -89,12 +100,15 @@ static void on_send(struct ev_loop *loop, struct ev_timer *w, int revents)
 	finish(c);
 }
 
-static const struct fake_answer *find_answer(struct fake_server *s, const char *line)
+static const struct fake_answer *find_answer(struct fake_server *s, const char *line,
+					     const char *head)
 {
 	for (size_t i = 0; i < s->n_answers; i++) {
 		const struct fake_answer *a = &s->answers[i];
 
 		if (!strstr(line, a->request) || (a->times && s->n_given[i] >= a->times))
+			continue;
+		if (a->header && !strstr(head, a->header))
 			continue;
 		s->n_given[i]++;
 		return a;
@@ -108,7 +122,7 @@ static void answer(struct connection *c)
 
 	*end = 0;
 	buf_printf(&c->server->requests, "%s\n", c->in.data);
-	c->answer = find_answer(c->server, c->in.data);
+	c->answer = find_answer(c->server, c->in.data, end + 2);
 	if (!c->answer)
 		buf_add_string(&c->out, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n"
 					"Connection: close\r\n\r\n");
@@ -117,7 +131,8 @@ static void answer(struct connection *c)
 			       "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 			       "Connection: close\r\n\r\n");
 	if (c->answer)
-		buf_add_string(&c->out, c->answer->bytes);
+		buf_add(&c->out, c->answer->bytes,
+			c->answer->len ? c->answer->len : strlen(c->answer->bytes));
 	ev_timer_again(c->server->loop, &c->timer);
 }
 
@@ -214,4 +229,9 @@ unsigned fake_server_n_requests(const struct fake_server *s, const char *text)
 		line += len + (line[len] == '\n');
 	}
 	return n;
+}
+
+size_t fake_server_flooded_len(const struct fake_server *s)
+{
+	return s->flooded_len;
 }

@@ -16,7 +16,7 @@ enum fake_end {
 	FAKE_CLOSE,    /* closes when all is sent */
 	FAKE_SHUTDOWN, /* closes its own direction only */
 	FAKE_STALL,    /* sends no more and keeps the connection */
-	FAKE_FLOOD,    /* repeats the bytes until the client goes away, bounded */
+	FAKE_FLOOD,    /* goes on with the flood until the client goes away, bounded */
 };
 
 struct fake_answer {
@@ -25,7 +25,10 @@ struct fake_answer {
 	bool is_body;	     /* "HTTP/1.1 200 OK" and a header are put in front */
 	size_t piece_len;    /* bytes for each write; 0: all at once */
 	enum fake_end end;
-	unsigned times; /* how often it may be given; 0: for ever */
+	unsigned times;	    /* how often it may be given; 0: for ever */
+	const char *header; /* only when this is in the request's head; NULL: always */
+	const char *flood;  /* repeated behind the bytes */
+	size_t len;	    /* of bytes with a NUL among them; 0: up to it */
 };
 
 /* The first answer that matches and isn't used up is given; without one, 404. */
@@ -35,3 +38,5 @@ void fake_server_free(struct fake_server *s);
 const char *fake_server_url(const struct fake_server *s);
 /* How many requests had this in their request line. */
 unsigned fake_server_n_requests(const struct fake_server *s, const char *text);
+/* Bytes of floods that the clients have taken. */
+size_t fake_server_flooded_len(const struct fake_server *s);

@@ -124,7 +124,7 @@ static void test_a_list_cut_short_is_asked_again_later(void **state)
 
 	(void)state;
 	reflector_init(&r);
-	r.has_no_watchlist = true;
+	r.wants_list = true;
 	r.verb = REFLECTOR_LIST;
 	expect_request(&r, 0, REFLECTOR_LIST, "0", "", 500);
 	assert_int_equal(reflector_page(&r, "9", "more"), REFLECTOR_NOTHING);
@@ -176,28 +176,63 @@ static void test_a_version_gone_by_status_is_listed_anew_once_then_later(void **
 	reflector_fini(&r);
 }
 
-static void
-test_a_refused_connection_keeps_the_version_and_waits_longer_each_time(void **state)
+/* Fails eight times as it is told to; the waits grow up to max_us. */
+static uint64_t fail_often(struct reflector *r, bool is_answered, uint64_t max_us)
 {
-	uint64_t now_us = 60 * SEC, last = 0;
-	struct reflector r;
+	uint64_t now_us = 60 * SEC, last_us = 0;
+
+	sync_it(r);
+	reflector_heard(r);
+	reflector_closed(r, 0, now_us, 0);
+	for (int i = 0; i < 8; i++) {
+		expect_request(r, now_us, REFLECTOR_WATCH, "100", "", 0);
+		if (is_answered) {
+			reflector_heard(r);
+			reflector_refused(r, 503, NULL, 0, now_us, 0);
+		}
+		reflector_closed(r, is_answered ? 0 : -ECONNREFUSED, now_us, 0);
+		assert_true(reflector_wait(r, now_us) >= last_us);
+		last_us = reflector_wait(r, now_us);
+		assert_in_range(last_us, 800000, max_us);
+		now_us += last_us;
+	}
+	assert_int_equal(last_us, max_us);
+	return now_us;
+}
+
+static void test_each_failure_waits_longer_and_keeps_the_version(void **state)
+{
+	static const struct {
+		bool is_answered;
+		uint64_t max_us;
+	} cases[] = {{true, 30 * SEC}, {false, 10 * SEC}};
 
 	(void)state;
-	sync_it(&r);
-	reflector_closed(&r, 0, now_us, 0);
-	for (int i = 0; i < 8; i++) {
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		struct reflector r;
+		uint64_t now_us = fail_often(&r, cases[i].is_answered, cases[i].max_us);
+
+		/* Two quiet minutes, and it starts with a short wait again. */
 		expect_request(&r, now_us, REFLECTOR_WATCH, "100", "", 0);
+		now_us += 200 * SEC;
 		reflector_closed(&r, -ECONNREFUSED, now_us, 0);
-		assert_true(reflector_wait(&r, now_us) >= last);
-		last = reflector_wait(&r, now_us);
-		assert_true(last >= 800000 && last < 60 * SEC);
-		now_us += last;
+		assert_int_equal(reflector_wait(&r, now_us), 800000);
+		reflector_fini(&r);
 	}
-	assert_int_equal(last, 30 * SEC);
-	/* Two quiet minutes, and it starts with a short wait again. */
+}
+
+/* An API server that has just come back says 401, 403 and 503 until it knows its own. */
+static void test_what_a_server_says_that_is_back_is_waited_for_anew(void **state)
+{
+	struct reflector r;
+	uint64_t now_us;
+
+	(void)state;
+	now_us = fail_often(&r, false, 10 * SEC);
 	expect_request(&r, now_us, REFLECTOR_WATCH, "100", "", 0);
-	now_us += 200 * SEC;
-	reflector_closed(&r, -ECONNREFUSED, now_us, 0);
+	reflector_heard(&r);
+	reflector_refused(&r, 503, NULL, 0, now_us, 0);
+	reflector_closed(&r, 0, now_us, 0);
 	assert_int_equal(reflector_wait(&r, now_us), 800000);
 	reflector_fini(&r);
 }
@@ -242,25 +277,32 @@ test_after_an_outage_a_version_that_is_gone_costs_no_more_waiting(void **state)
 	reflector_fini(&r);
 }
 
-static void fail_once(struct reflector *r)
-{
-	(void)reflector_open(r, 60 * SEC, 0);
-	reflector_closed(r, -ECONNREFUSED, 60 * SEC, 0);
-}
-
-static void test_a_nudge_ends_a_long_wait(void **state)
+static void test_a_nudge_ends_the_wait_for_a_server_that_was_away(void **state)
 {
 	struct reflector r;
+	uint64_t now_us;
 
 	(void)state;
-	sync_it(&r);
-	for (int i = 0; i < 7; i++)
-		fail_once(&r);
-	assert_true(reflector_wait(&r, 60 * SEC) > 20 * SEC);
-	reflector_nudge(&r, 60 * SEC, 123);
-	assert_true(reflector_wait(&r, 60 * SEC) <= SEC / 2);
-	reflector_nudge(&r, 90 * SEC, 499999);
-	assert_int_equal(reflector_wait(&r, 90 * SEC), 0);
+	now_us = fail_often(&r, false, 10 * SEC) - 10 * SEC;
+	reflector_nudge(&r, now_us, 123);
+	assert_true(reflector_wait(&r, now_us) <= SEC / 2);
+	reflector_nudge(&r, now_us + 30 * SEC, 499999);
+	assert_int_equal(reflector_wait(&r, now_us + 30 * SEC), 0);
+	reflector_fini(&r);
+}
+
+/* Or those who are refused would wake each other up for ever. */
+static void test_a_nudge_is_nothing_to_who_was_refused(void **state)
+{
+	struct reflector r;
+	uint64_t now_us;
+
+	(void)state;
+	now_us = fail_often(&r, true, 30 * SEC) - 30 * SEC;
+	reflector_nudge(&r, now_us, 123);
+	assert_int_equal(reflector_wait(&r, now_us), 30 * SEC);
+	reflector_retry(&r); /* other credentials are something */
+	assert_int_equal(reflector_wait(&r, now_us), 0);
 	reflector_fini(&r);
 }
 
@@ -276,6 +318,66 @@ static void test_a_very_short_watch_lists_anew(void **state)
 	assert_true(reflector_wait(&r, 60 * SEC + 500000) >= 800000);
 	expect_request(&r, 62 * SEC, REFLECTOR_WATCHLIST, "100", "", 0);
 	reflector_fini(&r);
+}
+
+static void test_a_watch_that_ends_at_once_after_a_word_is_no_circle(void **state)
+{
+	struct watch_event mark = make_event(WATCH_BOOKMARK, "101");
+	struct reflector r;
+
+	(void)state;
+	sync_it(&r);
+	reflector_closed(&r, 0, 60 * SEC, 0);
+	expect_request(&r, 60 * SEC, REFLECTOR_WATCH, "100", "", 0);
+	(void)reflector_event(&r, &mark, 60 * SEC);
+	reflector_closed(&r, 0, 60 * SEC + 100, 0);
+	assert_true(reflector_wait(&r, 60 * SEC + 100) >= 800000);
+	expect_request(&r, 62 * SEC, REFLECTOR_WATCH, "101", "", 0);
+	reflector_fini(&r);
+}
+
+static void test_a_bookmark_without_a_version_is_none(void **state)
+{
+	struct watch_event mark = make_event(WATCH_BOOKMARK, "");
+	struct watch_event end = make_end("");
+	struct reflector r;
+
+	(void)state;
+	reflector_init(&r);
+	expect_request(&r, 0, REFLECTOR_WATCHLIST, "", "", 0);
+	assert_int_equal(reflector_event(&r, &end, 1), REFLECTOR_NOTHING);
+	assert_false(r.has_synced);
+	reflector_fini(&r);
+	sync_it(&r);
+	(void)reflector_event(&r, &mark, 60 * SEC);
+	assert_string_equal(r.resource_version, "100");
+	reflector_fini(&r);
+}
+
+static void test_a_stream_that_has_no_end_is_listed_and_the_next_one_streams(void **state)
+{
+	static const int errors[] = {0, -ETIMEDOUT, -ECANCELED, -EBADMSG};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(errors); i++) {
+		struct watch_event error = make_error(410, "Expired");
+		struct reflector r;
+
+		reflector_init(&r);
+		expect_request(&r, 0, REFLECTOR_WATCHLIST, "", "", 0);
+		reflector_heard(&r);
+		reflector_closed(&r, errors[i], 60 * SEC, 0);
+		assert_true(reflector_wait(&r, 60 * SEC) >= 800000);
+		expect_request(&r, 62 * SEC, REFLECTOR_LIST, "0", "", 500);
+		assert_int_equal(reflector_page(&r, "9", ""), REFLECTOR_END_REPLACE);
+		reflector_closed(&r, 0, 63 * SEC, 0);
+		expect_request(&r, 63 * SEC, REFLECTOR_WATCH, "9", "", 0);
+		assert_int_equal(reflector_event(&r, &error, 99 * SEC),
+				 REFLECTOR_GIVE_UP);
+		reflector_closed(&r, -ECANCELED, 99 * SEC, 0);
+		expect_request(&r, 99 * SEC, REFLECTOR_WATCHLIST, "", "", 0);
+		reflector_fini(&r);
+	}
 }
 
 static void test_forbidden_backs_off_and_asks_from_the_start(void **state)
@@ -330,12 +432,18 @@ int main(void)
 		cmocka_unit_test(test_a_version_that_is_gone_is_listed_anew_at_once),
 		cmocka_unit_test(
 			test_a_version_gone_by_status_is_listed_anew_once_then_later),
-		cmocka_unit_test(
-			test_a_refused_connection_keeps_the_version_and_waits_longer_each_time),
+		cmocka_unit_test(test_each_failure_waits_longer_and_keeps_the_version),
+		cmocka_unit_test(test_what_a_server_says_that_is_back_is_waited_for_anew),
 		cmocka_unit_test(test_a_busy_server_is_left_alone_for_as_long_as_it_says),
 		cmocka_unit_test(
 			test_after_an_outage_a_version_that_is_gone_costs_no_more_waiting),
-		cmocka_unit_test(test_a_nudge_ends_a_long_wait),
+		cmocka_unit_test(test_a_nudge_ends_the_wait_for_a_server_that_was_away),
+		cmocka_unit_test(test_a_nudge_is_nothing_to_who_was_refused),
+		cmocka_unit_test(
+			test_a_watch_that_ends_at_once_after_a_word_is_no_circle),
+		cmocka_unit_test(test_a_bookmark_without_a_version_is_none),
+		cmocka_unit_test(
+			test_a_stream_that_has_no_end_is_listed_and_the_next_one_streams),
 		cmocka_unit_test(test_a_very_short_watch_lists_anew),
 		cmocka_unit_test(test_forbidden_backs_off_and_asks_from_the_start),
 		cmocka_unit_test(test_a_rejected_object_counts_as_gone),

@@ -16,22 +16,27 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "watchers/kube/clock.h"
 #include "watchers/kube/exec_plugin.h"
 #include "watchers/kube/http.h"
 #include "watchers/kube/kubeconfig.h"
 
-#define TOKEN_MAX_LEN	(64u << 10)
-#define TOKEN_FRESH_SEC 50.0 /* client-go: a minute less ten seconds */
-#define EXEC_RETRY_SEC	5.0
-#define EXEC_EARLY_SEC	10 /* a credential counts as ended so long before its end */
+#define TOKEN_MAX_LEN  (64u << 10)
+#define TOKEN_FRESH_US 50000000ull /* client-go: a minute less ten seconds */
+#define TOKEN_POLL_SEC 1.0	   /* while what was in it is refused */
+#define EXEC_RETRY_SEC 5.0
+#define EXEC_EARLY_SEC 10 /* a credential counts as ended so long before its end */
 
 struct credentials {
 	struct ev_loop *loop;
 	const struct kube_config *config;
 	struct http *http;
-	void (*ready)(void *data);
+	void (*ready)(void *data, bool is_changed);
 	void *data;
-	double token_read_at;	    /* loop time; 0: never, or refused */
+	char *token;		    /* of the file, as it was read last */
+	uint64_t token_read_us;	    /* 0: never */
+	int token_err;		    /* why it could not be read then, and this was told */
+	struct ev_timer poll;	    /* of the token file while it is refused */
 	struct exec_plugin *plugin; /* running now */
 	struct ev_timer retry;	    /* after a plugin failed */
 	int64_t exec_expires_sec;   /* Unix time; 0: does not end */
@@ -62,22 +67,40 @@ static int read_token(const char *path, char **ret)
 	return 0;
 }
 
-static void refresh_token_file(struct credentials *c)
+/* Is there another token than before? */
+static bool read_token_file(struct credentials *c)
 {
 	const char *path = c->config->token_file;
 	_cleanup_(freep) char *token = NULL;
-	double now = ev_now(c->loop);
-	int err;
+	int err = read_token(path, &token);
 
-	if (c->token_read_at > 0 && now - c->token_read_at < TOKEN_FRESH_SEC)
-		return;
-	err = read_token(path, &token);
-	c->token_read_at = now;
-	if (err)
+	c->token_read_us = clock_us(CLOCK_MONOTONIC);
+	if (err && err != c->token_err)
 		log_warn("api: token file %s: %s; going on with the last one", path,
 			 err == -EINVAL ? "has no token in it" : strerror(-err));
-	else
-		http_set_token(c->http, token);
+	c->token_err = err;
+	if (err || (c->token && !strcmp(c->token, token)))
+		return false;
+	free(c->token);
+	c->token = take_ptr(token);
+	http_set_token(c->http, c->token);
+	return true;
+}
+
+/*
+ * The file is looked at by its contents: the kubelet swaps a link to its
+ * folder, others rename or rewrite it, and some file systems tell of nothing.
+ */
+static void on_poll(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	struct credentials *c = w->data;
+
+	(void)revents;
+	if (!read_token_file(c))
+		return;
+	log_info("api: %s has another token", c->config->token_file);
+	ev_timer_stop(loop, w);
+	c->ready(c->data, true);
 }
 
 static void on_retry(struct ev_loop *loop, struct ev_timer *w, int revents)
@@ -86,7 +109,7 @@ static void on_retry(struct ev_loop *loop, struct ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	c->ready(c->data);
+	c->ready(c->data, false);
 }
 
 static void wait_and_retry(struct credentials *c)
@@ -115,7 +138,7 @@ static void plugin_done(void *data, const struct exec_credential *credential,
 	http_set_token(c->http, credential->token);
 	http_set_client_cert(c->http, credential->cert_pem, credential->key_pem);
 	http_forget_connections(c->http);
-	c->ready(c->data);
+	c->ready(c->data, false);
 }
 
 static bool refresh_exec(struct credentials *c)
@@ -141,7 +164,8 @@ static bool refresh_exec(struct credentials *c)
 
 struct credentials *credentials_new(struct ev_loop *loop,
 				    const struct kube_config *config, struct http *http,
-				    void (*ready)(void *data), void *data)
+				    void (*ready)(void *data, bool is_changed),
+				    void *data)
 {
 	struct credentials *c = xcalloc(1, sizeof(*c));
 
@@ -151,7 +175,8 @@ struct credentials *credentials_new(struct ev_loop *loop,
 	c->ready = ready;
 	c->data = data;
 	ev_timer_init(&c->retry, on_retry, 0, 0);
-	c->retry.data = c;
+	ev_timer_init(&c->poll, on_poll, 0, TOKEN_POLL_SEC);
+	c->retry.data = c->poll.data = c;
 	return c;
 }
 
@@ -161,6 +186,8 @@ void credentials_free(struct credentials *c)
 		return;
 	exec_plugin_cancel(c->plugin);
 	ev_timer_stop(c->loop, &c->retry);
+	ev_timer_stop(c->loop, &c->poll);
+	free(c->token);
 	free(c);
 }
 
@@ -168,14 +195,24 @@ bool credentials_refresh(struct credentials *c)
 {
 	if (c->config->exec)
 		return refresh_exec(c);
-	if (c->config->token_file)
-		refresh_token_file(c);
+	if (c->config->token_file &&
+	    (!c->token_read_us ||
+	     clock_us(CLOCK_MONOTONIC) - c->token_read_us > TOKEN_FRESH_US))
+		(void)read_token_file(c);
 	return true;
 }
 
 void credentials_refused(struct credentials *c)
 {
-	c->token_read_at = 0;
 	c->has_exec_credential = false;
-	http_forget_connections(c->http);
+	if (!c->config->token_file || c->config->exec || ev_is_active(&c->poll))
+		return;
+	/* From the loop, at once: whoever tells us this is in the middle of it. */
+	ev_timer_set(&c->poll, 0, TOKEN_POLL_SEC);
+	ev_timer_start(c->loop, &c->poll);
+}
+
+void credentials_accepted(struct credentials *c)
+{
+	ev_timer_stop(c->loop, &c->poll);
 }

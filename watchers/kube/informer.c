@@ -28,7 +28,7 @@
 #define OBJECT_MAX_LEN	  (4u << 20) /* etcd refuses above 1.5 MiB */
 #define OBJECT_MAX_DEPTH  64
 #define STATUS_MAX_LEN	  (16u << 10)
-#define LIST_STALL_SEC	  60
+#define STALL_SEC	  60
 #define WATCH_GRACE_SEC	  30 /* how much later than promised a watch may end */
 #define HTTP_OK		  200
 #define HTTP_UNAUTHORIZED 401
@@ -38,7 +38,8 @@ struct informer {
 	struct reflector reflector;
 	struct http_call *call;
 	struct ev_timer timer;
-	struct ev_timer deadline; /* a watch that never ends */
+	struct ev_timer deadline; /* of a watch, or of the next bytes of its list */
+	uint64_t ends_us; /* when this watch ends, should its server keep its word */
 	struct json_split split;
 	enum reflector_verb verb;
 	int status; /* of the call under way; 0: not there yet */
@@ -48,8 +49,7 @@ struct informer {
 	char page_version[RESOURCE_VERSION_LEN];
 	char *page_continue;
 	bool has_changed, has_told_synced, gave_up;
-	bool was_unauthorized; /* the last answer was 401 */
-	bool has_page;	       /* a LIST answer has come to its end */
+	bool has_page; /* a LIST answer has come to its end */
 	int64_t silent_since_us;
 };
 
@@ -156,11 +156,16 @@ static void read_page_meta(struct informer *i, const json_t *meta)
 	const char *version = json_string_value(json_object_get(meta, "resourceVersion"));
 	const char *more = json_string_value(json_object_get(meta, "continue"));
 
-	if (version && strlen(version) < sizeof(i->page_version))
-		strcpy(i->page_version, version);
+	/* Half a list must not be taken for all of it. */
+	if (!version || !*version || strlen(version) >= sizeof(i->page_version) ||
+	    (more && strlen(more) >= CONTINUE_TOKEN_LEN)) {
+		i->body_error = "the list has no end that makes sense";
+		return;
+	}
+	strcpy(i->page_version, version);
 	free(i->page_continue);
 	i->page_continue = more && *more ? xstrdup(more) : NULL;
-	i->has_page = *i->page_version;
+	i->has_page = true;
 }
 
 /* An item of a LIST answer, or what is left around the items. */
@@ -194,16 +199,34 @@ static void tell_changed(struct informer *i)
 	}
 }
 
+/*
+ * A server that says nothing at all, or falls silent in the middle of a list,
+ * is given up; a watch may be silent for as long as it was asked to last.
+ */
+static void arm_deadline(struct informer *i)
+{
+	double left_sec = ((double)i->ends_us - (double)now_us()) / 1e6;
+
+	if ((i->reflector.is_replacing || !i->status) && left_sec > i->p.stall_sec)
+		left_sec = i->p.stall_sec;
+	ev_timer_stop(i->p.loop, &i->deadline);
+	ev_timer_set(&i->deadline, left_sec > 0 ? left_sec : 0, 0);
+	ev_timer_start(i->p.loop, &i->deadline);
+}
+
 static void on_status(void *data, int status, uint32_t retry_after_sec)
 {
 	struct informer *i = data;
 
 	i->status = status;
 	i->retry_after_sec = retry_after_sec;
+	reflector_heard(&i->reflector);
 	if (status == HTTP_OK) {
-		i->was_unauthorized = false;
+		credentials_accepted(i->p.credentials);
 		tell_recovery(i);
 	}
+	if (i->verb != REFLECTOR_LIST)
+		arm_deadline(i);
 	if (i->p.answered)
 		i->p.answered(i->p.data, status, "GET");
 }
@@ -211,6 +234,7 @@ static void on_status(void *data, int status, uint32_t retry_after_sec)
 static int on_body(void *data, const char *bytes, size_t len)
 {
 	struct informer *i = data;
+	bool is_stream = i->verb != REFLECTOR_LIST && i->reflector.is_replacing;
 	int err;
 
 	if (i->status != HTTP_OK) {
@@ -223,20 +247,10 @@ static int on_body(void *data, const char *bytes, size_t len)
 		i->body_error = err == -E2BIG
 					? "the answer has an object that is too large"
 					: "the answer is not what it should be";
+	if (is_stream)
+		arm_deadline(i);
 	tell_changed(i);
 	return err;
-}
-
-/*
- * The token may have been rotated: it is read again and tried soon, but only
- * once, so that a server that refuses for good is not asked in a circle.
- */
-static void refresh_credentials(struct informer *i)
-{
-	credentials_refused(i->p.credentials);
-	if (!i->was_unauthorized)
-		reflector_nudge(&i->reflector, now_us(), random_number());
-	i->was_unauthorized = true;
 }
 
 static void take_refusal(struct informer *i)
@@ -250,12 +264,12 @@ static void take_refusal(struct informer *i)
 	reflector_refused(&i->reflector, i->status, has_body ? &body : NULL,
 			  i->retry_after_sec, now_us(), random_number());
 	if (i->status == HTTP_UNAUTHORIZED)
-		refresh_credentials(i);
+		credentials_refused(i->p.credentials);
 	/* A server that doesn't stream lists, or forgot a version, is nothing to tell. */
 	if (reflector_wait(&i->reflector, now_us()) == 0)
 		return;
-	(void)snprintf(why, sizeof(why), "HTTP %d %s", i->status,
-		       has_body && *body.message ? body.message : "");
+	(void)snprintf(why, sizeof(why), "HTTP %d%s%s", i->status,
+		       *body.message ? " " : "", body.message);
 	tell_failure(i, i->status, why);
 }
 
@@ -302,7 +316,11 @@ static void on_deadline(struct ev_loop *loop, struct ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	http_call_cancel(i->call);
-	tell_failure(i, -ETIMEDOUT, "the watch did not end when it should have");
+	tell_failure(i, -ETIMEDOUT,
+		     !i->status ? "no answer"
+		     : i->reflector.is_replacing
+			     ? "the list was begun and not finished"
+			     : "the watch did not end when it should have");
 	end_call(i, -ETIMEDOUT, "");
 }
 
@@ -324,7 +342,7 @@ static void start_call(struct informer *i)
 	_cleanup_(buf_fini) struct buf path = BUF_INIT;
 	bool is_list = r.verb == REFLECTOR_LIST;
 	struct http_spec spec = {.method = "GET",
-				 .stall_sec = is_list ? LIST_STALL_SEC : 0};
+				 .stall_sec = is_list ? i->p.stall_sec : 0};
 
 	if (r.verb == REFLECTOR_WATCHLIST || (is_list && !*r.continue_token)) {
 		cluster_begin_replace(i->p.cluster, i->p.kind);
@@ -345,10 +363,9 @@ static void start_call(struct informer *i)
 	json_split_fini(&i->split);
 	init_split(i, is_list);
 	i->call = http_call_start(i->p.http, &spec, &call_events, i);
-	if (!is_list) {
-		ev_timer_set(&i->deadline, r.timeout_sec + WATCH_GRACE_SEC, 0);
-		ev_timer_start(i->p.loop, &i->deadline);
-	}
+	i->ends_us = now_us() + (r.timeout_sec + WATCH_GRACE_SEC) * 1000000ull;
+	if (!is_list)
+		arm_deadline(i);
 }
 
 void informer_go_on(struct informer *i)
@@ -372,9 +389,17 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 	informer_go_on(w->data);
 }
 
+void informer_retry(struct informer *i)
+{
+	if (i->call)
+		return;
+	reflector_retry(&i->reflector);
+	schedule(i);
+}
+
 void informer_nudge(struct informer *i)
 {
-	if (i->call || !i->silent_since_us)
+	if (i->call)
 		return;
 	reflector_nudge(&i->reflector, now_us(), random_number());
 	schedule(i);
@@ -385,6 +410,8 @@ struct informer *informer_new(const struct informer_params *params)
 	struct informer *i = xcalloc(1, sizeof(*i));
 
 	i->p = *params;
+	if (!i->p.stall_sec)
+		i->p.stall_sec = STALL_SEC;
 	reflector_init(&i->reflector);
 	ev_timer_init(&i->timer, on_timer, 0, 0);
 	ev_timer_init(&i->deadline, on_deadline, 0, 0);

@@ -27,6 +27,7 @@ struct informer_params { /* all borrowed until informer_free() */
 	const struct reject *reject;
 	enum object_kind kind;
 	const char *node_name;	     /* for the Node's field selector */
+	uint32_t stall_sec;	     /* silence in the middle of a list; 0: a minute */
 	void (*changed)(void *data); /* the cluster has been updated */
 	void (*synced)(void *data);  /* the first time that everything has been read */
 	/* a call ended: its HTTP status (0: no answer) and method; may be NULL */
@@ -40,6 +41,8 @@ void informer_free(struct informer *i);
 /* Makes the next call when it is time; also after credentials have become ready. */
 void informer_go_on(struct informer *i);
 
+/* There are other credentials: what was refused is asked again at once. */
+void informer_retry(struct informer *i);
 /* The server answers again, as another informer has seen: no need to wait for long. */
 void informer_nudge(struct informer *i);
 

@@ -53,12 +53,16 @@ static void on_answered(void *data, int status, const char *method)
 		k->events.answered(k->events.data, status, method);
 }
 
-static void on_credentials(void *data)
+static void on_credentials(void *data, bool is_changed)
 {
 	struct kube *k = data;
 
-	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		informer_go_on(k->informers[kind]);
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
+		if (is_changed)
+			informer_retry(k->informers[kind]);
+		else
+			informer_go_on(k->informers[kind]);
+	}
 }
 
 int kube_new(const struct kube_params *params, struct kube **ret, char **ret_error)
@@ -100,6 +104,7 @@ void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *
 			.reject = k->params.reject,
 			.kind = (enum object_kind)kind,
 			.node_name = k->params.node_name,
+			.stall_sec = k->params.stall_sec,
 			.changed = on_changed,
 			.synced = on_synced,
 			.answered = on_answered,

@@ -19,6 +19,7 @@ struct kube_params {		/* all borrowed until kube_free() */
 	const char *master;	/* a URL, or NULL */
 	const char *node_name;
 	const char *user_agent;
+	uint32_t stall_sec; /* silence in the middle of a list; 0: a minute */
 	struct cluster *cluster;
 	const struct reject *reject;
 };

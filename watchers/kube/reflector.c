@@ -15,6 +15,7 @@
 #define BACKOFF_FIRST_US    800000ull
 #define BACKOFF_LAST_US	    30000000ull
 #define BACKOFF_FORGET_US   120000000ull
+#define UNREACHABLE_LAST_US 10000000ull
 #define SHORT_WATCH_US	    1000000ull
 #define NUDGE_MAX_US	    500000ull
 #define PAGE_LIMIT	    500
@@ -48,11 +49,13 @@ static void forget_pages(struct reflector *r)
 /* Waits longer after each failure that follows another within two minutes. */
 static void back_off(struct reflector *r, uint64_t now_us, uint64_t random)
 {
+	uint64_t last_us = r->is_unreachable ? UNREACHABLE_LAST_US : BACKOFF_LAST_US;
+
 	if (r->backoff_us && now_us - r->failed_us > BACKOFF_FORGET_US)
 		r->backoff_us = 0;
 	r->backoff_us = r->backoff_us ? r->backoff_us * 2 : BACKOFF_FIRST_US;
-	if (r->backoff_us > BACKOFF_LAST_US)
-		r->backoff_us = BACKOFF_LAST_US;
+	if (r->backoff_us > last_us)
+		r->backoff_us = last_us;
 	r->failed_us = now_us;
 	r->not_before_us = now_us + r->backoff_us + random % r->backoff_us;
 	r->has_failed = true;
@@ -61,7 +64,7 @@ static void back_off(struct reflector *r, uint64_t now_us, uint64_t random)
 /* All objects must be told again. */
 static void relist(struct reflector *r)
 {
-	r->verb = r->has_no_watchlist ? REFLECTOR_LIST : REFLECTOR_WATCHLIST;
+	r->verb = r->wants_list ? REFLECTOR_LIST : REFLECTOR_WATCHLIST;
 	r->is_replacing = false;
 	forget_pages(r);
 	if (r->has_synced)
@@ -98,6 +101,7 @@ struct reflector_request reflector_open(struct reflector *r, uint64_t now_us,
 	r->n_events = 0;
 	r->has_failed = false;
 	r->has_page = false;
+	r->has_answer = false;
 	r->called = r->verb;
 	if (r->verb == REFLECTOR_WATCH)
 		return request;
@@ -123,12 +127,16 @@ static void synced(struct reflector *r, const char *version)
 	r->is_replacing = false;
 	r->has_synced = true;
 	r->wants_newest = false;
+	r->wants_list = false;
 	forget_pages(r);
 }
 
 static enum reflector_step on_bookmark(struct reflector *r,
 				       const struct watch_event *event)
 {
+	/* Without a version there is nothing to go on from. */
+	if (!*event->resource_version)
+		return REFLECTOR_NOTHING;
 	if (r->verb == REFLECTOR_WATCHLIST) {
 		if (!event->is_initial_end)
 			return REFLECTOR_NOTHING;
@@ -162,7 +170,7 @@ static enum reflector_step on_error(struct reflector *r, const struct watch_even
 	}
 	/* Its storage may not be able to stream lists (etcd before 3.4.31 and 3.5.13): an ordinary one, at once. */
 	if (r->verb == REFLECTOR_WATCHLIST) {
-		r->has_no_watchlist = true;
+		r->wants_list = true;
 		relist(r);
 		r->has_failed = true;
 		return REFLECTOR_GIVE_UP;
@@ -170,6 +178,15 @@ static enum reflector_step on_error(struct reflector *r, const struct watch_even
 	relist(r);
 	back_off(r, now_us, now_us);
 	return REFLECTOR_GIVE_UP;
+}
+
+/* A server that is back is another one: how long it was away says nothing of it. */
+void reflector_heard(struct reflector *r)
+{
+	r->has_answer = true;
+	if (r->is_unreachable)
+		r->backoff_us = 0;
+	r->is_unreachable = false;
 }
 
 enum reflector_step reflector_event(struct reflector *r, const struct watch_event *event,
@@ -198,8 +215,7 @@ enum reflector_step reflector_page(struct reflector *r, const char *version,
 {
 	forget_pages(r);
 	r->has_page = true;
-	if (continue_token && *continue_token &&
-	    strlen(continue_token) < CONTINUE_TOKEN_LEN) {
+	if (continue_token && *continue_token) {
 		r->continue_token = xstrdup(continue_token);
 		r->is_paging = true;
 		return REFLECTOR_NOTHING;
@@ -239,7 +255,7 @@ void reflector_refused(struct reflector *r, int status,
 		return;
 	}
 	if (r->verb == REFLECTOR_WATCHLIST && is_watchlist_unknown(status)) {
-		r->has_no_watchlist = true;
+		r->wants_list = true;
 		relist(r);
 		r->has_failed = true;
 		return;
@@ -252,32 +268,40 @@ void reflector_refused(struct reflector *r, int status,
 		wait_as_told(r, retry_after_sec, now_us);
 }
 
+void reflector_retry(struct reflector *r)
+{
+	r->not_before_us = 0;
+	r->backoff_us = 0;
+}
+
 void reflector_nudge(struct reflector *r, uint64_t now_us, uint64_t random)
 {
 	uint64_t soon_us = now_us + random % NUDGE_MAX_US;
 
-	if (r->not_before_us > soon_us)
+	if (r->is_unreachable && r->not_before_us > soon_us)
 		r->not_before_us = soon_us;
 }
 
 void reflector_closed(struct reflector *r, int err, uint64_t now_us, uint64_t random)
 {
+	bool is_short = now_us - r->opened_us < SHORT_WATCH_US;
+
 	if (r->has_failed)
 		return;
 	if (r->called == REFLECTOR_LIST && r->has_page)
 		return;
+	r->is_unreachable = err && !r->has_answer;
 	if (r->is_replacing) {
+		/* Streams that don't come to their end may be somebody's on the way. */
+		if (r->has_answer && err != -ECONNRESET)
+			r->wants_list = true;
 		relist(r);
-		back_off(r, now_us, random);
-		return;
-	}
-	if (err && err != -ECONNRESET) {
 		back_off(r, now_us, random);
 		return;
 	}
 	/* A watch that ends at once without a word is a sick server, not a timeout. */
-	if (r->n_events == 0 && now_us - r->opened_us < SHORT_WATCH_US) {
+	if (!err && is_short && r->n_events == 0)
 		relist(r);
+	if ((err && err != -ECONNRESET) || is_short)
 		back_off(r, now_us, random);
-	}
 }

@@ -4,12 +4,13 @@
  * socket, clock or JSON; the caller makes the calls, tells what came back, and
  * does to the cluster what it is answered.
  *
- *   WATCHLIST ──events…bookmark──▶ WATCH ──410, too short, ERROR──▶ LIST ──▶ WATCH
- *       └──not understood──▶ LIST(rv "0") ──pages──▶ WATCH
+ *   WATCHLIST ──events…bookmark──▶ WATCH ──410, too short, ERROR──▶ WATCHLIST …
+ *       └──not understood, stalled──▶ LIST(rv "0") ──pages──▶ WATCH
  *
  * Sources: KEP-3157 (WatchList); client-go tools/cache/reflector.go for
  * resourceVersion rules and backoff (800 ms, doubled to 30 s, jitter up to 2x,
- * forgotten after 2 min without a failure).
+ * forgotten after 2 min without a failure).  One thing is ours: a server that
+ * can't be reached at all is tried each 10 to 20 s, which costs it nothing.
  */
 #pragma once
 
@@ -44,13 +45,15 @@ struct reflector {		    /* embedded */
 	enum reflector_verb called; /* the call under way */
 	char resource_version[RESOURCE_VERSION_LEN]; /* last known; "" when none */
 	char *continue_token;
-	bool has_no_watchlist; /* this server doesn't do it */
-	bool wants_newest;     /* LIST with "" after 410 */
-	bool has_page;	       /* this LIST call came to its end */
+	bool wants_list;   /* streaming didn't do it this time */
+	bool wants_newest; /* LIST with "" after 410 */
+	bool has_page;	   /* this LIST call came to its end */
 	bool is_paging;
 	bool has_synced;	/* once at least */
 	bool is_replacing;	/* between the start of a list and its end */
 	bool has_failed;	/* this call ended in an error that was told */
+	bool has_answer;	/* this call has a status */
+	bool is_unreachable;	/* the last failure was to get no answer at all */
 	uint64_t opened_us;	/* when the call under way was started */
 	uint32_t n_events;	/* in this call */
 	uint64_t not_before_us; /* the next call waits until then */
@@ -68,6 +71,8 @@ uint64_t reflector_wait(const struct reflector *r, uint64_t now_us);
 struct reflector_request reflector_open(struct reflector *r, uint64_t now_us,
 					uint64_t random);
 
+/* The call under way has been answered, whatever it is. */
+void reflector_heard(struct reflector *r);
 /* A WATCH or WATCHLIST event. */
 enum reflector_step reflector_event(struct reflector *r, const struct watch_event *event,
 				    uint64_t now_us);
@@ -81,7 +86,12 @@ enum reflector_step reflector_page(struct reflector *r, const char *version,
 void reflector_refused(struct reflector *r, int status,
 		       const struct watch_event *status_body, uint32_t retry_after_sec,
 		       uint64_t now_us, uint64_t random);
-/* The server was heard of again elsewhere: waits half a second at most. */
+/* What made the last call fail has been changed: the next one needn't wait. */
+void reflector_retry(struct reflector *r);
+/*
+ * The server was heard of elsewhere: half a second is enough to wait after it
+ * could not be reached.  After what it answered itself that is no news.
+ */
 void reflector_nudge(struct reflector *r, uint64_t now_us, uint64_t random);
 /* The call is over; err 0: the server ended it in good order. */
 void reflector_closed(struct reflector *r, int err, uint64_t now_us, uint64_t random);

@@ -1,0 +1,183 @@
+/*
+ * Credentials that change while the API client is at work.
+ */
+#include "tests/test.h"
+
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "tests/unit/kube_run.h"
+#include "watchers/cluster.h"
+#include "watchers/kube/kube.h"
+
+#define REFUSED                                                                          \
+	"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+/* A folder as the kubelet makes it: token -> ..data/token, ..data -> 1 or 2. */
+struct account {
+	char folder[64];
+	char *kubeconfig;
+};
+
+static void put(const char *folder, const char *name, const char *text)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/%s", folder, name);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	assert_int_not_equal(fputs(text, f), EOF);
+	assert_int_equal(fclose(f), 0);
+}
+
+/* Swaps the link in one step, as the kubelet does. */
+static void point_to(const struct account *a, const char *version)
+{
+	_cleanup_(freep) char *tmp = xasprintf("%s/..tmp", a->folder);
+	_cleanup_(freep) char *data = xasprintf("%s/..data", a->folder);
+
+	assert_int_equal(symlink(version, tmp), 0);
+	assert_int_equal(rename(tmp, data), 0);
+}
+
+static void add_version(const struct account *a, const char *version, const char *token)
+{
+	_cleanup_(freep) char *folder = xasprintf("%s/%s", a->folder, version);
+
+	assert_int_equal(mkdir(folder, 0700), 0);
+	put(folder, "token", token);
+}
+
+static void account_open(struct account *a)
+{
+	_cleanup_(freep) char *link = NULL;
+
+	strcpy(a->folder, "/tmp/sluice-account.XXXXXX");
+	assert_non_null(mkdtemp(a->folder));
+	link = xasprintf("%s/token", a->folder);
+	assert_int_equal(symlink("..data/token", link), 0);
+	add_version(a, "1", "first\n");
+	add_version(a, "2", "second\n");
+	point_to(a, "1");
+	put(a->folder, "config",
+	    "clusters: [{name: c, cluster: {server: 'https://x'}}]\n"
+	    "contexts: [{name: k, context: {cluster: c, user: u}}]\n"
+	    "current-context: k\n"
+	    "users: [{name: u, user: {tokenFile: token}}]\n");
+	a->kubeconfig = xasprintf("%s/config", a->folder);
+}
+
+static void account_close(struct account *a)
+{
+	static const char *const names[] = {"1/token", "2/token", "1",	   "2",
+					    "..data",  "token",	  "config"};
+
+	for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+		_cleanup_(freep) char *path = xasprintf("%s/%s", a->folder, names[i]);
+
+		assert_int_equal(remove(path), 0);
+	}
+	assert_int_equal(rmdir(a->folder), 0);
+	free(a->kubeconfig);
+}
+
+#define FIRST  "Authorization: Bearer first\r\n"
+#define SECOND "Authorization: Bearer second\r\n"
+
+static void test_a_token_that_was_rotated_is_used_within_a_second(void **state)
+{
+	const struct fake_answer answers[] = {
+		{.request = "GET", .bytes = REFUSED, .header = FIRST},
+		{.request = "/services",
+		 .bytes = EVENT("ADDED", SERVICE("web", "10.96.0.1")) END,
+		 .is_body = true,
+		 .end = FAKE_STALL,
+		 .header = SECOND},
+		OTHERS,
+	};
+	struct run r = {0};
+	struct account a;
+	unsigned n_refused;
+
+	(void)state;
+	account_open(&a);
+	r.kubeconfig = a.kubeconfig;
+	run_open(&r, answers, N_ELEMENTS(answers));
+	/* Long enough for the waits to have grown to more than a second. */
+	assert_false(wait_for(&r, never, 6.0));
+	n_refused = fake_server_n_requests(r.server, "/services");
+	assert_in_range(n_refused, 2, 5);
+	assert_false(r.has_synced);
+	point_to(&a, "2");
+	assert_true(wait_for(&r, has_web, 1.5));
+	assert_int_equal(fake_server_n_requests(r.server, "/services"), n_refused + 1);
+	run_close(&r);
+	account_close(&a);
+}
+
+static bool is_refused(const struct run *r)
+{
+	return fake_server_n_requests(r->server, "/services") > 0;
+}
+
+static void
+test_a_token_that_was_rotated_before_it_was_refused_is_used_at_once(void **state)
+{
+	const struct fake_answer answers[] = {
+		{.request = "GET", .bytes = REFUSED, .header = FIRST},
+		{.request = "/services",
+		 .bytes = EVENT("ADDED", SERVICE("web", "10.96.0.1")) END,
+		 .is_body = true,
+		 .end = FAKE_STALL,
+		 .header = SECOND},
+		OTHERS,
+	};
+	struct run r = {0};
+	struct account a;
+
+	(void)state;
+	account_open(&a);
+	r.kubeconfig = a.kubeconfig;
+	run_open(&r, answers, N_ELEMENTS(answers));
+	point_to(&a, "2");
+	assert_true(wait_for(&r, is_refused, SEC));
+	assert_true(wait_for(&r, has_web, 0.7));
+	assert_int_equal(fake_server_n_requests(r.server, "/services"), 2);
+	run_close(&r);
+	account_close(&a);
+}
+
+static void test_what_cannot_change_is_asked_again_less_and_less_often(void **state)
+{
+	const struct fake_answer answers[] = {
+		{.request = "/services", .bytes = REFUSED},
+		OTHERS,
+	};
+	struct run r = {0};
+
+	(void)state;
+	run_open(&r, answers, N_ELEMENTS(answers));
+	assert_false(wait_for(&r, never, 0.7));
+	assert_int_equal(fake_server_n_requests(r.server, "/services"), 1);
+	assert_false(wait_for(&r, never, 3.0));
+	assert_in_range(fake_server_n_requests(r.server, "/services"), 2, 3);
+	run_close(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_token_that_was_rotated_is_used_within_a_second),
+		cmocka_unit_test(
+			test_a_token_that_was_rotated_before_it_was_refused_is_used_at_once),
+		cmocka_unit_test(
+			test_what_cannot_change_is_asked_again_less_and_less_often),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
