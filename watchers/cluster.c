@@ -1,6 +1,6 @@
 /*
- * Services hang in their subjects (which also index the slices by Service),
- * slices and ServiceCIDRs in hash tables by name, of Nodes only ours is kept.
+ * What comes into the cluster and goes; what is asked of it is in
+ * cluster_read.c.
  */
 #include "watchers/cluster.h"
 
@@ -10,20 +10,7 @@
 #include "core/cleanup.h"
 #include "core/hash.h"
 #include "core/mem.h"
-#include "watchers/relist.h"
-#include "watchers/subjects.h"
-
-struct cluster {
-	char *node_name;
-	struct subjects subjects;
-	size_t n_services;
-	struct hash slices, service_cidrs; /* of objects, owned */
-	struct object *node;		   /* ours */
-	bool node_changed, service_cidrs_changed;
-	struct relist relists[OBJECT_KIND_N];
-	int64_t *triggers, triggers_since;
-	size_t n_triggers, cap_triggers;
-};
+#include "watchers/cluster_private.h"
 
 static uint64_t name_hash(const void *key)
 {
@@ -82,7 +69,7 @@ void cluster_free(struct cluster *c)
 	object_unref(c->node);
 	for (size_t i = 0; i < OBJECT_KIND_N; i++)
 		relist_fini(&c->relists[i]);
-	free(c->triggers);
+	triggers_fini(&c->triggers);
 	free(c->node_name);
 	free(c);
 }
@@ -133,16 +120,6 @@ static bool del_service(struct cluster *c, const char *ns, const char *name)
 	return true;
 }
 
-static void note_trigger(struct cluster *c, int64_t trigger_us)
-{
-	if (trigger_us == 0 || trigger_us < c->triggers_since ||
-	    c->n_triggers == CLUSTER_MAX_TRIGGERS)
-		return;
-	c->triggers =
-		xgrow(c->triggers, c->n_triggers, &c->cap_triggers, sizeof(*c->triggers));
-	c->triggers[c->n_triggers++] = trigger_us;
-}
-
 static void remove_slice(struct cluster *c, struct object *o)
 {
 	const char *service = object_as_slice(o)->service;
@@ -172,7 +149,7 @@ static bool put_slice(struct cluster *c, struct object *o)
 	relist_note(&c->relists[o->kind], o);
 	subjects_add_slice(&c->subjects,
 			   subjects_get(&c->subjects, o->ns, slice->service), o);
-	note_trigger(c, slice->trigger_us);
+	triggers_note(&c->triggers, slice->trigger_us);
 	return true;
 }
 
@@ -284,11 +261,6 @@ void cluster_begin_replace(struct cluster *c, enum object_kind kind)
 	relist_start(&c->relists[kind]);
 }
 
-void cluster_abort_replace(struct cluster *c, enum object_kind kind)
-{
-	relist_stop(&c->relists[kind]);
-}
-
 static void sweep(struct cluster *c, enum object_kind kind, struct object *o)
 {
 	if (o && !relist_has(&c->relists[kind], o))
@@ -335,98 +307,6 @@ void cluster_end_replace(struct cluster *c, enum object_kind kind)
 	relist_stop(&c->relists[kind]);
 }
 
-const struct object_node *cluster_node(const struct cluster *c)
-{
-	return c->node ? object_as_node(c->node) : NULL;
-}
-
-const struct object_service *cluster_service(const struct cluster *c, const char *ns,
-					     const char *name)
-{
-	const struct subject *subject = subjects_find(&c->subjects, ns, name);
-
-	return subject && subject->service ? object_as_service(subject->service) : NULL;
-}
-
-size_t cluster_n(const struct cluster *c, enum object_kind kind)
-{
-	switch (kind) {
-	case OBJECT_SERVICE:
-		return c->n_services;
-	case OBJECT_SLICE:
-		return c->slices.n;
-	case OBJECT_NODE:
-		return c->node ? 1 : 0;
-	case OBJECT_SERVICE_CIDR:
-		return c->service_cidrs.n;
-	case OBJECT_KIND_N:
-		break;
-	}
-	return 0;
-}
-
-static bool has_real_slice(const struct subject *subject)
-{
-	for (size_t i = 0; i < subject->n_slices; i++) {
-		const struct object_slice *s = object_as_slice(subject->slices[i]);
-
-		if (!s->is_hidden && !s->is_mirror)
-			return true;
-	}
-	return false;
-}
-
-const struct object_slice **cluster_slices(const struct cluster *c, const char *ns,
-					   const char *service, size_t *ret_n)
-{
-	const struct subject *subject = subjects_find(&c->subjects, ns, service);
-	const struct object_slice **slices;
-	bool use_mirrors;
-
-	*ret_n = 0;
-	if (!subject || subject->n_slices == 0)
-		return NULL;
-	slices = xreallocarray(NULL, subject->n_slices, sizeof(struct object_slice *));
-	use_mirrors = !has_real_slice(subject);
-	for (size_t i = 0; i < subject->n_slices; i++) {
-		const struct object_slice *s = object_as_slice(subject->slices[i]);
-
-		if (!s->is_hidden && s->is_mirror == use_mirrors)
-			slices[(*ret_n)++] = s;
-	}
-	return slices;
-}
-
-static int compare_cidr(const void *va, const void *vb)
-{
-	const struct cidr *a = va, *b = vb;
-	int order = addr_compare(&a->addr, &b->addr);
-
-	return order ? order : (int)a->prefix_len - (int)b->prefix_len;
-}
-
-size_t cluster_service_cidrs(const struct cluster *c, struct cidr *ret, size_t max)
-{
-	_cleanup_(freep) struct cidr *all = NULL;
-	const struct object *o;
-	size_t n = 0, cap = 0, n_ret = 0;
-
-	for (size_t i = 0; (o = hash_next(&c->service_cidrs, &i));) {
-		const struct object_service_cidr *s = object_as_service_cidr(o);
-
-		for (uint32_t j = 0; j < s->n_cidrs; j++) {
-			all = xgrow(all, n, &cap, sizeof(*all));
-			all[n++] = s->cidrs[j];
-		}
-	}
-	if (n > 0)
-		qsort(all, n, sizeof(*all), compare_cidr);
-	for (size_t i = 0; i < n && n_ret < max; i++)
-		if (n_ret == 0 || !cidr_equal(&ret[n_ret - 1], &all[i]))
-			ret[n_ret++] = all[i];
-	return n_ret;
-}
-
 static bool take_flag(bool *flag)
 {
 	bool was = *flag;
@@ -471,41 +351,12 @@ size_t cluster_n_dirty(const struct cluster *c)
 	return subjects_n_dirty(&c->subjects);
 }
 
-static int compare_service(const void *va, const void *vb)
-{
-	const struct object_service *a = *(const struct object_service *const *)va;
-	const struct object_service *b = *(const struct object_service *const *)vb;
-	int order = strcmp(a->base.ns, b->base.ns);
-
-	return order ? order : strcmp(a->base.name, b->base.name);
-}
-
-const struct object_service **cluster_services(const struct cluster *c, size_t *ret_n)
-{
-	const struct object_service **services =
-		xcalloc(c->n_services + 1, sizeof(struct object_service *));
-	struct subject *subject;
-	size_t n = 0;
-
-	for (size_t i = 0; (subject = subjects_next(&c->subjects, &i));)
-		if (subject->service)
-			services[n++] = object_as_service(subject->service);
-	qsort(services, n, sizeof(struct object_service *), compare_service);
-	*ret_n = n;
-	return services;
-}
-
 size_t cluster_take_triggers(struct cluster *c, int64_t *ret, size_t max)
 {
-	size_t n = c->n_triggers < max ? c->n_triggers : max;
-
-	if (n > 0)
-		memcpy(ret, c->triggers, n * sizeof(*ret));
-	c->n_triggers = 0;
-	return n;
+	return triggers_take(&c->triggers, ret, max);
 }
 
 void cluster_set_triggers_since(struct cluster *c, int64_t since_us)
 {
-	c->triggers_since = since_us;
+	c->triggers.since_us = since_us;
 }

@@ -24,11 +24,10 @@ bool cluster_del(struct cluster *c, enum object_kind kind, const char *ns,
 
 /*
  * A relist of one kind: begin, put all, end; objects not put in between go.
+ * One that is not ended takes nothing away; beginning again starts over.
  */
 void cluster_begin_replace(struct cluster *c, enum object_kind kind);
 void cluster_end_replace(struct cluster *c, enum object_kind kind);
-/* Gives a begun replace up: nothing goes. */
-void cluster_abort_replace(struct cluster *c, enum object_kind kind);
 
 const struct object_node *cluster_node(const struct cluster *c); /* ours, or NULL */
 const struct object_service *cluster_service(const struct cluster *c, const char *ns,
@@ -70,6 +69,5 @@ const struct object_service **cluster_services(const struct cluster *c, size_t *
  * most max are written, the rest is dropped.  Only so many are kept, and none
  * from before since_us: what changed before we started isn't our delay.
  */
-#define CLUSTER_MAX_TRIGGERS 4096
 size_t cluster_take_triggers(struct cluster *c, int64_t *ret, size_t max);
 void cluster_set_triggers_since(struct cluster *c, int64_t since_us);

@@ -223,8 +223,8 @@ static void test_replace_given_up_keeps_everything(void **state)
 	(void)state;
 	(void)cluster_put_text(c, SERVICE("web"));
 	cluster_begin_replace(c, OBJECT_SERVICE);
-	cluster_abort_replace(c, OBJECT_SERVICE);
-	cluster_end_replace(c, OBJECT_SERVICE);
+	assert_non_null(cluster_service(c, "default", "web"));
+	cluster_end_replace(c, OBJECT_NODE); /* of another kind, and not begun */
 	assert_non_null(cluster_service(c, "default", "web"));
 
 	cluster_begin_replace(c, OBJECT_SERVICE);

@@ -1,0 +1,122 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "watchers/cluster_private.h"
+
+const struct object_node *cluster_node(const struct cluster *c)
+{
+	return c->node ? object_as_node(c->node) : NULL;
+}
+
+const struct object_service *cluster_service(const struct cluster *c, const char *ns,
+					     const char *name)
+{
+	const struct subject *subject = subjects_find(&c->subjects, ns, name);
+
+	return subject && subject->service ? object_as_service(subject->service) : NULL;
+}
+
+size_t cluster_n(const struct cluster *c, enum object_kind kind)
+{
+	switch (kind) {
+	case OBJECT_SERVICE:
+		return c->n_services;
+	case OBJECT_SLICE:
+		return c->slices.n;
+	case OBJECT_NODE:
+		return c->node ? 1 : 0;
+	case OBJECT_SERVICE_CIDR:
+		return c->service_cidrs.n;
+	case OBJECT_KIND_N:
+		break;
+	}
+	return 0;
+}
+
+static bool has_real_slice(const struct subject *subject)
+{
+	for (size_t i = 0; i < subject->n_slices; i++) {
+		const struct object_slice *s = object_as_slice(subject->slices[i]);
+
+		if (!s->is_hidden && !s->is_mirror)
+			return true;
+	}
+	return false;
+}
+
+const struct object_slice **cluster_slices(const struct cluster *c, const char *ns,
+					   const char *service, size_t *ret_n)
+{
+	const struct subject *subject = subjects_find(&c->subjects, ns, service);
+	const struct object_slice **slices;
+	bool use_mirrors;
+
+	*ret_n = 0;
+	if (!subject || subject->n_slices == 0)
+		return NULL;
+	slices = xreallocarray(NULL, subject->n_slices, sizeof(struct object_slice *));
+	use_mirrors = !has_real_slice(subject);
+	for (size_t i = 0; i < subject->n_slices; i++) {
+		const struct object_slice *s = object_as_slice(subject->slices[i]);
+
+		if (!s->is_hidden && s->is_mirror == use_mirrors)
+			slices[(*ret_n)++] = s;
+	}
+	return slices;
+}
+
+static int compare_cidr(const void *va, const void *vb)
+{
+	const struct cidr *a = va, *b = vb;
+	int order = addr_compare(&a->addr, &b->addr);
+
+	return order ? order : (int)a->prefix_len - (int)b->prefix_len;
+}
+
+size_t cluster_service_cidrs(const struct cluster *c, struct cidr *ret, size_t max)
+{
+	_cleanup_(freep) struct cidr *all = NULL;
+	const struct object *o;
+	size_t n = 0, cap = 0, n_ret = 0;
+
+	for (size_t i = 0; (o = hash_next(&c->service_cidrs, &i));) {
+		const struct object_service_cidr *s = object_as_service_cidr(o);
+
+		for (uint32_t j = 0; j < s->n_cidrs; j++) {
+			all = xgrow(all, n, &cap, sizeof(*all));
+			all[n++] = s->cidrs[j];
+		}
+	}
+	if (n > 0)
+		qsort(all, n, sizeof(*all), compare_cidr);
+	for (size_t i = 0; i < n && n_ret < max; i++)
+		if (n_ret == 0 || !cidr_equal(&ret[n_ret - 1], &all[i]))
+			ret[n_ret++] = all[i];
+	return n_ret;
+}
+
+static int compare_service(const void *va, const void *vb)
+{
+	const struct object_service *a = *(const struct object_service *const *)va;
+	const struct object_service *b = *(const struct object_service *const *)vb;
+	int order = strcmp(a->base.ns, b->base.ns);
+
+	return order ? order : strcmp(a->base.name, b->base.name);
+}
+
+const struct object_service **cluster_services(const struct cluster *c, size_t *ret_n)
+{
+	const struct object_service **services =
+		xcalloc(c->n_services + 1, sizeof(struct object_service *));
+	struct subject *subject;
+	size_t n = 0;
+
+	for (size_t i = 0; (subject = subjects_next(&c->subjects, &i));)
+		if (subject->service)
+			services[n++] = object_as_service(subject->service);
+	qsort(services, n, sizeof(struct object_service *), compare_service);
+	*ret_n = n;
+	return services;
+}
