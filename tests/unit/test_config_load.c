@@ -19,6 +19,7 @@
 #include "proxy/config_load.h"
 #include "proxy/options.h"
 #include "proxy/path_watch.h"
+#include "tests/unit/turn_loop.h"
 
 #define HEADER                                                                           \
 	"apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
@@ -135,24 +136,6 @@ static void on_changed(void *data)
 	w->n_changed++;
 }
 
-static void on_time(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	(void)timer;
-	(void)revents;
-	ev_break(loop, EVBREAK_ALL);
-}
-
-static void run_for(struct world *w, double seconds)
-{
-	ev_timer timer;
-
-	ev_now_update(w->loop);
-	ev_timer_init(&timer, on_time, seconds, 0.);
-	ev_timer_start(w->loop, &timer);
-	ev_run(w->loop, 0);
-	ev_timer_stop(w->loop, &timer);
-}
-
 /* Fails after five seconds. */
 static void expect_changes(struct world *w, unsigned n)
 {
@@ -160,7 +143,7 @@ static void expect_changes(struct world *w, unsigned n)
 
 	while (w->n_changed < n) {
 		assert_true(ev_time() < end);
-		run_for(w, .01);
+		turn_loop(w->loop, .01);
 	}
 	assert_int_equal(w->n_changed, n);
 }
@@ -183,12 +166,12 @@ static void test_a_file_is_followed_through_writing_and_renaming(void **state)
 	assert_int_equal(rename(other, path), 0);
 	expect_changes(&w, 2);
 	assert_int_equal(unlink(path), 0);
-	run_for(&w, .3); /* gone is no change */
+	turn_loop(w.loop, .3); /* gone is no change */
 	assert_int_equal(w.n_changed, 2);
 	write_file(&w, "config", "made again");
 	expect_changes(&w, 3);
 	write_file(&w, "neighbour", "of no interest");
-	run_for(&w, .3);
+	turn_loop(w.loop, .3);
 	assert_int_equal(w.n_changed, 3);
 	path_watch_free(watch);
 	world_fini(&w);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "tests/unit/turn_loop.h"
 #include "watchers/kube/outage.h"
 
 struct listener { /* what is logged, caught on its way to stderr */
@@ -49,21 +50,9 @@ static void stop_listening(struct listener *l)
 	ev_loop_destroy(l->loop);
 }
 
-static void on_over(struct ev_loop *loop, struct ev_timer *w, int revents)
-{
-	(void)w;
-	(void)revents;
-	ev_break(loop, EVBREAK_ALL);
-}
-
 static void pass(struct listener *l, double sec)
 {
-	struct ev_timer timer;
-
-	ev_timer_init(&timer, on_over, sec, 0.);
-	ev_now_update(l->loop);
-	ev_timer_start(l->loop, &timer);
-	ev_run(l->loop, 0);
+	turn_loop(l->loop, sec);
 	hear(l);
 }
 

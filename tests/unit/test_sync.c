@@ -19,6 +19,7 @@
 #include "proxy/dataplane.h"
 #include "proxy/facts.h"
 #include "proxy/sync.h"
+#include "tests/unit/turn_loop.h"
 #include "watchers/cluster.h"
 #include "watchers/decode.h"
 
@@ -172,24 +173,6 @@ static void put_service(struct world *w, const char *name, int octet)
 	put(w, text);
 }
 
-static void on_time(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	(void)timer;
-	(void)revents;
-	ev_break(loop, EVBREAK_ALL);
-}
-
-static void run_for(struct world *w, double seconds)
-{
-	ev_timer timer;
-
-	ev_now_update(w->loop);
-	ev_timer_init(&timer, on_time, seconds, 0.);
-	ev_timer_start(w->loop, &timer);
-	ev_run(w->loop, 0);
-	ev_timer_stop(w->loop, &timer);
-}
-
 /* Turns the loop until this many runs have been; fails after five seconds. */
 static void run_until(struct world *w, size_t n_ran)
 {
@@ -197,7 +180,7 @@ static void run_until(struct world *w, size_t n_ran)
 
 	while (w->n_ran < n_ran) {
 		assert_true(ev_time() < end);
-		run_for(w, .005);
+		turn_loop(w->loop, .005);
 	}
 }
 
@@ -328,7 +311,7 @@ static void test_failures_are_retried_without_a_change(void **state)
 	assert_true(w->second->n_notes >= 1);
 	assert_note(w->second, 0, true, 1);
 	assert_int_equal(sync_stats(w->sync).n_failures, 2);
-	run_for(w, .3); /* and then there is peace */
+	turn_loop(w->loop, .3); /* and then there is peace */
 	assert_int_equal(w->n_ran, 3);
 }
 
@@ -351,7 +334,7 @@ static void test_nothing_runs_before_the_start(void **state)
 	make_sync(w);
 	put_service(w, "a", 1);
 	sync_mark(w->sync);
-	run_for(w, .05);
+	turn_loop(w->loop, .05);
 	assert_int_equal(w->n_ran, 0);
 	sync_start(w->sync);
 	run_until(w, 1);
@@ -364,7 +347,7 @@ static void test_a_lone_change_is_programmed_at_once(void **state)
 
 	w->config.gather_period_ns = 200 * MS;
 	start(w);
-	run_for(w, .25);
+	turn_loop(w->loop, .25);
 	put_service(w, "a", 1);
 	begin = ev_time();
 	sync_mark(w->sync);
@@ -382,7 +365,7 @@ static void test_a_burst_is_gathered(void **state)
 	for (int i = 1; i <= 20; i++) {
 		put_service(w, "a", i);
 		sync_mark(w->sync);
-		run_for(w, .001);
+		turn_loop(w->loop, .001);
 	}
 	run_until(w, 2);
 	assert_int_equal(w->n_ran, 2);
@@ -435,7 +418,7 @@ static void test_a_stranger_who_goes_on_is_answered_less_and_less(void **state)
 	start(w);
 	for (end = ev_time() + 1.; ev_time() < end;) {
 		disturb();
-		run_for(w, .002);
+		turn_loop(w->loop, .002);
 	}
 	/* at once, then after 10, 20, 40, ... ms: not 500 times */
 	assert_in_range(sync_stats(w->sync).n_repairs, 4, 9);

@@ -1,0 +1,19 @@
+#include "tests/unit/turn_loop.h"
+
+static void on_time(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)timer;
+	(void)revents;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+void turn_loop(struct ev_loop *loop, double seconds)
+{
+	ev_timer timer;
+
+	ev_now_update(loop);
+	ev_timer_init(&timer, on_time, seconds, 0.);
+	ev_timer_start(loop, &timer);
+	ev_run(loop, 0);
+	ev_timer_stop(loop, &timer);
+}

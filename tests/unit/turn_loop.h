@@ -1,0 +1,9 @@
+/*
+ * A loop that is turned for a while, for tests of what happens in time.
+ */
+#pragma once
+
+#include <ev.h>
+
+/* For so many seconds, or until somebody breaks it. */
+void turn_loop(struct ev_loop *loop, double seconds);
