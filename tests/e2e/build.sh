@@ -3,6 +3,7 @@
 #
 #   build.sh kube         prints the folder with etcd, kube-apiserver, kube-controller-manager, kube-proxy, kubectl
 #   build.sh oracle       prints the path of that program; likewise agent, measure, pages, twin
+#   build.sh modules      only fetches what they are made of
 #
 # With several names it builds one after the other. Everything lands in ${XDG_CACHE_HOME:-~/.cache}/sluice, outside the
 # checkout. The Kubernetes programs are kept by the hash of what they are made from: five to ten minutes the first time,
@@ -75,7 +76,8 @@ need_go
 for name; do
 	case $name in
 	kube) build_kube ;;
+	modules) (cd "$here" && GOTOOLCHAIN=local go list -deps ./... >/dev/null) ;;
 	agent | measure | oracle | pages | twin) build_own "$name" ;;
-	*) say "usage: build.sh kube|agent|measure|oracle|pages|twin..."; exit 2 ;;
+	*) say "usage: build.sh modules|kube|agent|measure|oracle|pages|twin..."; exit 2 ;;
 	esac
 done

@@ -10,18 +10,6 @@ say() { echo "e2e: $*" >&2; }
 die() { say "$*"; exit 1; }
 skip_all() { say "skipped: $*"; exit 77; }
 
-# Commands that the test calls, by the Debian package that has them; installed when missing.
-need_packages() {
-	local missing=() pair
-	for pair in ip:iproute2 nft:nftables curl:curl openssl:openssl nsenter:util-linux pgrep:procps; do
-		command -v "${pair%%:*}" >/dev/null || missing+=("${pair##*:}")
-	done
-	if [ ${#missing[@]} -gt 0 ]; then
-		say "installing ${missing[*]}"
-		apt_get install -y --no-install-recommends "${missing[@]}"
-	fi
-}
-
 apt_get() {
 	command -v apt-get >/dev/null || skip_all "no apt-get to install with"
 	DEBIAN_FRONTEND=noninteractive apt-get -qq "$@" >&2 ||
@@ -56,7 +44,7 @@ promtool_path() { command -v promtool || { unpacked prometheus prometheus && ech
 in_own_world() {
 	[ "${E2E_INSIDE:-}" != 1 ] || { settle; return; }
 	[ "$(id -u)" = 0 ] || skip_all "needs root, to make network namespaces"
-	need_packages
+	"$PROJECT/tests/packages.sh" "$PROJECT/tests/e2e-packages" >&2
 	local status=0 name path
 	KUBE=$("$E2E/build.sh" kube) || exit $?
 	choose_etcd

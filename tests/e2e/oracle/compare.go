@@ -8,7 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -24,13 +27,46 @@ type comparison struct {
 	plans, services, frontends, endpoints, different int
 }
 
+// all shares the clusters among the processors.
 func (c *comparison) all() bool {
-	dir, err := os.MkdirTemp("", "sluice-oracle-")
-	check(err)
-	defer os.RemoveAll(dir)
-	for i := range c.clusters {
-		c.one(dir, c.first+uint64(i))
+	var (
+		next atomic.Int64
+		wait sync.WaitGroup
+		lock sync.Mutex
+	)
+	for range runtime.NumCPU() {
+		wait.Go(func() {
+			part := comparison{program: c.program, keep: c.keep, seen: tally{}}
+			dir, err := os.MkdirTemp("", "sluice-oracle-")
+			check(err)
+			defer os.RemoveAll(dir)
+			for i := next.Add(1) - 1; i < int64(c.clusters); i = next.Add(1) - 1 {
+				part.one(dir, c.first+uint64(i))
+				if (i+1)%100 == 0 {
+					fmt.Fprintf(os.Stderr, "  %d clusters\n", i+1)
+				}
+			}
+			lock.Lock()
+			defer lock.Unlock()
+			c.add(&part)
+		})
 	}
+	wait.Wait()
+	return c.verdict()
+}
+
+func (c *comparison) add(part *comparison) {
+	for branch, n := range part.seen {
+		c.seen[branch] += n
+	}
+	c.plans += part.plans
+	c.services += part.services
+	c.frontends += part.frontends
+	c.endpoints += part.endpoints
+	c.different += part.different
+}
+
+func (c *comparison) verdict() bool {
 	ok := c.different == 0
 	c.seen.print(os.Stdout)
 	for _, branch := range mustSee() {
@@ -122,12 +158,13 @@ func (c *comparison) report(seed uint64, set settings, lines []string) {
 	if c.different > c.keep {
 		return
 	}
-	fmt.Printf("seed %d, again with: oracle generate -seed %d > m.json; sluice %s\n", seed, seed, strings.Join(set.flags("m.json"), " "))
+	text := fmt.Sprintf("seed %d, again with: oracle generate -seed %d > m.json; sluice %s\n", seed, seed, strings.Join(set.flags("m.json"), " "))
 	for i, line := range lines {
 		if i == 10 {
-			fmt.Printf("  ... and %d more\n", len(lines)-i)
+			text += fmt.Sprintf("  ... and %d more\n", len(lines)-i)
 			break
 		}
-		fmt.Println("  " + line)
+		text += "  " + line + "\n"
 	}
+	fmt.Print(text) // at once, for others print as well
 }
