@@ -25,15 +25,11 @@
 #include "proxy/config.h"
 #include "proxy/dataplane.h"
 #include "proxy/facts.h"
-#include "proxy/full_changes.h"
+#include "proxy/repair_pacer.h"
+#include "proxy/telling.h"
 #include "watchers/cluster.h"
 
 #define NS_PER_US 1000
-
-/* A stranger who goes on is answered at most once a second. */
-#define REPAIR_FIRST_US	 10000u
-#define REPAIR_MAX_US	 1000000u
-#define REPAIR_FORGET_US 5000000u
 
 struct sync {
 	struct sync_params p;
@@ -47,9 +43,8 @@ struct sync {
 	bool is_started, is_marked;
 	bool want_full;
 	enum sync_reason full_reason;
-	bool is_stale[DATAPLANE_MAX_SINKS];
-
-	uint64_t repair_backoff_us, repair_last_us; /* when the last one ended */
+	struct telling telling;
+	struct repair_pacer repair_pacer;
 
 	int64_t triggers[SYNC_MAX_TRIGGERS];
 	struct sync_stats stats;
@@ -84,22 +79,6 @@ static int64_t wall_us(void)
 	return (int64_t)clock_us(CLOCK_REALTIME);
 }
 
-static bool has_stale(const struct sync *s)
-{
-	for (size_t i = 0; i < s->p.dataplane->n_sinks; i++)
-		if (s->is_stale[i])
-			return true;
-	return false;
-}
-
-/* Time left until a repair may run: at once, unless the last ones were just now. */
-static uint64_t repair_delay(const struct sync *s, uint64_t now)
-{
-	uint64_t passed_us = now - s->repair_last_us;
-
-	return passed_us < s->repair_backoff_us ? s->repair_backoff_us - passed_us : 0;
-}
-
 static uint64_t next_delay(const struct sync *s)
 {
 	uint64_t now = now_us(), delay = UINT64_MAX, other;
@@ -107,10 +86,10 @@ static uint64_t next_delay(const struct sync *s)
 	if (s->is_marked || (s->want_full && s->full_reason != SYNC_REASON_FOREIGN))
 		delay = pacer_delay(&s->pacer, now, s->random);
 	if (s->want_full && s->full_reason == SYNC_REASON_FOREIGN) {
-		other = repair_delay(s, now);
+		other = repair_pacer_delay(&s->repair_pacer, now);
 		delay = other < delay ? other : delay;
 	}
-	if (has_stale(s)) {
+	if (telling_has_stale(&s->telling)) {
 		other = pacer_retry(&s->pacer, now, s->random);
 		delay = other < delay ? other : delay;
 	}
@@ -160,54 +139,6 @@ void sync_mark_full(struct sync *s, enum sync_reason reason)
 	schedule(s);
 }
 
-static void tell_error(const struct sync *s, const struct sink *sink, int err)
-{
-	if (err == -EREMOTEIO)
-		log_warn("%s: some services were refused and left out; will retry",
-			 sink->ops->name);
-	else
-		log_err("%s: %s; everything is retried within %.1f s", sink->ops->name,
-			strerror(-err), (double)s->pacer.max_backoff_us / 1e6);
-}
-
-/*
- * Tells the sinks.  delta is for those that hold what they were told before;
- * full, made only when needed, for the stale ones.
- */
-static int tell_sinks(struct sync *s, const struct changeset *delta)
-{
-	struct full_changes all = {0};
-	int result = 0;
-
-	for (size_t i = 0; i < s->p.dataplane->n_sinks; i++) {
-		struct sink *sink = s->p.dataplane->sinks[i];
-		const struct changeset *cs = delta;
-		int err;
-
-		if (s->is_stale[i] && !delta->full) {
-			if (!all.cs.full)
-				full_changes_init(&all, s->state, delta->env);
-			cs = &all.cs;
-		}
-		/* a hard failure before this one: it comes after, so it waits */
-		if (result != 0 && result != -EREMOTEIO) {
-			s->is_stale[i] = true;
-			continue;
-		}
-		if (!cs->full && cs->n == 0)
-			continue;
-		err = sink_apply(sink, cs);
-		s->is_stale[i] = err != 0;
-		if (err == 0)
-			continue;
-		tell_error(s, sink, err);
-		if (result == 0 || err != -EREMOTEIO)
-			result = err;
-	}
-	full_changes_fini(&all);
-	return result;
-}
-
 /* What a later full run tells is not news. */
 static void count_changes(struct sync *s, const struct changeset *cs,
 			  struct sync_run *run)
@@ -251,19 +182,8 @@ static void note_run(struct sync *s, struct sync_run *run)
 /* Each repair soon after another makes the next one wait longer. */
 static void note_repair(struct sync *s)
 {
-	uint64_t now = now_us();
-
 	s->stats.n_repairs++;
-	if (!s->repair_last_us || now - s->repair_last_us > REPAIR_FORGET_US)
-		s->repair_backoff_us = 0;
-	else if (!s->repair_backoff_us)
-		s->repair_backoff_us = REPAIR_FIRST_US;
-	else
-		s->repair_backoff_us *= 2;
-	if (s->repair_backoff_us > REPAIR_MAX_US)
-		s->repair_backoff_us = REPAIR_MAX_US;
-	s->repair_last_us = now;
-	if (s->repair_backoff_us < REPAIR_MAX_US)
+	if (repair_pacer_ran(&s->repair_pacer, now_us()))
 		log_warn("%s: somebody else changed our rules; repaired in %.1f ms",
 			 s->p.dataplane->mode, (double)s->stats.last.total_us / 1e3);
 	else
@@ -293,7 +213,7 @@ static void plan(struct sync *s, struct sync_run *run)
 	run->full = s->want_full;
 	if (s->want_full)
 		run->reason = s->full_reason;
-	else if (!state_has_changes(s->state) && has_stale(s))
+	else if (!state_has_changes(s->state) && telling_has_stale(&s->telling))
 		run->reason = SYNC_REASON_RETRY;
 }
 
@@ -310,7 +230,7 @@ static int apply(struct sync *s, struct sync_run *run)
 
 	run->n_changes = taken.n;
 	count_changes(s, &cs, run);
-	run->err = tell_sinks(s, &cs);
+	run->err = telling_tell(&s->telling, &cs);
 	state_taken_fini(&taken);
 	run->apply_us = now_us() - start_us;
 	return run->err;
@@ -381,6 +301,11 @@ struct sync *sync_new(const struct sync_params *params)
 
 	s->p = *params;
 	s->state = state_new();
+	s->telling = (struct telling){
+		.dataplane = params->dataplane,
+		.state = s->state,
+		.retry_us = positive_us(rules->sync_period_ns),
+	};
 	s->want_full = true;
 	s->full_reason = SYNC_REASON_START;
 	pacer_init(&s->pacer, positive_us(rules->min_sync_period_ns),

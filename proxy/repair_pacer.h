@@ -1,0 +1,17 @@
+/*
+ * When to repair what a stranger changed: at once; when that goes on and on, later
+ * and later, up to once a second.  It only computes; the caller owns the clock.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct repair_pacer { /* embedded, zeroed */
+	uint64_t backoff_us, last_us;
+};
+
+/* Time left until the next repair may run. */
+uint64_t repair_pacer_delay(const struct repair_pacer *p, uint64_t now_us);
+/* One ended now. False when they come as often as may be. */
+bool repair_pacer_ran(struct repair_pacer *p, uint64_t now_us);

@@ -1,0 +1,50 @@
+/*
+ * A stranger is answered at once; one who insists, less and less often.
+ */
+#include "tests/test.h"
+
+#include "proxy/repair_pacer.h"
+
+#define START UINT64_C(1000000000)
+
+static void the_first_repair_is_at_once(void **state)
+{
+	struct repair_pacer p = {0};
+
+	(void)state;
+	assert_int_equal(repair_pacer_delay(&p, START), 0);
+	assert_true(repair_pacer_ran(&p, START));
+	assert_int_equal(repair_pacer_delay(&p, START), 0);
+}
+
+static void who_insists_waits_up_to_a_second(void **state)
+{
+	static const uint64_t waits_us[] = {0,	    10000,  20000,  40000,   80000,
+					    160000, 320000, 640000, 1000000, 1000000};
+	struct repair_pacer p = {0};
+	uint64_t now = START;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(waits_us) / sizeof(waits_us[0]); i++) {
+		assert_int_equal(repair_pacer_ran(&p, now), waits_us[i] < 1000000);
+		assert_int_equal(repair_pacer_delay(&p, now), waits_us[i]);
+		assert_int_equal(repair_pacer_delay(&p, now + waits_us[i] / 2),
+				 waits_us[i] - waits_us[i] / 2);
+		now += waits_us[i];
+		assert_int_equal(repair_pacer_delay(&p, now), 0);
+	}
+	/* quiet for a while: forgotten */
+	now += 5000001;
+	assert_true(repair_pacer_ran(&p, now));
+	assert_int_equal(repair_pacer_delay(&p, now), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_first_repair_is_at_once),
+		cmocka_unit_test(who_insists_waits_up_to_a_second),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
