@@ -36,10 +36,25 @@ etcd_start() {
 
 port_is_free() { [ -z "$(ss -Hltn "sport = :$1")" ]; }
 
+# What the proxy's account asks for, one line a request in audit.log.
+audit_policy() {
+	cat >"$STATE/audit.yaml" <<-END
+		apiVersion: audit.k8s.io/v1
+		kind: Policy
+		omitStages: [RequestReceived]
+		rules:
+		- {level: Metadata, users: ["system:serviceaccount:kube-system:sluice"], verbs: [list, watch]}
+		- {level: None}
+	END
+}
+
+# apiserver_start [ARGUMENT...]
 apiserver_start() {
 	await 30 port_is_free 6443 || die "somebody listens on port 6443: $(ss -Hltnp 'sport = :6443')"
-	spawn apiserver kube-apiserver --etcd-servers "$ETCD_URL" \
-		--bind-address "$API_ADDRESS" --advertise-address "$API_ADDRESS" --secure-port 6443 --cert-dir "$STATE/certs" \
+	audit_policy
+	spawn apiserver kube-apiserver "$@" --audit-policy-file "$STATE/audit.yaml" --audit-log-path "$STATE/audit.log" \
+		--etcd-servers "$ETCD_URL" --bind-address "$API_ADDRESS" --advertise-address "$API_ADDRESS" \
+		--secure-port 6443 --cert-dir "$STATE/certs" \
 		--service-account-key-file "$STATE/sa.key" --service-account-signing-key-file "$STATE/sa.key" \
 		--service-account-issuer "$API_URL" --token-auth-file "$STATE/tokens.csv" --authorization-mode RBAC --allow-privileged \
 		--service-cluster-ip-range 10.96.0.0/12,fd00:96::/112 --disable-admission-plugins ServiceAccount

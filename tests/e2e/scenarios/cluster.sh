@@ -40,6 +40,42 @@ scenario_apiserver_killed() {
 	fact "${API_DOWN:-60} s without an API server"
 }
 
+# asked_since LINE TEXT: what the proxy asked for since that line of the audit log, with this in it: "RESOURCE STATUS ...".
+asked_since() {
+	tail -n "+$(($1 + 1))" "$STATE/audit.log" | grep -F -- "$2" |
+		sed -n 's/.*"objectRef":{"resource":"\([a-z]*\)".*"responseStatus":{.*"code":\([0-9]*\).*/\1 \2/p' | sort -u | xargs
+}
+
+proxy_anew() {
+	AUDITED=$(wc -l <"$STATE/audit.log")
+	reap proxy
+	proxy_start
+}
+
+# The first reading: streamed by an API server that can, in pages from one that can't, and the same comes of it.
+scenario_first_lists() {
+	local streamed paged all="endpointslices 200 nodes 200 servicecidrs 200 services 200"
+	served lists 2
+	load_start load pod "$IP:80"
+	proxy_anew
+	await 60 answered pod "$IP:80" 2 || fail "streamed: $(answers pod "$IP:80")"
+	streamed=$(asked_since "$AUDITED" sendInitialEvents=true) paged=$(asked_since "$AUDITED" '"verb":"list"')
+	[ "$streamed" = "$all" ] || fail "streamed lists: $streamed, wanted $all"
+	[ -z "$paged" ] || fail "streamed, and listed too: $paged"
+	apiserver_killed
+	apiserver_start --feature-gates WatchList=false
+	proxy_anew
+	await 60 answered pod "$IP:80" 2 || fail "paged: $(answers pod "$IP:80")"
+	streamed=$(asked_since "$AUDITED" sendInitialEvents=true) paged=$(asked_since "$AUDITED" '"verb":"list"')
+	[[ $streamed == *services* && $streamed != *200* ]] || fail "the API server streams lists that it shouldn't: $streamed"
+	[ "$paged" = "$all" ] || fail "paged lists: $paged, wanted $all"
+	fact "streamed at first, refused with $(grep -o '[0-9]*' <<<"$streamed" | sort -u | xargs), then paged"
+	follows lists
+	apiserver_killed
+	apiserver_start
+	load_flawless load
+}
+
 scenario_compacted() {
 	local before round
 	served gap 2
