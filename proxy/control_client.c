@@ -72,13 +72,14 @@ static int decode_answer(const struct buf *answer, json_t **ret_result)
 	json_t *root = json_loadb(buf_string(answer), answer->len, 0, NULL);
 	json_t *result = json_object_get(root, "result");
 	const char *error = json_string_value(json_object_get(root, "error"));
+	bool is_good = result && !error; /* one that was begun may still fail */
 
-	if (result)
+	if (is_good)
 		*ret_result = json_incref(result);
 	else
 		command_error("%s", error ? error : "the daemon gave no answer");
 	json_decref(root);
-	return result ? 0 : -EPROTO;
+	return is_good ? 0 : -EPROTO;
 }
 
 int control_ask(const char *path, const struct control_request *request,

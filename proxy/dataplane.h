@@ -28,9 +28,8 @@ struct dataplane {
 	/* Connections of these services by frontend, and by endpoint if asked for. */
 	int (*counts)(struct sink *sink, const struct changeset *of, bool with_endpoints,
 		      void (*fn)(void *data, const struct nft_count *count), void *data);
-	/* A line for each difference between what is and what should be. */
-	int (*diff)(struct sink *sink, const struct changeset *full,
-		    struct buf *ret_lines, size_t *ret_n);
+	/* The differences between what is and what should be. */
+	struct nft_diff *(*diff)(struct sink *sink, const struct changeset *full);
 	struct nft_stats (*nft_stats)(const struct sink *sink);
 
 	/* The sink that forgets UDP flows, one of sinks[]; both NULL without conntrack. */

@@ -1,14 +1,11 @@
 #include "proxy/inspect.h"
 
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "proxy/dataplane.h"
 #include "proxy/facts.h"
-#include "proxy/full_changes.h"
 #include "proxy/inspect_parts.h"
 #include "watchers/cluster.h"
 
@@ -79,31 +76,6 @@ struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
 			    s->family, ret_n);
 }
 
-static json_t *diff(const struct inspect *in, char **ret_error)
-{
-	struct full_changes all;
-	struct buf lines = BUF_INIT;
-	json_t *result = NULL;
-	size_t n = 0;
-	int err;
-
-	if (!in->dataplane->diff) {
-		*ret_error = xasprintf("mode %s can't be compared", in->dataplane->mode);
-		return NULL;
-	}
-	full_changes_init(&all, in->state, &in->facts->env);
-	err = in->dataplane->diff(in->dataplane->sinks[0], &all.cs, &lines, &n);
-	full_changes_fini(&all);
-	if (err != 0)
-		*ret_error = xasprintf("the kernel can't be read: %s", strerror(-err));
-	else
-		result = json_pack("{s:I, s:s}", "differences", (json_int_t)n, "lines",
-				   buf_string(&lines));
-	buf_fini(&lines);
-	(void)malloc_trim(0); /* it held all that the kernel has */
-	return result;
-}
-
 struct control_answer *inspect_answer(void *data, const struct control_request *request,
 				      char **ret_error)
 {
@@ -119,8 +91,7 @@ struct control_answer *inspect_answer(void *data, const struct control_request *
 		json = inspect_explain(in, request, ret_error);
 		break;
 	case CONTROL_DIFF:
-		json = diff(in, ret_error);
-		break;
+		return inspect_diff(in, ret_error);
 	case CONTROL_VERB_N:
 		break;
 	}

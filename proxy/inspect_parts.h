@@ -25,5 +25,6 @@ struct control_answer *inspect_services(const struct inspect *in,
 					const struct control_request *request);
 struct control_answer *inspect_endpoints(const struct inspect *in,
 					 const struct control_request *request);
+struct control_answer *inspect_diff(const struct inspect *in, char **ret_error);
 json_t *inspect_explain(const struct inspect *in, const struct control_request *request,
 			char **ret_error);

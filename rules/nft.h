@@ -56,11 +56,22 @@ int nft_sink_counts(struct sink *sink, const struct changeset *of, bool with_end
 		    void (*fn)(void *data, const struct nft_count *count), void *data);
 
 /*
- * What the kernel has against what it should have; a line for each difference
- * ("- " is missing in the kernel, "+ " is there and should not be). Changes nothing.
+ * What the kernel has against what it should have, in pieces; changes nothing.
+ * full, its services and its environment are borrowed until nft_diff_free().
  */
-int nft_sink_diff(struct sink *sink, const struct changeset *full, struct buf *ret_lines,
-		  size_t *ret_n);
+struct nft_diff;
+struct nft_diff *nft_sink_diff(struct sink *sink, const struct changeset *full);
+void nft_diff_free(struct nft_diff *d);
+/*
+ * About a millisecond's work. 1: there is more to do; 0: that was all; -EINTR:
+ * the ruleset changed since the first step, start anew; -errno: can't be read.
+ */
+int nft_diff_step(struct nft_diff *d);
+/*
+ * At the end: a line for each difference ("- " is missing in the kernel, "+ "
+ * is there and should not be), and how many.
+ */
+const char *nft_diff_lines(const struct nft_diff *d, size_t *ret_n);
 
 /* Removes both tables, and nothing else. 0 also when there is none. */
 int nft_cleanup(void);

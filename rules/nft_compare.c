@@ -278,16 +278,6 @@ static void tell_structure(const struct family_state *s)
 			tell_chain_rules(s, &s->chains[i]);
 }
 
-static int compare_elements(const struct family_state *s)
-{
-	int err = 0;
-
-	for (unsigned set = 0; set < SET_N && !err; set++)
-		if (s->has_set[set] && !(nft_set_info(set)->flags & SET_IS_LEARNED))
-			err = nft_compare_set(s->c, s->family, set, s->n_elements[set]);
-	return err;
-}
-
 /* Forgets what was read, so that all of it is missing. */
 static void start_anew(struct family_state *s)
 {
@@ -316,41 +306,120 @@ static int compare_table(struct family_state *s, uint32_t flags)
 	return 0;
 }
 
-static int compare_family(const struct nft_comparison *c, enum family family)
+/* All but the elements. */
+static int compare_structure(struct family_state *s)
 {
-	struct family_state s = {.c = c, .family = family};
+	const struct nft_comparison *c = s->c;
 	bool exists;
 	uint32_t flags;
-	int err = nft_read_table(c->link, family, &exists, &flags);
+	int err = nft_read_table(c->link, s->family, &exists, &flags);
 
 	if (err)
 		return err;
-	if (!c->env->enabled[family]) {
+	if (!c->env->enabled[s->family]) {
 		if (exists)
-			c->ops->table(c->data, VERB_DELETE, family);
+			c->ops->table(c->data, VERB_DELETE, s->family);
 		return 0;
 	}
-	want_chains(&s);
+	want_chains(s);
 	if (exists)
-		err = compare_table(&s, flags);
+		err = compare_table(s, flags);
 	else
-		c->ops->table(c->data, VERB_ADD, family);
+		c->ops->table(c->data, VERB_ADD, s->family);
 	if (!err)
-		tell_structure(&s);
-	if (!err)
-		err = compare_elements(&s);
-	family_state_fini(&s);
+		tell_structure(s);
 	return err;
+}
+
+struct nft_comparing {
+	const struct nft_comparison *c;
+	struct family_state family; /* the one that is being compared */
+	bool has_structure;	    /* of it; then come its sets */
+	unsigned next_set;
+	struct nft_set_comparison *set; /* that is being compared, or NULL */
+};
+
+struct nft_comparing *nft_comparing_new(const struct nft_comparison *c)
+{
+	struct nft_comparing *n = xcalloc(1, sizeof(*n));
+	struct nft_desired_item *item;
+
+	n->c = c;
+	n->family = (struct family_state){.c = c};
+	for (size_t at = 0; (item = nft_desired_next(c->desired, &at));)
+		item->state = DESIRED_MISSING;
+	return n;
+}
+
+void nft_comparing_free(struct nft_comparing *n)
+{
+	if (!n)
+		return;
+	nft_set_comparison_free(n->set);
+	family_state_fini(&n->family);
+	free(n);
+}
+
+static bool start_set(struct nft_comparing *n)
+{
+	const struct family_state *s = &n->family;
+
+	for (; n->next_set < SET_N; n->next_set++) {
+		unsigned set = n->next_set;
+
+		if (!s->has_set[set] || nft_set_info(set)->flags & SET_IS_LEARNED)
+			continue;
+		n->set = nft_set_comparison_new(n->c, s->family, set, s->n_elements[set]);
+		n->next_set++;
+		return true;
+	}
+	return false;
+}
+
+static int step_set(struct nft_comparing *n)
+{
+	int err = nft_set_comparison_step(n->set);
+
+	if (err == 1)
+		return 1;
+	nft_set_comparison_free(n->set);
+	n->set = NULL;
+	return err ? err : 1;
+}
+
+static void next_family(struct nft_comparing *n)
+{
+	enum family next = n->family.family + 1;
+
+	family_state_fini(&n->family);
+	n->family = (struct family_state){.c = n->c, .family = next};
+	n->has_structure = false;
+	n->next_set = 0;
+}
+
+int nft_comparing_step(struct nft_comparing *n)
+{
+	int err;
+
+	if (n->set || (n->has_structure && start_set(n)))
+		return step_set(n);
+	if (n->has_structure)
+		next_family(n);
+	if (n->family.family == FAMILY_N)
+		return 0;
+	err = compare_structure(&n->family);
+	n->has_structure = true;
+	return err ? err : 1;
 }
 
 int nft_compare(const struct nft_comparison *c)
 {
-	struct nft_desired_item *item;
-	int err = 0;
+	struct nft_comparing *n = nft_comparing_new(c);
+	int err;
 
-	for (size_t at = 0; (item = nft_desired_next(c->desired, &at));)
-		item->state = DESIRED_MISSING;
-	for (unsigned family = 0; family < FAMILY_N && !err; family++)
-		err = compare_family(c, family);
+	do {
+		err = nft_comparing_step(n);
+	} while (err == 1);
+	nft_comparing_free(n);
 	return err;
 }

@@ -37,8 +37,23 @@ struct nft_comparison {
 };
 
 /*
- * Tells of all but what is missing in sets. -EINTR: the ruleset changed
- * meanwhile, what was told is worth nothing.
+ * A comparison in pieces.  c is borrowed, and so is what it points at.  It is
+ * worth nothing when the ruleset changed between two steps: the caller looks at
+ * the generation.
+ */
+struct nft_comparing;
+
+struct nft_comparing *nft_comparing_new(const struct nft_comparison *c);
+void nft_comparing_free(struct nft_comparing *n);
+/*
+ * A piece that takes a millisecond or so (all of a set, when that differs): 1
+ * when there is more to do, 0 at the end, -errno.
+ */
+int nft_comparing_step(struct nft_comparing *n);
+
+/*
+ * All of it. Tells of all but what is missing in sets. -EINTR: the ruleset
+ * changed meanwhile, what was told is worth nothing.
  */
 int nft_compare(const struct nft_comparison *c);
 /* Then of that. */

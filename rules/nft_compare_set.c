@@ -33,8 +33,13 @@ static void take_element(void *data, const struct nft_read_element *read)
 }
 
 /* What is being asked for by key, and how far. */
-struct asking {
+struct nft_set_comparison {
 	const struct nft_comparison *c;
+	enum family family;
+	enum nft_set set;
+	int64_t n_elements;
+	bool is_asking; /* or else a dump comes next */
+	size_t at;	/* among those that should be */
 	struct nft_element keys[NFT_READ_KEYS_MAX];
 	struct nft_desired_item *items[NFT_READ_KEYS_MAX];
 	size_t n, n_answered;
@@ -46,7 +51,7 @@ struct asking {
 
 static void take_answer(void *data, const struct nft_read_element *read)
 {
-	struct asking *a = data;
+	struct nft_set_comparison *a = data;
 	struct nft_desired_item *item;
 
 	if (a->n_answered == a->n)
@@ -65,7 +70,7 @@ static void take_answer(void *data, const struct nft_read_element *read)
 	a->different[a->n_different++] = read->e;
 }
 
-static int ask(struct asking *a)
+static int ask(struct nft_set_comparison *a)
 {
 	size_t done = 0;
 
@@ -85,52 +90,78 @@ static int ask(struct asking *a)
 	return 0;
 }
 
-static int ask_for_all(struct asking *a, enum family family, enum nft_set set)
+/* The next keys: 1, or 0 when there are no more. */
+static int ask_for_some(struct nft_set_comparison *a)
 {
-	struct nft_desired_item *item;
-	int err = 0;
+	struct nft_desired_item *item = NULL;
+	int err;
 
-	for (size_t at = 0; !err && (item = nft_desired_next(a->c->desired, &at));) {
-		if (item->set != set || item->family != family)
+	while (a->n < NFT_READ_KEYS_MAX &&
+	       (item = nft_desired_next(a->c->desired, &a->at))) {
+		if (item->set != a->set || item->family != a->family)
 			continue;
 		a->items[a->n] = item;
 		a->keys[a->n++] = nft_desired_element(item);
-		if (a->n == NFT_READ_KEYS_MAX)
-			err = ask(a);
 	}
-	return err ? err : ask(a);
+	err = ask(a);
+	return err ? err : item != NULL;
 }
 
 /*
- * Asks for every element that should be. When as many were found as the set
- * has, nothing else is in it, and a dump can be spared. False: only a dump helps.
+ * When as many of those that should be were found as the set has, nothing else
+ * is in it, and a dump can be spared.
  */
-static bool compare_by_keys(const struct nft_comparison *c, enum family family,
-			    enum nft_set set, int64_t n_elements)
+static int finish_asking(struct nft_set_comparison *a)
 {
-	struct asking a = {.c = c};
 	struct nft_desired_item *item;
-	bool is_all;
 
-	if (n_elements < ASK_FROM_ELEMENTS)
-		return false;
-	is_all = !ask_for_all(&a, family, set) && a.n_found == n_elements;
-	for (size_t i = 0; is_all && i < a.n_different; i++)
-		c->ops->element(c->data, VERB_DELETE, &a.different[i], NULL);
-	free(a.different);
-	for (size_t at = 0; !is_all && (item = nft_desired_next(c->desired, &at));)
-		if (item->set == set && item->family == family)
-			item->state = DESIRED_MISSING;
-	return is_all;
+	a->is_asking = false;
+	if (a->n_found != a->n_elements) {
+		for (size_t at = 0; (item = nft_desired_next(a->c->desired, &at));)
+			if (item->set == a->set && item->family == a->family)
+				item->state = DESIRED_MISSING;
+		return 1;
+	}
+	for (size_t i = 0; i < a->n_different; i++)
+		a->c->ops->element(a->c->data, VERB_DELETE, &a->different[i], NULL);
+	return 0;
 }
 
-int nft_compare_set(const struct nft_comparison *c, enum family family, enum nft_set set,
-		    int64_t n_elements)
+struct nft_set_comparison *nft_set_comparison_new(const struct nft_comparison *c,
+						  enum family family, enum nft_set set,
+						  int64_t n_elements)
 {
-	if (compare_by_keys(c, family, set, n_elements))
-		return 0;
-	return nft_read_elements(c->link, family, set, take_element,
-				 (void *)(uintptr_t)c);
+	struct nft_set_comparison *s = xcalloc(1, sizeof(*s));
+
+	s->c = c;
+	s->family = family;
+	s->set = set;
+	s->n_elements = n_elements;
+	s->is_asking = n_elements >= ASK_FROM_ELEMENTS;
+	return s;
+}
+
+void nft_set_comparison_free(struct nft_set_comparison *s)
+{
+	if (!s)
+		return;
+	free(s->different);
+	free(s);
+}
+
+int nft_set_comparison_step(struct nft_set_comparison *s)
+{
+	int err;
+
+	if (!s->is_asking)
+		return nft_read_elements(s->c->link, s->family, s->set, take_element,
+					 (void *)(uintptr_t)s->c);
+	err = ask_for_some(s);
+	if (err == 1)
+		return 1;
+	if (err)
+		s->n_found = -1; /* only a dump helps */
+	return finish_asking(s);
 }
 
 void nft_compare_missing(const struct nft_comparison *c)

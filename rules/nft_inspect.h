@@ -10,5 +10,4 @@ int nft_counts_each(struct nft_link *link, const struct changeset *of,
 		    bool with_endpoints,
 		    void (*fn)(void *data, const struct nft_count *count), void *data);
 /* Chains that linger (see nft_delta.c) are no difference. */
-int nft_diff_print(struct nft_kernel *k, const struct changeset *full,
-		   struct buf *ret_lines, size_t *ret_n);
+struct nft_diff *nft_diff_new(struct nft_kernel *k, const struct changeset *full);

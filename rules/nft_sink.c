@@ -88,10 +88,9 @@ int nft_sink_counts(struct sink *sink, const struct changeset *of, bool with_end
 			       data);
 }
 
-int nft_sink_diff(struct sink *sink, const struct changeset *full, struct buf *ret_lines,
-		  size_t *ret_n)
+struct nft_diff *nft_sink_diff(struct sink *sink, const struct changeset *full)
 {
-	return nft_diff_print(&nft_sink_of(sink)->kernel, full, ret_lines, ret_n);
+	return nft_diff_new(&nft_sink_of(sink)->kernel, full);
 }
 
 static int cleanup_family(struct nft_link *link, enum family family)

@@ -239,6 +239,21 @@ int sample_delta(struct sample_world *w, struct service **taken, size_t n)
 	return err;
 }
 
+size_t sample_diff(struct sink *sink, const struct changeset *full, struct buf *ret_lines)
+{
+	struct nft_diff *d = nft_sink_diff(sink, full);
+	size_t n;
+	int err;
+
+	do {
+		err = nft_diff_step(d);
+	} while (err == 1);
+	assert_int_equal(err, 0);
+	buf_add_string(ret_lines, nft_diff_lines(d, &n));
+	nft_diff_free(d);
+	return n;
+}
+
 static size_t differences(struct sample_world *w, struct buf *ret_lines)
 {
 	_cleanup_(freep) struct change *changes = full_changes(w);
@@ -248,10 +263,8 @@ static size_t differences(struct sample_world *w, struct buf *ret_lines)
 		.changes = changes,
 		.n = w->n,
 	};
-	size_t n = 0;
 
-	assert_int_equal(nft_sink_diff(w->sink, &cs, ret_lines, &n), 0);
-	return n;
+	return sample_diff(w->sink, &cs, ret_lines);
 }
 
 size_t sample_n_differences(struct sample_world *w)

@@ -70,6 +70,9 @@ void sample_restart(struct sample_world *w);
  * they have the same name and family.
  */
 int sample_delta(struct sample_world *w, struct service **taken, size_t n);
+/* All lines of nft_sink_diff(), and how many. */
+size_t sample_diff(struct sink *sink, const struct changeset *full,
+		   struct buf *ret_lines);
 size_t sample_n_differences(struct sample_world *w);
 /* The last apply must have left nothing to be desired; says what, else. */
 void sample_expect_exact(struct sample_world *w);
