@@ -38,7 +38,7 @@ func compare(args []string) error {
 			return err
 		}
 	}
-	asked, planned, served, wrong := 0, 0, 0, 0
+	asked, again, planned, served, wrong := 0, 0, 0, 0, 0
 	complain := func(format string, args ...any) {
 		wrong++
 		fmt.Printf("  from %s: %s\n", *from, fmt.Sprintf(format, args...))
@@ -48,6 +48,7 @@ func compare(args []string) error {
 	for _, q := range questions {
 		a, b := answers[0][q.name], answers[1][q.name]
 		asked += a.Asked + b.Asked
+		again += a.Again + b.Again
 		if a.Asked == 0 || b.Asked == 0 {
 			complain("%s: was not asked", q.name)
 			continue
@@ -68,8 +69,8 @@ func compare(args []string) error {
 			}
 		}
 	}
-	fmt.Printf("from %s: %d frontends, %d of them served, %d held against the oracle, %d connections and datagrams, %d differences\n",
-		*from, len(questions), served, planned, asked, wrong)
+	fmt.Printf("from %s: %d frontends, %d of them served, %d held against the oracle, %d connections and datagrams (%d rounds again), %d differences\n",
+		*from, len(questions), served, planned, asked, again, wrong)
 	if wrong != 0 {
 		os.Exit(1)
 	}

@@ -21,6 +21,7 @@ type outcome struct {
 	Sources  []string `json:"sources"`  // whom they saw: client, node, or another address
 	Failure  string   `json:"failure"`  // refused, silent, or another error
 	Asked    int      `json:"asked"`
+	Again    int      `json:"again"` // how often it was asked from the start again
 }
 
 // A client of the test: what it is to the proxy, and its address in each family.
@@ -79,16 +80,32 @@ func probe(args []string) error {
 	return json.NewEncoder(os.Stdout).Encode(out)
 }
 
-// ask goes on until one more backend has become very unlikely: the last that answers of N equal ones stays unseen for 14·N
-// questions less than once in a hundred thousand times.
+// ask asks from the start again when only some of the questions met silence: on a busy machine that is how a lost datagram or
+// a late answer looks. What counts is one whole round, in which each question came to the same: an answer, or that failure.
 func (q question) ask(own map[string]string) outcome {
-	var out outcome
-	backends, sources, failures := map[string]bool{}, map[string]bool{}, map[string]int{}
-	limit, timeout := 20, 1500*time.Millisecond // a refusal lost to IPv6's socket lock comes again after one second
-	if q.protocol == "udp" {
-		timeout = 500 * time.Millisecond
+	var asked int
+	for again := 0; ; again++ {
+		out, failures := q.round(own)
+		asked += out.Asked
+		mixed := failures[traffic.Silent] > 0 && (len(failures) > 1 || len(out.Backends) != 0)
+		if !mixed || again == maxAgain {
+			out.Asked, out.Again = asked, again
+			return out
+		}
 	}
-	for since := 0; since < limit; since++ {
+}
+
+const (
+	maxAgain = 3
+	timeout  = 1500 * time.Millisecond // a refusal lost to IPv6's socket lock comes again after one second
+)
+
+// round goes on until one more backend has become very unlikely: the last that answers of N equal ones stays unseen for 14·N
+// questions less than once in a hundred thousand times.
+func (q question) round(own map[string]string) (out outcome, failures map[string]int) {
+	backends, sources := map[string]bool{}, map[string]bool{}
+	failures = map[string]int{}
+	for since, limit := 0, 20; since < limit; since++ {
 		got := traffic.Ask(q.protocol, q.target, "", timeout)
 		out.Asked++
 		if got.Failure != "" {
@@ -104,15 +121,9 @@ func (q question) ask(own map[string]string) outcome {
 			since, limit = 0, max(20, 14*len(backends))
 		}
 	}
-	// A refusal is a datagram that can be lost, or come late on a busy machine: one silence among them says nothing.
-	if failures[traffic.Refused] >= 2 && failures[traffic.Silent] == 1 {
-		delete(failures, traffic.Silent)
-	}
 	out.Backends, out.Sources = slices.Sorted(maps.Keys(backends)), slices.Sorted(maps.Keys(sources))
-	for _, failure := range slices.Sorted(maps.Keys(failures)) {
-		out.Failure = strings.TrimSpace(out.Failure + " " + failure)
-	}
-	return out
+	out.Failure = strings.Join(slices.Sorted(maps.Keys(failures)), " ")
+	return out, failures
 }
 
 func classify(source string, own map[string]string) string {
