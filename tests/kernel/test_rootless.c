@@ -31,8 +31,8 @@ static void forbid_large_buffers(void)
 	for (size_t i = 0; i < N_ELEMENTS(options); i++)
 		assert_int_equal(
 			seccomp_rule_add(filter, options[i].action, SCMP_SYS(setsockopt),
-					 2, SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET),
-					 SCMP_A2(SCMP_CMP_EQ, options[i].option)),
+					 2, SCMP_A1(SCMP_CMP_EQ, SOL_SOCKET, 0),
+					 SCMP_A2(SCMP_CMP_EQ, options[i].option, 0)),
 			0);
 	assert_int_equal(seccomp_load(filter), 0);
 	seccomp_release(filter);
