@@ -86,8 +86,6 @@ void facts_fini(struct facts *f)
 	nodeport_addresses_fini(&f->nodeports);
 	free(f->hosts);
 	f->hosts = NULL;
-	object_unref(f->node);
-	f->node = NULL;
 	for (enum family family = 0; family < FAMILY_N; family++) {
 		free(f->nodeport_list[family]);
 		f->nodeport_list[family] = NULL;
@@ -218,20 +216,9 @@ static struct fingerprint fingerprint_of(const struct facts *f)
 	return print;
 }
 
-static const struct object_node *last_node(struct facts *f, const struct cluster *cluster)
-{
-	const struct object_node *node = cluster_node(cluster);
-
-	if (node && &node->base != f->node) {
-		object_unref(f->node);
-		f->node = object_ref(&node->base);
-	}
-	return f->node ? object_as_node(f->node) : NULL;
-}
-
 unsigned facts_update(struct facts *f, struct cluster *cluster)
 {
-	const struct object_node *node = last_node(f, cluster);
+	const struct object_node *node = cluster_node(cluster);
 	struct fingerprint before = fingerprint_of(f), after;
 	struct environment env_before;
 	unsigned changed = 0;

@@ -13,7 +13,6 @@
 
 struct cluster;
 struct config;
-struct object;
 
 struct facts { /* embedded */
 	const struct config *config;
@@ -22,7 +21,6 @@ struct facts { /* embedded */
 	struct nodeport_addresses nodeports;
 	struct plan_options options;
 	struct environment env;
-	struct object *node; /* the last one known, with a reference; NULL: none so far */
 	struct addr *nodeport_list[FAMILY_N]; /* where node ports answer */
 	size_t n_nodeport_list[FAMILY_N];
 };
@@ -39,9 +37,5 @@ enum facts_change {
 	FACTS_PLAN = 1,	       /* services must be planned again */
 	FACTS_ENVIRONMENT = 2, /* sinks need a full change set */
 };
-/*
- * Looks at the cluster's Node and ServiceCIDRs again; answers what is different
- * now.  A Node that is deleted leaves its last addresses behind: traffic goes on
- * for as long as the host is there.
- */
+/* Looks at the cluster's Node and ServiceCIDRs again; answers what is different now. */
 unsigned facts_update(struct facts *f, struct cluster *cluster);

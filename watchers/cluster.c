@@ -197,14 +197,13 @@ static bool put_node(struct cluster *c, struct object *o)
 	return true;
 }
 
+/* For as long as we run the host is there, whatever becomes of its object. */
 static bool del_node(struct cluster *c, const char *ns, const char *name)
 {
-	(void)ns; /* Nodes have none */
-	if (!c->node || strcmp(name, c->node_name) != 0)
-		return false;
-	release(c, take_ptr(c->node));
-	c->node_changed = true;
-	return true;
+	(void)c;
+	(void)ns;
+	(void)name;
+	return false;
 }
 
 static bool put_service_cidr(struct cluster *c, struct object *o)
@@ -295,12 +294,10 @@ void cluster_end_replace(struct cluster *c, enum object_kind kind)
 	case OBJECT_SLICE:
 		sweep_table(c, kind, &c->slices);
 		break;
-	case OBJECT_NODE:
-		sweep(c, kind, c->node);
-		break;
 	case OBJECT_SERVICE_CIDR:
 		sweep_table(c, kind, &c->service_cidrs);
 		break;
+	case OBJECT_NODE: /* stays */
 	case OBJECT_KIND_N:
 		break;
 	}

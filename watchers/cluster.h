@@ -29,7 +29,8 @@ bool cluster_del(struct cluster *c, enum object_kind kind, const char *ns,
 void cluster_begin_replace(struct cluster *c, enum object_kind kind);
 void cluster_end_replace(struct cluster *c, enum object_kind kind);
 
-const struct object_node *cluster_node(const struct cluster *c); /* ours, or NULL */
+/* Ours as last seen, also after it was deleted; NULL: never. */
+const struct object_node *cluster_node(const struct cluster *c);
 const struct object_service *cluster_service(const struct cluster *c, const char *ns,
 					     const char *name);
 size_t cluster_n(const struct cluster *c, enum object_kind kind);

@@ -275,9 +275,26 @@ static void test_only_our_node_is_kept(void **state)
 	assert_false(cluster_take_node_change(c));
 
 	assert_false(cluster_del(c, OBJECT_NODE, "", "node-2"));
-	assert_true(cluster_del(c, OBJECT_NODE, "", "node-1"));
+}
+
+/* Zone, addresses, pod CIDRs: traffic goes on for as long as the host is there. */
+static void test_a_node_that_is_deleted_is_kept_as_it_was(void **state)
+{
+	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
+
+	(void)state;
+	(void)cluster_put_text(c, NODE("node-1",
+				       ", labels: {topology.kubernetes.io/zone: za}"));
 	assert_true(cluster_take_node_change(c));
-	assert_null(cluster_node(c));
+	assert_false(cluster_del(c, OBJECT_NODE, "", "node-1"));
+	cluster_begin_replace(c, OBJECT_NODE);
+	cluster_end_replace(c, OBJECT_NODE);
+	assert_string_equal(cluster_node(c)->zone, "za");
+	assert_false(cluster_take_node_change(c));
+	(void)cluster_put_text(c, NODE("node-1",
+				       ", labels: {topology.kubernetes.io/zone: zb}"));
+	assert_string_equal(cluster_node(c)->zone, "zb");
+	assert_true(cluster_take_node_change(c));
 }
 
 static void test_service_cidrs_are_joined(void **state)
@@ -421,6 +438,7 @@ int main(void)
 		cmocka_unit_test(test_replace_with_changes_in_between),
 		cmocka_unit_test(test_replace_given_up_keeps_everything),
 		cmocka_unit_test(test_only_our_node_is_kept),
+		cmocka_unit_test(test_a_node_that_is_deleted_is_kept_as_it_was),
 		cmocka_unit_test(test_service_cidrs_are_joined),
 		cmocka_unit_test(test_first_round_is_by_age_then_in_order),
 		cmocka_unit_test(test_triggers_are_told_once),
