@@ -12,7 +12,7 @@
 #include "core/cleanup.h"
 #include "tests/kernel/nft_sample.h"
 
-#define N_LARGE 8
+#define N_LARGE 4
 #define N_EACH	5000
 
 /* Neither by right nor up to what the system lets anybody; until the process ends. */
