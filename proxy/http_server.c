@@ -4,6 +4,7 @@
  */
 #include "proxy/http_server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <ev.h>
 #include <string.h>
@@ -25,15 +26,59 @@ struct http_server {
 	http_handler handler;
 	void *data;
 	uint16_t port;
+	struct MHD_Connection *open[HTTP_SERVER_MAX_CONNECTIONS]; /* oldest first */
+	size_t n_open;
 };
+
+static void on_connection(void *data, struct MHD_Connection *connection, void **context,
+			  enum MHD_ConnectionNotificationCode code)
+{
+	struct http_server *s = data;
+	size_t i = 0;
+
+	(void)context;
+	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
+		assert(s->n_open < HTTP_SERVER_MAX_CONNECTIONS);
+		s->open[s->n_open++] = connection;
+		return;
+	}
+	while (s->open[i] != connection)
+		i++;
+	s->n_open--;
+	memmove(&s->open[i], &s->open[i + 1], (s->n_open - i) * sizeof(s->open[0]));
+}
+
+static bool is_full(const struct http_server *s)
+{
+	return s->n_open == HTTP_SERVER_MAX_CONNECTIONS;
+}
+
+/* The older half has had its time; libmicrohttpd closes them when it runs next. */
+static void make_room(struct http_server *s)
+{
+	for (size_t i = 0; i < s->n_open / 2; i++) {
+		const union MHD_ConnectionInfo *info =
+			MHD_get_connection_info(s->open[i],
+						MHD_CONNECTION_INFO_CONNECTION_FD);
+
+		if (info)
+			(void)shutdown(info->connect_fd, SHUT_RDWR);
+	}
+}
 
 static void run(struct http_server *s)
 {
-	MHD_UNSIGNED_LONG_LONG wait_ms;
+	MHD_UNSIGNED_LONG_LONG wait_ms = 0;
+	bool was_full = is_full(s);
 
 	(void)MHD_run(s->daemon);
+	if (is_full(s)) {
+		make_room(s);
+		was_full = true;
+	}
 	ev_timer_stop(s->loop, &s->timer);
-	if (MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES) {
+	/* It listens again with the run after the one that closes, and nothing else wakes us for that. */
+	if (was_full || MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES) {
 		ev_timer_set(&s->timer, (double)wait_ms / 1000.0, 0);
 		ev_timer_start(s->loop, &s->timer);
 	}
@@ -78,8 +123,6 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection,
 	if (reply->nosniff)
 		(void)MHD_add_response_header(response, "X-Content-Type-Options",
 					      "nosniff");
-	if (reply->is_gzip)
-		(void)MHD_add_response_header(response, "Content-Encoding", "gzip");
 	if (reply->header_name)
 		(void)MHD_add_response_header(response, reply->header_name,
 					      reply->header_value);
@@ -110,7 +153,6 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 		return MHD_YES;
 	}
 	request.accept = header_of(connection, "Accept");
-	request.accepts_gzip = strstr(header_of(connection, "Accept-Encoding"), "gzip");
 	s->handler(s->data, &request, &reply);
 	return send_reply(connection, &reply);
 }
@@ -184,6 +226,7 @@ int http_server_open(struct ev_loop *loop, const struct addr *addr, uint16_t por
 				 MHD_OPTION_LISTEN_SOCKET, fd,
 				 MHD_OPTION_CONNECTION_LIMIT, HTTP_SERVER_MAX_CONNECTIONS,
 				 MHD_OPTION_CONNECTION_TIMEOUT, HTTP_SERVER_IDLE_SEC,
+				 MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
 				 MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 				 (size_t)HTTP_SERVER_MEMORY_LEN, MHD_OPTION_END);
 	if (!s->daemon) {

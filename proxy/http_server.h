@@ -1,7 +1,8 @@
 /*
  * A small HTTP server on the event loop (libmicrohttpd without threads of its
  * own).  Connections, header sizes and idle time are bounded; request bodies
- * are thrown away.
+ * are thrown away.  Who keeps connections open doesn't keep others out: the
+ * oldest one makes room.
  */
 #pragma once
 
@@ -20,7 +21,6 @@ struct http_server;
 struct http_request {
 	const char *method, *path; /* path without its query */
 	const char *accept;	   /* "" when absent */
-	bool accepts_gzip;
 };
 
 /* A handler fills this in; it starts as an empty 200. */
@@ -30,7 +30,6 @@ struct http_reply {
 	bool nosniff;		  /* X-Content-Type-Options: nosniff */
 	const char *header_name;  /* one more header; NULL: none */
 	char header_value[32];
-	bool is_gzip; /* the body is compressed */
 	struct buf body;
 };
 

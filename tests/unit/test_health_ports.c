@@ -219,6 +219,43 @@ static void test_a_header_without_end_is_cut_off(void **state)
 	ev_loop_destroy(loop);
 }
 
+static int connect_to(uint16_t port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	sa.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	return fd;
+}
+
+/* Each has begun a request, and says no more. */
+static void test_slow_clients_keep_nobody_out(void **state)
+{
+	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
+	struct ev_loop *loop = ev_loop_new(0);
+	struct sink *sink = health_ports_new(loop, &hooks);
+	uint16_t port = free_port();
+	struct service *s = make_service(FAMILY_IPV4, "a", port, 1);
+	int slow[2 * HTTP_SERVER_MAX_CONNECTIONS];
+	struct fetch f;
+
+	(void)state;
+	assert_int_equal(apply(sink, true, NULL, s), 0);
+	for (size_t i = 0; i < N_ELEMENTS(slow); i++) {
+		slow[i] = connect_to(port);
+		assert_int_equal(write(slow[i], "GET /", 5), 5);
+		ev_run(loop, EVRUN_NOWAIT);
+	}
+	for (int i = 0; i < 3; i++)
+		assert_non_null(strstr(fetch(loop, &f, port, GET), " 200 OK"));
+	for (size_t i = 0; i < N_ELEMENTS(slow); i++)
+		(void)close(slow[i]);
+	sink_close(sink);
+	service_unref(s);
+	ev_loop_destroy(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +263,7 @@ int main(void)
 		cmocka_unit_test(test_a_port_that_moves_is_closed_and_opened),
 		cmocka_unit_test(test_a_port_in_use_is_tried_again),
 		cmocka_unit_test(test_a_header_without_end_is_cut_off),
+		cmocka_unit_test(test_slow_clients_keep_nobody_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
