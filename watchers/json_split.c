@@ -9,9 +9,12 @@
 #include "watchers/json_split.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #define KEEP_BUFFER_LEN (1u << 20) /* a larger one is given back after use */
+#define CUT_KEPT_LEN	(4u << 10) /* enough to find out what it was */
+#define CUT_MAX_LEN	(64u << 20)
 
 enum state {
 	STATE_GAP,    /* between top-level values */
@@ -58,9 +61,40 @@ static void hand_out(struct json_split *s, enum json_split_type type, const char
 		.len = len,
 		.line = type == JSON_SPLIT_ITEM ? s->item_line : s->part_line,
 		.items = s->n_items,
+		.is_cut = s->is_cut,
 	};
 
 	fail(s, s->fn(s->data, &part));
+}
+
+/* The value that is being passed over is beyond a limit. */
+static void exceed(struct json_split *s)
+{
+	bool is_whole = s->state == STATE_VALUE || s->state == STATE_ITEM;
+
+	if (!s->options.cut_oversize || !is_whole)
+		fail(s, -E2BIG);
+	s->is_cut = true;
+	s->scan.depth_limit = UINT_MAX;
+}
+
+static size_t smaller(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Of what is too much, only how it begins. */
+static void keep_begin(struct json_split *s, const char *bytes, size_t len)
+{
+	struct buf begin = BUF_INIT;
+
+	buf_add(&begin, buf_string(&s->item), smaller(s->item.len, CUT_KEPT_LEN));
+	buf_add(&begin, bytes, smaller(len, CUT_KEPT_LEN - begin.len));
+	buf_fini(&s->item);
+	s->item = begin;
+	s->cut_len += len;
+	if (s->cut_len > CUT_MAX_LEN)
+		fail(s, -E2BIG);
 }
 
 /*
@@ -72,12 +106,14 @@ static void take_value(struct json_split *s, enum json_split_type type, enum sta
 {
 	size_t len = (size_t)(p - start);
 
+	if (s->item.len + len > s->options.max_len)
+		exceed(s);
 	if (s->err != 0)
 		return;
-	if (!is_done || s->item.len > 0)
-		keep(s, &s->item, start, len);
-	else if (len > s->options.max_len)
-		fail(s, -E2BIG);
+	if (s->is_cut)
+		keep_begin(s, start, len);
+	else if (!is_done || s->item.len > 0)
+		buf_add(&s->item, start, len);
 	if (!is_done || s->err != 0)
 		return;
 	s->state = (uint8_t)then;
@@ -96,7 +132,8 @@ static const char *go_on(struct json_split *s, const char *start, const char *p,
 {
 	bool is_done;
 
-	fail(s, json_scan_pass(&s->scan, &p, end, &is_done));
+	if (json_scan_pass(&s->scan, &p, end, &is_done) != 0)
+		exceed(s);
 	switch ((enum state)s->state) {
 	case STATE_VALUE:
 		take_value(s, JSON_SPLIT_VALUE, STATE_GAP, start, p, is_done);
@@ -127,6 +164,8 @@ static const char *begin(struct json_split *s, enum state state, unsigned level,
 	if (s->err != 0)
 		return p;
 	s->state = (uint8_t)state;
+	s->is_cut = false;
+	s->cut_len = 0;
 	return go_on(s, p, p + 1, end);
 }
 

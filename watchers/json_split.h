@@ -30,6 +30,7 @@ struct json_split_part {
 	uint64_t line; /* where it begins, counted from 1 */
 	uint64_t
 		items; /* ITEM: its number, counted from 1. VALUE: how many were cut out */
+	bool is_cut;   /* beyond a limit: this is how it begins, no JSON */
 };
 
 /* What it doesn't return 0 for ends the splitting with that answer. */
@@ -38,6 +39,8 @@ typedef int (*json_split_fn)(void *data, const struct json_split_part *part);
 struct json_split_options {
 	bool cut_items;	      /* else top-level values come whole */
 	bool skip_separators; /* lines of "---" between values mean nothing */
+	/* an item or whole value beyond a limit costs only itself: its begin is handed out */
+	bool cut_oversize;
 	size_t max_len;
 	unsigned max_depth;
 };
@@ -50,6 +53,8 @@ struct json_split { /* embedded */
 
 	uint8_t state;	       /* enum in json_split.c */
 	struct json_scan scan; /* the value that is being passed over */
+	bool is_cut;	       /* which is beyond a limit */
+	size_t cut_len;	       /* and so long by now */
 	unsigned dashes;
 	uint64_t part_line, item_line, n_items;
 	struct buf part; /* the top-level value as far as it is kept */
@@ -62,7 +67,8 @@ void json_split_init(struct json_split *s, const struct json_split_options *opti
 void json_split_fini(struct json_split *s);
 
 /*
- * 0, -EINVAL (no JSON), -E2BIG (a limit), or what fn answered.  After an error
+ * 0, -EINVAL (no JSON), -E2BIG (a limit; with cut_oversize, 64 MiB in one
+ * value), or what fn answered.  After an error
  * it stays with it.
  */
 int json_split_feed(struct json_split *s, const char *bytes, size_t len);

@@ -156,10 +156,9 @@ void watch_item_decode(const json_t *json, enum object_kind kind,
 {
 	struct watch_event item = {.object = NULL};
 
-	if (take_name(json_object_get(json, "metadata"), kind, &item) == 0)
-		decode_thing(json, kind, &item, reject, ret);
-	else
-		(void)decode_kind(json, kind, SOURCE, reject, ret); /* tells so */
+	/* Without a name as well, it is something of which to tell once. */
+	(void)take_name(json_object_get(json, "metadata"), kind, &item);
+	decode_thing(json, kind, &item, reject, ret);
 }
 
 static bool has_cause(const json_t *details, const char *reason)

@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
 static int note(void *data, const struct json_split_part *part)
 {
-	buf_printf(data, "%d %zu %llu %llu ", part->type, part->len,
+	buf_printf(data, "%d %d %zu %llu %llu ", part->type, part->is_cut, part->len,
 		   (unsigned long long)part->line, (unsigned long long)part->items);
 	buf_add(data, part->bytes, part->len);
 	return 0;
@@ -52,6 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		return 0;
 	options.cut_items = data[0] & 1;
 	options.skip_separators = data[0] & 2;
+	options.cut_oversize = data[0] & 8;
 	options.max_len = data[0] & 4 ? 64 : 1 << 20;
 	if (split(&options, bytes, len - 2, len, &whole) == 0) {
 		assert(split(&options, bytes, len - 2, data[1] % 16 + 1, &cut) == 0);

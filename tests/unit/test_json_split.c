@@ -12,7 +12,7 @@
 #include "core/mem.h"
 #include "watchers/json_split.h"
 
-/* What came out, as text: "I<bytes>" for an item, "V<bytes>" for a value, each on a line. */
+/* What came out, as text: "I<bytes>" for an item, "V<bytes>" for a value, each on a line; "~" behind one that is cut. */
 struct tape {
 	struct buf text;
 	uint64_t last_line, last_items;
@@ -25,7 +25,7 @@ static int note(void *data, const struct json_split_part *part)
 
 	buf_add_char(&tape->text, part->type == JSON_SPLIT_ITEM ? 'I' : 'V');
 	buf_add(&tape->text, part->bytes, part->len);
-	buf_add_char(&tape->text, '\n');
+	buf_add_string(&tape->text, part->is_cut ? "~\n" : "\n");
 	tape->last_line = part->line;
 	tape->last_items = part->items;
 	return tape->answer;
@@ -36,6 +36,11 @@ static const struct json_split_options items = {.cut_items = true,
 						.max_len = 1000,
 						.max_depth = 8};
 static const struct json_split_options values = {.max_len = 1000, .max_depth = 8};
+
+static const struct json_split_options cutting = {.cut_items = true,
+						  .cut_oversize = true,
+						  .max_len = 20,
+						  .max_depth = 4};
 
 /* In pieces of that size (the bytes of each copied, so that reading beyond is seen). */
 static int split(const struct json_split_options *options, const char *text, size_t piece,
@@ -115,6 +120,14 @@ static const struct {
 	{&items, "{\"items\":[[[[[[[[1]]]]]]]]}", -E2BIG, ""},
 	{&items, "{\"a\":[[[[[[[1]]]]]]]}", 0, "V{\"a\":[[[[[[[1]]]]]]]}\n"},
 	{&items, "{\"a\":[[[[[[[[1]]]]]]]]}", -E2BIG, ""},
+
+	{&cutting, "{\"items\":[1,[[[0]]],{\"a\":2}]}", 0,
+	 "I1\nI[[[0]]]~\nI{\"a\":2}\nV{\"items\":[]}\n"},
+	{&cutting, "{\"items\":[\"abcdefghijklmnopqrs\",2]}", 0,
+	 "I\"abcdefghijklmnopqrs\"~\nI2\nV{\"items\":[]}\n"},
+	{&cutting, "[[[[\"]\",[7]]]]][]", 0, "V[[[[\"]\",[7]]]]]~\nV[]\n"},
+	{&cutting, "{\"a\":[[[[1]]]]}", -E2BIG,
+	 ""}, /* what is around the items is needed */
 };
 
 static void parts_are_the_same_however_the_stream_is_cut(void **state)
@@ -189,6 +202,30 @@ static void values_longer_than_the_limit_are_refused(void **state)
 	}
 }
 
+static void what_is_cut_is_not_kept_and_has_an_end(void **state)
+{
+	_cleanup_(freep) char *piece = xmalloc(1u << 20);
+	struct tape tape = {0};
+	struct json_split s;
+
+	(void)state;
+	memset(piece, 'a', 1u << 20);
+	json_split_init(&s, &cutting, note, &tape);
+	assert_int_equal(json_split_feed(&s, "{\"items\":[\"", 11), 0);
+	for (int i = 0; i < 60; i++)
+		assert_int_equal(json_split_feed(&s, piece, 1u << 20), 0);
+	assert_true(s.item.cap <= 8192);
+	assert_int_equal(json_split_feed(&s, "\",", 2), 0);
+	assert_in_range(tape.text.len, 100, 8192);
+	/* 64 MiB are enough for anybody. */
+	assert_int_equal(json_split_feed(&s, "\"", 1), 0);
+	for (int i = 0; i < 65; i++)
+		assert_int_equal(json_split_feed(&s, piece, 1u << 20),
+				 i < 64 ? 0 : -E2BIG);
+	json_split_fini(&s);
+	buf_fini(&tape.text);
+}
+
 static struct json_split *asked;
 
 static int ask_head(void *data, const struct json_split_part *part)
@@ -246,6 +283,7 @@ int main(void)
 		cmocka_unit_test(lines_and_numbers_of_items_are_told),
 		cmocka_unit_test(the_callers_answer_ends_it),
 		cmocka_unit_test(values_longer_than_the_limit_are_refused),
+		cmocka_unit_test(what_is_cut_is_not_kept_and_has_an_end),
 		cmocka_unit_test(the_head_of_a_list_is_known_at_its_first_item),
 		cmocka_unit_test(random_text_comes_out_the_same_byte_by_byte),
 	};

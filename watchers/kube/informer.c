@@ -18,6 +18,7 @@
 #include "watchers/cluster.h"
 #include "watchers/decode.h"
 #include "watchers/json_split.h"
+#include "watchers/kube/broken_object.h"
 #include "watchers/kube/clock.h"
 #include "watchers/kube/credentials.h"
 #include "watchers/kube/http.h"
@@ -130,20 +131,40 @@ static void tell_error_event(struct informer *i, const struct watch_event *event
 		log_debug("api: %s: %s; listing", resource_name(i->p.kind), why);
 }
 
+/* What can't be decoded is told of, and skipped; a stream of something else is none. */
+static int skip_broken(struct informer *i, const struct json_split_part *part,
+		       const char *why)
+{
+	if (*part->bytes != '{')
+		return -EINVAL;
+	broken_object_tell(i->p.reject, i->p.kind, part->bytes, part->len, why);
+	return 0;
+}
+
+static json_t *parse(const struct json_split_part *part, const char **ret_why)
+{
+	json_t *json = NULL;
+
+	if (part->is_cut)
+		*ret_why = "is larger than 4 MiB, or deeper than 64 levels";
+	else if (!(json = json_loadb(part->bytes, part->len, JSON_ALLOW_NUL, NULL)))
+		*ret_why = "is no JSON";
+	return json;
+}
+
 /* One event of a watch. */
 static int on_event(void *data, const struct json_split_part *part)
 {
 	struct informer *i = data;
 	struct watch_event event;
-	json_t *json = json_loadb(part->bytes, part->len, 0, NULL);
-	int err;
+	const char *why = NULL;
+	json_t *json = parse(part, &why);
 
-	if (!json)
-		return -EINVAL;
-	err = watch_event_decode(json, i->p.kind, i->p.reject, &event);
+	if (json && watch_event_decode(json, i->p.kind, i->p.reject, &event))
+		why = "is no event of a watch";
 	json_decref(json);
-	if (err)
-		return err;
+	if (why)
+		return skip_broken(i, part, why);
 	do_step(i, reflector_event(&i->reflector, &event, now_us()), &event);
 	if (event.type == WATCH_ERROR)
 		tell_error_event(i, &event);
@@ -173,12 +194,13 @@ static int on_list_value(void *data, const struct json_split_part *part)
 {
 	struct informer *i = data;
 	struct decoded decoded = {0};
-	json_t *json = json_loadb(part->bytes, part->len, 0, NULL);
+	const char *why = NULL;
+	json_t *json = parse(part, &why);
 
-	if (!json)
-		return -EINVAL;
 	if (part->type == JSON_SPLIT_VALUE)
 		read_page_meta(i, json_object_get(json, "metadata"));
+	else if (why)
+		(void)skip_broken(i, part, why);
 	else
 		watch_item_decode(json, i->p.kind, i->p.reject, &decoded);
 	for (size_t k = 0; k < decoded.n; k++)
@@ -330,6 +352,7 @@ static void init_split(struct informer *i, bool is_list)
 		.cut_items = is_list,
 		.max_len = OBJECT_MAX_LEN,
 		.max_depth = OBJECT_MAX_DEPTH,
+		.cut_oversize = true,
 	};
 
 	json_split_init(&i->split, &options, is_list ? on_list_value : on_event, i);
