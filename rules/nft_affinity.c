@@ -174,7 +174,8 @@ struct purge {
 	const struct nft_leavers *l;
 	const struct nft_keys *present; /* pairs; NULL: not asked for */
 	struct nft_keys keys;		/* of what has been deleted */
-	struct nft_tx tx;
+	struct nft_tx *tx;
+	size_t n_read[FAMILY_N];
 };
 
 static bool is_let_go(const struct purge *p, const struct nft_element *e)
@@ -193,6 +194,7 @@ static void take_learned(void *data, const struct nft_read_element *read)
 	const struct nft_element *e = &read->e;
 	const struct nft_set_info *info = nft_set_info(e->set);
 
+	p->n_read[e->family]++;
 	if (e->key_len != nft_shape_len(info->key, e->family) ||
 	    e->value_len != nft_shape_len(info->data, e->family))
 		return;
@@ -201,35 +203,40 @@ static void take_learned(void *data, const struct nft_read_element *read)
 		return;
 	if (e->set == SET_AFFINITY)
 		nft_keys_put(&p->keys, e->key, e->key_len);
-	nft_tx_element(&p->tx, VERB_DELETE, e, NULL);
+	nft_tx_element(p->tx, VERB_DELETE, e, NULL);
 }
 
-static int purge_family(struct nft_link *link, enum family family, struct purge *p)
+static int read_family(struct nft_link *link, enum family family, struct purge *p)
 {
-	struct nft_refusals refusals = {0};
-	int err = nft_read_elements(link, family, SET_AFFINITY, take_learned, p);
+	int err;
 
-	if (!err && family == FAMILY_IPV6 && p->tx.n_deleted)
+	nft_keys_clear(&p->keys);
+	p->n_read[family] = 0;
+	err = nft_read_elements(link, family, SET_AFFINITY, take_learned, p);
+	if (!err && family == FAMILY_IPV6 && nft_keys_n(&p->keys))
 		err = nft_read_elements(link, family, SET_AFFINITY_PORTS, take_learned,
 					p);
-	if (!err)
-		err = nft_tx_commit(&p->tx, link, 0, &refusals);
-	nft_refusals_fini(&refusals);
 	return err == -ENOENT ? 0 : err; /* the family has no table */
 }
 
-/* One that expired between being read and being deleted refuses the rest: again, then. */
-static int purge_all(struct nft_link *link, struct purge *p)
+/* Once more when all of them would have had to be left out, as they were expiring. */
+static int purge_family(struct nft_link *link, enum family family, struct purge *p)
 {
+	struct nft_refusals refusals = {0};
 	int err = 0;
 
-	for (unsigned family = 0; family < FAMILY_N && !err; family++)
-		for (unsigned i = 0; i < TRIES_MAX; i++) {
-			nft_tx_clear(&p->tx);
-			err = purge_family(link, family, p);
-			if (err != -EREMOTEIO && err != -EINTR)
-				break;
-		}
+	for (unsigned i = 0; i < TRIES_MAX; i++) {
+		nft_tx_clear(p->tx);
+		err = read_family(link, family, p);
+		if (err == -EINTR)
+			continue;
+		if (err || !nft_tx_n_messages(p->tx))
+			break;
+		err = nft_tx_commit(p->tx, link, 0, &refusals);
+		if (err || nft_tx_n_messages(p->tx))
+			break;
+	}
+	nft_refusals_fini(&refusals);
 	return err;
 }
 
@@ -242,12 +249,35 @@ static void add_present(struct nft_keys *present, const struct nft_desired *desi
 			put_pair(present, item->family, item->bytes);
 }
 
-int nft_affinity_purge(struct nft_link *link, const struct nft_leavers *l,
-		       const struct nft_desired *desired)
+static size_t n_read(const struct purge *p)
 {
-	struct purge p = {.l = l};
+	return p->n_read[FAMILY_IPV4] + p->n_read[FAMILY_IPV6];
+}
+
+void nft_affinity_forget(struct nft_link *link, const struct nft_leavers *l,
+			 struct nft_tx *tx, size_t *n_learned)
+{
+	struct purge p = {.l = l, .tx = tx};
+	int err = 0;
+
+	if (!nft_keys_n(&l->pairs) || *n_learned > NFT_FORGET_MAX)
+		return;
+	nft_keys_init(&p.keys);
+	for (unsigned family = 0; family < FAMILY_N && !err; family++)
+		err = read_family(link, family, &p);
+	if (err) /* what was read twice, say, would be refused */
+		nft_tx_clear_part(tx, PART_FORGET);
+	nft_keys_fini(&p.keys);
+	*n_learned = n_read(&p);
+}
+
+int nft_affinity_purge(struct nft_link *link, const struct nft_leavers *l,
+		       const struct nft_desired *desired, size_t *n_learned)
+{
+	struct nft_tx tx = {0};
+	struct purge p = {.l = l, .tx = &tx};
 	struct nft_keys present;
-	int err;
+	int err = 0;
 
 	if (!nft_keys_n(&l->pairs) && !desired)
 		return 0;
@@ -257,9 +287,11 @@ int nft_affinity_purge(struct nft_link *link, const struct nft_leavers *l,
 		add_present(&present, desired);
 		p.present = &present;
 	}
-	err = purge_all(link, &p);
-	nft_tx_fini(&p.tx);
+	for (unsigned family = 0; family < FAMILY_N && !err; family++)
+		err = purge_family(link, family, &p);
+	nft_tx_fini(&tx);
 	nft_keys_fini(&p.keys);
 	nft_keys_fini(&present);
+	*n_learned = n_read(&p);
 	return err;
 }

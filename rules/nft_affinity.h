@@ -1,8 +1,9 @@
 /*
  * What clients are bound to is learned by the kernel (see CHAIN_LEARN_FOR).
  * When an endpoint leaves a pool of a frontend, the clients bound to it there
- * must be let go at once: their learned elements are deleted, in transactions
- * of their own, because one that has expired meanwhile would refuse the whole.
+ * must be let go at once: their learned elements are deleted in the transaction
+ * that the endpoint goes with.  What was learned between reading and that
+ * transaction, or could not be read so quickly, goes right behind.
  *
  * Who left is found from the elements that were deleted and added: an endpoint
  * that only moved to another slot has not left.
@@ -38,8 +39,17 @@ void nft_leavers_settle(struct nft_leavers *l);
 void nft_leavers_note_present(struct nft_leavers *l, const struct nft_element *e);
 
 /*
+ * How much was learned is known when it has been read. Where it was more than
+ * that it isn't read before a transaction: it would wait too long.
+ */
+#define NFT_FORGET_MAX 5000
+
+/* Adds to a transaction what is known to be learned of those who leave with it. */
+void nft_affinity_forget(struct nft_link *link, const struct nft_leavers *l,
+			 struct nft_tx *tx, size_t *n_learned);
+/*
  * Lets go of those who left. With desired (a full apply): of everybody who is
  * bound to what is no endpoint now.
  */
 int nft_affinity_purge(struct nft_link *link, const struct nft_leavers *l,
-		       const struct nft_desired *desired);
+		       const struct nft_desired *desired, size_t *n_learned);

@@ -170,6 +170,7 @@ static void build(struct delta *d, const struct changeset *cs)
 	for (size_t i = 0; i < cs->n; i++)
 		if (cs->changes[i].new && cs->changes[i].new->affinity_sec)
 			note_present(d, &cs->changes[i]);
+	nft_affinity_forget(&d->k->link, &d->leavers, &d->tx, &d->k->n_learned);
 }
 
 static void log_refusals(const struct nft_refusals *refusals)
@@ -212,7 +213,7 @@ int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 	is_large = nft_tx_n_messages(&d.tx) > TRIM_MESSAGES;
 	err = commit(k, &d);
 	if (!err)
-		err = nft_affinity_purge(&k->link, &d.leavers, NULL);
+		err = nft_affinity_purge(&k->link, &d.leavers, NULL, &k->n_learned);
 	k->is_known = !err;
 	nft_leavers_fini(&d.leavers);
 	nft_carry_fini(&d.carry);

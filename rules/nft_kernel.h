@@ -19,6 +19,7 @@ struct nft_kernel { /* embedded */
 	bool is_known;	  /* refs say what is there; else only a full apply helps */
 	bool was_touched; /* by another hand, since the last full apply */
 	uint64_t n_elements;
+	size_t n_learned;	   /* elements of clients, when they were last read */
 	struct nft_keys lingering; /* chains that are of no use at the moment */
 	struct nft_stats stats;
 };

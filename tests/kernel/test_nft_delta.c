@@ -277,6 +277,7 @@ static void who_is_bound_to_an_endpoint_that_leaves_is_let_go(void **state)
 	struct sample both = web("10.2.0.2:80 10.2.0.3:80");
 	struct sample first = web("10.2.0.2:80");
 	struct sample moved = web("10.2.0.1:80 10.2.0.2:80 10.2.0.3:80");
+	uint32_t before;
 
 	both.affinity_sec = first.affinity_sec = moved.affinity_sec = 60;
 	start(w, &both);
@@ -288,13 +289,40 @@ static void who_is_bound_to_an_endpoint_that_leaves_is_let_go(void **state)
 	both.affinity_sec = 90;
 	assert_int_equal(go_to(w, &both), 0);
 	expect_bound("10.1.1.2 10.1.1.3 10.1.1.4 ");
-	/* only of this frontend, and only those who are bound to it */
+	/* only of this frontend, and only those who are bound to it; with the endpoint */
+	before = sample_generation();
 	assert_int_equal(go_to(w, &first), 0);
+	assert_int_equal(sample_generation(), before + 1);
 	expect_bound("10.1.1.2 10.1.1.4 ");
 	/* without affinity nobody is bound */
 	first.affinity_sec = 0;
 	assert_int_equal(go_to(w, &first), 0);
 	expect_bound("10.1.1.4 ");
+}
+
+/*
+ * Bindings that end one after the other while they are being read and deleted:
+ * in one of these rounds, at least, one that was read has ended by then.
+ */
+static void bindings_that_end_meanwhile_are_in_nobodys_way(void **state)
+{
+	struct sample_world *w = *state;
+	struct sample both = web("10.2.0.2:80 10.2.0.3:80");
+	struct sample first = web("10.2.0.2:80");
+
+	both.affinity_sec = first.affinity_sec = 60;
+	start(w, &both);
+	for (int round = 0; round < 10; round++) {
+		shell_run("for i in $(seq 4000); do "
+			  "echo \"10.1.$((i / 200)).$((i %% 200)) . 10.96.0.1 . tcp . 80 "
+			  "timeout $((i / 10 + 1))ms : 10.2.0.3 . 80,\"; done | "
+			  "(echo 'add element ip sluice affinity {'; cat; echo '}') | "
+			  "nft -f -");
+		assert_int_equal(go_to(w, &first), 0);
+		shell_run("! nft list map ip sluice affinity | grep -q 10.2.0.3");
+		assert_int_equal(go_to(w, &both), 0);
+	}
+	sample_expect_exact(w);
 }
 
 static void another_policy_lets_all_clients_go(void **state)
@@ -454,6 +482,7 @@ int main(void)
 		TEST(a_sink_that_knows_nothing_wants_everything),
 		TEST(a_kernel_that_is_not_as_thought_asks_for_a_full_apply),
 		TEST(who_is_bound_to_an_endpoint_that_leaves_is_let_go),
+		TEST(bindings_that_end_meanwhile_are_in_nobodys_way),
 		TEST(another_policy_lets_all_clients_go),
 		TEST(leaving_only_the_local_pool_lets_go_too),
 		TEST(in_ipv6_addresses_and_ports_are_let_go_together),
