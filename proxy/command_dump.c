@@ -72,7 +72,6 @@ static int print(const struct snapshot *s, int format)
 int command_dump(struct options *options, const struct parts *parts)
 {
 	int format = find_format(*options->format ? options->format : "nft");
-	struct snapshot s;
 	int status = command_prepare(options);
 
 	if (status != STATUS_OK)
@@ -82,12 +81,5 @@ int command_dump(struct options *options, const struct parts *parts)
 			      options->format);
 		return STATUS_USAGE;
 	}
-	if (snapshot_take(&s, &options->config, parts, false) != 0)
-		status = STATUS_FAILED;
-	else
-		status = print(&s, format);
-	if (s.source_err != 0)
-		status = STATUS_FAILED;
-	snapshot_fini(&s);
-	return status;
+	return snapshot_show(&options->config, parts, false, print, format);
 }

@@ -12,21 +12,21 @@
 
 static const char *const formats[] = {"text", "json", "yaml"};
 
-static bool is_format(const char *text)
+static int find_format(const char *name)
 {
 	for (size_t i = 0; i < N_ELEMENTS(formats); i++)
-		if (strcmp(text, formats[i]) == 0)
-			return true;
-	return false;
+		if (strcmp(name, formats[i]) == 0)
+			return (int)i;
+	return -1;
 }
 
-static int print(const struct snapshot *s, const char *format)
+static int print(const struct snapshot *s, int format)
 {
 	const struct plan_print_input input = snapshot_print_input(s);
 	struct buf text = BUF_INIT;
 	int status;
 
-	(void)plan_print(&input, format, &text); /* the format is a known one */
+	(void)plan_print(&input, formats[format], &text); /* the format is a known one */
 	status = command_print(&text);
 	buf_fini(&text);
 	return status;
@@ -34,22 +34,15 @@ static int print(const struct snapshot *s, const char *format)
 
 int command_plan(struct options *options, const struct parts *parts)
 {
-	const char *format = *options->output ? options->output : "text";
-	struct snapshot s;
+	int format = find_format(*options->output ? options->output : "text");
 	int status = command_prepare(options);
 
 	if (status != STATUS_OK)
 		return status;
-	if (!is_format(format)) {
-		command_error("--output: \"%s\" is not text, json or yaml", format);
+	if (format < 0) {
+		command_error("--output: \"%s\" is not text, json or yaml",
+			      options->output);
 		return STATUS_USAGE;
 	}
-	if (snapshot_take(&s, &options->config, parts, true) != 0)
-		status = STATUS_FAILED;
-	else
-		status = print(&s, format);
-	if (s.source_err != 0)
-		status = STATUS_FAILED;
-	snapshot_fini(&s);
-	return status;
+	return snapshot_show(&options->config, parts, true, print, format);
 }

@@ -11,6 +11,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "proxy/commands.h"
 #include "proxy/config.h"
 #include "proxy/host_addresses.h"
 #include "proxy/node_name.h"
@@ -135,6 +136,21 @@ void snapshot_fini(struct snapshot *s)
 	rejections_free(s->rejections);
 	free(s->node_name);
 	*s = (struct snapshot){0};
+}
+
+int snapshot_show(const struct config *config, const struct parts *parts,
+		  bool keep_nodeports, int (*show)(const struct snapshot *s, int format),
+		  int format)
+{
+	struct snapshot s;
+	int status = STATUS_FAILED;
+
+	if (snapshot_take(&s, config, parts, keep_nodeports) == 0)
+		status = show(&s, format);
+	if (s.source_err != 0)
+		status = STATUS_FAILED;
+	snapshot_fini(&s);
+	return status;
 }
 
 struct plan_print_input snapshot_print_input(const struct snapshot *s)

@@ -31,5 +31,12 @@ struct snapshot { /* embedded */
 int snapshot_take(struct snapshot *s, const struct config *config,
 		  const struct parts *parts, bool keep_nodeports);
 void snapshot_fini(struct snapshot *s);
+/*
+ * Takes one and shows it in a format, whatever that means to show(), which answers
+ * with an exit status. STATUS_FAILED also when not all of the input could be read.
+ */
+int snapshot_show(const struct config *config, const struct parts *parts,
+		  bool keep_nodeports, int (*show)(const struct snapshot *s, int format),
+		  int format);
 /* What plan_print() takes; borrowed. */
 struct plan_print_input snapshot_print_input(const struct snapshot *s);
