@@ -108,9 +108,10 @@ alive() { is_running "${PIDS[$1]:-none}"; }
 
 now_ms() { date +%s%3N; }
 
-# await SECONDS COMMAND...: until it succeeds; then TOOK is how long that was, like "1.83 s".
+# await SECONDS COMMAND...: until it succeeds; then TOOK is how long that was, like "1.83 s". PATIENCE=3 waits three times as
+# long, for a machine that has other things to do.
 await() {
-	local limit=$1 start
+	local limit=$(($1 * ${PATIENCE:-1})) start
 	shift
 	start=$(now_ms)
 	until "$@" >/dev/null 2>&1; do

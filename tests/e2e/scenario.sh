@@ -86,7 +86,7 @@ answered_by() { [ "$(answers "$1" "$2")" = "$3" ]; }
 deployment() {
 	kubectl create deployment "$1" --image none --replicas "$2" --port 8080 --dry-run=client -o json |
 		sed 's/"labels": {/"labels": {"e2e": "",/' | kubectl create -f - >/dev/null
-	await 60 pods_ready "$1" "$2" || fail "the Pods of $1 do not come up"
+	await 180 pods_ready "$1" "$2" || fail "the Pods of $1 do not come up"
 }
 
 pods_ready() {

@@ -45,7 +45,7 @@ scenario_rollout() {
 	load_start load pod "$ip:80"
 	load_start load-outside outside "$ip:80"
 	kubectl rollout restart deployment roll >/dev/null
-	kubectl rollout status deployment roll --timeout 120s >/dev/null || fail "the rollout does not end"
+	kubectl rollout status deployment roll --timeout 360s >/dev/null || fail "the rollout does not end"
 	await 60 old_pods_gone "$before" || fail "old Pods stay"
 	after=$(pod_names roll)
 	await 30 answered_by pod "$ip:80" "$after" || fail "new Pods: $(answers pod "$ip:80")"
@@ -87,6 +87,12 @@ scenario_types() {
 	port=$(node_port kind)
 	await 30 answered outside "192.168.50.11:$port" 2 || fail "NodePort: $(answers outside "192.168.50.11:$port")"
 	fact "NodePort after $TOOK"
+	kubectl patch service kind -p '{"spec": {"type": "ClusterIP"}}' >/dev/null
+	await 30 unanswered outside "192.168.50.11:$port" || fail "no NodePort any more, and it answers: $(answers outside "192.168.50.11:$port")"
+	answered pod "$ip:80" 2 || fail "ClusterIP after NodePort: $(answers pod "$ip:80")"
+	kubectl patch service kind -p '{"spec": {"type": "NodePort"}}' >/dev/null
+	port=$(node_port kind)
+	await 30 answered outside "192.168.50.11:$port" 2 || fail "NodePort again: $(answers outside "192.168.50.11:$port")"
 
 	kubectl patch service kind --type merge -p '{"spec": {"type": "ExternalName", "externalName": "example.com", "clusterIP": null, "clusterIPs": null,
 		"ports": null, "ipFamilies": null, "ipFamilyPolicy": null}}' >/dev/null
@@ -104,6 +110,10 @@ scenario_types() {
 	expose kind --cluster-ip None
 	await 30 unanswered pod "$ip:80" || fail "headless still answers: $(answers pod "$ip:80")"
 	fact "headless, gone after $TOOK:$(answers pod "$ip:80" tcp 3)"
+	kubectl delete service kind >/dev/null
+	expose kind
+	ip=$(cluster_ip kind)
+	await 30 answered pod "$ip:80" 2 || fail "ClusterIP after headless: $(answers pod "$ip:80")"
 }
 
 scenario_labels() {

@@ -27,19 +27,6 @@ apiserver_back() {
 	fact "API server back after $(($(now_ms) - start)) ms"
 }
 
-scenario_apiserver_killed() {
-	served lonely 3
-	load_start load pod "$IP:80"
-	load_start load-outside outside "$IP:80"
-	apiserver_killed
-	sleep "${API_DOWN:-60}"
-	apiserver_back
-	follows lonely
-	load_flawless load
-	load_flawless load-outside
-	fact "${API_DOWN:-60} s without an API server"
-}
-
 # asked_since LINE TEXT: what the proxy asked for since that line of the audit log, with this in it: "RESOURCE STATUS ...".
 asked_since() {
 	tail -n "+$(($1 + 1))" "$STATE/audit.log" | grep -F -- "$2" |
@@ -172,4 +159,18 @@ scenario_flood() {
 	kubectl delete namespace flood --wait=false >/dev/null
 	await 600 unanswered pod "$ip:80" || fail "deleted, and still answers"
 	fact "gone $TOOK after the namespace was deleted"
+}
+
+# The last one: the controllers and the agent take half a minute and more to come back from it.
+scenario_apiserver_killed() {
+	served lonely 3
+	load_start load pod "$IP:80"
+	load_start load-outside outside "$IP:80"
+	apiserver_killed
+	sleep "${API_DOWN:-60}"
+	apiserver_back
+	follows lonely
+	load_flawless load
+	load_flawless load-outside
+	fact "${API_DOWN:-60} s without an API server"
 }
