@@ -14,7 +14,7 @@
 
 #define KEEP_BUFFER_LEN (1u << 20) /* a larger one is given back after use */
 #define CUT_KEPT_LEN	(4u << 10) /* enough to find out what it was */
-#define CUT_MAX_LEN	(64u << 20)
+#define CUT_MAX_LEN	(16u << 20)
 
 enum state {
 	STATE_GAP,    /* between top-level values */

@@ -67,7 +67,7 @@ void json_split_init(struct json_split *s, const struct json_split_options *opti
 void json_split_fini(struct json_split *s);
 
 /*
- * 0, -EINVAL (no JSON), -E2BIG (a limit; with cut_oversize, 64 MiB in one
+ * 0, -EINVAL (no JSON), -E2BIG (a limit; with cut_oversize, 16 MiB in one
  * value), or what fn answered.  After an error
  * it stays with it.
  */

@@ -13,7 +13,7 @@
 #include "core/mem.h"
 
 #define MAX_CONNECTIONS 64
-#define FLOOD_MAX_LEN	(256u << 20)
+#define FLOOD_MAX_LEN	(64u << 20)
 #define FLOOD_PIECE_LEN (64u << 10)
 #define PIECE_GAP_SEC	0.0005
 
@@ -24,7 +24,7 @@ struct connection {
 	struct buf in, out;
 	const struct fake_answer *answer;
 	size_t sent_len;
-	bool is_open;
+	bool is_open, is_flooding;
 };
 
 struct fake_server {
@@ -59,7 +59,9 @@ static void flood(struct connection *c)
 		return;
 	}
 	c->sent_len = 0;
-	buf_clear(&c->out);
+	if (!c->is_flooding)
+		buf_clear(&c->out);
+	c->is_flooding = true;
 	while (c->out.len < FLOOD_PIECE_LEN)
 		buf_add_string(&c->out, c->answer->flood);
 	ev_timer_again(c->server->loop, &c->timer);

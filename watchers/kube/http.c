@@ -222,7 +222,9 @@ static void reap(struct http *h)
 		if (code == CURLE_OK)
 			tell_status(call);
 		why = *call->why ? call->why : curl_easy_strerror(code);
-		if (call->header_len > HTTP_MAX_HEADER_LEN) {
+		/* That is how curl calls one line without end. */
+		if (call->header_len > HTTP_MAX_HEADER_LEN ||
+		    (code == CURLE_OUT_OF_MEMORY && !call->has_status)) {
 			code = CURLE_WEIRD_SERVER_REPLY;
 			why = "the answer's header is too long";
 		}
