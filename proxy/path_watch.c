@@ -2,7 +2,8 @@
  * The folder is watched, not the file: a new file under the old name is what
  * most writers make.  Events come in bursts, and a file may be half written,
  * so the callback waits until there is quiet; whether anything is different is
- * told by size, time and inode, whatever the events were about.
+ * told by size, time and inode, whatever the events were about.  A folder that is
+ * made anew is watched anew.
  */
 #include "proxy/path_watch.h"
 
@@ -19,12 +20,14 @@
 #include "core/mem.h"
 
 #define QUIET_SEC .1
+#define RETRY_SEC 1. /* when there is no folder to watch */
 #define EVENTS                                                                           \
-	(IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM | IN_ATTRIB)
+	(IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM |          \
+	 IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
 
 struct path_watch {
 	struct ev_loop *loop;
-	char *path;
+	char *path, *folder;
 	int fd;
 	ev_io io;
 	ev_timer quiet;
@@ -47,8 +50,14 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)revents;
 	ev_timer_stop(loop, timer);
-	if (stat(w->path, &now) == -1 || is_same(&now, &w->seen))
-		return; /* gone for a moment: what comes next is told */
+	/* a watch of what is watched already changes nothing */
+	if (inotify_add_watch(w->fd, w->folder, EVENTS) == -1) {
+		ev_timer_set(timer, RETRY_SEC, QUIET_SEC);
+		ev_timer_start(loop, timer);
+	}
+	/* gone for a moment: what comes next is told; a pipe would have to be waited for */
+	if (stat(w->path, &now) == -1 || !S_ISREG(now.st_mode) || is_same(&now, &w->seen))
+		return;
 	w->seen = now;
 	w->changed(w->data);
 }
@@ -83,6 +92,7 @@ int path_watch_new(struct ev_loop *loop, const char *path, void (*changed)(void 
 	if (fd == -1 || inotify_add_watch(fd, folder, EVENTS) == -1)
 		return -errno;
 	w = xcalloc(1, sizeof(*w));
+	w->folder = take_ptr(folder);
 	w->loop = loop;
 	w->path = xstrdup(path);
 	w->changed = changed;
@@ -105,5 +115,6 @@ void path_watch_free(struct path_watch *w)
 	ev_timer_stop(w->loop, &w->quiet);
 	(void)close(w->fd);
 	free(w->path);
+	free(w->folder);
 	free(w);
 }

@@ -206,6 +206,56 @@ static void test_a_mounted_configmap_is_followed(void **state)
 	world_fini(&w);
 }
 
+/* Whoever opened it would wait until somebody writes. */
+static void test_a_pipe_in_its_place_is_no_change(void **state)
+{
+	_cleanup_(freep) char *path = NULL, *pipe_path = NULL;
+	struct path_watch *watch;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	path = path_in(&w, "config");
+	pipe_path = path_in(&w, "pipe");
+	write_file(&w, "config", "one");
+	assert_int_equal(path_watch_new(w.loop, path, on_changed, &w, &watch), 0);
+	assert_int_equal(mkfifo(pipe_path, 0600), 0);
+	assert_int_equal(rename(pipe_path, path), 0);
+	turn_loop(w.loop, .3);
+	assert_int_equal(w.n_changed, 0);
+	assert_int_equal(unlink(path), 0);
+	write_file(&w, "config", "a file again");
+	expect_changes(&w, 1);
+	path_watch_free(watch);
+	world_fini(&w);
+}
+
+static void test_a_folder_that_is_made_anew_is_followed(void **state)
+{
+	_cleanup_(freep) char *folder = NULL, *path = NULL;
+	struct path_watch *watch;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	folder = path_in(&w, "folder");
+	path = path_in(&w, "folder/config");
+	assert_int_equal(mkdir(folder, 0755), 0);
+	write_file(&w, "folder/config", "one");
+	assert_int_equal(path_watch_new(w.loop, path, on_changed, &w, &watch), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+	turn_loop(w.loop, .3);
+	assert_int_equal(w.n_changed, 0);
+	assert_int_equal(mkdir(folder, 0755), 0);
+	write_file(&w, "folder/config", "two and more");
+	expect_changes(&w, 1);
+	write_file(&w, "folder/config", "followed as before");
+	expect_changes(&w, 2);
+	path_watch_free(watch);
+	world_fini(&w);
+}
+
 static void test_a_folder_that_is_not_there_is_told(void **state)
 {
 	struct path_watch *watch = NULL;
@@ -225,6 +275,8 @@ int main(void)
 		cmocka_unit_test(test_what_can_be_changed_in_place_is),
 		cmocka_unit_test(test_a_file_is_followed_through_writing_and_renaming),
 		cmocka_unit_test(test_a_mounted_configmap_is_followed),
+		cmocka_unit_test(test_a_pipe_in_its_place_is_no_change),
+		cmocka_unit_test(test_a_folder_that_is_made_anew_is_followed),
 		cmocka_unit_test(test_a_folder_that_is_not_there_is_told),
 	};
 
