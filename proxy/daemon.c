@@ -49,14 +49,20 @@ static void announce(const struct engine *e, const struct sync_run *run)
 {
 	const struct dataplane *dp = &e->dataplane;
 	struct nft_stats stats = {0};
+	char difference[96] = "the kernel had all of it";
 
 	if (dp->nft_stats)
 		stats = dp->nft_stats(dp->sinks[0]);
+	if (stats.n_elements_added || stats.n_elements_deleted)
+		(void)snprintf(difference, sizeof(difference),
+			       "%" PRIu64 " elements added to what was there, %" PRIu64
+			       " removed",
+			       stats.n_elements_added, stats.n_elements_deleted);
 	log_info("ready: %zu services of %zu Services and %zu EndpointSlices in %.1f ms; "
-		 "%" PRIu64 " elements added to what was there, %" PRIu64 " removed",
+		 "%s",
 		 run->n_changes, cluster_n(e->cluster, OBJECT_SERVICE),
 		 cluster_n(e->cluster, OBJECT_SLICE), (double)run->total_us / 1e3,
-		 stats.n_elements_added, stats.n_elements_deleted);
+		 difference);
 }
 
 static void on_ran(void *data, const struct sync_run *run)

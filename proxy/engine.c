@@ -123,13 +123,19 @@ static void on_source_answered(void *data, int status, const char *method)
 		e->hooks.answered(e->hooks.data, status, method);
 }
 
-static void warn_old_mode(const char *mode)
+/* Where node ports answer depends on the mode in kube-proxy, which means iptables by "". */
+static void tell_mode(const struct config *c)
 {
-	if (strcmp(mode, "iptables") != 0 && strcmp(mode, "ipvs") != 0)
-		return;
-	log_warn("mode %s means auto here; node ports answer on all addresses, as they "
-		 "did, unless nodeport-addresses says otherwise",
-		 mode);
+	if (strcmp(c->mode, "iptables") == 0 || strcmp(c->mode, "ipvs") == 0)
+		log_warn(
+			"mode %s means auto here; node ports answer on all addresses, as "
+			"they did, unless nodeport-addresses says otherwise",
+			c->mode);
+	else if (!*c->mode && c->manifests.n == 0 && c->nodeport_addresses.n == 0)
+		log_warn(
+			"mode is not set: node ports answer on the primary address, as "
+			"with kube-proxy's mode nftables; nodeport-addresses all is what "
+			"its mode iptables does");
 }
 
 static void make_knowledge(struct engine *e)
@@ -157,7 +163,7 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 	e->config = config;
 	e->hooks = *hooks;
 	make_knowledge(e);
-	warn_old_mode(config->mode);
+	tell_mode(config);
 	err = open_hosts(e);
 	if (err == 0)
 		err = parts->make_source(config, e->node_name, e->cluster,

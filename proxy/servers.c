@@ -28,7 +28,7 @@
 #include "proxy/sync.h"
 #include "watchers/cluster.h"
 
-#define LISTEN_RETRY_SEC 5.0
+#define LISTEN_RETRY_SEC 5.0 /* as in the message */
 
 struct page {
 	const char *path;
@@ -276,8 +276,11 @@ static int open_place(struct place *p)
 		return 0;
 	}
 	if (!p->has_told)
-		log_err("%s server: can't listen on %s: %s; trying again every %.0f s",
-			p->name, p->text, strerror(-err), LISTEN_RETRY_SEC);
+		log_err("%s server: can't listen on %s: %s; %s", p->name, p->text,
+			strerror(-err),
+			s->p.config->bind_address_hard_fail
+				? "bind-address-hard-fail: exiting"
+				: "trying again every 5 s");
 	p->has_told = true;
 	if (s->p.failed)
 		s->p.failed(s->p.data, p->name, p->text, err);

@@ -163,6 +163,9 @@ static void an_unchanged_restart_sends_nothing_and_keeps_counters(void **state)
 	if (!world_run(w, PLACE_NODE, "grep sluice %s/monitor >&2", w->dir))
 		fail_msg("the restart changed something");
 	world_must(w, PLACE_NODE, "(%s) | sort | cmp - %s/before", counters, w->dir);
+	world_must(w, PLACE_NODE,
+		   "grep ready: %s | tail -n 1 | grep -q 'the kernel had all of it'",
+		   sluice->log);
 }
 
 /* All services of a big cluster, written anew each time, so that every sync has much to do. */
