@@ -252,6 +252,31 @@ static void test_node_ports_are_expanded(void **state)
 	service_unref(s);
 }
 
+/* The balancer's address may be the node's, and its port the node port: the guarded one stays. */
+static void test_source_ranges_aren_t_passed_by_through_a_node_port(void **state)
+{
+	static const struct nodeport_addresses all = {.all = true};
+	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
+	struct plan_options options = defaults;
+	struct addr host;
+	struct service *s;
+
+	(void)state;
+	assert_int_equal(addr_parse("192.168.0.2", &host), 0);
+	options.nodeports = &all;
+	options.host_addresses = &host;
+	options.n_host_addresses = 1;
+	put_web(c, "type: LoadBalancer, loadBalancerSourceRanges: [203.0.113.0/25],"
+		   " ports: [{name: http, port: 30080, nodePort: 30080}]},"
+		   " status: {loadBalancer: {ingress: [{ip: 192.168.0.2}]}");
+	s = plan_web(c, &options);
+	assert_int_equal(s->n_frontends, 2);
+	assert_true(addr_equal(&s->frontends[1].addr, &host));
+	assert_int_equal(s->frontends[1].kind, FRONTEND_LOAD_BALANCER);
+	assert_true(s->frontends[1].is_limited);
+	service_unref(s);
+}
+
 /* Source ranges that limit nobody must not make a service differ. */
 static void test_ranges_without_balancer(void **state)
 {
@@ -355,6 +380,7 @@ int main(void)
 		cmocka_unit_test(test_labels_hide_and_show),
 		cmocka_unit_test(test_at_most_so_many_at_once),
 		cmocka_unit_test(test_node_ports_are_expanded),
+		cmocka_unit_test(test_source_ranges_aren_t_passed_by_through_a_node_port),
 		cmocka_unit_test(test_ranges_without_balancer),
 		cmocka_unit_test(test_nobody_listens_on_the_unspecified_address),
 		cmocka_unit_test(test_reasons),
