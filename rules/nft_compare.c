@@ -9,6 +9,7 @@
 #include "rules/nft_compare.h"
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,8 @@ struct family_state {
 	int64_t n_elements[SET_N]; /* -1: not known */
 	char **foreign_sets;
 	size_t n_foreign_sets, foreign_sets_cap;
+	struct nft_object *objects; /* with names of their own */
+	size_t n_objects, objects_cap;
 	struct seen_chain *chains;
 	size_t n_chains, chains_cap, last_chain;
 };
@@ -52,6 +55,9 @@ static void family_state_fini(struct family_state *s)
 	for (size_t i = 0; i < s->n_foreign_sets; i++)
 		free(s->foreign_sets[i]);
 	free(s->foreign_sets);
+	for (size_t i = 0; i < s->n_objects; i++)
+		free((char *)(uintptr_t)s->objects[i].name);
+	free(s->objects);
 	for (size_t i = 0; i < s->n_chains; i++) {
 		free(s->chains[i].name);
 		buf_fini(&s->chains[i].rules);
@@ -218,6 +224,9 @@ static void take_set(void *data, const struct nftnl_set *set, int64_t n_elements
 	enum nft_set which = nft_set_find(name, s->family);
 	_cleanup_(nftnl_set_freep) struct nftnl_set *wanted = NULL;
 
+	/* goes with its rule, and the kernel lets nobody else delete it */
+	if (nftnl_set_get_u32(set, NFTNL_SET_FLAGS) & NFT_SET_ANONYMOUS)
+		return;
 	if (which == SET_N) {
 		s->foreign_sets = xgrow(s->foreign_sets, s->n_foreign_sets,
 					&s->foreign_sets_cap, sizeof(char *));
@@ -231,6 +240,16 @@ static void take_set(void *data, const struct nftnl_set *set, int64_t n_elements
 		s->is_misshapen = true;
 }
 
+static void take_object(void *data, const struct nft_object *object)
+{
+	struct family_state *s = data;
+
+	s->objects =
+		xgrow(s->objects, s->n_objects, &s->objects_cap, sizeof(*s->objects));
+	s->objects[s->n_objects] = *object;
+	s->objects[s->n_objects++].name = xstrdup(object->name);
+}
+
 static int read_structure(struct family_state *s)
 {
 	struct nft_link *link = s->c->link;
@@ -240,6 +259,8 @@ static int read_structure(struct family_state *s)
 		err = nft_read_chains(link, s->family, take_chain, s);
 	if (!err)
 		err = nft_read_rules(link, s->family, take_rule, s);
+	if (!err)
+		err = nft_read_objects(link, s->family, take_object, s);
 	return err;
 }
 
@@ -273,6 +294,8 @@ static void tell_structure(const struct family_state *s)
 		else if (!chain->is_there || chain->has_other_policy)
 			c->ops->chain(c->data, s->family, chain->chain, chain->is_there);
 	}
+	for (size_t i = 0; i < s->n_objects; i++)
+		c->ops->foreign_object(c->data, s->family, &s->objects[i]);
 	for (size_t i = 0; i < s->n_chains; i++)
 		if (s->chains[i].is_wanted)
 			tell_chain_rules(s, &s->chains[i]);

@@ -8,6 +8,7 @@
 #include "core/environment.h"
 #include "rules/nft_desired.h"
 #include "rules/nft_link.h"
+#include "rules/nft_read.h"
 #include "rules/nft_refs.h"
 #include "rules/nft_tx.h"
 
@@ -20,6 +21,8 @@ struct nft_difference_ops {
 	void (*chain)(void *data, enum family family, struct nft_chain chain,
 		      bool is_there);
 	void (*foreign_chain)(void *data, enum family family, const char *name);
+	void (*foreign_object)(void *data, enum family family,
+			       const struct nft_object *object);
 	/* The rules differ; actual is libnftnl's text of those that are there. */
 	void (*rules)(void *data, enum family family, struct nft_chain chain,
 		      const char *actual);

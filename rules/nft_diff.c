@@ -79,6 +79,16 @@ static void print_foreign_chain(void *data, enum family family, const char *name
 	buf_printf(&d->lines, "chain %s\n", name);
 }
 
+static void print_foreign_object(void *data, enum family family,
+				 const struct nft_object *object)
+{
+	struct nft_diff *d = data;
+
+	start_line(d, '+', family);
+	buf_printf(&d->lines, "%s %s\n", object->is_flowtable ? "flowtable" : "object",
+		   object->name);
+}
+
 static void print_wanted_rule(void *data, const struct nft_rule *rule)
 {
 	struct nft_diff *d = data;
@@ -130,6 +140,7 @@ static const struct nft_difference_ops print_ops = {
 	.foreign_set = print_foreign_set,
 	.chain = print_chain,
 	.foreign_chain = print_foreign_chain,
+	.foreign_object = print_foreign_object,
 	.rules = print_rules,
 	.element = print_element,
 };

@@ -32,23 +32,45 @@ struct reading {
 		void (*chain)(void *data, const struct nftnl_chain *chain);
 		void (*rule)(void *data, const char *chain,
 			     const struct nftnl_rule *rule);
+		void (*object)(void *data, const struct nft_object *object);
 		void (*element)(void *data, const struct nft_read_element *e);
 	} fn;
 	void *data;
 };
 
-static int take_table(void *data, const struct nlmsghdr *message)
+static const struct nlattr *find_attr(const struct nlmsghdr *message, uint16_t type,
+				      enum mnl_attr_data_type data_type)
 {
-	uint32_t *flags = data;
 	const struct nlattr *attr;
 
-	mnl_attr_for_each(attr, message,
-			  sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attr) ==
-							       NFTA_TABLE_FLAGS &&
-						       mnl_attr_validate(attr,
-									 MNL_TYPE_U32) ==
-							       0) *flags =
-		ntohl(mnl_attr_get_u32(attr));
+	mnl_attr_for_each(attr, message, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(attr) == type &&
+		    mnl_attr_validate(attr, data_type) == 0)
+			return attr;
+	}
+	return NULL;
+}
+
+static const char *string_attr(const struct nlmsghdr *message, uint16_t type)
+{
+	const struct nlattr *attr = find_attr(message, type, MNL_TYPE_NUL_STRING);
+
+	return attr ? mnl_attr_get_str(attr) : NULL;
+}
+
+static bool u32_attr(const struct nlmsghdr *message, uint16_t type, uint32_t *ret)
+{
+	const struct nlattr *attr = find_attr(message, type, MNL_TYPE_U32);
+
+	if (attr)
+		*ret = ntohl(mnl_attr_get_u32(attr));
+	return attr != NULL;
+}
+
+static int take_table(void *data, const struct nlmsghdr *message)
+{
+	(void)u32_attr(message, NFTA_TABLE_FLAGS, data);
 	return 0;
 }
 
@@ -95,13 +117,9 @@ static bool is_ours(const char *table)
 
 static int64_t count_of(const struct nlmsghdr *message)
 {
-	const struct nlattr *attr;
+	uint32_t count;
 
-	mnl_attr_for_each(attr, message, sizeof(struct nfgenmsg)) if (
-		mnl_attr_get_type(attr) == SET_ATTR_COUNT &&
-		mnl_attr_validate(attr, MNL_TYPE_U32) ==
-			0) return ntohl(mnl_attr_get_u32(attr));
-	return -1;
+	return u32_attr(message, SET_ATTR_COUNT, &count) ? (int64_t)count : -1;
 }
 
 static int take_set(void *data, const struct nlmsghdr *message)
@@ -151,19 +169,6 @@ int nft_read_chains(struct nft_link *link, enum family family,
 	return dump(link, NFT_MSG_GETCHAIN, NULL, take_chain, &r);
 }
 
-static const char *string_attr(const struct nlmsghdr *message, uint16_t type)
-{
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(
-		attr, message,
-		sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attr) == type &&
-					     mnl_attr_validate(attr,
-							       MNL_TYPE_NUL_STRING) ==
-						     0) return mnl_attr_get_str(attr);
-	return NULL;
-}
-
 static int take_rule(void *data, const struct nlmsghdr *message)
 {
 	struct reading *r = data;
@@ -188,6 +193,38 @@ int nft_read_rules(struct nft_link *link, enum family family,
 	struct reading r = {.family = family, .fn.rule = fn, .data = data};
 
 	return dump(link, NFT_MSG_GETRULE, NULL, take_rule, &r);
+}
+
+static int take_object(void *data, const struct nlmsghdr *message)
+{
+	struct reading *r = data;
+	struct nft_object object = {
+		.is_flowtable = (message->nlmsg_type & 0xff) == NFT_MSG_NEWFLOWTABLE,
+		.name = string_attr(message, NFTA_OBJ_NAME),
+	};
+
+	if (!object.name || !is_ours(string_attr(message, NFTA_OBJ_TABLE)))
+		return 0;
+	if (!object.is_flowtable && !u32_attr(message, NFTA_OBJ_TYPE, &object.type))
+		return 0;
+	r->fn.object(r->data, &object);
+	return 0;
+}
+
+int nft_read_objects(struct nft_link *link, enum family family,
+		     void (*fn)(void *data, const struct nft_object *object), void *data)
+{
+	static const uint16_t types[] = {NFT_MSG_GETOBJ, NFT_MSG_GETFLOWTABLE};
+	struct reading r = {.family = family, .fn.object = fn, .data = data};
+	int err = 0;
+
+	for (size_t i = 0; i < N_ELEMENTS(types) && !err; i++) {
+		err = dump(link, types[i], NULL, take_object, &r);
+		/* a kernel that doesn't know such things has none */
+		if (err == -EOPNOTSUPP || err == -EINVAL)
+			err = 0;
+	}
+	return err;
 }
 
 static int take_elements(void *data, const struct nlmsghdr *message)

@@ -32,6 +32,15 @@ int nft_read_rules(struct nft_link *link, enum family family,
 		   void (*fn)(void *data, const char *chain,
 			      const struct nftnl_rule *rule),
 		   void *data);
+
+/* Named counters, quotas and the like, and flow tables: we make none of them. */
+struct nft_object {
+	bool is_flowtable;
+	const char *name;
+	uint32_t type; /* NFT_OBJECT_* */
+};
+int nft_read_objects(struct nft_link *link, enum family family,
+		     void (*fn)(void *data, const struct nft_object *object), void *data);
 int nft_read_elements(struct nft_link *link, enum family family, enum nft_set set,
 		      void (*fn)(void *data, const struct nft_read_element *e),
 		      void *data);

@@ -20,6 +20,7 @@
 #include <libnftnl/udata.h>
 
 #include "core/cleanup.h"
+#include "rules/nft_read.h"
 #include "rules/nft_rules.h"
 
 /* nft's numbers for what stands in user data */
@@ -300,5 +301,20 @@ void nft_schema_delete_chain(struct nft_tx *tx, enum family family, const char *
 	message = nft_tx_begin(tx, PART_TAIL, NFT_MSG_DELCHAIN, 0, &label);
 	mnl_attr_put_strz(message, NFTA_CHAIN_TABLE, NFT_TABLE_NAME);
 	mnl_attr_put_strz(message, NFTA_CHAIN_NAME, name);
+	nft_tx_end(tx, PART_TAIL, message);
+}
+
+void nft_schema_delete_object(struct nft_tx *tx, enum family family,
+			      const struct nft_object *object)
+{
+	struct nft_label label = label_of(VERB_DELETE, WHAT_FOREIGN, family);
+	uint16_t type = object->is_flowtable ? NFT_MSG_DELFLOWTABLE : NFT_MSG_DELOBJ;
+	struct nlmsghdr *message = nft_tx_begin(tx, PART_TAIL, type, 0, &label);
+
+	/* both kinds have them in the same places */
+	mnl_attr_put_strz(message, NFTA_OBJ_TABLE, NFT_TABLE_NAME);
+	mnl_attr_put_strz(message, NFTA_OBJ_NAME, object->name);
+	if (!object->is_flowtable)
+		mnl_attr_put_u32(message, NFTA_OBJ_TYPE, htonl(object->type));
 	nft_tx_end(tx, PART_TAIL, message);
 }

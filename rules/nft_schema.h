@@ -7,6 +7,7 @@
 #include "core/environment.h"
 #include "rules/nft_tx.h"
 
+struct nft_object;
 struct nftnl_chain;
 struct nftnl_set;
 
@@ -24,6 +25,10 @@ void nft_schema_add_rules(struct nft_tx *tx, enum family family, struct nft_chai
 /* By name, as they may not be ours. Deleting takes the rules along. */
 void nft_schema_flush_chain(struct nft_tx *tx, enum family family, const char *name);
 void nft_schema_delete_chain(struct nft_tx *tx, enum family family, const char *name);
+
+/* They go after the chains and sets that may hold on to them. */
+void nft_schema_delete_object(struct nft_tx *tx, enum family family,
+			      const struct nft_object *object);
 
 /* As it should be, to compare with; freed with nftnl_set_free(). */
 struct nftnl_set *nft_schema_set(enum family family, enum nft_set set);
