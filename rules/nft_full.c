@@ -108,6 +108,12 @@ static void send_foreign_chain(void *data, enum family family, const char *name)
 	nft_schema_delete_chain(&((struct full *)data)->tx, family, name);
 }
 
+static void send_foreign_object(void *data, enum family family,
+				const struct nft_object *object)
+{
+	nft_schema_delete_object(&((struct full *)data)->tx, family, object);
+}
+
 static void send_rules(void *data, enum family family, struct nft_chain chain,
 		       const char *actual)
 {
@@ -139,6 +145,7 @@ static const struct nft_difference_ops send_ops = {
 	.foreign_set = send_foreign_set,
 	.chain = send_chain,
 	.foreign_chain = send_foreign_chain,
+	.foreign_object = send_foreign_object,
 	.rules = send_rules,
 	.element = send_element,
 };
