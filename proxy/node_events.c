@@ -45,21 +45,18 @@ void node_events_server_failed(const struct node_events *e, const char *server,
 	_cleanup_(freep) char *note = xasprintf("failed to start %s server on %s: %s",
 						server, address, strerror(-err));
 
-	if (strcmp(server, "health") == 0)
-		record_of_node(e, "Warning", "FailedToStartProxierHealthcheck",
-			       "StartKubeProxy", note);
-	else
-		record_of_node(e, "Warning", "FailedToStartMetricServer",
-			       "StartMetricServer", note);
+	record_of_node(e, "Warning",
+		       strcmp(server, "health") == 0 ? "FailedToStartProxierHealthcheck"
+						     : "FailedToStartMetricServer",
+		       "StartKubeProxy", note);
 }
 
 void node_events_health_port_failed(const struct node_events *e, const char *ns,
 				    const char *name, uint16_t port, int err)
 {
-	_cleanup_(freep) char *uid = xasprintf("%s/%s", ns, name);
 	_cleanup_(freep) char *note =
-		xasprintf("node %s failed to start healthcheck \"%s\" on port %u: %s",
-			  e->node_name, uid, port, strerror(-err));
+		xasprintf("node %s failed to start healthcheck \"%s/%s\" on port %u: %s",
+			  e->node_name, ns, name, port, strerror(-err));
 	const struct event_spec spec = {
 		.type = "Warning",
 		.reason = "FailedToStartServiceHealthcheck",
@@ -68,7 +65,7 @@ void node_events_health_port_failed(const struct node_events *e, const char *ns,
 		.kind = "Service",
 		.ns = ns,
 		.name = name,
-		.uid = uid,
+		.uid = "",
 	};
 
 	record(e, &spec);

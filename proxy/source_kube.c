@@ -18,7 +18,7 @@
 struct kube_source {
 	struct object_source source;
 	struct kube *kube;
-	struct events *recorder; /* NULL before the start */
+	struct events *recorder;
 	char *node_name, *user_agent;
 	struct source_events events;
 };
@@ -54,7 +54,7 @@ static int kube_source_start(struct object_source *source, struct ev_loop *loop,
 	k->events = *events;
 	log_info("api: %s", kube_server(k->kube));
 	kube_start(k->kube, loop, &kube_events);
-	k->recorder = events_new(loop, kube_http(k->kube), k->node_name);
+	events_start(k->recorder, loop, kube_http(k->kube));
 	return 0;
 }
 
@@ -85,8 +85,7 @@ static void kube_source_record(struct object_source *source,
 {
 	struct kube_source *k = container_of(source, struct kube_source, source);
 
-	if (k->recorder)
-		events_record(k->recorder, spec);
+	events_record(k->recorder, spec);
 }
 
 static const struct source_ops kube_source_ops = {
@@ -141,6 +140,7 @@ int source_kube_new(const struct config *config, const char *node_name,
 		free(k);
 		return err;
 	}
+	k->recorder = events_new(k->node_name);
 	k->source.runs_programs = kube_runs_programs(k->kube);
 	*ret = &k->source;
 	return 0;

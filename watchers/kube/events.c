@@ -24,6 +24,9 @@
 #define CALL_MAX_SEC  15
 #define NOTE_MAX_LEN  1024 /* the API's own limit */
 
+#define HTTP_UNAUTHORIZED 401
+#define HTTP_TOO_MANY	  429
+
 enum record_state { RECORD_FREE, RECORD_WAITS, RECORD_SENT };
 
 struct record {
@@ -154,6 +157,16 @@ static void on_status(void *data, int status, uint32_t retry_after_sec)
 	e->status = status;
 }
 
+/*
+ * What is forbidden or wrong stays so; a server that is away comes back, and
+ * credentials may still be on their way.
+ */
+static bool is_final(int status)
+{
+	return status / 100 == 4 && status != HTTP_TOO_MANY &&
+	       status != HTTP_UNAUTHORIZED;
+}
+
 static void on_done(void *data, int err, const char *why)
 {
 	struct events *e = data;
@@ -168,9 +181,7 @@ static void on_done(void *data, int err, const char *why)
 		return;
 	}
 	log_debug("api: event %s: %s (HTTP %d)", r->event_name, why, e->status);
-	/* What is forbidden or wrong stays so; a server that is away comes back. */
-	if ((!err && e->status / 100 == 4 && e->status != 429) ||
-	    ++r->n_tries >= MAX_TRIES) {
+	if (is_final(err ? 0 : e->status) || ++r->n_tries >= MAX_TRIES) {
 		record_clear(r);
 		send_next(e);
 		return;
@@ -203,7 +214,7 @@ static void send_one(struct events *e, struct record *r)
 
 static void send_next(struct events *e)
 {
-	for (size_t i = 0; !e->call && i < EVENTS_MAX_WAITING; i++)
+	for (size_t i = 0; e->http && !e->call && i < EVENTS_MAX_WAITING; i++)
 		if (e->records[i].state == RECORD_WAITS)
 			send_one(e, &e->records[i]);
 }
@@ -247,20 +258,25 @@ void events_record(struct events *e, const struct event_spec *spec)
 	} else if (!e->n_dropped++) {
 		log_warn("api: too many events wait, new ones are dropped");
 	}
-	if (!e->call && !ev_is_active(&e->timer))
+	if (!ev_is_active(&e->timer))
 		send_next(e);
 }
 
-struct events *events_new(struct ev_loop *loop, struct http *http, const char *node_name)
+struct events *events_new(const char *node_name)
 {
 	struct events *e = xcalloc(1, sizeof(*e));
 
-	e->loop = loop;
-	e->http = http;
 	e->node_name = xstrdup(node_name);
 	ev_timer_init(&e->timer, on_timer, 0, 0);
 	e->timer.data = e;
 	return e;
+}
+
+void events_start(struct events *e, struct ev_loop *loop, struct http *http)
+{
+	e->loop = loop;
+	e->http = http;
+	send_next(e);
 }
 
 void events_free(struct events *e)
@@ -268,7 +284,8 @@ void events_free(struct events *e)
 	if (!e)
 		return;
 	http_call_cancel(e->call);
-	ev_timer_stop(e->loop, &e->timer);
+	if (e->loop)
+		ev_timer_stop(e->loop, &e->timer);
 	for (size_t i = 0; i < EVENTS_MAX_WAITING; i++)
 		record_clear(&e->records[i]);
 	free(e->node_name);

@@ -8,7 +8,6 @@
 
 #include <stddef.h>
 
-struct credentials;
 struct ev_loop;
 struct events;
 struct http;
@@ -23,9 +22,10 @@ struct event_spec {		     /* strings are borrowed for the call */
 	const char *kind, *ns, *name, *uid;
 };
 
-/* All borrowed until events_free(). */
-struct events *events_new(struct ev_loop *loop, struct http *http, const char *node_name);
+struct events *events_new(const char *node_name);
 void events_free(struct events *e);
+/* What was recorded before is sent from now on. Both are borrowed until events_free(). */
+void events_start(struct events *e, struct ev_loop *loop, struct http *http);
 
 void events_record(struct events *e, const struct event_spec *spec);
 
