@@ -153,6 +153,14 @@ static void addresses_of_services_are_read_sloppily(void **state)
 static void one_bad_field_costs_itself_only(void **state)
 {
 	static const struct decode_case cases[] = {
+		{YAML_SERVICE("spec: {clusterIP: 10.96.0.1, type: LoadBalancer, "
+			      "externalTrafficPolicy: Local}"),
+		 "Service default/web LoadBalancer external-local IPv4=10.96.0.1\n",
+		 "Service default/web: spec.healthCheckNodePort: is missing: load "
+		 "balancers can't ask whether this node has endpoints\n"},
+		{YAML_SERVICE("spec: {clusterIP: 10.96.0.1, type: NodePort, "
+			      "externalTrafficPolicy: Local}"),
+		 "Service default/web NodePort external-local IPv4=10.96.0.1\n", ""},
 		{YAML_SERVICE("spec: {clusterIP: 10.96.0.1, type: 5, sessionAffinity: "
 			      "Cookie, externalTrafficPolicy: local, ports: 7, "
 			      "externalIPs: {}, healthCheckNodePort: 70000}"),
