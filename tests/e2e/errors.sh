@@ -116,6 +116,7 @@ retries() {
 }
 
 allow() { kubectl create clusterrolebinding errors --clusterrole sluice --serviceaccount default:nobody; }
+trust_the_right_one() { cp "$ca" "$STATE/wrong-ca.crt"; }
 become_known() { cp "$STATE/token" "$STATE/unauthorized.token"; }
 come_back() { apiserver_start; }
 
@@ -148,7 +149,7 @@ config unauthorized "$API_URL" "$ca" "tokenFile: $STATE/unauthorized.token"
 retries unauthorized become_known "$API_URL" "HTTP 401" "check the credentials in $STATE/unauthorized.kubeconfig"
 cp "$STATE/ca.crt" "$STATE/wrong-ca.crt"
 config wrong-ca "$API_URL" "$STATE/wrong-ca.crt" "tokenFile: $STATE/token"
-retries wrong-ca none "$API_URL" "certificate" "check server, certificate-authority" "$STATE/wrong-ca.kubeconfig"
+retries wrong-ca trust_the_right_one "$API_URL" "certificate" "check server, certificate-authority" "$STATE/wrong-ca.kubeconfig"
 spawn expired-server openssl s_server -accept "$OWN" -cert "$STATE/expired.crt" -key "$STATE/expired.key" -www -quiet
 await 5 bash -c "</dev/tcp/${OWN/:/\/}" || die "openssl s_server does not start"
 config expired "https://$OWN" "$STATE/ca.crt" "tokenFile: $STATE/token"

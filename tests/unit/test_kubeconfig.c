@@ -38,7 +38,7 @@ static const char kubeadm[] =
 	"    client-key: key.pem\n"
 	"    as: somebody\n"
 	"    as-groups: [one, two]\n"
-	"    as-user-extra: {reason: [why, what]}\n";
+	"    as-user-extra: {example.org/Reason: [why, what]}\n";
 
 static void test_reads_what_kubeadm_writes(void **state)
 {
@@ -60,8 +60,8 @@ static void test_reads_what_kubeadm_writes(void **state)
 	assert_string_equal(c.as, "somebody");
 	assert_string_equal(c.as_groups[1], "two");
 	assert_null(c.as_groups[2]);
-	assert_string_equal(c.as_extra[0], "reason: why");
-	assert_string_equal(c.as_extra[1], "reason: what");
+	assert_string_equal(c.as_extra[0], "example.org%2freason: why");
+	assert_string_equal(c.as_extra[1], "example.org%2freason: what");
 	assert_false(c.insecure);
 }
 
@@ -85,6 +85,19 @@ static const struct {
 	 "users.user.client-key: is missing, but there is a client-certificate"},
 	{USER("    token: 17\n"), "users.user.token: is not a string"},
 	{USER("    token: \"a\\r\\nEvil: yes\"\n"), "users.user.token: has a line break"},
+	{USER("    as-groups: [\"a\\r\\nEvil: yes\"]\n"),
+	 "users.user.as-groups: has a line break"},
+	{USER("    exec: {command: ask, interactiveMode: Always}\n"),
+	 "users.user.exec.interactiveMode: is Always, but there is nobody to ask here"},
+	{USER("    exec: {command: ask, interactiveMode: IfAvailable}\n"), NULL},
+	{"clusters: [{name: c, cluster: {server: 'https://me:secret@x'}}]\n"
+	 "contexts: [{name: k, context: {cluster: c}}]\ncurrent-context: k\n",
+	 "server: has a user name in it; that is what users[].user.username and password "
+	 "are for"},
+	{"clusters: [{name: c, cluster: {server: 'https://x', proxy-url: "
+	 "'proxy:3128'}}]\n"
+	 "contexts: [{name: k, context: {cluster: c}}]\ncurrent-context: k\n",
+	 "clusters.cluster.proxy-url: is none of http://, https:// and socks5://"},
 	{USER("    exec: {args: [x]}\n"), "users.user.exec.command: is missing"},
 	{USER("    exec: {command: get-token, env: [{value: x}]}\n"),
 	 "users.user.exec.env: has an item without a name"},

@@ -5,22 +5,23 @@
  */
 #include "watchers/kube/credentials.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
 
+#include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "watchers/kube/clock.h"
 #include "watchers/kube/exec_plugin.h"
+#include "watchers/kube/file_text.h"
 #include "watchers/kube/http.h"
 #include "watchers/kube/kubeconfig.h"
 
+#define SPACE	       " \t\r\n"
 #define TOKEN_MAX_LEN  (64u << 10)
 #define TOKEN_FRESH_US 50000000ull /* client-go: a minute less ten seconds */
 #define TOKEN_POLL_SEC 1.0	   /* while what was in it is refused */
@@ -43,27 +44,21 @@ struct credentials {
 	bool has_exec_credential;
 };
 
-/* Reads the file into a NUL-terminated string without white space around. */
+/* Its text without white space around it. */
 static int read_token(const char *path, char **ret)
 {
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	_cleanup_(freep) char *text = xcalloc(1, TOKEN_MAX_LEN + 1);
-	size_t len = 0;
-	ssize_t n;
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	int err = file_text_read(path, TOKEN_MAX_LEN, &text);
+	const char *begin = buf_string(&text);
+	size_t len;
 
-	if (fd == -1)
-		return -errno;
-	while (len < TOKEN_MAX_LEN &&
-	       (n = read(fd, text + len, TOKEN_MAX_LEN - len)) != 0) {
-		if (n == -1)
-			return -errno;
-		len += (size_t)n;
-	}
-	while (len && isspace((unsigned char)text[len - 1]))
-		text[--len] = 0;
-	if (!len || strpbrk(text, "\r\n"))
+	if (err)
+		return err;
+	begin += strspn(begin, SPACE);
+	len = strcspn(begin, SPACE);
+	if (!len || begin[len + strspn(begin + len, SPACE)])
 		return -EINVAL;
-	*ret = xstrdup(text);
+	*ret = xstrndup(begin, len);
 	return 0;
 }
 
@@ -137,7 +132,6 @@ static void plugin_done(void *data, const struct exec_credential *credential,
 	c->exec_expires_sec = credential->expires_sec;
 	http_set_token(c->http, credential->token);
 	http_set_client_cert(c->http, credential->cert_pem, credential->key_pem);
-	http_forget_connections(c->http);
 	c->ready(c->data, false);
 }
 

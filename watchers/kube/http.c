@@ -260,7 +260,6 @@ struct http_call *http_call_start(struct http *h, const struct http_spec *spec,
 	h->calls = call;
 
 	http_setup_call(call, spec);
-	h->is_fresh_wanted = false;
 	(void)curl_easy_setopt(call->easy, CURLOPT_HTTPHEADER, call->headers);
 	(void)curl_easy_setopt(call->easy, CURLOPT_ERRORBUFFER, call->why);
 	(void)curl_easy_setopt(call->easy, CURLOPT_PRIVATE, call);
@@ -298,11 +297,6 @@ void http_set_client_cert(struct http *h, const char *cert_pem, const char *key_
 {
 	replace_string(&h->cert_pem, cert_pem);
 	replace_string(&h->key_pem, key_pem);
-}
-
-void http_forget_connections(struct http *h)
-{
-	h->is_fresh_wanted = true;
 }
 
 /*

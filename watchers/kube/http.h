@@ -27,8 +27,6 @@ void http_free(struct http *h); /* cancels what is under way */
 void http_set_token(struct http *h, const char *token);
 /* A client certificate from an exec plugin (PEM); NULL: the kubeconfig's own. */
 void http_set_client_cert(struct http *h, const char *cert_pem, const char *key_pem);
-/* The next call opens a connection of its own (credentials changed). */
-void http_forget_connections(struct http *h);
 
 struct http_spec {
 	const char *method;	  /* "GET", "POST", "PATCH" */

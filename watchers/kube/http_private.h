@@ -34,7 +34,6 @@ struct http {
 	char *base; /* server, with the TLS name for its host */
 	char *host_header;
 	struct http_call *calls;
-	bool is_fresh_wanted;
 };
 
 /* Everything of a call but its callbacks: address, TLS, identity, limits. */

@@ -7,9 +7,12 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
+#include <strings.h>
 
+#include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "watchers/kube/file_text.h"
 #include "watchers/kube/kubeconfig.h"
 
 #define CONNECT_TIMEOUT_SEC    30L
@@ -17,7 +20,7 @@
 #define KEEPALIVE_INTERVAL_SEC 8L
 #define KEEPALIVE_COUNT	       3      /* 15 + 3 * 8 = 39 s */
 #define USER_TIMEOUT_MS	       39000u /* unacknowledged data */
-#define CA_CACHE_SEC	       300L   /* a changed CA file counts after that */
+#define PEM_MAX_LEN	       (4u << 20)
 
 static int tune_socket(void *data, curl_socket_t fd, curlsocktype purpose)
 {
@@ -42,20 +45,32 @@ static void set_blob(CURL *easy, CURLoption option, const char *pem)
 	(void)curl_easy_setopt(easy, option, &blob);
 }
 
+/*
+ * Each call takes the files as they are now: connections are shared between
+ * calls with the same contents, so that a certificate that was renewed is used
+ * from the next call on.  Of one that can't be read, curl is to tell.
+ */
+static void set_pem(CURL *easy, CURLoption blob, const char *pem, CURLoption file,
+		    const char *path)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+
+	if (pem)
+		set_blob(easy, blob, pem);
+	else if (path && !file_text_read(path, PEM_MAX_LEN, &text))
+		set_blob(easy, blob, buf_string(&text));
+	else if (path)
+		(void)curl_easy_setopt(easy, file, path);
+}
+
 static void set_client_cert(CURL *easy, const struct http *h)
 {
 	const struct kube_config *c = h->config;
-	const char *cert_pem = h->cert_pem ? h->cert_pem : c->cert_pem;
-	const char *key_pem = h->cert_pem ? h->key_pem : c->key_pem;
 
-	if (cert_pem)
-		set_blob(easy, CURLOPT_SSLCERT_BLOB, cert_pem);
-	else if (c->cert_file)
-		(void)curl_easy_setopt(easy, CURLOPT_SSLCERT, c->cert_file);
-	if (key_pem)
-		set_blob(easy, CURLOPT_SSLKEY_BLOB, key_pem);
-	else if (c->key_file)
-		(void)curl_easy_setopt(easy, CURLOPT_SSLKEY, c->key_file);
+	set_pem(easy, CURLOPT_SSLCERT_BLOB, h->cert_pem ? h->cert_pem : c->cert_pem,
+		CURLOPT_SSLCERT, c->cert_file);
+	set_pem(easy, CURLOPT_SSLKEY_BLOB, h->cert_pem ? h->key_pem : c->key_pem,
+		CURLOPT_SSLKEY, c->key_file);
 }
 
 static void set_tls(CURL *easy, const struct http *h)
@@ -63,19 +78,47 @@ static void set_tls(CURL *easy, const struct http *h)
 	const struct kube_config *c = h->config;
 
 	(void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, CURL_SSLVERSION_TLSv1_2);
-	(void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, CA_CACHE_SEC);
 	if (c->insecure) {
 		(void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
 		(void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
-	if (c->ca_pem)
-		set_blob(easy, CURLOPT_CAINFO_BLOB, c->ca_pem);
-	else if (c->ca_file)
-		(void)curl_easy_setopt(easy, CURLOPT_CAINFO, c->ca_file);
+	set_pem(easy, CURLOPT_CAINFO_BLOB, c->ca_pem, CURLOPT_CAINFO, c->ca_file);
 	/* Only what the kubeconfig names is trusted, not the system's folder beside it. */
 	if (c->ca_pem || c->ca_file)
 		(void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	set_client_cert(easy, h);
+}
+
+static bool is_this_host(const char *server)
+{
+	const char *host = strstr(server, "://") + 3;
+
+	return !strncmp(host, "127.", 4) || !strncmp(host, "[::1]", 5) ||
+	       (!strncasecmp(host, "localhost", 9) &&
+		(!host[9] || strchr(":/", host[9])));
+}
+
+/*
+ * As Go does it: proxy-url is used for whatever host, without asking NO_PROXY;
+ * nobody is a proxy to this host; and a SOCKS proxy looks names up itself.
+ */
+static void set_proxy(CURL *easy, const struct http *h)
+{
+	static const char socks[] = "socks5://";
+	const char *url = h->config->proxy_url;
+
+	if (url && !strncasecmp(url, socks, sizeof(socks) - 1)) {
+		char *named = xasprintf("socks5h://%s", url + sizeof(socks) - 1);
+
+		(void)curl_easy_setopt(easy, CURLOPT_PROXY, named);
+		free(named);
+	} else if (url) {
+		(void)curl_easy_setopt(easy, CURLOPT_PROXY, url);
+	} else if (is_this_host(h->config->server)) {
+		(void)curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	}
+	if (url)
+		(void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
 }
 
 static void add_header(struct http_call *call, const char *name, const char *value)
@@ -150,14 +193,11 @@ static void set_request(struct http_call *call, const struct http_spec *spec)
 	(void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);
 	if (!h->config->disable_compression)
 		(void)curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
-	if (h->config->proxy_url)
-		(void)curl_easy_setopt(easy, CURLOPT_PROXY, h->config->proxy_url);
+	set_proxy(easy, h);
 	if (h->connect_to)
 		(void)curl_easy_setopt(easy, CURLOPT_CONNECT_TO, h->connect_to);
 	if (h->host_header)
 		add_header(call, "Host", h->host_header);
-	if (h->is_fresh_wanted)
-		(void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	add_header(call, "Accept", "application/json");
 	if (spec->body) {
 		(void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,

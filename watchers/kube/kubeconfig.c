@@ -5,19 +5,18 @@
  */
 #include "watchers/kube/kubeconfig.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <string.h>
 
 #include <nettle/base64.h>
 
+#include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "watchers/document.h"
 #include "watchers/kube/kubeconfig_private.h"
-
-#define CONFIG_MAX_LEN	(1u << 20)
-#define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
 
 struct parser {
 	const char *folder;
@@ -155,6 +154,24 @@ static char **copy_env(struct parser *p, const json_t *exec)
 	return out;
 }
 
+/* What a header's name may not have is escaped, as client-go does ("example.org/why"). */
+static char *extra_header(const char *key, const char *value)
+{
+	static const char plain[] = "!#$&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+	struct buf line = BUF_INIT;
+
+	for (; *key; key++) {
+		char c = (char)tolower((unsigned char)*key);
+
+		if (strchr(plain, c))
+			buf_add_char(&line, c);
+		else
+			buf_printf(&line, "%%%02x", (unsigned char)c);
+	}
+	buf_printf(&line, ": %s", value);
+	return buf_take(&line);
+}
+
 static char **copy_extra(struct parser *p, const json_t *user)
 {
 	json_t *extra = json_object_get(user, "as-user-extra");
@@ -175,7 +192,7 @@ static char **copy_extra(struct parser *p, const json_t *user)
 			if (!json_is_string(value))
 				continue;
 			out = xgrow(out, n, &cap, sizeof(*out));
-			out[n++] = xasprintf("%s: %s", key, json_string_value(value));
+			out[n++] = extra_header(key, json_string_value(value));
 			if (strpbrk(out[n - 1], "\r\n"))
 				refuse(p, "as-user-extra", "has a line break");
 		}
@@ -189,6 +206,7 @@ static void read_exec(struct parser *p, const json_t *user)
 {
 	const json_t *exec = json_object_get(user, "exec");
 	struct kube_exec *e;
+	const char *mode;
 
 	if (!exec || json_is_null(exec))
 		return;
@@ -203,6 +221,10 @@ static void read_exec(struct parser *p, const json_t *user)
 	e->args = copy_list(p, exec, "args");
 	e->env = copy_env(p, exec);
 	e->provide_cluster_info = read_bool(p, exec, "provideClusterInfo");
+	mode = read_string(p, exec, "interactiveMode");
+	if (mode && !strcmp(mode, "Always"))
+		refuse(p, "exec.interactiveMode",
+		       "is Always, but there is nobody to ask here");
 	if (!e->command)
 		refuse(p, "exec.command", "is missing");
 	else if (strchr(e->command, '/') && *e->command != '/' && *p->folder) {
@@ -211,6 +233,17 @@ static void read_exec(struct parser *p, const json_t *user)
 		free(e->command);
 		e->command = full;
 	}
+}
+
+static void check_proxy(struct parser *p, const char *url)
+{
+	static const char *const schemes[] = {"http://", "https://", "socks5://"};
+
+	for (size_t i = 0; url && i < N_ELEMENTS(schemes); i++)
+		if (!strncmp(url, schemes[i], strlen(schemes[i])))
+			return;
+	if (url)
+		refuse(p, "proxy-url", "is none of http://, https:// and socks5://");
 }
 
 static void read_cluster(struct parser *p, const json_t *cluster)
@@ -224,6 +257,7 @@ static void read_cluster(struct parser *p, const json_t *cluster)
 	c->disable_compression = read_bool(p, cluster, "disable-compression");
 	copy_path(p, cluster, "certificate-authority", &c->ca_file);
 	copy_base64(p, cluster, "certificate-authority-data", &c->ca_pem);
+	check_proxy(p, c->proxy_url);
 	if (c->insecure && (c->ca_file || c->ca_pem))
 		refuse(p, "insecure-skip-tls-verify",
 		       "contradicts certificate-authority: leave one of them out");
@@ -247,6 +281,9 @@ static void read_user(struct parser *p, const json_t *user)
 	copy_string(p, user, "as", &c->as);
 	copy_string(p, user, "as-uid", &c->as_uid);
 	c->as_groups = copy_list(p, user, "as-groups");
+	for (char **g = c->as_groups; g && *g; g++)
+		if (strpbrk(*g, "\r\n"))
+			refuse(p, "as-groups", "has a line break");
 	c->as_extra = copy_extra(p, user);
 	read_exec(p, user);
 	if ((c->cert_file || c->cert_pem) && !c->key_file && !c->key_pem)
@@ -334,6 +371,12 @@ int kube_config_check_server(struct kube_config *c, char **ret_error)
 
 		free(c->server);
 		c->server = full;
+	}
+	/* It is told in logs and metrics. */
+	if (strchr(c->server, '@')) {
+		*ret_error = xstrdup("server: has a user name in it; that is what "
+				     "users[].user.username and password are for");
+		return -EINVAL;
 	}
 	if (strncmp(c->server, "https://", 8) && strncmp(c->server, "http://", 7)) {
 		*ret_error = xasprintf("server: \"%s\" is neither http:// nor https://",

@@ -11,32 +11,11 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "watchers/kube/file_text.h"
 #include "watchers/kube/kubeconfig_private.h"
 
 #define CONFIG_MAX_LEN	(1u << 20)
 #define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
-
-static int read_file(const char *path, struct buf *out, char **ret_error)
-{
-	_cleanup_(fclosep) FILE *f = fopen(path, "re");
-	char chunk[4096];
-	size_t n;
-
-	if (!f) {
-		int err = -errno;
-
-		*ret_error = xasprintf("%s: %s", path, strerror(-err));
-		return err;
-	}
-	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0 && out->len <= CONFIG_MAX_LEN)
-		buf_add(out, chunk, n);
-	if (ferror(f) || out->len > CONFIG_MAX_LEN) {
-		*ret_error = xasprintf("%s: %s", path,
-				       ferror(f) ? "can't be read" : "is too large");
-		return -EINVAL;
-	}
-	return 0;
-}
 
 static int load_file(const char *path, struct kube_config *config, char **ret_error)
 {
@@ -44,10 +23,12 @@ static int load_file(const char *path, struct kube_config *config, char **ret_er
 	_cleanup_(freep) char *folder = xstrdup(path);
 	_cleanup_(freep) char *why = NULL;
 	char *slash = strrchr(folder, '/');
-	int err = read_file(path, &text, ret_error);
+	int err = file_text_read(path, CONFIG_MAX_LEN, &text);
 
-	if (err)
+	if (err) {
+		*ret_error = xasprintf("%s: %s", path, strerror(-err));
 		return err;
+	}
 	if (slash)
 		slash[slash == folder ? 1 : 0] = 0;
 	else

@@ -1,0 +1,236 @@
+/*
+ * What goes over the wire for each field of a kubeconfig, and which way.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+#include "tests/unit/fake_server.h"
+#include "watchers/kube/http.h"
+#include "watchers/kube/kubeconfig.h"
+
+struct caller {
+	struct ev_loop *loop;
+	struct fake_server *server;
+	struct http *http;
+	int status, err;
+	size_t len, max_len; /* of the body; more is not wanted when max_len is set */
+};
+
+static void on_status(void *data, int status, uint32_t retry_after_sec)
+{
+	(void)retry_after_sec;
+	((struct caller *)data)->status = status;
+}
+
+static int on_body(void *data, const char *bytes, size_t len)
+{
+	struct caller *c = data;
+
+	(void)bytes;
+	assert_in_range(len, 1, 256 << 10);
+	c->len += len;
+	return c->max_len && c->len > c->max_len;
+}
+
+static void on_done(void *data, int err, const char *why)
+{
+	struct caller *c = data;
+
+	assert_non_null(why);
+	c->err = err;
+	ev_break(c->loop, EVBREAK_ALL);
+}
+
+static const struct http_events events = {on_status, on_body, on_done};
+
+static void server_open(struct caller *c, const struct fake_answer *answers, size_t n)
+{
+	c->loop = ev_loop_new(0);
+	c->server = fake_server_new(c->loop, answers, n);
+}
+
+static void server_close(struct caller *c)
+{
+	fake_server_free(c->server);
+	ev_loop_destroy(c->loop);
+}
+
+static void get(struct caller *c, const struct kube_config *config)
+{
+	const struct http_spec spec = {.method = "GET", .path = "/x", .total_sec = 10};
+
+	c->status = c->err = 0;
+	c->len = 0;
+	c->http = http_new(c->loop, config, "agent/1");
+	(void)http_call_start(c->http, &spec, &events, c);
+	ev_run(c->loop, 0);
+	http_free(c->http);
+}
+
+#define OK "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok"
+
+static char *const groups[] = {(char *)"one", (char *)"two", NULL};
+static char *const extra[] = {(char *)"example.org%2fwhy: because", NULL};
+
+static const struct {
+	struct kube_config config;
+	const char *header;
+} identities[] = {
+	{{0}, "User-Agent: agent/1\r\n"},
+	{{0}, "Accept: application/json\r\n"},
+	{{0}, "Accept-Encoding: gzip\r\n"},
+	{{.token = (char *)"secret"}, "Authorization: Bearer secret\r\n"},
+	{{.username = (char *)"me", .password = (char *)"pass"},
+	 "Authorization: Basic bWU6cGFzcw==\r\n"},
+	{{.as = (char *)"other"}, "Impersonate-User: other\r\n"},
+	{{.as_uid = (char *)"7"}, "Impersonate-Uid: 7\r\n"},
+	{{.as_groups = (char **)groups}, "Impersonate-Group: two\r\n"},
+	{{.as_extra = (char **)extra},
+	 "Impersonate-Extra-example.org%2fwhy: because\r\n"},
+};
+
+static void test_each_field_is_a_header(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(identities); i++) {
+		const struct fake_answer answers[] = {
+			{.request = "GET /x",
+			 .bytes = OK,
+			 .header = identities[i].header},
+		};
+		struct kube_config config = identities[i].config;
+		struct caller c = {0};
+
+		server_open(&c, answers, N_ELEMENTS(answers));
+		config.server = (char *)fake_server_url(c.server);
+		get(&c, &config);
+		if (c.status != 200)
+			print_error("not sent: %s\n", identities[i].header);
+		assert_int_equal(c.status, 200);
+		assert_int_equal(c.len, 2);
+		server_close(&c);
+	}
+}
+
+static void test_without_compression_none_is_offered(void **state)
+{
+	const struct fake_answer answers[] = {
+		{.request = "GET",
+		 .bytes = "HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n",
+		 .header = "Accept-Encoding"},
+		{.request = "GET", .bytes = OK},
+	};
+	struct kube_config config = {.disable_compression = true};
+	struct caller c = {0};
+
+	(void)state;
+	server_open(&c, answers, N_ELEMENTS(answers));
+	config.server = (char *)fake_server_url(c.server);
+	get(&c, &config);
+	assert_int_equal(c.status, 200);
+	server_close(&c);
+}
+
+#define NOBODY "http://127.0.0.1:1"
+
+/* The fake server is the proxy: then it is asked for whole URLs. */
+static const struct {
+	const char *what;
+	const char *server; /* NULL: the fake server itself */
+	bool has_proxy_url;
+	bool has_env; /* http_proxy is the fake server, else nobody */
+	const char *no_proxy;
+	const char *request; /* NULL: it is not asked */
+} ways[] = {
+	{"proxy-url", "http://api.test:1", true, false, NULL, "GET http://api.test:1/x"},
+	{"proxy-url wins over NO_PROXY", "http://api.test:1", true, false, "*",
+	 "GET http://api.test:1/x"},
+	{"proxy-url is used for this host, too", NOBODY, true, false, NULL,
+	 "GET http://127.0.0.1:1/x"},
+	{"the environment", "http://api.test:1", false, true, NULL,
+	 "GET http://api.test:1/x"},
+	{"but not for this host", NULL, false, false, NULL, "GET /x"},
+	{"nor where NO_PROXY says", "http://api.test:1", false, true, ".test", NULL},
+};
+
+static void test_the_way_is_gos_way(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(ways); i++) {
+		const struct fake_answer answers[] = {
+			{.request = ways[i].request ? ways[i].request : "GET",
+			 .bytes = OK},
+		};
+		struct kube_config config = {0};
+		struct caller c = {0};
+		const char *url;
+
+		server_open(&c, answers, N_ELEMENTS(answers));
+		url = fake_server_url(c.server);
+		config.server = (char *)(ways[i].server ? ways[i].server : url);
+		config.proxy_url = ways[i].has_proxy_url ? (char *)url : NULL;
+		(void)setenv("http_proxy", ways[i].has_env ? url : NOBODY, 1);
+		if (ways[i].no_proxy)
+			(void)setenv("NO_PROXY", ways[i].no_proxy, 1);
+		print_message("  %s\n", ways[i].what);
+		get(&c, &config);
+		assert_int_equal(c.status, ways[i].request ? 200 : 0);
+		(void)unsetenv("http_proxy");
+		(void)unsetenv("NO_PROXY");
+		server_close(&c);
+	}
+}
+
+/* 200 MB of nothing in 200 kB. */
+static void read_bomb(struct buf *out)
+{
+	FILE *f = popen("head -c 200000000 /dev/zero | gzip -9", "re");
+	char chunk[4096];
+	size_t n;
+
+	assert_non_null(f);
+	buf_add_string(out, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+			    "Connection: close\r\n\r\n");
+	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+		buf_add(out, chunk, n);
+	assert_int_equal(pclose(f), 0);
+}
+
+static void test_what_is_compressed_comes_in_small_pieces(void **state)
+{
+	struct buf bomb = BUF_INIT;
+	struct caller c = {.max_len = 4 << 20};
+	struct fake_answer answer = {.request = "GET"};
+	struct kube_config config = {0};
+
+	(void)state;
+	read_bomb(&bomb);
+	answer.bytes = bomb.data;
+	answer.len = bomb.len;
+	server_open(&c, &answer, 1);
+	config.server = (char *)fake_server_url(c.server);
+	get(&c, &config);
+	assert_int_equal(c.err, -ECANCELED);
+	assert_in_range(c.len, 4 << 20, 5 << 20);
+	server_close(&c);
+	buf_fini(&bomb);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_each_field_is_a_header),
+		cmocka_unit_test(test_without_compression_none_is_offered),
+		cmocka_unit_test(test_the_way_is_gos_way),
+		cmocka_unit_test(test_what_is_compressed_comes_in_small_pieces),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
