@@ -450,44 +450,6 @@ static void lists_are_opened(void **state)
 	check(cases, N_ELEMENTS(cases));
 }
 
-static void lists_in_lists_end_somewhere(void **state)
-{
-	struct buf text = BUF_INIT, objects = BUF_INIT, rejected = BUF_INIT;
-
-	(void)state;
-	for (int i = 0; i < 12; i++)
-		buf_add_string(&text,
-			       "{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[");
-	for (int i = 0; i < 12; i++)
-		buf_add_string(&text, "]}");
-	object_text_decode(buf_string(&text), &objects, &rejected);
-	assert_non_null(strstr(buf_string(&rejected), "nested too deeply"));
-	buf_fini(&text);
-	buf_fini(&objects);
-	buf_fini(&rejected);
-}
-
-static void numbers_of_things_are_bounded(void **state)
-{
-	struct buf text = BUF_INIT, rejected = BUF_INIT, objects = BUF_INIT;
-
-	(void)state;
-	buf_add_string(&text, "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{"
-			      "\"name\":\"web\"},\"spec\":{\"ports\":[");
-	for (int i = 0; i < 1200; i++)
-		buf_printf(&text, "%s{\"port\":%d,\"name\":\"p%d\"}", i ? "," : "", i + 1,
-			   i);
-	buf_add_string(&text, "]}}");
-	object_text_decode(buf_string(&text), &objects, &rejected);
-	assert_non_null(strstr(buf_string(&objects), "port=p999/1000/TCP/0\n"));
-	assert_string_equal(buf_string(&rejected),
-			    "Service default/web: spec.ports: has 1200 items, those "
-			    "after the first 1000 are ignored\n");
-	buf_fini(&text);
-	buf_fini(&objects);
-	buf_fini(&rejected);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -500,8 +462,6 @@ int main(void)
 		cmocka_unit_test(nodes_and_service_cidrs_are_read),
 		cmocka_unit_test(objects_that_cannot_be_named_are_refused),
 		cmocka_unit_test(lists_are_opened),
-		cmocka_unit_test(lists_in_lists_end_somewhere),
-		cmocka_unit_test(numbers_of_things_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,10 +1,11 @@
 /*
- * Decoded objects as values: when two are equal, how much room one takes, and
- * the times in them.
+ * Decoded objects as values: when two are equal, how much room one takes and
+ * how much it may have, and the times in them.
  */
 #include "tests/test.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/cleanup.h"
 #include "core/mem.h"
@@ -155,6 +156,44 @@ static void times_are_read_to_the_microsecond(void **state)
 	}
 }
 
+static void lists_in_lists_end_somewhere(void **state)
+{
+	struct buf text = BUF_INIT, objects = BUF_INIT, rejected = BUF_INIT;
+
+	(void)state;
+	for (int i = 0; i < 12; i++)
+		buf_add_string(&text,
+			       "{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[");
+	for (int i = 0; i < 12; i++)
+		buf_add_string(&text, "]}");
+	object_text_decode(buf_string(&text), &objects, &rejected);
+	assert_non_null(strstr(buf_string(&rejected), "nested too deeply"));
+	buf_fini(&text);
+	buf_fini(&objects);
+	buf_fini(&rejected);
+}
+
+static void numbers_of_things_are_bounded(void **state)
+{
+	struct buf text = BUF_INIT, rejected = BUF_INIT, objects = BUF_INIT;
+
+	(void)state;
+	buf_add_string(&text, "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{"
+			      "\"name\":\"web\"},\"spec\":{\"ports\":[");
+	for (int i = 0; i < 1200; i++)
+		buf_printf(&text, "%s{\"port\":%d,\"name\":\"p%d\"}", i ? "," : "", i + 1,
+			   i);
+	buf_add_string(&text, "]}}");
+	object_text_decode(buf_string(&text), &objects, &rejected);
+	assert_non_null(strstr(buf_string(&objects), "port=p999/1000/TCP/0\n"));
+	assert_string_equal(buf_string(&rejected),
+			    "Service default/web: spec.ports: has 1200 items, those "
+			    "after the first 1000 are ignored\n");
+	buf_fini(&text);
+	buf_fini(&objects);
+	buf_fini(&rejected);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -162,6 +201,8 @@ int main(void)
 		cmocka_unit_test(hints_and_nodes_count_for_equality),
 		cmocka_unit_test(objects_are_small),
 		cmocka_unit_test(times_are_read_to_the_microsecond),
+		cmocka_unit_test(lists_in_lists_end_somewhere),
+		cmocka_unit_test(numbers_of_things_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
