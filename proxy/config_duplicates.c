@@ -10,38 +10,69 @@
 #include <yaml.h>
 
 #include "core/log.h"
-#include "proxy/value.h"
+#include "core/mem.h"
 
 #define MAX_NESTING 32
 
+struct key {
+	char *text;
+	size_t line;
+};
+
 struct level {
 	bool is_mapping, expects_value;
-	struct strings keys;
+	struct key *keys; /* of a mapping, in the order of the file */
+	size_t n, n_allocated;
 };
 
 struct levels {
 	struct level open[MAX_NESTING];
 	size_t n;
+	size_t n_told;
 	const char *name;
 };
 
-static bool has_key(const struct strings *keys, const char *key)
+static void key_seen(struct level *level, const yaml_event_t *event)
 {
-	for (size_t i = 0; i < keys->n; i++)
-		if (strcmp(keys->items[i], key) == 0)
-			return true;
-	return false;
+	if (level->n == level->n_allocated) {
+		level->n_allocated = 2 * level->n_allocated + 8;
+		level->keys = xreallocarray(level->keys, level->n_allocated,
+					    sizeof(*level->keys));
+	}
+	level->keys[level->n++] = (struct key){
+		.text = xstrdup((const char *)event->data.scalar.value),
+		.line = event->start_mark.line + 1,
+	};
 }
 
-static void key_seen(struct levels *l, struct level *level, const yaml_event_t *event)
+static int compare_keys(const void *left, const void *right)
 {
-	const char *key = (const char *)event->data.scalar.value;
+	const struct key *l = left, *r = right;
+	int order = strcmp(l->text, r->text);
 
-	if (has_key(&level->keys, key))
+	return order ? order : (l->line > r->line) - (l->line < r->line);
+}
+
+static void tell(struct levels *l, const struct key *key)
+{
+	if (l->n_told++ < CONFIG_MAX_WARNINGS)
 		log_warn("%s: line %zu: field %s stands there twice; the last one counts",
-			 l->name, event->start_mark.line + 1, key);
-	else
-		strings_add(&level->keys, key);
+			 l->name, key->line, key->text);
+}
+
+/* Sorted, the same keys are neighbours: a file may hold very many. */
+static void close_level(struct levels *l)
+{
+	struct level *level = &l->open[--l->n];
+
+	if (level->n)
+		qsort(level->keys, level->n, sizeof(*level->keys), compare_keys);
+	for (size_t i = 1; i < level->n; i++)
+		if (strcmp(level->keys[i - 1].text, level->keys[i].text) == 0)
+			tell(l, &level->keys[i]);
+	for (size_t i = 0; i < level->n; i++)
+		free(level->keys[i].text);
+	free(level->keys);
 }
 
 /* A node begins: as a mapping's child it is a key or a value, in turn. */
@@ -52,7 +83,7 @@ static void node_seen(struct levels *l, const yaml_event_t *event)
 	if (!level || !level->is_mapping)
 		return;
 	if (!level->expects_value && event->type == YAML_SCALAR_EVENT)
-		key_seen(l, level, event);
+		key_seen(level, event);
 	level->expects_value = !level->expects_value;
 }
 
@@ -74,7 +105,7 @@ static bool event_seen(struct levels *l, const yaml_event_t *event)
 		return true;
 	case YAML_MAPPING_END_EVENT:
 	case YAML_SEQUENCE_END_EVENT:
-		strings_fini(&l->open[--l->n].keys);
+		close_level(l);
 		return true;
 	default:
 		return event->type != YAML_STREAM_END_EVENT;
@@ -96,6 +127,9 @@ void config_duplicates_warn(const char *bytes, size_t len, const char *name)
 		yaml_event_delete(&event);
 	}
 	while (l.n)
-		strings_fini(&l.open[--l.n].keys);
+		close_level(&l);
+	if (l.n_told > CONFIG_MAX_WARNINGS)
+		log_warn("%s: and %zu more fields that stand there twice", name,
+			 l.n_told - CONFIG_MAX_WARNINGS);
 	yaml_parser_delete(&parser);
 }

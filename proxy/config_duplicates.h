@@ -6,5 +6,7 @@
 
 #include <stddef.h>
 
-/* A log line for each, with its line number. YAML or JSON; text that doesn't parse is no matter. */
+#define CONFIG_MAX_WARNINGS 10 /* lines of a kind that one file costs the log */
+
+/* A log line for each of the first, with its line number. YAML or JSON; text that doesn't parse is no matter. */
 void config_duplicates_warn(const char *bytes, size_t len, const char *name);

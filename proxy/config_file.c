@@ -34,6 +34,7 @@ struct reading {
 	struct config *config;
 	char *error; /* NULL: none so far */
 	unsigned n_documents;
+	size_t n_unknown; /* fields */
 };
 
 static void fail(struct reading *r, const char *path, const char *reason)
@@ -178,6 +179,12 @@ static void read_field(struct reading *r, const struct config_field *f,
 		read_scalar(r, f, json);
 }
 
+static void tell_unknown(struct reading *r, const char *path)
+{
+	if (r->n_unknown++ < CONFIG_MAX_WARNINGS)
+		log_warn("%s: unknown field %s is ignored", r->name, path);
+}
+
 static void read_section(struct reading *r, const char *prefix, const json_t *section,
 			 int nesting)
 {
@@ -198,7 +205,7 @@ static void read_section(struct reading *r, const char *prefix, const json_t *se
 		else if (is_section(path) && !json_is_null(value))
 			fail(r, path, "not an object");
 		else if (!is_section(path) && !is_useless(path))
-			log_warn("%s: unknown field %s is ignored", r->name, path);
+			tell_unknown(r, path);
 	}
 }
 
@@ -272,6 +279,9 @@ int config_file_parse(const char *bytes, size_t len, const char *name, struct co
 		*ret_error = r.error;
 		return -EINVAL;
 	}
+	if (r.n_unknown > CONFIG_MAX_WARNINGS)
+		log_warn("%s: and %zu more unknown fields", name,
+			 r.n_unknown - CONFIG_MAX_WARNINGS);
 	default_servers(c);
 	config_duplicates_warn(bytes, len, name);
 	return 0;

@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "proxy/config.h"
 #include "proxy/config_file.h"
+#include "tests/unit/capture.h"
 
 #define HEADER                                                                           \
 	"apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
@@ -276,6 +277,39 @@ static void test_fields_are_read(void **state)
 	}
 }
 
+static size_t count_lines_with(const char *text, const char *part)
+{
+	size_t n = 0;
+
+	for (; (text = strstr(text, part)); text += strlen(part))
+		n++;
+	return n;
+}
+
+/* As many of both as fit into a file: what is odd about them is told, but not for ever. */
+static void test_fields_that_mean_nothing_cost_few_lines(void **state)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	const char *told;
+	struct config c;
+
+	(void)state;
+	buf_add_string(&text, HEADER);
+	for (unsigned i = 0; i < 30000; i++)
+		buf_printf(&text, "unheardOf%u: 1\n", i);
+	for (unsigned i = 0; i < 3000; i++)
+		buf_add_string(&text, "mode: nftables\n");
+	capture_start();
+	load(&c, buf_string(&text));
+	told = capture_end();
+	assert_field(&c, "mode", "nftables");
+	assert_int_equal(count_lines_with(told, "unknown field unheardOf"), 10);
+	assert_int_equal(count_lines_with(told, "and 29990 more unknown fields"), 1);
+	assert_int_equal(count_lines_with(told, "field mode stands there twice"), 10);
+	assert_int_equal(count_lines_with(told, "and 2989 more fields"), 1);
+	config_fini(&c);
+}
+
 static const struct {
 	const char *text, *error;
 } unreadable_cases[] = {
@@ -478,6 +512,7 @@ int main(void)
 		cmocka_unit_test(test_fields_are_sorted_by_path),
 		cmocka_unit_test(test_kubeadm_s_file_is_accepted),
 		cmocka_unit_test(test_fields_are_read),
+		cmocka_unit_test(test_fields_that_mean_nothing_cost_few_lines),
 		cmocka_unit_test(test_unreadable_files_are_refused_with_one_line),
 		cmocka_unit_test(test_values_are_checked),
 		cmocka_unit_test(test_zero_from_a_flag_counts),
