@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_conntrack_common.h>
@@ -49,6 +51,8 @@ static void socket_closep(struct mnl_socket **nl)
 
 static int socket_open(struct mnl_socket **ret)
 {
+	/* The kernel answers inside the system call; this is for the day it doesn't. */
+	const struct timeval patience = {.tv_sec = 10};
 	_cleanup_(socket_closep) struct mnl_socket *nl = NULL;
 
 	nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
@@ -56,6 +60,8 @@ static int socket_open(struct mnl_socket **ret)
 		return -errno;
 	if (mnl_socket_bind(nl, 0, MNL_SOCKET_AUTOPID) == -1)
 		return -errno;
+	(void)setsockopt(mnl_socket_get_fd(nl), SOL_SOCKET, SO_RCVTIMEO, &patience,
+			 sizeof(patience));
 	*ret = take_ptr(nl);
 	return 0;
 }

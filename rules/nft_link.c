@@ -20,8 +20,6 @@
 #include "core/mem.h"
 #include "rules/nft_wire.h"
 
-/* A datagram of a dump is 32 KiB at most, unless one message is longer. */
-#define BUFFER_LEN  (256u * 1024)
 #define SEND_LEN    (1 << 30)
 #define RECEIVE_LEN (32 << 20)
 
@@ -56,7 +54,7 @@ int nft_link_open(struct nft_link *link)
 	*link = (struct nft_link){
 		.fd = take_fd(fd),
 		.port_id = address.nl_pid,
-		.buffer = xmalloc(BUFFER_LEN),
+		.buffer = xmalloc(NFT_LINK_BUFFER_LEN),
 	};
 	return 0;
 }
@@ -103,10 +101,11 @@ int nft_link_send(struct nft_link *link, const struct iovec *parts, size_t n_par
 static ssize_t receive(struct nft_link *link, int flags)
 {
 	for (;;) {
-		ssize_t len = recv(link->fd, link->buffer, BUFFER_LEN, flags | MSG_TRUNC);
+		ssize_t len = recv(link->fd, link->buffer, NFT_LINK_BUFFER_LEN,
+				   flags | MSG_TRUNC);
 
 		if (len >= 0)
-			return len <= BUFFER_LEN ? len : -EMSGSIZE;
+			return len <= NFT_LINK_BUFFER_LEN ? len : -EMSGSIZE;
 		if (errno != EINTR)
 			return -errno;
 	}

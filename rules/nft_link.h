@@ -11,11 +11,14 @@
 
 struct nlmsghdr;
 
+/* A datagram of a dump is 32 KiB at most, unless one message is longer. */
+#define NFT_LINK_BUFFER_LEN (256u * 1024)
+
 struct nft_link { /* embedded */
 	int fd;
 	uint32_t port_id; /* of this socket, in what it is the cause of */
-	uint32_t seq;
-	void *buffer;
+	uint32_t seq;	  /* of the last request */
+	void *buffer;	  /* NFT_LINK_BUFFER_LEN */
 };
 
 #define NFT_LINK_INIT ((struct nft_link){.fd = -1})
