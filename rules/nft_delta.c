@@ -110,8 +110,10 @@ static void emit_differences(struct delta *d, const struct change *change,
 static void emit_all(struct delta *d, const struct changeset *cs, enum nft_verb verb)
 {
 	for (size_t i = 0; i < cs->n; i++) {
-		fill(&d->old, cs->changes[i].old, cs->env);
-		fill(&d->new, cs->changes[i].new, cs->env);
+		if (cs->n > 1 || verb == VERB_DELETE) { /* which comes first */
+			fill(&d->old, cs->changes[i].old, cs->env);
+			fill(&d->new, cs->changes[i].new, cs->env);
+		}
 		emit_differences(d, &cs->changes[i], verb);
 	}
 }
