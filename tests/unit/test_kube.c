@@ -169,6 +169,11 @@ static const struct {
 	 .end = FAKE_FLOOD,
 	 .flood = "aaaaaaaa",
 	 .most_len = 32 * MIB},
+	{.what = "an error without end",
+	 .bytes = "HTTP/1.1 500 No\r\n\r\n",
+	 .end = FAKE_FLOOD,
+	 .flood = "aaaaaaaa",
+	 .most_len = 16 * MIB},
 	{.what = "words without end",
 	 .bytes = "",
 	 .is_body = true,
@@ -260,23 +265,123 @@ static void test_an_outage_keeps_what_is_known(void **state)
 	run_close(&r);
 }
 
-static void test_a_watch_that_stalls_is_waited_for(void **state)
+static bool is_silent(const struct run *r)
+{
+	return kube_silent_since_us(r->kube) != 0;
+}
+
+static bool is_heard_of(const struct run *r)
+{
+	return r->has_synced && !kube_silent_since_us(r->kube);
+}
+
+#define HEADER "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+
+/* A second may pass without a word in the middle of a list, but not in a watch. */
+static void test_a_watch_may_be_silent_for_as_long_as_it_wants(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/services",
 		 .bytes = EVENT("ADDED", SERVICE("web", "10.96.0.1")) END,
 		 .is_body = true,
-		 .end = FAKE_STALL,
 		 .times = 1},
+		{.request = "/services", .bytes = "", .times = 1},
+		{.request = "/services", .bytes = HEADER, .end = FAKE_STALL},
 		OTHERS,
 	};
-	struct run r = {0};
+	struct run r = {.stall_sec = 1};
 
 	(void)state;
 	run_open(&r, answers, N_ELEMENTS(answers));
 	assert_true(wait_for(&r, has_web, SEC));
-	assert_false(wait_for(&r, never, 1.0));
-	assert_int_equal(fake_server_n_requests(r.server, "/services"), 1);
+	assert_true(wait_for(&r, is_silent, SEC));
+	/* Its header says that all is well, before anything has happened. */
+	assert_true(wait_for(&r, is_heard_of, SEC));
+	assert_false(wait_for(&r, is_silent, 2.5));
+	assert_int_equal(fake_server_n_requests(r.server, "/services"), 3);
+	run_close(&r);
+}
+
+/* Each stalls for ever; then what counts is asked for in another way. */
+static const struct {
+	const char *what, *bytes;
+} stalls[] = {
+	{"no answer", ""},
+	{"a header alone", HEADER},
+	{"half of the list", HEADER EVENT("ADDED", SERVICE("half", "10.96.0.7"))},
+	{"half of an event", HEADER "{\"type\":\"ADDED\",\"obj"},
+};
+
+static void test_a_list_that_stalls_is_given_up(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(stalls); i++) {
+		const struct fake_answer answers[] = {
+			{.request = "/services",
+			 .bytes = stalls[i].bytes,
+			 .end = FAKE_STALL,
+			 .times = 1},
+			OTHERS,
+			{.request = "sendInitialEvents",
+			 .bytes = EVENT("ADDED", SERVICE("web", "10.96.0.1")) END,
+			 .is_body = true,
+			 .end = FAKE_STALL},
+			{.request = "watch=true", .bytes = HEADER, .end = FAKE_STALL},
+			{.request = "/services",
+			 .bytes = "{\"kind\":\"ServiceList\",\"metadata\":"
+				  "{\"resourceVersion\":\"50\"},\"items\":[" SERVICE(
+					  "web", "10.96.0.1") "]}",
+			 .is_body = true},
+		};
+		struct run r = {.stall_sec = 1};
+
+		print_message("  %s\n", stalls[i].what);
+		run_open(&r, answers, N_ELEMENTS(answers));
+		assert_true(wait_for(&r, has_web, SEC));
+		assert_null(cluster_service(r.cluster, "ns", "half"));
+		run_close(&r);
+	}
+}
+
+/* What was known goes on until a list is complete, however many break off. */
+static void test_a_list_that_breaks_off_takes_nothing_away(void **state)
+{
+	const struct fake_answer answers[] = {
+		{.request = "/services",
+		 .bytes = EVENT("ADDED", SERVICE("web", "10.96.0.1"))
+			 END EVENT("ERROR", STATUS(410, "Expired")),
+		 .is_body = true,
+		 .times = 1},
+		{.request = "/services",
+		 .bytes = HEADER EVENT("ADDED", SERVICE("new", "10.96.0.2")),
+		 .end = FAKE_STALL,
+		 .times = 1},
+		{.request = "limit=500",
+		 .bytes = "{\"kind\":\"ServiceList\",\"metadata\":{\"resourceVersion\":"
+			  "\"70\",\"continue\":\"more\"},\"items\":[]}",
+		 .is_body = true,
+		 .times = 1},
+		{.request = "continue=more", .bytes = "", .times = 1},
+		{.request = "limit=500",
+		 .bytes = "{\"kind\":\"ServiceList\",\"metadata\":{\"resourceVersion\":"
+			  "\"70\"},\"items\":[" SERVICE("new", "10.96.0.2") "]}",
+		 .is_body = true,
+		 .times = 1},
+		{.request = "/services", .bytes = HEADER, .end = FAKE_STALL},
+		OTHERS,
+	};
+	struct run r = {.stall_sec = 1};
+
+	(void)state;
+	run_open(&r, answers, N_ELEMENTS(answers));
+	assert_true(wait_for(&r, has_web, SEC));
+	while (fake_server_n_requests(r.server, "limit=500") < 3 &&
+	       fake_server_n_requests(r.server, "continue=more") < 1) {
+		assert_true(has_web(&r));
+		ev_run(r.loop, EVRUN_ONCE);
+	}
+	assert_true(has_web(&r));
+	assert_true(wait_for(&r, has_only_new, SEC));
 	run_close(&r);
 }
 
@@ -315,7 +420,9 @@ int main(void)
 		cmocka_unit_test(test_trouble_passes),
 		cmocka_unit_test(test_events_in_an_odd_order_do_no_harm),
 		cmocka_unit_test(test_an_outage_keeps_what_is_known),
-		cmocka_unit_test(test_a_watch_that_stalls_is_waited_for),
+		cmocka_unit_test(test_a_watch_may_be_silent_for_as_long_as_it_wants),
+		cmocka_unit_test(test_a_list_that_stalls_is_given_up),
+		cmocka_unit_test(test_a_list_that_breaks_off_takes_nothing_away),
 		cmocka_unit_test(
 			test_a_streamed_list_that_is_complete_may_be_told_of_at_once),
 	};

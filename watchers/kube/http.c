@@ -106,6 +106,19 @@ static void tell_status(struct http_call *call)
 		call->events->on_status(call->data, (int)status, call->retry_after_sec);
 }
 
+/*
+ * An empty line: a watch may have nothing more to say for minutes.  Answers
+ * like 100 Continue have one, too, before the real one.
+ */
+static void end_header(struct http_call *call)
+{
+	long status = 0;
+
+	(void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status >= 200)
+		tell_status(call);
+}
+
 static size_t curl_has_header(char *line, size_t size, size_t n, void *data)
 {
 	struct http_call *call = data;
@@ -116,6 +129,8 @@ static size_t curl_has_header(char *line, size_t size, size_t n, void *data)
 	call->header_len += n;
 	if (call->header_len > HTTP_MAX_HEADER_LEN)
 		return 0;
+	if (n && (*line == '\r' || *line == '\n'))
+		end_header(call);
 	if (n > sizeof(name) && !strncasecmp(line, name, sizeof(name) - 1)) {
 		size_t len = n - (sizeof(name) - 1);
 

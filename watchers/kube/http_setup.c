@@ -119,6 +119,8 @@ static void set_proxy(CURL *easy, const struct http *h)
 	}
 	if (url)
 		(void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+	/* What a proxy answers for itself is not the server's answer. */
+	(void)curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 }
 
 static void add_header(struct http_call *call, const char *name, const char *value)

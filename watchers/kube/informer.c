@@ -260,9 +260,8 @@ static int on_body(void *data, const char *bytes, size_t len)
 	int err;
 
 	if (i->status != HTTP_OK) {
-		if (i->error_body.len + len <= STATUS_MAX_LEN)
-			buf_add(&i->error_body, bytes, len);
-		return 0;
+		buf_add(&i->error_body, bytes, len);
+		return i->error_body.len > STATUS_MAX_LEN ? -E2BIG : 0;
 	}
 	err = json_split_feed(&i->split, bytes, len);
 	if (err && err != -ECANCELED)
