@@ -3,8 +3,10 @@
  */
 #include "tests/test.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <ev.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,6 +225,56 @@ static void test_what_is_compressed_comes_in_small_pieces(void **state)
 	buf_fini(&bomb);
 }
 
+static size_t count_fds(void)
+{
+	DIR *folder = opendir("/proc/self/fd");
+	size_t n = 0;
+
+	assert_non_null(folder);
+	while (readdir(folder))
+		n++;
+	(void)closedir(folder);
+	return n;
+}
+
+/* Like call after call of an API server that keeps closing: some are cut, some given up. */
+static void test_a_thousand_connections_leave_nothing_behind(void **state)
+{
+	const struct fake_answer answers[] = {
+		{.request = "/whole", .bytes = OK},
+		{.request = "/cut",
+		 .bytes = "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n"},
+		{.request = "/stall", .bytes = "", .end = FAKE_STALL},
+	};
+	static const char *const paths[] = {"/whole", "/cut", "/stall"};
+	struct kube_config config = {0};
+	struct caller c = {0};
+	size_t n_fds = 0, memory = 0;
+
+	(void)state;
+	server_open(&c, answers, N_ELEMENTS(answers));
+	config.server = (char *)fake_server_url(c.server);
+	c.http = http_new(c.loop, &config, "agent/1");
+	for (int i = 0; i < 1200; i++) {
+		const struct http_spec spec = {.method = "GET", .path = paths[i % 3]};
+		struct http_call *call = http_call_start(c.http, &spec, &events, &c);
+
+		if (i % 3 == 2)
+			http_call_cancel(call);
+		else
+			ev_run(c.loop, 0);
+		if (i == 300) {
+			n_fds = count_fds();
+			memory = mallinfo2().uordblks;
+		}
+	}
+	assert_in_range(count_fds(), 1, n_fds + 4);
+	/* (sanitizers don't count here, they look for leaks) */
+	assert_in_range(mallinfo2().uordblks, 0, memory + (64 << 10));
+	http_free(c.http);
+	server_close(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -230,6 +282,7 @@ int main(void)
 		cmocka_unit_test(test_without_compression_none_is_offered),
 		cmocka_unit_test(test_the_way_is_gos_way),
 		cmocka_unit_test(test_what_is_compressed_comes_in_small_pieces),
+		cmocka_unit_test(test_a_thousand_connections_leave_nothing_behind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
