@@ -1,0 +1,92 @@
+/*
+ * The health server's port is somebody else's when the daemon starts.
+ */
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/addr.h"
+#include "core/cleanup.h"
+#include "tests/kernel/instance.h"
+#include "tests/test.h"
+
+#define HEALTH_PORT 10256
+
+static int take_port(const struct world *w)
+{
+	struct addr any = addr_unspecified(FAMILY_IPV4);
+	struct sockaddr_storage sa;
+	socklen_t len = addr_to_sockaddr(&any, HEALTH_PORT, &sa);
+	int fd;
+
+	world_enter(w, PLACE_NODE);
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	world_leave(w);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+/* In the log of the daemon that was started last. */
+static bool has_told(const struct instance *sluice, const char *text)
+{
+	return !world_run(sluice->world, PLACE_NODE, "grep -qF -e \"%s\" %s", text,
+			  sluice->log);
+}
+
+/* Ends the daemon and takes the port. */
+static int take_its_place(struct instance *sluice)
+{
+	(void)instance_end(sluice, SIGTERM);
+	(void)unlink(sluice->log);
+	return take_port(sluice->world);
+}
+
+static void a_port_in_use_is_taken_once_it_is_free(void **state)
+{
+	struct instance *sluice = *state;
+	int fd = take_its_place(sluice);
+	uint64_t start_us;
+
+	instance_start(sluice, NULL); /* it serves all the same */
+	assert_true(has_told(sluice, "health server: can't listen on 0.0.0.0:10256: "
+				     "Address already in use; trying again every 5 s"));
+	(void)close(fd);
+	start_us = world_now_us();
+	while (!has_told(sluice, "health server: listening on")) {
+		if (world_now_us() - start_us > WORLD_PATIENCE_US)
+			instance_fail(sluice, "the port is free, and not taken");
+		world_sleep_ms(50);
+	}
+	world_must(sluice->world, PLACE_NODE,
+		   "test \"$(curl -s -o /dev/null -w '%%{http_code}' "
+		   "http://127.0.0.1:10256/livez)\" = 200");
+}
+
+static void who_wants_it_at_any_price_is_told_and_left(void **state)
+{
+	static const char *const args[] = {"--bind-address-hard-fail", NULL};
+	struct instance *sluice = *state;
+	int fd = take_its_place(sluice), status;
+
+	instance_launch(sluice, args);
+	assert_int_equal(waitpid(sluice->pid, &status, 0), sluice->pid);
+	sluice->pid = 0;
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 1);
+	assert_true(has_told(sluice, "bind-address-hard-fail: exiting"));
+	assert_false(has_told(sluice, "trying again"));
+	(void)close(fd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_port_in_use_is_taken_once_it_is_free),
+		cmocka_unit_test(who_wants_it_at_any_price_is_told_and_left),
+	};
+
+	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);
+}
