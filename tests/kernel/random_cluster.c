@@ -192,6 +192,7 @@ static void put_service(struct random_cluster *r, uint32_t number)
 			    random_ports(r, type == 1 || (type >= 2 && chance(r, 70))));
 	json_object_set_new(spec, "internalTrafficPolicy", json_string(policy(r)));
 	json_object_set_new(spec, "externalTrafficPolicy", json_string(policy(r)));
+	json_object_set_new(spec, "healthCheckNodePort", json_integer(31000 + number));
 	json_object_set_new(spec, "externalIPs",
 			    random_addresses(r, "192.168.99.%u", "fd00:99::%x", 5));
 	json_object_set_new(spec, "loadBalancerSourceRanges", random_ranges(r));
