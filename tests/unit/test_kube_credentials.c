@@ -72,16 +72,20 @@ static void account_open(struct account *a)
 	a->kubeconfig = xasprintf("%s/config", a->folder);
 }
 
+static void remove_from(const struct account *a, const char *name)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/%s", a->folder, name);
+
+	assert_int_equal(remove(path), 0);
+}
+
 static void account_close(struct account *a)
 {
 	static const char *const names[] = {"1/token", "2/token", "1",	   "2",
 					    "..data",  "token",	  "config"};
 
-	for (size_t i = 0; i < N_ELEMENTS(names); i++) {
-		_cleanup_(freep) char *path = xasprintf("%s/%s", a->folder, names[i]);
-
-		assert_int_equal(remove(path), 0);
-	}
+	for (size_t i = 0; i < N_ELEMENTS(names); i++)
+		remove_from(a, names[i]);
 	assert_int_equal(rmdir(a->folder), 0);
 	free(a->kubeconfig);
 }
@@ -152,6 +156,60 @@ test_a_token_that_was_rotated_before_it_was_refused_is_used_at_once(void **state
 	account_close(&a);
 }
 
+/* A plugin that gives another token each time, and only when it is told of the cluster. */
+static void add_plugin(const struct account *a)
+{
+	_cleanup_(freep) char *script = NULL;
+
+	put(a->folder, "plugin",
+	    "#!/bin/sh\n"
+	    "cd \"${0%/*}\"\n"
+	    "echo run >>runs\n"
+	    "case $KUBERNETES_EXEC_INFO in *'\"certificate-authority-data\":\"Q0E=\"'*)\n"
+	    "  echo '{\"kind\":\"ExecCredential\",\"status\":{\"token\":\"'"
+	    "$(sed -n '1s/.*/first/p;2s/.*/second/p' runs | tail -n 1)'\"}}'\n"
+	    "esac\n");
+	script = xasprintf("%s/plugin", a->folder);
+	assert_int_equal(chmod(script, 0700), 0);
+	put(a->folder, "config",
+	    "clusters: [{name: c, cluster: {server: 'https://x', "
+	    "certificate-authority-data: Q0E=}}]\n"
+	    "contexts: [{name: k, context: {cluster: c, user: u}}]\n"
+	    "current-context: k\n"
+	    "users: [{name: u, user: {exec: {command: ./plugin, provideClusterInfo: "
+	    "true, interactiveMode: Never, apiVersion: "
+	    "client.authentication.k8s.io/v1}}}]\n");
+}
+
+static void test_a_plugins_token_that_is_refused_is_fetched_anew(void **state)
+{
+	const struct fake_answer answers[] = {
+		{.request = "GET", .bytes = REFUSED, .header = FIRST},
+		{.request = "/services",
+		 .bytes = EVENT("ADDED", SERVICE("web", "10.96.0.1")) END,
+		 .is_body = true,
+		 .end = FAKE_STALL,
+		 .header = SECOND},
+		OTHERS,
+	};
+	struct run r = {0};
+	struct account a;
+
+	(void)state;
+	account_open(&a);
+	add_plugin(&a);
+	r.kubeconfig = a.kubeconfig;
+	run_open(&r, answers, N_ELEMENTS(answers));
+	assert_true(wait_for(&r, has_web, SEC));
+	/* All kinds were refused, one run was enough for them. */
+	assert_int_equal(fake_server_n_requests(r.server, "/services"), 2);
+	assert_int_equal(fake_server_n_requests(r.server, "/nodes"), 2);
+	run_close(&r);
+	remove_from(&a, "plugin");
+	remove_from(&a, "runs");
+	account_close(&a);
+}
+
 static void test_what_cannot_change_is_asked_again_less_and_less_often(void **state)
 {
 	const struct fake_answer answers[] = {
@@ -173,6 +231,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_token_that_was_rotated_is_used_within_a_second),
+		cmocka_unit_test(test_a_plugins_token_that_is_refused_is_fetched_anew),
 		cmocka_unit_test(
 			test_a_token_that_was_rotated_before_it_was_refused_is_used_at_once),
 		cmocka_unit_test(

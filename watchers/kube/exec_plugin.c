@@ -8,6 +8,7 @@
 #include <ev.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <nettle/base64.h>
 #include <signal.h>
 #include <spawn.h>
 #include <string.h>
@@ -17,10 +18,12 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "watchers/kube/file_text.h"
 #include "watchers/kube/kubeconfig.h"
 #include "watchers/timestamp.h"
 
 #define OUTPUT_MAX_LEN (256u << 10)
+#define CA_MAX_LEN     (64u << 10) /* more than an environment holds */
 #define RUN_MAX_SEC    60.0
 
 extern char **environ;
@@ -164,28 +167,48 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 	fail(w->data, "it took longer than 60 s");
 }
 
+/* The CA as the plugin wants it; NULL when there is none of its own. */
+static char *encode_ca(const struct kube_config *config)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	char *out;
+
+	if (config->ca_pem)
+		buf_add_string(&text, config->ca_pem);
+	else if (!config->ca_file || file_text_read(config->ca_file, CA_MAX_LEN, &text))
+		return NULL;
+	out = xcalloc(1, BASE64_ENCODE_RAW_LENGTH(text.len) + 1);
+	base64_encode_raw(out, text.len, (const uint8_t *)buf_string(&text));
+	return out;
+}
+
+static json_t *describe_cluster(const struct kube_config *config)
+{
+	_cleanup_(freep) char *ca = encode_ca(config);
+
+	return json_pack("{s:s, s:b, s:s*, s:s*, s:s*, s:b}", "server", config->server,
+			 "insecure-skip-tls-verify", config->insecure, "tls-server-name",
+			 config->tls_server_name, "certificate-authority-data", ca,
+			 "proxy-url", config->proxy_url, "disable-compression",
+			 config->disable_compression);
+}
+
 /* KUBERNETES_EXEC_INFO, as the plugin interface wants it. */
 static char *exec_info(const struct kube_config *config)
 {
 	const struct kube_exec *e = config->exec;
 	json_t *spec = json_pack("{s:b}", "interactive", 0);
-	json_t *info = json_pack("{s:s, s:s, s:O}", "apiVersion",
+	json_t *info = json_pack("{s:s, s:s, s:o}", "apiVersion",
 				 e->api_version ? e->api_version
 						: "client.authentication.k8s.io/v1",
 				 "kind", "ExecCredential", "spec", spec);
 	char *json, *line;
 
 	if (e->provide_cluster_info)
-		(void)json_object_set_new(spec, "cluster",
-					  json_pack("{s:s, s:b, s:s*}", "server",
-						    config->server,
-						    "insecure-skip-tls-verify",
-						    config->insecure, "tls-server-name",
-						    config->tls_server_name));
+		(void)json_object_set_new(spec, "cluster", describe_cluster(config));
 	json = json_dumps(info, JSON_COMPACT);
 	line = xasprintf("KUBERNETES_EXEC_INFO=%s", json ? json : "{}");
 	free(json);
-	json_decref(spec);
 	json_decref(info);
 	return line;
 }
