@@ -239,6 +239,7 @@ static void test_what_a_server_says_that_is_back_is_waited_for_anew(void **state
 
 static void test_a_busy_server_is_left_alone_for_as_long_as_it_says(void **state)
 {
+	struct watch_event error = make_error(429, "TooManyRequests");
 	struct reflector r;
 
 	(void)state;
@@ -252,6 +253,12 @@ static void test_a_busy_server_is_left_alone_for_as_long_as_it_says(void **state
 	/* A mad number doesn't put us to sleep for good. */
 	reflector_refused(&r, 503, NULL, 4000000000u, 77 * SEC, 0);
 	assert_int_equal(reflector_wait(&r, 77 * SEC), 300 * SEC);
+	reflector_fini(&r);
+	/* It may say so inside of a watch, too. */
+	sync_it(&r);
+	error.retry_after_sec = 17;
+	assert_int_equal(reflector_event(&r, &error, 60 * SEC), REFLECTOR_GIVE_UP);
+	assert_int_equal(reflector_wait(&r, 60 * SEC), 17 * SEC);
 	reflector_fini(&r);
 }
 

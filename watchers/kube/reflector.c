@@ -61,6 +61,15 @@ static void back_off(struct reflector *r, uint64_t now_us, uint64_t random)
 	r->has_failed = true;
 }
 
+static void wait_as_told(struct reflector *r, uint32_t retry_after_sec, uint64_t now_us)
+{
+	uint64_t sec = retry_after_sec < RETRY_AFTER_MAX_SEC ? retry_after_sec
+							     : RETRY_AFTER_MAX_SEC;
+
+	if (r->not_before_us < now_us + sec * 1000000)
+		r->not_before_us = now_us + sec * 1000000;
+}
+
 /* All objects must be told again. */
 static void relist(struct reflector *r)
 {
@@ -177,6 +186,7 @@ static enum reflector_step on_error(struct reflector *r, const struct watch_even
 	}
 	relist(r);
 	back_off(r, now_us, now_us);
+	wait_as_told(r, event->retry_after_sec, now_us);
 	return REFLECTOR_GIVE_UP;
 }
 
@@ -222,15 +232,6 @@ enum reflector_step reflector_page(struct reflector *r, const char *version,
 	}
 	synced(r, version);
 	return REFLECTOR_END_REPLACE;
-}
-
-static void wait_as_told(struct reflector *r, uint32_t retry_after_sec, uint64_t now_us)
-{
-	uint64_t sec = retry_after_sec < RETRY_AFTER_MAX_SEC ? retry_after_sec
-							     : RETRY_AFTER_MAX_SEC;
-
-	if (r->not_before_us < now_us + sec * 1000000)
-		r->not_before_us = now_us + sec * 1000000;
 }
 
 /* Does this refusal mean that the server doesn't know sendInitialEvents? */
