@@ -277,8 +277,13 @@ static bool is_heard_of(const struct run *r)
 
 #define HEADER "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
 
-/* A second may pass without a word in the middle of a list, but not in a watch. */
-static void test_a_watch_may_be_silent_for_as_long_as_it_wants(void **state)
+static bool has_asked_four_times(const struct run *r)
+{
+	return fake_server_n_requests(r->server, "/services") >= 4;
+}
+
+/* After a while it is opened anew from where it was, and nothing is lost by that. */
+static void test_a_watch_may_be_silent(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/services",
@@ -286,7 +291,7 @@ static void test_a_watch_may_be_silent_for_as_long_as_it_wants(void **state)
 		 .is_body = true,
 		 .times = 1},
 		{.request = "/services", .bytes = "", .times = 1},
-		{.request = "/services", .bytes = HEADER, .end = FAKE_STALL},
+		{.request = "resourceVersion=50", .bytes = HEADER, .end = FAKE_STALL},
 		OTHERS,
 	};
 	struct run r = {.stall_sec = 1};
@@ -297,8 +302,13 @@ static void test_a_watch_may_be_silent_for_as_long_as_it_wants(void **state)
 	assert_true(wait_for(&r, is_silent, SEC));
 	/* Its header says that all is well, before anything has happened. */
 	assert_true(wait_for(&r, is_heard_of, SEC));
-	assert_false(wait_for(&r, is_silent, 2.5));
 	assert_int_equal(fake_server_n_requests(r.server, "/services"), 3);
+	assert_false(wait_for(&r, is_silent, 2.0));
+	assert_int_equal(fake_server_n_requests(r.server, "/services"), 3);
+	assert_true(wait_for(&r, has_asked_four_times, 1.5));
+	assert_false(wait_for(&r, is_silent, 0.5));
+	assert_true(has_web(&r));
+	assert_int_equal(kube_n_restarts(r.kube), 0);
 	run_close(&r);
 }
 
@@ -420,7 +430,7 @@ int main(void)
 		cmocka_unit_test(test_trouble_passes),
 		cmocka_unit_test(test_events_in_an_odd_order_do_no_harm),
 		cmocka_unit_test(test_an_outage_keeps_what_is_known),
-		cmocka_unit_test(test_a_watch_may_be_silent_for_as_long_as_it_wants),
+		cmocka_unit_test(test_a_watch_may_be_silent),
 		cmocka_unit_test(test_a_list_that_stalls_is_given_up),
 		cmocka_unit_test(test_a_list_that_breaks_off_takes_nothing_away),
 		cmocka_unit_test(

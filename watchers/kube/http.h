@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,7 @@ struct http_spec {
 	const char *content_type; /* of the body */
 	uint32_t stall_sec;	  /* no byte for that long: -ETIMEDOUT; 0: never */
 	uint32_t total_sec;	  /* the whole call; 0: no limit */
+	bool is_fresh;		  /* over a connection of its own */
 };
 
 /*

@@ -200,6 +200,8 @@ static void set_request(struct http_call *call, const struct http_spec *spec)
 		(void)curl_easy_setopt(easy, CURLOPT_CONNECT_TO, h->connect_to);
 	if (h->host_header)
 		add_header(call, "Host", h->host_header);
+	if (spec->is_fresh)
+		(void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 	add_header(call, "Accept", "application/json");
 	if (spec->body) {
 		(void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,

@@ -30,7 +30,8 @@
 #define OBJECT_MAX_DEPTH  64
 #define STATUS_MAX_LEN	  (16u << 10)
 #define STALL_SEC	  60
-#define WATCH_GRACE_SEC	  30 /* how much later than promised a watch may end */
+#define WATCH_STALLS	  2.5 /* so many times as long; bookmarks come each minute */
+#define WATCH_GRACE_SEC	  30  /* how much later than promised a watch may end */
 #define HTTP_OK		  200
 #define HTTP_UNAUTHORIZED 401
 
@@ -50,7 +51,8 @@ struct informer {
 	char page_version[RESOURCE_VERSION_LEN];
 	char *page_continue;
 	bool has_changed, has_told_synced, gave_up;
-	bool has_page; /* a LIST answer has come to its end */
+	bool wants_fresh; /* the connection seems to lead nowhere */
+	bool has_page;	  /* a LIST answer has come to its end */
 	int64_t silent_since_us;
 };
 
@@ -221,16 +223,23 @@ static void tell_changed(struct informer *i)
 	}
 }
 
+static bool is_listing(const struct informer *i)
+{
+	return !i->status || i->reflector.is_replacing;
+}
+
 /*
  * A server that says nothing at all, or falls silent in the middle of a list,
- * is given up; a watch may be silent for as long as it was asked to last.
+ * is given up.  A watch without bookmarks may be well; it is opened anew to see
+ * whether somebody is still there behind what answers to TCP.
  */
 static void arm_deadline(struct informer *i)
 {
 	double left_sec = ((double)i->ends_us - (double)now_us()) / 1e6;
+	double silence_sec = i->p.stall_sec * (is_listing(i) ? 1 : WATCH_STALLS);
 
-	if ((i->reflector.is_replacing || !i->status) && left_sec > i->p.stall_sec)
-		left_sec = i->p.stall_sec;
+	if (left_sec > silence_sec)
+		left_sec = silence_sec;
 	ev_timer_stop(i->p.loop, &i->deadline);
 	ev_timer_set(&i->deadline, left_sec > 0 ? left_sec : 0, 0);
 	ev_timer_start(i->p.loop, &i->deadline);
@@ -244,6 +253,7 @@ static void on_status(void *data, int status, uint32_t retry_after_sec)
 	i->retry_after_sec = retry_after_sec;
 	reflector_heard(&i->reflector);
 	if (status == HTTP_OK) {
+		i->wants_fresh = false;
 		credentials_accepted(i->p.credentials);
 		tell_recovery(i);
 	}
@@ -256,7 +266,6 @@ static void on_status(void *data, int status, uint32_t retry_after_sec)
 static int on_body(void *data, const char *bytes, size_t len)
 {
 	struct informer *i = data;
-	bool is_stream = i->verb != REFLECTOR_LIST && i->reflector.is_replacing;
 	int err;
 
 	if (i->status != HTTP_OK) {
@@ -268,7 +277,7 @@ static int on_body(void *data, const char *bytes, size_t len)
 		i->body_error = err == -E2BIG
 					? "the answer has an object that is too large"
 					: "the answer is not what it should be";
-	if (is_stream)
+	if (i->verb != REFLECTOR_LIST)
 		arm_deadline(i);
 	tell_changed(i);
 	return err;
@@ -337,12 +346,15 @@ static void on_deadline(struct ev_loop *loop, struct ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	http_call_cancel(i->call);
-	tell_failure(i, -ETIMEDOUT,
-		     !i->status ? "no answer"
-		     : i->reflector.is_replacing
-			     ? "the list was begun and not finished"
-			     : "the watch did not end when it should have");
-	end_call(i, -ETIMEDOUT, "");
+	i->wants_fresh = true;
+	if (!is_listing(i))
+		end_call(i, 0, "");
+	else if (!i->status)
+		end_call(i, -ETIMEDOUT, "no answer");
+	else {
+		tell_failure(i, -ETIMEDOUT, "the list was begun and not finished");
+		end_call(i, -ETIMEDOUT, "");
+	}
 }
 
 static void init_split(struct informer *i, bool is_list)
@@ -364,7 +376,8 @@ static void start_call(struct informer *i)
 	_cleanup_(buf_fini) struct buf path = BUF_INIT;
 	bool is_list = r.verb == REFLECTOR_LIST;
 	struct http_spec spec = {.method = "GET",
-				 .stall_sec = is_list ? i->p.stall_sec : 0};
+				 .stall_sec = is_list ? i->p.stall_sec : 0,
+				 .is_fresh = i->wants_fresh};
 
 	if (r.verb == REFLECTOR_WATCHLIST || (is_list && !*r.continue_token)) {
 		cluster_begin_replace(i->p.cluster, i->p.kind);

@@ -26,8 +26,9 @@ struct informer_params { /* all borrowed until informer_free() */
 	struct cluster *cluster;
 	const struct reject *reject;
 	enum object_kind kind;
-	const char *node_name;	     /* for the Node's field selector */
-	uint32_t stall_sec;	     /* silence in the middle of a list; 0: a minute */
+	const char *node_name; /* for the Node's field selector */
+	/* silence in the middle of a list; 0: a minute; 2.5 times that of a watch */
+	uint32_t stall_sec;
 	void (*changed)(void *data); /* the cluster has been updated */
 	void (*synced)(void *data);  /* the first time that everything has been read */
 	/* a call ended: its HTTP status (0: no answer) and method; may be NULL */
