@@ -1,8 +1,8 @@
 /*
- * One call at a time.  What a call's answer means is the reflector's business;
- * this file moves bytes: HTTP -> splitter -> decoder -> cluster.
+ * One call at a time, and when the next one may be made.  What an answer means
+ * is the reflector's business, what is in it informer_answer.c's.
  */
-#include "watchers/kube/informer.h"
+#include "watchers/kube/informer_private.h"
 
 #include <errno.h>
 #include <ev.h>
@@ -16,50 +16,18 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "watchers/cluster.h"
-#include "watchers/decode.h"
-#include "watchers/json_split.h"
-#include "watchers/kube/broken_object.h"
-#include "watchers/kube/clock.h"
 #include "watchers/kube/credentials.h"
 #include "watchers/kube/http.h"
 #include "watchers/kube/outage.h"
 #include "watchers/kube/reflector.h"
 #include "watchers/kube/resource.h"
 
-#define OBJECT_MAX_LEN	  (4u << 20) /* etcd refuses above 1.5 MiB */
-#define OBJECT_MAX_DEPTH  64
 #define STATUS_MAX_LEN	  (16u << 10)
 #define STALL_SEC	  60
 #define WATCH_STALLS	  2.5 /* so many times as long; bookmarks come each minute */
 #define WATCH_GRACE_SEC	  30  /* how much later than promised a watch may end */
 #define HTTP_OK		  200
 #define HTTP_UNAUTHORIZED 401
-
-struct informer {
-	struct informer_params p;
-	struct reflector reflector;
-	struct http_call *call;
-	struct ev_timer timer;
-	struct ev_timer deadline; /* of a watch, or of the next bytes of its list */
-	uint64_t ends_us; /* when this watch ends, should its server keep its word */
-	struct json_split split;
-	enum reflector_verb verb;
-	int status; /* of the call under way; 0: not there yet */
-	uint32_t retry_after_sec;
-	struct buf error_body;
-	const char *body_error; /* what was wrong with the answer; NULL: nothing */
-	char page_version[RESOURCE_VERSION_LEN];
-	char *page_continue;
-	bool has_changed, has_told_synced, gave_up;
-	bool wants_fresh; /* the connection seems to lead nowhere */
-	bool has_page;	  /* a LIST answer has come to its end */
-	int64_t silent_since_us;
-};
-
-static uint64_t now_us(void)
-{
-	return clock_us(CLOCK_MONOTONIC);
-}
 
 static uint64_t random_number(void)
 {
@@ -75,7 +43,7 @@ static void note_silence(struct informer *i)
 		i->silent_since_us = (int64_t)clock_us(CLOCK_REALTIME);
 }
 
-static void tell_failure(struct informer *i, int cause, const char *why)
+void informer_tell_failure(struct informer *i, int cause, const char *why)
 {
 	note_silence(i);
 	outage_failed(i->p.outage, i->p.kind, resource_name(i->p.kind), cause, why);
@@ -89,126 +57,11 @@ static void tell_recovery(struct informer *i)
 
 static void schedule(struct informer *i)
 {
-	double wait = (double)reflector_wait(&i->reflector, now_us()) / 1e6;
+	double wait = (double)reflector_wait(&i->reflector, informer_now_us()) / 1e6;
 
 	ev_timer_stop(i->p.loop, &i->timer);
 	ev_timer_set(&i->timer, wait, 0);
 	ev_timer_start(i->p.loop, &i->timer);
-}
-
-static void do_step(struct informer *i, enum reflector_step step,
-		    struct watch_event *event)
-{
-	struct cluster *c = i->p.cluster;
-
-	switch (step) {
-	case REFLECTOR_NOTHING:
-		return;
-	case REFLECTOR_PUT:
-		i->has_changed |= cluster_put(c, take_ptr(event->object));
-		return;
-	case REFLECTOR_DEL:
-		i->has_changed |= cluster_del(c, i->p.kind, event->ns, event->name);
-		return;
-	case REFLECTOR_END_REPLACE:
-		cluster_end_replace(c, i->p.kind);
-		reject_end_all(i->p.reject, object_kind_name(i->p.kind));
-		i->has_changed = true;
-		return;
-	case REFLECTOR_GIVE_UP:
-		i->gave_up = true;
-		return;
-	}
-}
-
-/* One that is made up for at once is no news: a version forgotten, lists that don't stream. */
-static void tell_error_event(struct informer *i, const struct watch_event *event)
-{
-	const char *why =
-		*event->message ? event->message : "the watch ended with an error";
-
-	if (reflector_wait(&i->reflector, now_us()) > 0)
-		tell_failure(i, event->status_code, why);
-	else
-		log_debug("api: %s: %s; listing", resource_name(i->p.kind), why);
-}
-
-/* What can't be decoded is told of, and skipped; a stream of something else is none. */
-static int skip_broken(struct informer *i, const struct json_split_part *part,
-		       const char *why)
-{
-	if (*part->bytes != '{')
-		return -EINVAL;
-	broken_object_tell(i->p.reject, i->p.kind, part->bytes, part->len, why);
-	return 0;
-}
-
-static json_t *parse(const struct json_split_part *part, const char **ret_why)
-{
-	json_t *json = NULL;
-
-	if (part->is_cut)
-		*ret_why = "is larger than 4 MiB, or deeper than 64 levels";
-	else if (!(json = json_loadb(part->bytes, part->len, JSON_ALLOW_NUL, NULL)))
-		*ret_why = "is no JSON";
-	return json;
-}
-
-/* One event of a watch. */
-static int on_event(void *data, const struct json_split_part *part)
-{
-	struct informer *i = data;
-	struct watch_event event;
-	const char *why = NULL;
-	json_t *json = parse(part, &why);
-
-	if (json && watch_event_decode(json, i->p.kind, i->p.reject, &event))
-		why = "is no event of a watch";
-	json_decref(json);
-	if (why)
-		return skip_broken(i, part, why);
-	do_step(i, reflector_event(&i->reflector, &event, now_us()), &event);
-	if (event.type == WATCH_ERROR)
-		tell_error_event(i, &event);
-	watch_event_fini(&event);
-	return i->gave_up ? -ECANCELED : 0;
-}
-
-static void read_page_meta(struct informer *i, const json_t *meta)
-{
-	const char *version = json_string_value(json_object_get(meta, "resourceVersion"));
-	const char *more = json_string_value(json_object_get(meta, "continue"));
-
-	/* Half a list must not be taken for all of it. */
-	if (!version || !*version || strlen(version) >= sizeof(i->page_version) ||
-	    (more && strlen(more) >= CONTINUE_TOKEN_LEN)) {
-		i->body_error = "the list has no end that makes sense";
-		return;
-	}
-	strcpy(i->page_version, version);
-	free(i->page_continue);
-	i->page_continue = more && *more ? xstrdup(more) : NULL;
-	i->has_page = true;
-}
-
-/* An item of a LIST answer, or what is left around the items. */
-static int on_list_value(void *data, const struct json_split_part *part)
-{
-	struct informer *i = data;
-	struct decoded decoded = {0};
-	const char *why = NULL;
-	json_t *json = parse(part, &why);
-
-	if (part->type == JSON_SPLIT_VALUE)
-		read_page_meta(i, json_object_get(json, "metadata"));
-	else if (why)
-		(void)skip_broken(i, part, why);
-	else
-		watch_item_decode(json, i->p.kind, i->p.reject, &decoded);
-	for (size_t k = 0; k < decoded.n; k++)
-		i->has_changed |= cluster_put(i->p.cluster, decoded.objects[k]);
-	json_decref(json);
-	return 0;
 }
 
 static void tell_changed(struct informer *i)
@@ -235,7 +88,7 @@ static bool is_listing(const struct informer *i)
  */
 static void arm_deadline(struct informer *i)
 {
-	double left_sec = ((double)i->ends_us - (double)now_us()) / 1e6;
+	double left_sec = ((double)i->ends_us - (double)informer_now_us()) / 1e6;
 	double silence_sec = i->p.stall_sec * (is_listing(i) ? 1 : WATCH_STALLS);
 
 	if (left_sec > silence_sec)
@@ -272,11 +125,7 @@ static int on_body(void *data, const char *bytes, size_t len)
 		buf_add(&i->error_body, bytes, len);
 		return i->error_body.len > STATUS_MAX_LEN ? -E2BIG : 0;
 	}
-	err = json_split_feed(&i->split, bytes, len);
-	if (err && err != -ECANCELED)
-		i->body_error = err == -E2BIG
-					? "the answer has an object that is too large"
-					: "the answer is not what it should be";
+	err = informer_answer_feed(i, bytes, len);
 	if (i->verb != REFLECTOR_LIST)
 		arm_deadline(i);
 	tell_changed(i);
@@ -292,15 +141,15 @@ static void take_refusal(struct informer *i)
 
 	json_decref(json);
 	reflector_refused(&i->reflector, i->status, has_body ? &body : NULL,
-			  i->retry_after_sec, now_us(), random_number());
+			  i->retry_after_sec, informer_now_us(), random_number());
 	if (i->status == HTTP_UNAUTHORIZED)
 		credentials_refused(i->p.credentials);
 	/* A server that doesn't stream lists, or forgot a version, is nothing to tell. */
-	if (reflector_wait(&i->reflector, now_us()) == 0)
+	if (reflector_wait(&i->reflector, informer_now_us()) == 0)
 		return;
 	(void)snprintf(why, sizeof(why), "HTTP %d%s%s", i->status,
 		       *body.message ? " " : "", body.message);
-	tell_failure(i, i->status, why);
+	informer_tell_failure(i, i->status, why);
 }
 
 static void end_call(struct informer *i, int err, const char *why)
@@ -313,14 +162,12 @@ static void end_call(struct informer *i, int err, const char *why)
 	if (i->status && i->status != HTTP_OK)
 		take_refusal(i);
 	else if (is_page)
-		do_step(i,
-			reflector_page(&i->reflector, i->page_version, i->page_continue),
-			NULL);
-	reflector_closed(&i->reflector, err, now_us(), random_number());
+		informer_answer_end_page(i);
+	reflector_closed(&i->reflector, err, informer_now_us(), random_number());
 	if (i->body_error)
-		tell_failure(i, -EBADMSG, i->body_error);
+		informer_tell_failure(i, -EBADMSG, i->body_error);
 	if (err && !i->status) {
-		tell_failure(i, err, why);
+		informer_tell_failure(i, err, why);
 		if (i->p.answered)
 			i->p.answered(i->p.data, 0, "GET");
 	}
@@ -352,27 +199,16 @@ static void on_deadline(struct ev_loop *loop, struct ev_timer *w, int revents)
 	else if (!i->status)
 		end_call(i, -ETIMEDOUT, "no answer");
 	else {
-		tell_failure(i, -ETIMEDOUT, "the list was begun and not finished");
+		informer_tell_failure(i, -ETIMEDOUT,
+				      "the list was begun and not finished");
 		end_call(i, -ETIMEDOUT, "");
 	}
-}
-
-static void init_split(struct informer *i, bool is_list)
-{
-	const struct json_split_options options = {
-		.cut_items = is_list,
-		.max_len = OBJECT_MAX_LEN,
-		.max_depth = OBJECT_MAX_DEPTH,
-		.cut_oversize = true,
-	};
-
-	json_split_init(&i->split, &options, is_list ? on_list_value : on_event, i);
 }
 
 static void start_call(struct informer *i)
 {
 	struct reflector_request r =
-		reflector_open(&i->reflector, now_us(), random_number());
+		reflector_open(&i->reflector, informer_now_us(), random_number());
 	_cleanup_(buf_fini) struct buf path = BUF_INIT;
 	bool is_list = r.verb == REFLECTOR_LIST;
 	struct http_spec spec = {.method = "GET",
@@ -389,16 +225,10 @@ static void start_call(struct informer *i)
 	i->verb = r.verb;
 	i->status = 0;
 	i->retry_after_sec = 0;
-	i->gave_up = false;
-	i->body_error = NULL;
-	i->has_page = false;
-	*i->page_version = 0;
-	free(take_ptr(i->page_continue));
 	buf_clear(&i->error_body);
-	json_split_fini(&i->split);
-	init_split(i, is_list);
+	informer_answer_begin(i);
 	i->call = http_call_start(i->p.http, &spec, &call_events, i);
-	i->ends_us = now_us() + (r.timeout_sec + WATCH_GRACE_SEC) * 1000000ull;
+	i->ends_us = informer_now_us() + (r.timeout_sec + WATCH_GRACE_SEC) * 1000000ull;
 	if (!is_list)
 		arm_deadline(i);
 }
@@ -407,7 +237,7 @@ void informer_go_on(struct informer *i)
 {
 	if (i->call)
 		return;
-	if (reflector_wait(&i->reflector, now_us()) > 0) {
+	if (reflector_wait(&i->reflector, informer_now_us()) > 0) {
 		schedule(i);
 		return;
 	}
@@ -436,7 +266,7 @@ void informer_nudge(struct informer *i)
 {
 	if (i->call)
 		return;
-	reflector_nudge(&i->reflector, now_us(), random_number());
+	reflector_nudge(&i->reflector, informer_now_us(), random_number());
 	schedule(i);
 }
 
@@ -451,7 +281,6 @@ struct informer *informer_new(const struct informer_params *params)
 	ev_timer_init(&i->timer, on_timer, 0, 0);
 	ev_timer_init(&i->deadline, on_deadline, 0, 0);
 	i->timer.data = i->deadline.data = i;
-	init_split(i, false);
 	return i;
 }
 
@@ -462,10 +291,9 @@ void informer_free(struct informer *i)
 	http_call_cancel(i->call);
 	ev_timer_stop(i->p.loop, &i->timer);
 	ev_timer_stop(i->p.loop, &i->deadline);
-	json_split_fini(&i->split);
+	informer_answer_fini(i);
 	reflector_fini(&i->reflector);
 	buf_fini(&i->error_body);
-	free(i->page_continue);
 	free(i);
 }
 

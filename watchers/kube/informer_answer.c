@@ -1,0 +1,176 @@
+/*
+ * The bytes of an answer: splitter -> decoder -> reflector -> cluster.  Objects
+ * go into the cluster as they come; no answer is ever held whole.
+ */
+#include "watchers/kube/informer_private.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "watchers/cluster.h"
+#include "watchers/decode.h"
+#include "watchers/kube/broken_object.h"
+#include "watchers/kube/resource.h"
+
+#define OBJECT_MAX_LEN	 (4u << 20) /* etcd refuses above 1.5 MiB */
+#define OBJECT_MAX_DEPTH 64
+
+static void do_step(struct informer *i, enum reflector_step step,
+		    struct watch_event *event)
+{
+	struct cluster *c = i->p.cluster;
+
+	switch (step) {
+	case REFLECTOR_NOTHING:
+		return;
+	case REFLECTOR_PUT:
+		i->has_changed |= cluster_put(c, take_ptr(event->object));
+		return;
+	case REFLECTOR_DEL:
+		i->has_changed |= cluster_del(c, i->p.kind, event->ns, event->name);
+		return;
+	case REFLECTOR_END_REPLACE:
+		cluster_end_replace(c, i->p.kind);
+		reject_end_all(i->p.reject, object_kind_name(i->p.kind));
+		i->has_changed = true;
+		return;
+	case REFLECTOR_GIVE_UP:
+		i->gave_up = true;
+		return;
+	}
+}
+
+/* One that is made up for at once is no news: a version forgotten, lists that don't stream. */
+static void tell_error_event(struct informer *i, const struct watch_event *event)
+{
+	const char *why =
+		*event->message ? event->message : "the watch ended with an error";
+
+	if (reflector_wait(&i->reflector, informer_now_us()) > 0)
+		informer_tell_failure(i, event->status_code, why);
+	else
+		log_debug("api: %s: %s; listing", resource_name(i->p.kind), why);
+}
+
+/* What can't be decoded is told of, and skipped; a stream of something else is none. */
+static int skip_broken(struct informer *i, const struct json_split_part *part,
+		       const char *why)
+{
+	if (*part->bytes != '{')
+		return -EINVAL;
+	broken_object_tell(i->p.reject, i->p.kind, part->bytes, part->len, why);
+	return 0;
+}
+
+static json_t *parse(const struct json_split_part *part, const char **ret_why)
+{
+	json_t *json = NULL;
+
+	if (part->is_cut)
+		*ret_why = "is larger than 4 MiB, or deeper than 64 levels";
+	else if (!(json = json_loadb(part->bytes, part->len, JSON_ALLOW_NUL, NULL)))
+		*ret_why = "is no JSON";
+	return json;
+}
+
+/* One event of a watch. */
+static int on_event(void *data, const struct json_split_part *part)
+{
+	struct informer *i = data;
+	struct watch_event event;
+	const char *why = NULL;
+	json_t *json = parse(part, &why);
+
+	if (json && watch_event_decode(json, i->p.kind, i->p.reject, &event))
+		why = "is no event of a watch";
+	json_decref(json);
+	if (why)
+		return skip_broken(i, part, why);
+	do_step(i, reflector_event(&i->reflector, &event, informer_now_us()), &event);
+	if (event.type == WATCH_ERROR)
+		tell_error_event(i, &event);
+	watch_event_fini(&event);
+	return i->gave_up ? -ECANCELED : 0;
+}
+
+static void read_page_meta(struct informer *i, const json_t *meta)
+{
+	const char *version = json_string_value(json_object_get(meta, "resourceVersion"));
+	const char *more = json_string_value(json_object_get(meta, "continue"));
+
+	/* Half a list must not be taken for all of it. */
+	if (!version || !*version || strlen(version) >= sizeof(i->page_version) ||
+	    (more && strlen(more) >= CONTINUE_TOKEN_LEN)) {
+		i->body_error = "the list has no end that makes sense";
+		return;
+	}
+	strcpy(i->page_version, version);
+	free(i->page_continue);
+	i->page_continue = more && *more ? xstrdup(more) : NULL;
+	i->has_page = true;
+}
+
+/* An item of a LIST answer, or what is left around the items. */
+static int on_list_value(void *data, const struct json_split_part *part)
+{
+	struct informer *i = data;
+	struct decoded decoded = {0};
+	const char *why = NULL;
+	json_t *json = parse(part, &why);
+
+	if (part->type == JSON_SPLIT_VALUE)
+		read_page_meta(i, json_object_get(json, "metadata"));
+	else if (why)
+		(void)skip_broken(i, part, why);
+	else
+		watch_item_decode(json, i->p.kind, i->p.reject, &decoded);
+	for (size_t k = 0; k < decoded.n; k++)
+		i->has_changed |= cluster_put(i->p.cluster, decoded.objects[k]);
+	json_decref(json);
+	return 0;
+}
+
+void informer_answer_begin(struct informer *i)
+{
+	bool is_list = i->verb == REFLECTOR_LIST;
+	const struct json_split_options options = {
+		.cut_items = is_list,
+		.max_len = OBJECT_MAX_LEN,
+		.max_depth = OBJECT_MAX_DEPTH,
+		.cut_oversize = true,
+	};
+
+	informer_answer_fini(i);
+	i->gave_up = false;
+	i->body_error = NULL;
+	i->has_page = false;
+	*i->page_version = 0;
+	json_split_init(&i->split, &options, is_list ? on_list_value : on_event, i);
+}
+
+int informer_answer_feed(struct informer *i, const char *bytes, size_t len)
+{
+	int err = json_split_feed(&i->split, bytes, len);
+
+	if (err && err != -ECANCELED)
+		i->body_error = err == -E2BIG
+					? "the answer has an object that is too large"
+					: "the answer is not what it should be";
+	return err;
+}
+
+void informer_answer_end_page(struct informer *i)
+{
+	do_step(i, reflector_page(&i->reflector, i->page_version, i->page_continue),
+		NULL);
+}
+
+void informer_answer_fini(struct informer *i)
+{
+	json_split_fini(&i->split);
+	free(take_ptr(i->page_continue));
+}
