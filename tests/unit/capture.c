@@ -3,6 +3,7 @@
 #include "tests/test.h"
 
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -29,4 +30,13 @@ char *capture_end(void)
 	text[n] = '\0';
 	(void)close(captured_fd);
 	return text;
+}
+
+size_t capture_count(const char *log, const char *what)
+{
+	size_t n = 0;
+
+	for (; (log = strstr(log, what)); log += strlen(what))
+		n++;
+	return n;
 }

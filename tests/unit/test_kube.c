@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "tests/unit/capture.h"
 #include "tests/unit/fake_server.h"
 #include "tests/unit/kube_run.h"
 #include "watchers/cluster.h"
@@ -395,6 +396,45 @@ static void test_a_list_that_breaks_off_takes_nothing_away(void **state)
 	run_close(&r);
 }
 
+static bool is_asked_thrice(const struct run *r)
+{
+	return fake_server_n_requests(r->server, "/services") == 3;
+}
+
+/* A page of a proxy's, with status 200: one line, and one when it is over. */
+static void test_nonsense_again_and_again_is_one_outage(void **state)
+{
+	const struct fake_answer answers[] = {
+		{.request = "/services",
+		 .bytes = "<html>come back later</html>",
+		 .is_body = true,
+		 .times = 3},
+		OTHERS,
+		{.request = "watch=true", .bytes = HEADER, .end = FAKE_STALL},
+		{.request = "/services",
+		 .bytes = "{\"kind\":\"ServiceList\",\"metadata\":{\"resourceVersion\":"
+			  "\"50\"},\"items\":[" SERVICE("web", "10.96.0.1") "]}",
+		 .is_body = true},
+	};
+	struct run r = {0};
+	const char *log;
+	bool is_well;
+
+	(void)state;
+	capture_start();
+	run_open(&r, answers, N_ELEMENTS(answers));
+	(void)wait_for(&r, is_asked_thrice, SEC);
+	(void)wait_for(&r, never, 0.4);
+	is_well = kube_silent_since_us(r.kube) != 0;
+	is_well &= wait_for(&r, has_web, SEC);
+	is_well &= wait_for(&r, is_heard_of, SEC);
+	run_close(&r);
+	log = capture_end();
+	assert_true(is_well);
+	assert_int_equal(capture_count(log, "can't be read"), 1);
+	assert_int_equal(capture_count(log, "heard of again"), 1);
+}
+
 static bool has_told(const struct run *r)
 {
 	return fake_server_n_requests(r->server, "POST") > 0;
@@ -432,6 +472,7 @@ int main(void)
 		cmocka_unit_test(test_an_outage_keeps_what_is_known),
 		cmocka_unit_test(test_a_watch_may_be_silent),
 		cmocka_unit_test(test_a_list_that_stalls_is_given_up),
+		cmocka_unit_test(test_nonsense_again_and_again_is_one_outage),
 		cmocka_unit_test(test_a_list_that_breaks_off_takes_nothing_away),
 		cmocka_unit_test(
 			test_a_streamed_list_that_is_complete_may_be_told_of_at_once),

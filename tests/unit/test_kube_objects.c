@@ -56,15 +56,6 @@ static char *build(size_t k)
 	return buf_take(&text);
 }
 
-static size_t count(const char *text, const char *what)
-{
-	size_t n = 0;
-
-	for (; (text = strstr(text, what)); text += strlen(what))
-		n++;
-	return n;
-}
-
 static bool has_late(const struct run *r)
 {
 	return has_web(r) && cluster_service(r->cluster, "ns", "new") &&
@@ -88,11 +79,11 @@ static void expect_told_once(const struct fake_answer *answers, size_t n,
 	run_close(&r);
 	rejections_free(rejections);
 	log = capture_end();
-	if (!is_well || count(log, told) != 1 || strstr(log, "can't be read:"))
+	if (!is_well || capture_count(log, told) != 1 || strstr(log, "can't be read:"))
 		print_error("%s", log);
 	assert_true(is_well);
 	assert_int_not_equal(n_rejected, 0);
-	assert_int_equal(count(log, told), 1);
+	assert_int_equal(capture_count(log, told), 1);
 	assert_null(strstr(log, "can't be read:"));
 }
 

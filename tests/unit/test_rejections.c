@@ -14,15 +14,6 @@
 
 DEFINE_CLEANUP(struct rejections *, rejections_free);
 
-static size_t count(const char *text, const char *part)
-{
-	size_t n = 0;
-
-	for (; (text = strstr(text, part)); text += strlen(part))
-		n++;
-	return n;
-}
-
 static void refuse(const struct rejections *r, const char *source, size_t number)
 {
 	char field[32];
@@ -67,7 +58,7 @@ static void what_is_still_wrong_is_told_once(void **state)
 	for (int i = 0; i < 3; i++)
 		read_file(r, "a.yaml", 0, 2);
 	text = capture_end();
-	assert_int_equal(count(text, "\n"), 2);
+	assert_int_equal(capture_count(text, "\n"), 2);
 	assert_non_null(
 		strstr(text, "warn  a.yaml: Service default/web: spec.x[1]: is odd\n"));
 	assert_int_equal(rejections_n(r), 2);
@@ -99,7 +90,7 @@ static void what_was_mended_is_told_when_it_comes_back(void **state)
 	assert_int_equal(rejections_n(r), 1);
 	capture_start();
 	read_file(r, "a.yaml", 0, 3);
-	assert_int_equal(count(capture_end(), "is odd"), 3);
+	assert_int_equal(capture_count(capture_end(), "is odd"), 3);
 	assert_int_equal(rejections_n(r), 4);
 }
 
@@ -112,15 +103,15 @@ static void a_file_full_of_it_is_a_few_lines(void **state)
 	capture_start();
 	read_file(r, "big.json", 0, 50000);
 	text = capture_end();
-	assert_int_equal(count(text, "is odd"), REJECTIONS_THING_LINES);
-	assert_int_equal(count(text, "\n"), REJECTIONS_THING_LINES + 1);
+	assert_int_equal(capture_count(text, "is odd"), REJECTIONS_THING_LINES);
+	assert_int_equal(capture_count(text, "\n"), REJECTIONS_THING_LINES + 1);
 	assert_non_null(
 		strstr(text, "big.json: and 49990 more; sluice plan lists all\n"));
 	assert_int_equal(rejections_n(r), 50000);
 	/* one of those that were not named differs */
 	capture_start();
 	read_file(r, "big.json", 1, 50000);
-	assert_int_equal(count(capture_end(), "\n"), REJECTIONS_THING_LINES + 1);
+	assert_int_equal(capture_count(capture_end(), "\n"), REJECTIONS_THING_LINES + 1);
 }
 
 static void many_files_are_told_within_bounds(void **state)
@@ -137,14 +128,14 @@ static void many_files_are_told_within_bounds(void **state)
 	}
 	rejections_flush(r);
 	text = capture_end();
-	assert_int_equal(count(text, "is odd"), REJECTIONS_ROUND_LINES);
+	assert_int_equal(capture_count(text, "is odd"), REJECTIONS_ROUND_LINES);
 	assert_non_null(strstr(text, "and 4900 more were rejected; sluice plan lists "
 				     "all\n"));
 	assert_int_equal(rejections_n(r), 5000);
 	/* another round */
 	capture_start();
 	read_file(r, "another.yaml", 0, 1);
-	assert_int_equal(count(capture_end(), "another.yaml"), 1);
+	assert_int_equal(capture_count(capture_end(), "another.yaml"), 1);
 }
 
 static void what_no_round_named_is_counted_within_a_second(void **state)

@@ -108,7 +108,8 @@ static void on_status(void *data, int status, uint32_t retry_after_sec)
 	if (status == HTTP_OK) {
 		i->wants_fresh = false;
 		credentials_accepted(i->p.credentials);
-		tell_recovery(i);
+		if (!i->was_garbled)
+			tell_recovery(i);
 	}
 	if (i->verb != REFLECTOR_LIST)
 		arm_deadline(i);
@@ -119,6 +120,7 @@ static void on_status(void *data, int status, uint32_t retry_after_sec)
 static int on_body(void *data, const char *bytes, size_t len)
 {
 	struct informer *i = data;
+	bool was_garbled = i->was_garbled;
 	int err;
 
 	if (i->status != HTTP_OK) {
@@ -126,6 +128,8 @@ static int on_body(void *data, const char *bytes, size_t len)
 		return i->error_body.len > STATUS_MAX_LEN ? -E2BIG : 0;
 	}
 	err = informer_answer_feed(i, bytes, len);
+	if (was_garbled && !i->was_garbled)
+		tell_recovery(i);
 	if (i->verb != REFLECTOR_LIST)
 		arm_deadline(i);
 	tell_changed(i);
@@ -164,8 +168,10 @@ static void end_call(struct informer *i, int err, const char *why)
 	else if (is_page)
 		informer_answer_end_page(i);
 	reflector_closed(&i->reflector, err, informer_now_us(), random_number());
-	if (i->body_error)
+	if (i->body_error) {
+		i->was_garbled = true;
 		informer_tell_failure(i, -EBADMSG, i->body_error);
+	}
 	if (err && !i->status) {
 		informer_tell_failure(i, err, why);
 		if (i->p.answered)

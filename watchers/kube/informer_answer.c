@@ -90,6 +90,7 @@ static int on_event(void *data, const struct json_split_part *part)
 	json_decref(json);
 	if (why)
 		return skip_broken(i, part, why);
+	i->was_garbled = false;
 	do_step(i, reflector_event(&i->reflector, &event, informer_now_us()), &event);
 	if (event.type == WATCH_ERROR)
 		tell_error_event(i, &event);
@@ -112,6 +113,7 @@ static void read_page_meta(struct informer *i, const json_t *meta)
 	free(i->page_continue);
 	i->page_continue = more && *more ? xstrdup(more) : NULL;
 	i->has_page = true;
+	i->was_garbled = false;
 }
 
 /* An item of a LIST answer, or what is left around the items. */

@@ -29,6 +29,7 @@ struct informer {
 	char page_version[RESOURCE_VERSION_LEN];
 	char *page_continue;
 	bool has_changed, has_told_synced, gave_up;
+	bool was_garbled; /* the last answer was 200 and nonsense: that is no end of trouble */
 	bool wants_fresh; /* the connection seems to lead nowhere */
 	bool has_page;	  /* a LIST answer has come to its end */
 	int64_t silent_since_us;
