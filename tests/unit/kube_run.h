@@ -33,6 +33,8 @@ struct kube;
 	"{\"kind\":\"Status\",\"code\":" #code ",\"reason\":\"" reason                   \
 	"\",\"message\":\"as the test wants\"}"
 
+#define HEADER "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+
 /* Where nothing else is said, a kind is empty and its watch stays open. */
 #define QUIET(path)                                                                      \
 	{                                                                                \
