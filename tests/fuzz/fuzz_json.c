@@ -33,7 +33,7 @@ static void look(void *data, const struct rejection *r)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-	static const struct reject reject = {look, NULL};
+	static const struct reject reject = {.call = look};
 	json_t *json = json_loadb((const char *)bytes, len,
 				  JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
 	struct objects once = {0}, twice = {0};

@@ -40,7 +40,7 @@ static void forbid_large_buffers(void)
 
 static void put_large(struct sample_world *w)
 {
-	char name[16], at[32];
+	char name[32], at[32];
 
 	for (int i = 1; i <= N_LARGE; i++) {
 		(void)snprintf(name, sizeof(name), "large-%d", i);

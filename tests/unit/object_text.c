@@ -174,9 +174,10 @@ static void decode(const char *manifest, const struct decoding *d)
 
 void object_text_decode(const char *manifest, struct buf *objects, struct buf *rejected)
 {
-	decode(manifest, &(struct decoding){.reject = {object_text_note, rejected},
-					    .fn = take_text,
-					    .data = objects});
+	decode(manifest,
+	       &(struct decoding){.reject = {.call = object_text_note, .data = rejected},
+				  .fn = take_text,
+				  .data = objects});
 }
 
 struct object *object_text_first(const char *manifest)

@@ -189,7 +189,8 @@ bool credentials_refresh(struct credentials *c)
 {
 	if (c->config->exec)
 		return refresh_exec(c);
-	if (c->config->token_file &&
+	/* (while it is refused, the poll is who finds another one and tells) */
+	if (c->config->token_file && !ev_is_active(&c->poll) &&
 	    (!c->token_read_us ||
 	     clock_us(CLOCK_MONOTONIC) - c->token_read_us > TOKEN_FRESH_US))
 		(void)read_token_file(c);

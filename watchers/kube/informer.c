@@ -162,6 +162,7 @@ static void end_call(struct informer *i, int err, const char *why)
 		i->verb == REFLECTOR_LIST && i->status == HTTP_OK && !err && i->has_page;
 
 	i->call = NULL;
+	i->wants_fresh |= err == -ETIMEDOUT;
 	ev_timer_stop(i->p.loop, &i->deadline);
 	if (i->status && i->status != HTTP_OK)
 		take_refusal(i);
