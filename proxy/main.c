@@ -8,9 +8,9 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
-#include "proxy/commands.h"
-#include "proxy/options.h"
-#include "proxy/parts.h"
+#include "proxy/commands/commands.h"
+#include "proxy/config/options.h"
+#include "proxy/engine/parts.h"
 #include "rules/nft.h"
 #include "rules/stale_flows.h"
 

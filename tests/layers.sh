@@ -12,7 +12,14 @@ watchers/kube   core watchers watchers/kube
 rules           core rules
 bpf             core bpf
 proxy/relay     core proxy/relay
-proxy           core watchers watchers/kube rules bpf proxy proxy/relay
+proxy/config    core watchers proxy/config
+proxy/host      core watchers proxy/config proxy/host
+proxy/engine    core watchers watchers/kube rules bpf proxy/relay proxy/config proxy/host proxy/engine
+proxy/http      core watchers rules proxy/config proxy/host proxy/engine proxy/http
+proxy/control   core watchers proxy/host proxy/engine proxy/control
+proxy/run       core watchers watchers/kube proxy/config proxy/host proxy/engine proxy/http proxy/control proxy/run
+proxy/commands  core watchers rules proxy/config proxy/host proxy/engine proxy/control proxy/run proxy/commands
+proxy           core rules bpf proxy/config proxy/engine proxy/commands
 '
 
 # One line an include: "file:line folder-of-the-included". All are written from the top; one beside the

@@ -7,8 +7,8 @@
 #include <stdlib.h>
 
 #include "core/buf.h"
-#include "proxy/config.h"
-#include "proxy/config_file.h"
+#include "proxy/config/config.h"
+#include "proxy/config/config_file.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proxy/control.h"
+#include "proxy/control/control.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

@@ -17,12 +17,12 @@
 #include <unistd.h>
 
 #include "core/mem.h"
-#include "proxy/config.h"
-#include "proxy/dataplane.h"
-#include "proxy/facts.h"
-#include "proxy/servers.h"
-#include "proxy/source.h"
-#include "proxy/sync.h"
+#include "proxy/config/config.h"
+#include "proxy/engine/dataplane.h"
+#include "proxy/host/facts.h"
+#include "proxy/http/servers.h"
+#include "proxy/engine/source.h"
+#include "proxy/engine/sync.h"
 #include "watchers/cluster.h"
 
 #define N_TURNS 4 /* of the loop; what we send is there at once */

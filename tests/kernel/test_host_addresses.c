@@ -12,7 +12,7 @@
 #include "core/addr.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "proxy/host_addresses.h"
+#include "proxy/host/host_addresses.h"
 
 #define PATIENCE_SEC 10.0
 

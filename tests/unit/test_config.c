@@ -11,8 +11,8 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "proxy/config.h"
-#include "proxy/config_file.h"
+#include "proxy/config/config.h"
+#include "proxy/config/config_file.h"
 #include "tests/unit/capture.h"
 
 #define HEADER                                                                           \

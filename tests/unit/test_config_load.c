@@ -16,9 +16,9 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "proxy/config_load.h"
-#include "proxy/options.h"
-#include "proxy/path_watch.h"
+#include "proxy/config/config_load.h"
+#include "proxy/config/options.h"
+#include "proxy/host/path_watch.h"
 #include "tests/unit/turn_loop.h"
 
 #define HEADER                                                                           \

@@ -19,7 +19,8 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "proxy/control.h"
+#include "proxy/commands/control_client.h"
+#include "proxy/control/control.h"
 
 struct world {
 	struct ev_loop *loop;

@@ -12,8 +12,8 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "proxy/node_events.h"
-#include "proxy/source.h"
+#include "proxy/run/node_events.h"
+#include "proxy/engine/source.h"
 #include "tests/unit/capture.h"
 #include "tests/unit/kube_run.h"
 #include "watchers/kube/events.h"

@@ -8,8 +8,8 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "proxy/config.h"
-#include "proxy/facts.h"
+#include "proxy/config/config.h"
+#include "proxy/host/facts.h"
 #include "tests/unit/object_text.h"
 #include "watchers/cluster.h"
 

@@ -17,7 +17,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "proxy/rejections.h"
+#include "proxy/engine/rejections.h"
 #include "tests/unit/capture.h"
 #include "tests/unit/object_text.h"
 #include "watchers/cluster.h"

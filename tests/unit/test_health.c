@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
-#include "proxy/health.h"
+#include "proxy/http/health.h"
 
 #define SEC   1000000ll
 #define START (1795344765ll * SEC) /* 2026-11-22T10:52:45Z */

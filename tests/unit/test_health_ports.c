@@ -10,8 +10,8 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
-#include "proxy/health_ports.h"
-#include "proxy/http_server.h"
+#include "proxy/http/health_ports.h"
+#include "proxy/http/http_server.h"
 
 #define LOOP_MAX_SEC 5.0
 

@@ -12,7 +12,7 @@
 #include "core/mem.h"
 #include "tests/unit/capture.h"
 #include "tests/unit/kube_run.h"
-#include "proxy/rejections.h"
+#include "proxy/engine/rejections.h"
 #include "watchers/cluster.h"
 #include "watchers/kube/kube.h"
 

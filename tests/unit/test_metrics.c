@@ -11,8 +11,8 @@
 
 #include "core/cleanup.h"
 #include "core/state.h"
-#include "proxy/exposition.h"
-#include "proxy/metrics.h"
+#include "proxy/http/exposition.h"
+#include "proxy/http/metrics.h"
 #include "tests/short_service.h"
 
 #define SEC 1000000ll

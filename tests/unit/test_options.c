@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
-#include "proxy/options.h"
+#include "proxy/config/options.h"
 
 #define MAX_ARGS 12
 

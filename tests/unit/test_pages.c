@@ -9,9 +9,9 @@
 
 #include "core/buf.h"
 #include "core/cleanup.h"
-#include "proxy/config.h"
-#include "proxy/options.h"
-#include "proxy/pages.h"
+#include "proxy/config/config.h"
+#include "proxy/config/options.h"
+#include "proxy/http/pages.h"
 
 static void test_configz_is_the_configuration_in_kube_proxys_place(void **state)
 {

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
-#include "proxy/rejections.h"
+#include "proxy/engine/rejections.h"
 #include "tests/unit/capture.h"
 
 DEFINE_CLEANUP(struct rejections *, rejections_free);

@@ -3,7 +3,7 @@
  */
 #include "tests/test.h"
 
-#include "proxy/repair_pacer.h"
+#include "proxy/engine/repair_pacer.h"
 
 #define START UINT64_C(1000000000)
 

@@ -12,7 +12,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "proxy/sysctls.h"
+#include "proxy/host/sysctls.h"
 
 #define NETFILTER "proc/sys/net/netfilter/"
 #define HASH_SIZE "sys/module/nf_conntrack/parameters/hashsize"

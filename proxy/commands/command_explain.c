@@ -1,0 +1,182 @@
+/*
+ * `sluice explain`: the daemon's answer, put into sentences.
+ */
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "proxy/commands/commands.h"
+#include "proxy/commands/control_client.h"
+#include "proxy/control/control.h"
+#include "proxy/config/options.h"
+#include "proxy/commands/table.h"
+#include "proxy/control/target.h"
+
+static const char *text_of(const json_t *json, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+
+	return text ? text : "";
+}
+
+static void print_service(const json_t *service, struct buf *out)
+{
+	const char *port = text_of(service, "portName");
+
+	buf_printf(out, "%s/%s%s%s", text_of(service, "namespace"),
+		   text_of(service, "name"), *port ? ":" : "", port);
+}
+
+static void print_source(const json_t *source, struct buf *out)
+{
+	const char *action = text_of(source, "action"), *why = text_of(source, "why");
+	long long n = json_integer_value(json_object_get(source, "endpoints"));
+
+	buf_printf(out, "from %s: %s", text_of(source, "from"), action);
+	if (strcmp(action, "balance") == 0)
+		buf_printf(out, " over %lld endpoint%s of the %s pool%s", n,
+			   n == 1 ? "" : "s", text_of(source, "pool"),
+			   json_is_true(json_object_get(source, "masquerade"))
+				   ? ", masqueraded"
+				   : ", source kept");
+	if (*why)
+		buf_printf(out, ": %s", why);
+	buf_add_char(out, '\n');
+}
+
+static const char *pools_of(const json_t *endpoint)
+{
+	bool in_cluster = json_is_true(json_object_get(endpoint, "inClusterPool"));
+	bool in_local = json_is_true(json_object_get(endpoint, "inLocalPool"));
+
+	return in_cluster && in_local ? "cluster,local"
+	       : in_cluster	      ? "cluster"
+	       : in_local	      ? "local"
+				      : "none";
+}
+
+static void print_endpoints(const json_t *endpoints, struct buf *out)
+{
+	struct table t = {.n_columns = 4};
+
+	if (json_array_size(endpoints) == 0) {
+		buf_add_string(out, "no endpoints\n");
+		return;
+	}
+	table_add(&t, "ENDPOINT");
+	table_add(&t, "NODE");
+	table_add(&t, "POOLS");
+	table_add(&t, "WHY");
+	for (size_t i = 0; i < json_array_size(endpoints); i++) {
+		const json_t *endpoint = json_array_get(endpoints, i);
+
+		table_add(&t, text_of(endpoint, "endpoint"));
+		table_add(&t, text_of(endpoint, "node"));
+		table_add(&t, pools_of(endpoint));
+		table_add(&t, text_of(endpoint, "reason"));
+	}
+	table_print(&t, out);
+	table_fini(&t);
+}
+
+static void print_allowed(const json_t *allowed, struct buf *out)
+{
+	if (json_array_size(allowed) == 0)
+		return;
+	buf_add_string(out, "allowed sources:");
+	for (size_t i = 0; i < json_array_size(allowed); i++)
+		buf_printf(out, " %s", json_string_value(json_array_get(allowed, i)));
+	buf_add_char(out, '\n');
+}
+
+static void print_waiting(const json_t *waiting, struct buf *out)
+{
+	for (size_t i = 0; i < json_array_size(waiting); i++) {
+		buf_add_string(out, "also claimed by ");
+		print_service(json_array_get(waiting, i), out);
+		buf_add_string(out, ", which waits\n");
+	}
+}
+
+static void print_match(const json_t *result, struct buf *out)
+{
+	const json_t *sources = json_object_get(result, "sources");
+	long long affinity =
+		json_integer_value(json_object_get(result, "affinitySeconds"));
+
+	buf_printf(out, "%s of ", text_of(result, "kind"));
+	print_service(json_object_get(result, "service"), out);
+	if (affinity)
+		buf_printf(out, ", clients stay with their endpoint for %lld s",
+			   affinity);
+	buf_add_char(out, '\n');
+	for (size_t i = 0; i < json_array_size(sources); i++)
+		print_source(json_array_get(sources, i), out);
+	print_allowed(json_object_get(result, "allowedSources"), out);
+	print_waiting(json_object_get(result, "waiting"), out);
+	print_endpoints(json_object_get(result, "endpoints"), out);
+}
+
+static void print_result(const json_t *result, struct buf *out)
+{
+	if (json_object_get(result, "service"))
+		print_match(result, out);
+	else
+		buf_printf(out, "%s: %s\n", text_of(result, "action"),
+			   text_of(result, "why"));
+}
+
+static int check(const struct options *options)
+{
+	struct target target;
+	struct addr from;
+
+	if (target_parse(options->arguments.items[0], &target) != 0) {
+		command_error("explain: \"%s\" is not ADDRESS:PORT[/PROTO]",
+			      options->arguments.items[0]);
+		return STATUS_USAGE;
+	}
+	if (*options->from && addr_parse(options->from, &from) != 0) {
+		command_error("--from: \"%s\" is not an address", options->from);
+		return STATUS_USAGE;
+	}
+	if (*options->from && addr_family(&from) != addr_family(&target.addr)) {
+		command_error("--from: \"%s\" is not of the family of %s", options->from,
+			      options->arguments.items[0]);
+		return STATUS_USAGE;
+	}
+	if (*options->output && strcmp(options->output, "json") != 0) {
+		command_error("--output: \"%s\" is not json", options->output);
+		return STATUS_USAGE;
+	}
+	return STATUS_OK;
+}
+
+int command_explain(struct options *options, const struct parts *parts)
+{
+	struct control_request request = {.verb = CONTROL_EXPLAIN};
+	struct buf text = BUF_INIT;
+	json_t *result;
+	int status = check(options);
+
+	(void)parts;
+	if (status != STATUS_OK)
+		return status;
+	/* both were parsed, so both are short */
+	memcpy(request.frontend, options->arguments.items[0],
+	       strnlen(options->arguments.items[0], CONTROL_FIELD_LEN - 1));
+	memcpy(request.from, options->from,
+	       strnlen(options->from, CONTROL_FIELD_LEN - 1));
+	if (control_ask(options->config.control_socket, &request, &result) != 0)
+		return STATUS_FAILED;
+	if (strcmp(options->output, "json") == 0) {
+		_cleanup_(freep) char *json = json_dumps(result, JSON_INDENT(2));
+
+		buf_printf(&text, "%s\n", json ? json : "");
+	} else {
+		print_result(result, &text);
+	}
+	json_decref(result);
+	status = command_print(&text);
+	buf_fini(&text);
+	return status;
+}

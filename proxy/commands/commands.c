@@ -1,0 +1,130 @@
+/*
+ * What several commands need, and the two that are a few lines only.
+ */
+#include "proxy/commands/commands.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <jansson.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <curl/curl.h>
+#include <microhttpd.h>
+#include <yaml.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "proxy/config/config.h"
+#include "proxy/config/config_load.h"
+#include "proxy/config/options.h"
+#include "proxy/engine/parts.h"
+
+void command_error(const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)fputs("sluice: ", stderr);
+	va_start(ap, fmt);
+	(void)vfprintf(stderr, fmt, ap);
+	va_end(ap);
+	(void)fputc('\n', stderr);
+}
+
+int command_print(const struct buf *text)
+{
+	if (fwrite(buf_string(text), 1, text->len, stdout) == text->len &&
+	    fflush(stdout) == 0)
+		return STATUS_OK;
+	command_error("standard output: can't be written");
+	return STATUS_FAILED;
+}
+
+static bool is_repeated(const struct options *options, size_t index)
+{
+	for (size_t i = 0; i < index; i++)
+		if (options->given[i].flag == options->given[index].flag)
+			return true;
+	return false;
+}
+
+static void warn_without_effect(const struct options *options)
+{
+	for (size_t i = 0; i < options->n_given; i++) {
+		const struct flag *flag = options->given[i].flag;
+
+		if (flag->no_effect && !is_repeated(options, i) &&
+		    (!*options->config_file || (flag->properties & FLAG_WITH_FILE)))
+			log_warn("--%s has no effect: %s", flag->name, flag->no_effect);
+	}
+}
+
+/* One line for each; the fields are called as the file calls them. */
+static void print_errors(struct buf *errors, const char *file)
+{
+	char *rest = buf_take(errors), *start = rest, *line;
+
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			command_error("%s%s%s", file ? file : "", file ? ": " : "", line);
+	free(start);
+}
+
+/* The file is the configuration then; only some flags count beside it. */
+static int read_file(struct options *options)
+{
+	_cleanup_(freep) char *error = NULL;
+	struct config config;
+
+	if (config_load(options, &config, &error) != 0) {
+		command_error("%s", error);
+		return -EINVAL;
+	}
+	config_fini(&options->config);
+	options->config = config;
+	for (size_t i = 0; i < options->n_given; i++) {
+		const struct flag *flag = options->given[i].flag;
+
+		if (!(flag->properties & FLAG_WITH_FILE) && !is_repeated(options, i))
+			log_warn("--%s is ignored beside --config", flag->name);
+	}
+	return 0;
+}
+
+int command_prepare(struct options *options)
+{
+	bool from_file = *options->config_file;
+	struct buf errors = BUF_INIT;
+
+	config_set_up_log(&options->config); /* what the flags say, until we know more */
+	if (from_file && read_file(options) != 0)
+		return STATUS_FAILED;
+	config_complete(&options->config);
+	if (!config_validate(&options->config, &errors)) {
+		print_errors(&errors, from_file ? options->config_file : NULL);
+		return from_file ? STATUS_FAILED : STATUS_USAGE;
+	}
+	config_set_up_log(&options->config);
+	warn_without_effect(options);
+	return STATUS_OK;
+}
+
+int command_cleanup(struct options *options, const struct parts *parts)
+{
+	config_set_up_log(&options->config);
+	return parts->cleanup() == 0 ? STATUS_OK : STATUS_FAILED;
+}
+
+int command_version(struct options *options, const struct parts *parts)
+{
+	(void)options;
+	(void)parts;
+	(void)printf("sluice %s (%s)\njansson %s, libyaml %s, libev %d.%d, libcurl %s, "
+		     "libmicrohttpd %s\n",
+		     SLUICE_VERSION, SLUICE_COMMIT, jansson_version_str(),
+		     yaml_get_version_string(), ev_version_major(), ev_version_minor(),
+		     curl_version_info(CURLVERSION_NOW)->version, MHD_get_version());
+	return fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;
+}

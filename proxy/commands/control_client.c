@@ -1,0 +1,105 @@
+/* Blocking, with a limit on time and size. */
+#include "proxy/commands/control_client.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+#include "proxy/commands/commands.h"
+#include "proxy/control/control.h"
+
+#define ANSWER_MAX_LEN	   (256u << 20)
+#define ANSWER_TIMEOUT_SEC 30
+
+static int connect_to(const char *path, int *ret_fd)
+{
+	const struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_SEC};
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	_cleanup_(closep) int fd = -1;
+
+	if (strlen(path) >= sizeof(sa.sun_path))
+		return -ENAMETOOLONG;
+	memcpy(sa.sun_path, path, strlen(path));
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd == -1)
+		return -errno;
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) == -1 ||
+	    connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == -1)
+		return -errno;
+	*ret_fd = take_fd(fd);
+	return 0;
+}
+
+static int send_request(int fd, const struct control_request *request)
+{
+	_cleanup_(freep) char *line = control_request_encode(request);
+	size_t len = strlen(line);
+	ssize_t sent = send(fd, line, len, MSG_NOSIGNAL);
+
+	if (sent == -1)
+		return -errno;
+	return (size_t)sent == len ? 0 : -EIO; /* 4 KiB always fit at once */
+}
+
+static int read_answer(int fd, struct buf *answer)
+{
+	static char bytes[65536];
+
+	for (;;) {
+		ssize_t len = read(fd, bytes, sizeof(bytes));
+
+		if (len == -1 && errno == EINTR)
+			continue;
+		if (len == -1)
+			return errno == EAGAIN ? -ETIMEDOUT : -errno;
+		if (len == 0)
+			return 0;
+		buf_add(answer, bytes, (size_t)len);
+		if (answer->len > ANSWER_MAX_LEN)
+			return -EMSGSIZE;
+	}
+}
+
+static int decode_answer(const struct buf *answer, json_t **ret_result)
+{
+	json_t *root = json_loadb(buf_string(answer), answer->len, 0, NULL);
+	json_t *result = json_object_get(root, "result");
+	const char *error = json_string_value(json_object_get(root, "error"));
+	bool is_good = result && !error; /* one that was begun may still fail */
+
+	if (is_good)
+		*ret_result = json_incref(result);
+	else
+		command_error("%s", error ? error : "the daemon gave no answer");
+	json_decref(root);
+	return is_good ? 0 : -EPROTO;
+}
+
+int control_ask(const char *path, const struct control_request *request,
+		json_t **ret_result)
+{
+	struct buf answer = BUF_INIT;
+	_cleanup_(closep) int fd = -1;
+	int err = connect_to(path, &fd);
+
+	if (err != 0) {
+		command_error("%s: no daemon answers there: %s", path, strerror(-err));
+		return err;
+	}
+	err = send_request(fd, request);
+	if (err == 0)
+		err = read_answer(fd, &answer);
+	if (err != 0)
+		command_error("%s: %s", path, strerror(-err));
+	else
+		err = decode_answer(&answer, ret_result);
+	buf_fini(&answer);
+	return err;
+}

@@ -1,0 +1,167 @@
+/*
+ * The loop runs until the source is synced, which manifests are at once.
+ */
+#include "proxy/commands/snapshot.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "proxy/commands/commands.h"
+#include "proxy/config/config.h"
+#include "proxy/host/host_addresses.h"
+#include "proxy/host/node_name.h"
+#include "proxy/engine/parts.h"
+#include "proxy/engine/rejections.h"
+#include "watchers/cluster.h"
+#include "watchers/plan.h"
+#include "watchers/plan_print.h"
+
+#define SOURCE_TIMEOUT_SEC 60.
+
+struct waiting {
+	struct ev_loop *loop;
+	bool is_synced;
+	int err;
+};
+
+static void on_synced(void *data, int err)
+{
+	struct waiting *w = data;
+
+	w->is_synced = true;
+	w->err = err;
+	ev_break(w->loop, EVBREAK_ALL);
+}
+
+static void on_changed(void *data)
+{
+	(void)data; /* one look is all we want */
+}
+
+static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)timer;
+	(void)revents;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static int wait_for_source(struct object_source *source, int *ret_source_err)
+{
+	struct waiting w = {.loop = ev_loop_new(EVFLAG_AUTO)};
+	const struct source_events events = {
+		.synced = on_synced,
+		.changed = on_changed,
+		.data = &w,
+	};
+	ev_timer timeout;
+	int err = source->ops->start(source, w.loop, &events);
+
+	if (err == 0 && !w.is_synced) {
+		ev_timer_init(&timeout, on_timeout, SOURCE_TIMEOUT_SEC, 0.);
+		ev_timer_start(w.loop, &timeout);
+		ev_run(w.loop, 0);
+		ev_timer_stop(w.loop, &timeout);
+	}
+	if (err == 0 && !w.is_synced) {
+		log_err("%s: not all objects could be read within %.0f s",
+			source->ops->name, SOURCE_TIMEOUT_SEC);
+		err = -ETIMEDOUT;
+	}
+	*ret_source_err = w.err;
+	source_close(source);
+	ev_loop_destroy(w.loop);
+	return err;
+}
+
+static void read_hosts(struct facts *facts)
+{
+	_cleanup_(host_addresses_freep) struct host_addresses *hosts = NULL;
+	const struct addr *list;
+	size_t n;
+	int err = host_addresses_new(&hosts);
+
+	if (err == 0)
+		err = host_addresses_read(hosts);
+	if (err != 0) {
+		log_warn("this host's addresses are unknown: %s", strerror(-err));
+		return;
+	}
+	list = host_addresses_list(hosts, &n);
+	facts_set_hosts(facts, list, n);
+}
+
+int snapshot_take(struct snapshot *s, const struct config *config,
+		  const struct parts *parts, bool keep_nodeports)
+{
+	struct object_source *source = NULL;
+	int err;
+
+	*s = (struct snapshot){0};
+	s->rejections = rejections_new(true);
+	err = node_name_find(config->hostname_override, &s->node_name);
+	if (err != 0) {
+		log_err("this node has no name; see --hostname-override");
+		return err;
+	}
+	s->cluster = cluster_new(s->node_name);
+	s->state = state_new();
+	facts_init(&s->facts, config, s->node_name);
+	s->facts.options.keep_nodeports = keep_nodeports;
+	if (!keep_nodeports)
+		read_hosts(&s->facts);
+	err = parts->make_source(config, s->node_name, s->cluster,
+				 rejections_reject(s->rejections), &source);
+	if (err == 0)
+		err = wait_for_source(source, &s->source_err);
+	if (err != 0)
+		return err;
+	if (facts_update(&s->facts, s->cluster) & FACTS_PLAN)
+		cluster_mark_all(s->cluster);
+	(void)plan_dirty(s->cluster, &s->facts.options, s->state, SIZE_MAX);
+	return 0;
+}
+
+void snapshot_fini(struct snapshot *s)
+{
+	if (s->cluster) {
+		facts_fini(&s->facts);
+		state_free(s->state);
+		cluster_free(s->cluster);
+	}
+	rejections_free(s->rejections);
+	free(s->node_name);
+	*s = (struct snapshot){0};
+}
+
+int snapshot_show(const struct config *config, const struct parts *parts,
+		  bool keep_nodeports, int (*show)(const struct snapshot *s, int format),
+		  int format)
+{
+	struct snapshot s;
+	int status = STATUS_FAILED;
+
+	if (snapshot_take(&s, config, parts, keep_nodeports) == 0)
+		status = show(&s, format);
+	if (s.source_err != 0)
+		status = STATUS_FAILED;
+	snapshot_fini(&s);
+	return status;
+}
+
+struct plan_print_input snapshot_print_input(const struct snapshot *s)
+{
+	const struct object_node *node = cluster_node(s->cluster);
+	struct plan_print_input input = {
+		.node_name = s->node_name,
+		.zone = node ? node->zone : "",
+		.state = s->state,
+	};
+
+	input.rejected = rejections_kept(s->rejections, &input.n_rejected);
+	return input;
+}

@@ -1,0 +1,42 @@
+/*
+ * All objects read once and planned, without a kernel: for plan and dump.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "core/state.h"
+#include "proxy/host/facts.h"
+
+struct cluster;
+struct config;
+struct parts;
+struct plan_print_input;
+struct rejections;
+
+struct snapshot { /* embedded */
+	char *node_name;
+	struct cluster *cluster;
+	struct rejections *rejections;
+	struct facts facts;
+	struct state *state;
+	int source_err; /* something of the input could not be read, and was told */
+};
+
+/*
+ * keep_nodeports: leave node ports unexpanded, else expand them over this
+ * host's addresses. -errno when there is nothing to show, and it was told.
+ * snapshot_fini() is due in any case.
+ */
+int snapshot_take(struct snapshot *s, const struct config *config,
+		  const struct parts *parts, bool keep_nodeports);
+void snapshot_fini(struct snapshot *s);
+/*
+ * Takes one and shows it in a format, whatever that means to show(), which answers
+ * with an exit status. STATUS_FAILED also when not all of the input could be read.
+ */
+int snapshot_show(const struct config *config, const struct parts *parts,
+		  bool keep_nodeports, int (*show)(const struct snapshot *s, int format),
+		  int format);
+/* What plan_print() takes; borrowed. */
+struct plan_print_input snapshot_print_input(const struct snapshot *s);

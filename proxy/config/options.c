@@ -1,0 +1,281 @@
+/*
+ * Parsing collects (flag, text) pairs; applying writes them into their slots.
+ * The pairs are kept, because some count again after a configuration file.
+ */
+#include "proxy/config/options.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+
+struct reader { /* the rest of the command line */
+	int argc;
+	char *const *argv;
+	int next;
+	char **ret_error;
+};
+
+void options_init(struct options *o)
+{
+	*o = (struct options){
+		.command = COMMAND_N,
+		.config_file = xstrdup(""),
+		.write_config_to = xstrdup(""),
+		.version = xstrdup(""),
+		.output = xstrdup(""),
+		.format = xstrdup(""),
+		.ns = xstrdup(""),
+		.from = xstrdup(""),
+	};
+	config_init(&o->config);
+}
+
+void options_fini(struct options *o)
+{
+	char **texts[] = {&o->config_file, &o->write_config_to, &o->version,
+			  &o->output,	   &o->format,		&o->ns,
+			  &o->from,	   &o->unused.text};
+
+	for (size_t i = 0; i < N_ELEMENTS(texts); i++) {
+		free(*texts[i]);
+		*texts[i] = NULL;
+	}
+	for (size_t i = 0; i < o->n_given; i++)
+		free(o->given[i].text);
+	free(o->given);
+	o->given = NULL;
+	o->n_given = 0;
+	strings_fini(&o->arguments);
+	config_fini(&o->config);
+}
+
+static bool same_name(const char *name, const char *text, size_t len)
+{
+	if (strlen(name) != len)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (name[i] != (text[i] == '_' ? '-' : text[i]))
+			return false;
+	return true;
+}
+
+static const struct flag *find_name(enum command command, const char *text, size_t len)
+{
+	for (size_t i = 0; i < n_flags; i++)
+		if ((flags[i].commands & 1u << command) &&
+		    same_name(flags[i].name, text, len))
+			return &flags[i];
+	return NULL;
+}
+
+static const struct flag *find_shorthand(enum command command, char letter)
+{
+	for (size_t i = 0; i < n_flags; i++)
+		if ((flags[i].commands & 1u << command) && flags[i].shorthand == letter)
+			return &flags[i];
+	return NULL;
+}
+
+/* A list's first occurrence replaces the default, later ones add to it. */
+static bool is_repeated(const struct options *o, const struct flag *flag, size_t before)
+{
+	for (size_t i = 0; i < before; i++)
+		if (o->given[i].flag == flag)
+			return true;
+	return false;
+}
+
+static int apply_flag(struct options *o, const struct flag *flag, const char *text,
+		      bool append)
+{
+	int err = value_parse(flag->kind, text, append, (char *)o + flag->offset);
+
+	if (err == 0 && flag->also)
+		err = value_parse(flag->kind, text, append, (char *)o + flag->also);
+	return err;
+}
+
+static int give(struct options *o, struct reader *r, const struct flag *flag,
+		const char *text)
+{
+	bool append = is_repeated(o, flag, o->n_given);
+
+	if (apply_flag(o, flag, text, append) != 0) {
+		*r->ret_error =
+			xasprintf("--%s: \"%s\" is not a %s", flag->name, text,
+				  flag->kind == VALUE_BOOL ? "boolean"
+							   : value_kind_name(flag->kind));
+		return -EINVAL;
+	}
+	o->given = xreallocarray(o->given, o->n_given + 1, sizeof(*o->given));
+	o->given[o->n_given++] = (struct option_given){flag, xstrdup(text)};
+	return 0;
+}
+
+static int unknown(struct reader *r, const char *what)
+{
+	*r->ret_error = xasprintf("unknown flag: %s", what);
+	return -EINVAL;
+}
+
+/* The value is what follows; flag's bare value doesn't get here. */
+static int give_next(struct options *o, struct reader *r, const struct flag *flag)
+{
+	if (r->next >= r->argc) {
+		*r->ret_error = xasprintf("--%s needs a value", flag->name);
+		return -EINVAL;
+	}
+	return give(o, r, flag, r->argv[r->next++]);
+}
+
+static int parse_long(struct options *o, struct reader *r, const char *text)
+{
+	size_t len = strcspn(text, "=");
+	const struct flag *flag = find_name(o->command, text, len);
+	_cleanup_(freep) char *shown = xasprintf("--%.*s", (int)len, text);
+
+	if (!flag || !len)
+		return unknown(r, shown);
+	if (text[len] == '=')
+		return give(o, r, flag, text + len + 1);
+	if (flag->bare_value)
+		return give(o, r, flag, flag->bare_value);
+	return give_next(o, r, flag);
+}
+
+/* One or more letters; the first that takes a value takes the rest. */
+static int parse_short(struct options *o, struct reader *r, const char *letters)
+{
+	for (const char *s = letters; *s; s++) {
+		const struct flag *flag = find_shorthand(o->command, *s);
+		int err;
+
+		if (!flag) {
+			_cleanup_(freep) char *shown = xasprintf("-%c", *s);
+
+			return unknown(r, shown);
+		}
+		if (s[1] == '=')
+			return give(o, r, flag, s + 2);
+		if (!flag->bare_value)
+			return s[1] ? give(o, r, flag, s + 1) : give_next(o, r, flag);
+		err = give(o, r, flag, flag->bare_value);
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+static int parse_all(struct options *o, struct reader *r)
+{
+	bool only_arguments = false;
+
+	while (r->next < r->argc) {
+		const char *text = r->argv[r->next++];
+		int err = 0;
+
+		if (only_arguments || text[0] != '-' || !text[1])
+			strings_add(&o->arguments, text);
+		else if (strcmp(text, "--") == 0)
+			only_arguments = true;
+		else if (text[1] == '-')
+			err = parse_long(o, r, text + 2);
+		else
+			err = parse_short(o, r, text + 1);
+		if (err != 0)
+			return err;
+	}
+	return 0;
+}
+
+static int check_arguments(const struct options *o, struct reader *r)
+{
+	bool wants_one = *commands[o->command].arguments;
+
+	if (o->help)
+		return 0;
+	if (wants_one && o->arguments.n == 0) {
+		*r->ret_error =
+			xasprintf("%s needs an argument: %s", commands[o->command].name,
+				  commands[o->command].arguments);
+		return -EINVAL;
+	}
+	if (o->arguments.n > wants_one) {
+		*r->ret_error = xasprintf("%s: unexpected argument \"%s\"",
+					  commands[o->command].name,
+					  o->arguments.items[wants_one]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static bool is_kube_proxy(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+
+	return strcmp(slash ? slash + 1 : program, "kube-proxy") == 0;
+}
+
+static int parse_command(struct options *o, struct reader *r)
+{
+	const char *text = r->next < r->argc ? r->argv[r->next++] : NULL;
+
+	if (!text) {
+		*r->ret_error = xstrdup("no command; see sluice --help");
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < COMMAND_N; i++)
+		if (strcmp(text, commands[i].name) == 0) {
+			o->command = (enum command)i;
+			return 0;
+		}
+	if (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0 ||
+	    strcmp(text, "help") == 0) {
+		o->help = true;
+		return 0;
+	}
+	if (strcmp(text, "--version") == 0) {
+		o->command = COMMAND_VERSION;
+		return 0;
+	}
+	*r->ret_error = xasprintf("unknown command: %s; see sluice --help", text);
+	return -EINVAL;
+}
+
+int options_parse(struct options *o, int argc, char *const *argv, char **ret_error)
+{
+	struct reader r = {.argc = argc, .argv = argv, .next = 1, .ret_error = ret_error};
+	int err;
+
+	if (argc > 0 && is_kube_proxy(argv[0])) {
+		o->command = COMMAND_RUN;
+	} else {
+		err = parse_command(o, &r);
+		if (err != 0 || o->command == COMMAND_N)
+			return err;
+	}
+	err = parse_all(o, &r);
+	return err != 0 ? err : check_arguments(o, &r);
+}
+
+void options_reapply(const struct options *given, struct options *to)
+{
+	for (size_t i = 0; i < given->n_given; i++) {
+		const struct flag *flag = given->given[i].flag;
+
+		if (flag->properties & FLAG_WITH_FILE)
+			(void)apply_flag(to, flag, given->given[i].text,
+					 is_repeated(given, flag, i));
+	}
+}
+
+bool options_has(const struct options *o, const char *name)
+{
+	for (size_t i = 0; i < o->n_given; i++)
+		if (strcmp(o->given[i].flag->name, name) == 0)
+			return true;
+	return false;
+}

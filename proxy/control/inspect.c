@@ -1,0 +1,99 @@
+#include "proxy/control/inspect.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "proxy/host/facts.h"
+#include "proxy/control/inspect_parts.h"
+#include "watchers/cluster.h"
+
+const char *inspect_kind_name(uint8_t kind)
+{
+	static const char *const names[] = {
+		[FRONTEND_CLUSTER_IP] = "ClusterIP",
+		[FRONTEND_EXTERNAL_IP] = "ExternalIP",
+		[FRONTEND_LOAD_BALANCER] = "LoadBalancer",
+		[FRONTEND_NODE_PORT] = "NodePort",
+	};
+
+	return names[kind];
+}
+
+const char *inspect_action_name(uint8_t action)
+{
+	static const char *const names[] = {
+		[ACTION_BALANCE] = "balance",
+		[ACTION_REJECT] = "reject",
+		[ACTION_DROP] = "drop",
+	};
+
+	return names[action];
+}
+
+const char *inspect_source_name(enum source source)
+{
+	static const char *const names[] = {
+		[SOURCE_POD] = "pod",
+		[SOURCE_NODE] = "node",
+		[SOURCE_EXTERNAL] = "external",
+	};
+
+	return names[source];
+}
+
+json_t *inspect_addr(const struct addr *addr)
+{
+	char text[ADDR_TEXT_LEN];
+
+	return json_string(addr_format(addr, text));
+}
+
+json_t *inspect_service_key(const struct service *s)
+{
+	return json_pack("{s:s, s:s, s:s, s:s, s:s}", "namespace", service_namespace(s),
+			 "name", service_name(s), "portName", service_port_name(s),
+			 "protocol", proto_name(s->proto), "family",
+			 family_name(s->family));
+}
+
+struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
+						  const struct service *s, size_t *ret_n)
+{
+	const struct object_service *object =
+		cluster_service(in->cluster, service_namespace(s), service_name(s));
+	_cleanup_(freep) const struct object_slice **slices = NULL;
+	size_t n_slices;
+
+	*ret_n = 0;
+	if (!object)
+		return NULL;
+	slices = cluster_slices(in->cluster, service_namespace(s), service_name(s),
+				&n_slices);
+	return plan_explain(object, slices, n_slices, cluster_node(in->cluster),
+			    &in->facts->options, service_port_name(s), s->proto,
+			    s->family, ret_n);
+}
+
+struct control_answer *inspect_answer(void *data, const struct control_request *request,
+				      char **ret_error)
+{
+	const struct inspect *in = data;
+	json_t *json = NULL;
+
+	switch (request->verb) {
+	case CONTROL_SERVICES:
+		return inspect_services(in, request);
+	case CONTROL_ENDPOINTS:
+		return inspect_endpoints(in, request);
+	case CONTROL_EXPLAIN:
+		json = inspect_explain(in, request, ret_error);
+		break;
+	case CONTROL_DIFF:
+		return inspect_diff(in, ret_error);
+	case CONTROL_VERB_N:
+		break;
+	}
+	return json ? control_answer_json(json) : NULL;
+}

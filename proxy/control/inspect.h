@@ -1,0 +1,25 @@
+/*
+ * What the running daemon tells about itself: its services, endpoints, why a
+ * connection goes where it goes, and how the kernel differs.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "proxy/control/control.h"
+
+struct cluster;
+struct dataplane;
+struct facts;
+struct state;
+
+struct inspect { /* all borrowed */
+	const struct cluster *cluster;
+	const struct facts *facts;
+	const struct state *state;
+	const struct dataplane *dataplane;
+};
+
+/* A control_fn; data is a struct inspect. */
+struct control_answer *inspect_answer(void *data, const struct control_request *request,
+				      char **ret_error);

@@ -1,0 +1,312 @@
+/*
+ * `explain`: which frontend matches, what is decided for whom, and each
+ * endpoint with the reason why it is in or out; or, when no frontend matches,
+ * what happens then and why.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "core/state.h"
+#include "proxy/host/facts.h"
+#include "proxy/control/inspect_parts.h"
+#include "proxy/control/target.h"
+#include "watchers/cluster.h"
+
+struct question {
+	const struct inspect *in;
+	struct target target;
+	bool has_from;
+	struct addr from;
+};
+
+static bool is_host(const struct facts *facts, const struct addr *a)
+{
+	for (size_t i = 0; i < facts->n_hosts; i++)
+		if (addr_equal(&facts->hosts[i], a))
+			return true;
+	return false;
+}
+
+/* Which classes an address may belong to; detectors by interface can't be asked for one. */
+static bool may_be(const struct question *q, enum source source)
+{
+	const struct environment *env = &q->in->facts->env;
+	enum family family = addr_family(&q->from);
+	bool by_interface = env->detector == POD_DETECTOR_BRIDGE ||
+			    env->detector == POD_DETECTOR_PREFIX;
+	bool is_pod = env->detector == POD_DETECTOR_CIDR && env->has_pod_cidr[family] &&
+		      cidr_contains(&env->pod_cidr[family], &q->from);
+
+	if (!q->has_from)
+		return true;
+	if (is_host(q->in->facts, &q->from))
+		return source == SOURCE_NODE;
+	if (source == SOURCE_POD)
+		return is_pod || by_interface;
+	return source == SOURCE_EXTERNAL && !is_pod;
+}
+
+static bool is_allowed(const struct service *s, const struct frontend *f,
+		       const struct addr *from)
+{
+	if (!f->is_limited)
+		return true;
+	for (uint32_t i = 0; i < s->n_allowed; i++)
+		if (cidr_contains(&service_allowed(s)[i], from))
+			return true;
+	return false;
+}
+
+static const char *why_not(bool is_out, uint8_t action)
+{
+	if (is_out)
+		return "not in loadBalancerSourceRanges";
+	return action == ACTION_DROP ? "policy Local, and no usable endpoint on this node"
+				     : "no usable endpoint";
+}
+
+static json_t *explain_source(const struct question *q, const struct service *s,
+			      const struct frontend *f, enum source source)
+{
+	const struct decision *d = &f->from[source];
+	bool is_out = q->has_from && !is_allowed(s, f, &q->from);
+	uint8_t action = is_out ? (uint8_t)ACTION_DROP : d->action;
+	json_t *json = json_pack("{s:s, s:s}", "from", inspect_source_name(source),
+				 "action", inspect_action_name(action));
+
+	if (action == ACTION_BALANCE) {
+		(void)json_object_set_new(json, "masquerade",
+					  json_boolean(d->masquerade));
+		(void)json_object_set_new(json, "pool",
+					  json_string(d->pool == POOL_LOCAL ? "local"
+									    : "cluster"));
+		(void)json_object_set_new(json, "endpoints",
+					  json_integer(s->n_pool[d->pool]));
+	}
+	if (action != ACTION_BALANCE)
+		(void)json_object_set_new(json, "why",
+					  json_string(why_not(is_out, action)));
+	return json;
+}
+
+static json_t *explain_sources(const struct question *q, const struct service *s,
+			       const struct frontend *f)
+{
+	json_t *list = json_array();
+
+	for (enum source source = 0; source < SOURCE_N; source++)
+		if (may_be(q, source))
+			(void)json_array_append_new(list,
+						    explain_source(q, s, f, source));
+	return list;
+}
+
+static json_t *explain_allowed(const struct service *s, const struct frontend *f)
+{
+	char text[CIDR_TEXT_LEN];
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; f->is_limited && i < s->n_allowed; i++)
+		(void)json_array_append_new(
+			list, json_string(cidr_format(&service_allowed(s)[i], text)));
+	return list;
+}
+
+static json_t *explain_endpoints(const struct question *q, const struct service *s)
+{
+	size_t n;
+	_cleanup_(freep) struct plan_endpoint_reason *reasons =
+		inspect_endpoints_of(q->in, s, &n);
+	char text[ADDR_PORT_TEXT_LEN];
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(
+			list,
+			json_pack("{s:s, s:s, s:b, s:b, s:s}", "endpoint",
+				  addr_port_format(&reasons[i].addr, reasons[i].port,
+						   text),
+				  "node", reasons[i].node, "inClusterPool",
+				  reasons[i].in_cluster_pool, "inLocalPool",
+				  reasons[i].in_local_pool, "reason", reasons[i].reason));
+	return list;
+}
+
+/* Others that want this frontend and wait. */
+static json_t *explain_conflicts(const struct question *q, const struct service *s)
+{
+	size_t n;
+	_cleanup_(freep) struct state_conflict *conflicts =
+		state_conflicts(q->in->state, &n);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		if (conflicts[i].holder == s &&
+		    conflicts[i].frontend.port == q->target.port &&
+		    addr_equal(&conflicts[i].frontend.addr, &q->target.addr))
+			(void)json_array_append_new(list, inspect_service_key(
+								  conflicts[i].waiting));
+	return list;
+}
+
+static void explain_match(const struct question *q, const struct service *s,
+			  const struct frontend *f, json_t *result)
+{
+	(void)json_object_set_new(result, "service", inspect_service_key(s));
+	(void)json_object_set_new(result, "kind",
+				  json_string(inspect_kind_name(f->kind)));
+	(void)json_object_set_new(result, "affinitySeconds",
+				  json_integer(s->affinity_sec));
+	(void)json_object_set_new(result, "sources", explain_sources(q, s, f));
+	(void)json_object_set_new(result, "allowedSources", explain_allowed(s, f));
+	(void)json_object_set_new(result, "endpoints", explain_endpoints(q, s));
+	(void)json_object_set_new(result, "waiting", explain_conflicts(q, s));
+}
+
+/* A frontend of this kind at this address (any port), or at this port (any address). */
+static const struct service *find_similar(const struct question *q, uint8_t kind,
+					  bool same_address)
+{
+	const struct service *s;
+
+	for (size_t cursor = 0; (s = state_next(q->in->state, &cursor));)
+		for (uint32_t i = 0; i < s->n_frontends; i++) {
+			const struct frontend *f = &service_frontends(s)[i];
+
+			if (f->kind != kind)
+				continue;
+			if (same_address ? addr_equal(&f->addr, &q->target.addr)
+					 : f->port == q->target.port &&
+						   s->proto == q->target.proto)
+				return s;
+		}
+	return NULL;
+}
+
+static bool has_cluster_ip(const struct object_service *s, const struct addr *a)
+{
+	enum family family = addr_family(a);
+
+	return s->has_family[family] && addr_equal(&s->cluster_ip[family], a);
+}
+
+/* ipMode Proxy: what is sent there shall go to the load balancer. */
+static bool has_proxied_address(const struct object_service *s, const struct addr *a)
+{
+	for (uint32_t i = 0; i < s->n_ingress; i++)
+		if (s->ingress[i].is_proxy_mode && addr_equal(&s->ingress[i].addr, a))
+			return true;
+	return false;
+}
+
+/* The Service that has this address, although nothing is programmed for it. */
+static const struct object_service *
+find_unserved(const struct question *q,
+	      bool (*has)(const struct object_service *s, const struct addr *a))
+{
+	size_t n;
+	_cleanup_(freep) const struct object_service **all =
+		cluster_services(q->in->cluster, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (has(all[i], &q->target.addr))
+			return all[i];
+	return NULL;
+}
+
+static bool is_service_cidr(const struct question *q)
+{
+	const struct environment *env = &q->in->facts->env;
+
+	for (uint32_t i = 0; i < env->n_service_cidrs; i++)
+		if (cidr_contains(&env->service_cidrs[i], &q->target.addr))
+			return true;
+	return false;
+}
+
+static char *why_unserved(const struct object_service *s)
+{
+	return xasprintf("it is the cluster IP of %s/%s, which %s", s->base.ns,
+			 s->base.name,
+			 s->is_hidden			    ? "a label hides from us"
+			 : s->is_headless		    ? "is headless"
+			 : s->type == SERVICE_EXTERNAL_NAME ? "is an ExternalName"
+							    : "is not programmed yet");
+}
+
+/* What happens to a connection that no frontend matches. */
+static void explain_no_match(const struct question *q, json_t *result)
+{
+	char label[512];
+	_cleanup_(freep) char *why = NULL;
+	const char *action = "untouched";
+	const struct object_service *unserved;
+	const struct service *s;
+
+	if ((s = find_similar(q, FRONTEND_CLUSTER_IP, true))) {
+		action = "reject";
+		why = xasprintf("it is the cluster IP of %s, and no port of it",
+				service_label(s, label, sizeof(label)));
+	} else if (is_service_cidr(q)) {
+		action = "drop";
+		unserved = find_unserved(q, has_cluster_ip);
+		why = unserved ? why_unserved(unserved)
+			       : xstrdup("no Service has this address of a ServiceCIDR");
+	} else if ((unserved = find_unserved(q, has_cluster_ip))) {
+		why = why_unserved(unserved);
+	} else if ((unserved = find_unserved(q, has_proxied_address))) {
+		why = xasprintf("it is a load balancer's address of %s/%s with ipMode "
+				"Proxy, which the load balancer itself serves",
+				unserved->base.ns, unserved->base.name);
+	} else if (is_host(q->in->facts, &q->target.addr) &&
+		   (s = find_similar(q, FRONTEND_NODE_PORT, false))) {
+		why = xasprintf("it is a node port of %s, which doesn't answer on this "
+				"address (nodeport-addresses)",
+				service_label(s, label, sizeof(label)));
+	} else {
+		why = xstrdup("it is no address of a Service");
+	}
+	(void)json_object_set_new(result, "action", json_string(action));
+	(void)json_object_set_new(result, "why", json_string(why));
+}
+
+static int parse(struct question *q, const struct control_request *request,
+		 char **ret_error)
+{
+	if (target_parse(request->frontend, &q->target) != 0) {
+		*ret_error = xasprintf("\"%s\" is not ADDRESS:PORT[/PROTO]",
+				       request->frontend);
+		return -1;
+	}
+	q->has_from = *request->from;
+	if (q->has_from && addr_parse(request->from, &q->from) != 0) {
+		*ret_error = xasprintf("\"%s\" is not an address", request->from);
+		return -1;
+	}
+	return 0;
+}
+
+json_t *inspect_explain(const struct inspect *in, const struct control_request *request,
+			char **ret_error)
+{
+	struct question q = {.in = in};
+	const struct frontend *f;
+	const struct service *s;
+	json_t *result;
+
+	if (parse(&q, request, ret_error) != 0)
+		return NULL;
+	result = json_pack("{s:o, s:i, s:s}", "address", inspect_addr(&q.target.addr),
+			   "port", (int)q.target.port, "protocol",
+			   proto_name(q.target.proto));
+	s = state_find_frontend(in->state, &q.target.addr, q.target.proto, q.target.port,
+				&f);
+	if (s)
+		explain_match(&q, s, f, result);
+	else
+		explain_no_match(&q, result);
+	return result;
+}

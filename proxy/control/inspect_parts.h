@@ -1,0 +1,30 @@
+/*
+ * What the files of inspect share; for nobody else.
+ */
+#pragma once
+
+#include <jansson.h>
+
+#include "core/service.h"
+#include "proxy/control/inspect.h"
+#include "watchers/plan.h"
+
+const char *inspect_kind_name(uint8_t kind);
+const char *inspect_action_name(uint8_t action);
+const char *inspect_source_name(enum source source);
+json_t *inspect_addr(const struct addr *addr);
+
+/* The fields that name a service: namespace, name, portName, protocol, family. */
+json_t *inspect_service_key(const struct service *s);
+
+/* Every endpoint of a service with its reason; NULL when its objects are gone. Freed by the caller. */
+struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
+						  const struct service *s, size_t *ret_n);
+
+struct control_answer *inspect_services(const struct inspect *in,
+					const struct control_request *request);
+struct control_answer *inspect_endpoints(const struct inspect *in,
+					 const struct control_request *request);
+struct control_answer *inspect_diff(const struct inspect *in, char **ret_error);
+json_t *inspect_explain(const struct inspect *in, const struct control_request *request,
+			char **ret_error);

@@ -1,0 +1,239 @@
+/*
+ * `get services` and `get endpoints`: what the daemon decided, with the
+ * kernel's counters beside it.  The services are held by reference while the
+ * rows go out, a few at a time: the state may change meanwhile.
+ */
+#include <inttypes.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "core/state.h"
+#include "proxy/engine/counts.h"
+#include "proxy/engine/dataplane.h"
+#include "proxy/host/facts.h"
+#include "proxy/control/inspect_parts.h"
+#include "watchers/cluster.h"
+
+/* About so much is made, and so many counters are read at a time. */
+#define PIECE_LEN      65536
+#define PIECE_COUNTERS 4096
+
+/* Which policy stands behind a frontend; the waist knows only what came of it. */
+static const char *policy_of(const struct inspect *in, const struct service *s,
+			     const struct frontend *f)
+{
+	const struct object_service *object =
+		cluster_service(in->cluster, service_namespace(s), service_name(s));
+	bool is_local =
+		object && (f->kind == FRONTEND_CLUSTER_IP ? object->internal_local
+							  : object->external_local);
+
+	return is_local ? "Local" : "Cluster";
+}
+
+/* The source whom the frontend is made for. */
+static const struct decision *main_decision(const struct frontend *f)
+{
+	return &f->from[f->kind == FRONTEND_CLUSTER_IP ? SOURCE_NODE : SOURCE_EXTERNAL];
+}
+
+static json_t *connections(const struct counts *counts, uint64_t n)
+{
+	return counts->is_known ? json_integer((json_int_t)n) : json_null();
+}
+
+static json_t *service_row(const struct inspect *in, const struct service *s,
+			   const struct frontend *f, const struct counts *counts)
+{
+	const struct decision *decision = main_decision(f);
+	uint32_t n_endpoints =
+		decision->action == ACTION_BALANCE ? s->n_pool[decision->pool] : 0;
+	json_t *row = inspect_service_key(s);
+
+	(void)json_object_set_new(row, "type", json_string(inspect_kind_name(f->kind)));
+	(void)json_object_set_new(row, "address", inspect_addr(&f->addr));
+	(void)json_object_set_new(row, "port", json_integer(f->port));
+	(void)json_object_set_new(row, "policy", json_string(policy_of(in, s, f)));
+	(void)json_object_set_new(row, "action",
+				  json_string(inspect_action_name(decision->action)));
+	(void)json_object_set_new(row, "endpoints", json_integer(n_endpoints));
+	(void)json_object_set_new(row, "affinitySeconds", json_integer(s->affinity_sec));
+	(void)json_object_set_new(row, "healthCheckNodePort",
+				  json_integer(s->health_check_port));
+	(void)json_object_set_new(row, "connections",
+				  connections(counts,
+					      counts_frontend(counts, f, s->proto)));
+	return row;
+}
+
+static uint64_t count_endpoint(const struct counts *counts, const struct service *s,
+			       const struct plan_endpoint_reason *reason)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < s->n_frontends; i++)
+		n += counts_endpoint(counts, &service_frontends(s)[i], s->proto,
+				     &reason->addr, reason->port);
+	return n;
+}
+
+static json_t *endpoint_row(const struct service *s, const struct counts *counts,
+			    const struct plan_endpoint_reason *reason)
+{
+	json_t *row = inspect_service_key(s);
+
+	(void)json_object_set_new(row, "address", inspect_addr(&reason->addr));
+	(void)json_object_set_new(row, "port", json_integer(reason->port));
+	(void)json_object_set_new(row, "node", json_string(reason->node));
+	(void)json_object_set_new(row, "inClusterPool",
+				  json_boolean(reason->in_cluster_pool));
+	(void)json_object_set_new(row, "inLocalPool",
+				  json_boolean(reason->in_local_pool));
+	(void)json_object_set_new(row, "reason", json_string(reason->reason));
+	(void)json_object_set_new(row, "connections",
+				  connections(counts, count_endpoint(counts, s, reason)));
+	return row;
+}
+
+struct rows { /* an answer */
+	struct control_answer answer;
+	const struct inspect *in;
+	struct counts counts; /* of those before counted_to, that are still to come */
+	bool with_endpoints;
+	struct service **services; /* a reference each */
+	size_t n, next, counted_to;
+	void (*add)(struct rows *r, const struct service *s, struct buf *out);
+	bool has_begun, has_rows;
+};
+
+static int add_bytes(const char *bytes, size_t len, void *data)
+{
+	buf_add(data, bytes, len);
+	return 0;
+}
+
+/* Takes row. */
+static void add_row(struct rows *r, json_t *row, struct buf *out)
+{
+	if (r->has_rows)
+		buf_add_char(out, ',');
+	r->has_rows = true;
+	/* fails only when our callback does, which doesn't */
+	(void)json_dump_callback(row, add_bytes, out, JSON_COMPACT);
+	json_decref(row);
+}
+
+static void add_service(struct rows *r, const struct service *s, struct buf *out)
+{
+	for (uint32_t i = 0; i < s->n_frontends; i++)
+		add_row(r, service_row(r->in, s, &service_frontends(s)[i], &r->counts),
+			out);
+}
+
+static void add_endpoints(struct rows *r, const struct service *s, struct buf *out)
+{
+	size_t n;
+	_cleanup_(freep) struct plan_endpoint_reason *reasons =
+		inspect_endpoints_of(r->in, s, &n);
+
+	for (size_t i = 0; i < n; i++)
+		add_row(r, endpoint_row(s, &r->counts, &reasons[i]), out);
+}
+
+/* Of the next services, as many as it takes; at least one. */
+static void read_counts(struct rows *r)
+{
+	_cleanup_(freep) struct change *changes = NULL;
+	struct changeset of = {.env = &r->in->facts->env};
+	size_t cap = 0, n_counters = 0;
+
+	while (r->counted_to < r->n && n_counters < PIECE_COUNTERS) {
+		const struct service *s = r->services[r->counted_to++];
+
+		changes = xgrow(changes, of.n, &cap, sizeof(*changes));
+		changes[of.n++] = (struct change){.new = s};
+		n_counters += s->n_frontends *
+			      (1 + (r->with_endpoints ? (size_t)s->n_endpoints : 0));
+	}
+	of.changes = changes;
+	counts_fini(&r->counts);
+	counts_read(&r->counts, r->in->dataplane, &of, r->with_endpoints);
+	if (!r->counts.is_known)
+		r->counted_to = r->n; /* once is enough to be told */
+}
+
+static bool rows_write(struct control_answer *answer, struct buf *out)
+{
+	struct rows *r = container_of(answer, struct rows, answer);
+
+	if (!r->has_begun)
+		buf_add_char(out, '[');
+	r->has_begun = true;
+	if (r->next == r->counted_to && r->next < r->n)
+		read_counts(r);
+	while (r->next < r->counted_to && out->len < PIECE_LEN)
+		r->add(r, r->services[r->next++], out);
+	if (r->next < r->n)
+		return true;
+	buf_add_char(out, ']');
+	return false;
+}
+
+static void rows_free(struct control_answer *answer)
+{
+	struct rows *r = container_of(answer, struct rows, answer);
+
+	for (size_t i = 0; i < r->n; i++)
+		service_unref(r->services[i]);
+	free(r->services);
+	counts_fini(&r->counts);
+	free(r);
+	(void)malloc_trim(0); /* everything's references are many */
+}
+
+static bool is_wanted(const struct service *s, const struct control_request *request)
+{
+	return !*request->ns || strcmp(request->ns, service_namespace(s)) == 0;
+}
+
+static struct rows *rows_new(const struct inspect *in,
+			     const struct control_request *request)
+{
+	static const struct control_answer_ops ops = {
+		.write = rows_write,
+		.free = rows_free,
+	};
+	size_t n;
+	_cleanup_(freep) const struct service **services = state_sorted(in->state, &n);
+	struct rows *r = xcalloc(1, sizeof(*r));
+
+	r->answer.ops = &ops;
+	r->in = in;
+	r->services = xcalloc(n + 1, sizeof(struct service *));
+	for (size_t i = 0; i < n; i++)
+		if (is_wanted(services[i], request))
+			r->services[r->n++] = service_ref(services[i]);
+	return r;
+}
+
+struct control_answer *inspect_services(const struct inspect *in,
+					const struct control_request *request)
+{
+	struct rows *r = rows_new(in, request);
+
+	r->add = add_service;
+	return &r->answer;
+}
+
+struct control_answer *inspect_endpoints(const struct inspect *in,
+					 const struct control_request *request)
+{
+	struct rows *r = rows_new(in, request);
+
+	r->add = add_endpoints;
+	r->with_endpoints = true;
+	return &r->answer;
+}

@@ -1,0 +1,216 @@
+#include "proxy/engine/engine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/log.h"
+#include "proxy/config/config.h"
+#include "proxy/host/host_addresses.h"
+#include "proxy/host/node_name.h"
+#include "proxy/engine/parts.h"
+#include "proxy/engine/rejections.h"
+#include "proxy/engine/sync.h"
+#include "watchers/cluster.h"
+
+/* How long to wait for the Node's podCIDRs where they tell what a pod is. */
+#define POD_CIDR_TIMEOUT_SEC 300.
+
+static int64_t unix_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void update_hosts(struct engine *e)
+{
+	size_t n;
+	const struct addr *list = host_addresses_list(e->hosts, &n);
+
+	facts_set_hosts(&e->facts, list, n);
+}
+
+static void on_hosts_changed(void *data)
+{
+	struct engine *e = data;
+
+	update_hosts(e);
+	log_info("host addresses changed: %zu now", e->facts.n_hosts);
+	if (e->is_ready)
+		sync_mark(e->sync);
+}
+
+static int open_hosts(struct engine *e)
+{
+	int err = host_addresses_new(&e->hosts);
+
+	if (err == 0)
+		err = host_addresses_read(e->hosts);
+	if (err != 0) {
+		log_err("rtnetlink: this host's addresses can't be read: %s",
+			strerror(-err));
+		return err;
+	}
+	update_hosts(e);
+	return 0;
+}
+
+/* With NodeCIDR, an API server's Node that has none yet will get some. */
+static bool lacks_pod_cidr(const struct engine *e)
+{
+	const struct object_node *node = cluster_node(e->cluster);
+
+	return e->source->ops->api &&
+	       strcmp(e->config->detect_local_mode, "NodeCIDR") == 0 &&
+	       (!node || node->n_pod_cidrs == 0);
+}
+
+static void on_pod_cidr_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct engine *e = timer->data;
+
+	(void)loop;
+	(void)revents;
+	log_err("node %s: no podCIDRs within %.0f s, which detect-local-mode NodeCIDR "
+		"needs",
+		e->node_name, POD_CIDR_TIMEOUT_SEC);
+	e->hooks.failed(e->hooks.data, -ETIMEDOUT);
+}
+
+static void find_out_whether_ready(struct engine *e)
+{
+	if (e->is_ready)
+		return;
+	if (lacks_pod_cidr(e)) {
+		if (!ev_is_active(&e->pod_cidr_timer)) {
+			log_info("node %s: waiting for its podCIDRs", e->node_name);
+			ev_timer_start(e->loop, &e->pod_cidr_timer);
+		}
+		return;
+	}
+	ev_timer_stop(e->loop, &e->pod_cidr_timer);
+	e->is_ready = true;
+	e->hooks.ready(e->hooks.data);
+}
+
+static void on_source_synced(void *data, int err)
+{
+	struct engine *e = data;
+
+	e->is_synced = true;
+	e->hooks.synced(e->hooks.data, err);
+	find_out_whether_ready(e);
+}
+
+static void on_source_changed(void *data)
+{
+	struct engine *e = data;
+
+	if (e->is_synced)
+		find_out_whether_ready(e);
+	if (e->is_ready)
+		sync_mark(e->sync);
+}
+
+static void on_source_answered(void *data, int status, const char *method)
+{
+	const struct engine *e = data;
+
+	if (e->hooks.answered)
+		e->hooks.answered(e->hooks.data, status, method);
+}
+
+/* Where node ports answer depends on the mode in kube-proxy, which means iptables by "". */
+static void tell_mode(const struct config *c)
+{
+	if (strcmp(c->mode, "iptables") == 0 || strcmp(c->mode, "ipvs") == 0)
+		log_warn(
+			"mode %s means auto here; node ports answer on all addresses, as "
+			"they did, unless nodeport-addresses says otherwise",
+			c->mode);
+	else if (!*c->mode && c->manifests.n == 0 && c->nodeport_addresses.n == 0)
+		log_warn(
+			"mode is not set: node ports answer on the primary address, as "
+			"with kube-proxy's mode nftables; nodeport-addresses all is what "
+			"its mode iptables does");
+}
+
+static void make_knowledge(struct engine *e)
+{
+	e->loop = ev_loop_new(EVFLAG_AUTO);
+	e->cluster = cluster_new(e->node_name);
+	cluster_set_triggers_since(e->cluster, unix_us());
+	e->rejections = rejections_new(false);
+	rejections_start(e->rejections, e->loop);
+	facts_init(&e->facts, e->config, e->node_name);
+	facts_ask_host(&e->facts);
+	ev_timer_init(&e->pod_cidr_timer, on_pod_cidr_timeout, POD_CIDR_TIMEOUT_SEC, 0.);
+	e->pod_cidr_timer.data = e;
+}
+
+int engine_open(struct engine *e, const struct config *config, const struct parts *parts,
+		const struct engine_hooks *hooks)
+{
+	int err = node_name_find(config->hostname_override, &e->node_name);
+
+	if (err != 0) {
+		log_err("this node has no name; see --hostname-override");
+		return err;
+	}
+	e->config = config;
+	e->hooks = *hooks;
+	make_knowledge(e);
+	tell_mode(config);
+	err = open_hosts(e);
+	if (err == 0)
+		err = parts->make_source(config, e->node_name, e->cluster,
+					 rejections_reject(e->rejections), &e->source);
+	if (err == 0)
+		err = parts->make_dataplane(config, &e->dataplane);
+	if (err != 0)
+		return err;
+	e->sync = sync_new(&(struct sync_params){
+		.loop = e->loop,
+		.config = config,
+		.cluster = e->cluster,
+		.facts = &e->facts,
+		.dataplane = &e->dataplane,
+		.ran = hooks->ran,
+		.data = hooks->data,
+	});
+	log_info("sluice %s: mode %s, node %s, objects from %s", SLUICE_VERSION,
+		 e->dataplane.mode, e->node_name, e->source->ops->name);
+	return 0;
+}
+
+int engine_start(struct engine *e)
+{
+	const struct source_events events = {
+		.synced = on_source_synced,
+		.changed = on_source_changed,
+		.data = e,
+		.answered = on_source_answered,
+	};
+
+	host_addresses_start(e->hosts, e->loop, on_hosts_changed, e);
+	return e->source->ops->start(e->source, e->loop, &events);
+}
+
+void engine_close(struct engine *e)
+{
+	free(e->node_name);
+	if (!e->loop)
+		return;
+	ev_timer_stop(e->loop, &e->pod_cidr_timer);
+	source_close(e->source);
+	host_addresses_free(e->hosts);
+	sync_free(e->sync);
+	dataplane_close(&e->dataplane);
+	facts_fini(&e->facts);
+	rejections_free(e->rejections);
+	cluster_free(e->cluster);
+	ev_loop_destroy(e->loop);
+}

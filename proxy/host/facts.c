@@ -1,0 +1,243 @@
+/*
+ * Everything is computed anew from its inputs and compared with what it was:
+ * there is no event that could be missed.
+ */
+#include "proxy/host/facts.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "proxy/config/config.h"
+#include "watchers/cluster.h"
+
+/* The parts of plan_options and Node that decide, for telling whether they changed. */
+struct fingerprint {
+	struct addr node_ip[FAMILY_N];
+	bool has_detector[FAMILY_N];
+};
+
+/*
+ * Without a list, kube-proxy's iptables and ipvs modes answer node ports on
+ * all addresses, nftables on the primary one.  Who asks for the old modes by
+ * name gets what they did.
+ */
+static void init_nodeports(struct facts *f)
+{
+	static const char *const all[] = {"all"};
+	const struct config *c = f->config;
+	bool is_old = strcmp(c->mode, "iptables") == 0 || strcmp(c->mode, "ipvs") == 0;
+	_cleanup_(freep) char *error = NULL;
+
+	if (c->nodeport_addresses.n == 0 && is_old)
+		(void)nodeport_addresses_parse(all, 1, &f->nodeports, &error);
+	else
+		(void)nodeport_addresses_parse(
+			(const char *const *)c->nodeport_addresses.items,
+			c->nodeport_addresses.n, &f->nodeports, &error);
+}
+
+static enum pod_detector detector_of(const char *mode)
+{
+	static const struct {
+		const char *mode;
+		enum pod_detector detector;
+	} modes[] = {
+		{"ClusterCIDR", POD_DETECTOR_CIDR},
+		{"NodeCIDR", POD_DETECTOR_CIDR},
+		{"BridgeInterface", POD_DETECTOR_BRIDGE},
+		{"InterfaceNamePrefix", POD_DETECTOR_PREFIX},
+	};
+
+	for (size_t i = 0; i < N_ELEMENTS(modes); i++)
+		if (strcmp(mode, modes[i].mode) == 0)
+			return modes[i].detector;
+	return POD_DETECTOR_NONE;
+}
+
+void facts_init(struct facts *f, const struct config *config, const char *node_name)
+{
+	const struct config_rules *rules = config_rules(config);
+
+	memset(f, 0, sizeof(*f)); /* env is compared with memcmp() */
+	f->config = config;
+	init_nodeports(f);
+	f->options = (struct plan_options){
+		.node_name = node_name,
+		.detector = detector_of(config->detect_local_mode),
+		.masquerade_all = rules->masquerade_all,
+		.use_node_hints =
+			config_gate(config, "PreferSameTrafficDistribution", true),
+		.allow_external_ips =
+			config_gate(config, "AllowServiceExternalIPs", true),
+		.nodeports = &f->nodeports,
+	};
+	f->env.masquerade_all = rules->masquerade_all;
+	f->env.masquerade_mark = UINT32_C(1) << rules->masquerade_bit;
+	for (enum family family = 0; family < FAMILY_N; family++)
+		f->env.enabled[family] = true;
+}
+
+void facts_fini(struct facts *f)
+{
+	nodeport_addresses_fini(&f->nodeports);
+	free(f->hosts);
+	f->hosts = NULL;
+	for (enum family family = 0; family < FAMILY_N; family++) {
+		free(f->nodeport_list[family]);
+		f->nodeport_list[family] = NULL;
+	}
+}
+
+/* ipv6.disable=1 leaves no socket family; a kernel without it neither. */
+void facts_ask_host(struct facts *f)
+{
+	for (enum family family = 0; family < FAMILY_N; family++) {
+		_cleanup_(closep) int fd =
+			socket(family_af(family), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+		f->env.enabled[family] = fd >= 0;
+	}
+}
+
+void facts_set_hosts(struct facts *f, const struct addr *hosts, size_t n)
+{
+	struct addr *copy = xcalloc(n + 1, sizeof(*copy));
+
+	if (n)
+		memcpy(copy, hosts, n * sizeof(*copy));
+	free(f->hosts);
+	f->hosts = copy;
+	f->n_hosts = n;
+	f->options.host_addresses = copy;
+	f->options.n_host_addresses = n;
+}
+
+static void set_pod_cidr(struct environment *env, const struct cidr *cidr)
+{
+	enum family family = cidr_family(cidr);
+
+	if (env->has_pod_cidr[family])
+		return;
+	env->has_pod_cidr[family] = true;
+	env->pod_cidr[family] = *cidr;
+}
+
+static void set_cluster_cidr(struct environment *env, const char *text)
+{
+	_cleanup_(freep) char *copy = xstrdup(text);
+	char *rest = copy, *item;
+	struct cidr cidr;
+
+	while ((item = strsep(&rest, ",")))
+		if (cidr_parse(item, &cidr) == 0)
+			set_pod_cidr(env, &cidr);
+}
+
+static void set_interface(struct environment *env, const char *name)
+{
+	memset(env->ifname, 0, sizeof(env->ifname));
+	memcpy(env->ifname, name, strnlen(name, sizeof(env->ifname) - 1));
+}
+
+static void update_detector(struct facts *f, const struct object_node *node)
+{
+	const struct config *c = f->config;
+	struct environment *env = &f->env;
+
+	env->detector = f->options.detector;
+	memset(env->has_pod_cidr, 0, sizeof(env->has_pod_cidr));
+	memset(env->pod_cidr, 0, sizeof(env->pod_cidr));
+	if (strcmp(c->detect_local_mode, "ClusterCIDR") == 0)
+		set_cluster_cidr(env, c->cluster_cidr);
+	if (strcmp(c->detect_local_mode, "NodeCIDR") == 0)
+		for (uint32_t i = 0; node && i < node->n_pod_cidrs; i++)
+			set_pod_cidr(env, &node->pod_cidrs[i]);
+	if (env->detector == POD_DETECTOR_BRIDGE)
+		set_interface(env, c->bridge_interface);
+	if (env->detector == POD_DETECTOR_PREFIX)
+		set_interface(env, c->interface_name_prefix);
+	for (enum family family = 0; family < FAMILY_N; family++)
+		f->options.has_detector[family] = environment_has_detector(env, family);
+}
+
+/* --bind-address, else the Node's first address of the family, else none. */
+static void update_node_ip(struct facts *f, const struct object_node *node)
+{
+	struct addr bind;
+
+	for (enum family family = 0; family < FAMILY_N; family++) {
+		struct addr *ip = &f->options.node_ip[family];
+
+		*ip = addr_unspecified(family);
+		for (uint32_t i = node ? node->n_addresses : 0; i-- > 0;)
+			if (addr_family(&node->addresses[i]) == family)
+				*ip = node->addresses[i];
+	}
+	if (addr_parse(f->config->bind_address, &bind) == 0 &&
+	    !addr_is_unspecified(&bind))
+		f->options.node_ip[addr_family(&bind)] = bind;
+}
+
+static void update_service_cidrs(struct facts *f, const struct cluster *cluster)
+{
+	struct environment *env = &f->env;
+
+	memset(env->service_cidrs, 0, sizeof(env->service_cidrs));
+	env->n_service_cidrs =
+		(uint32_t)cluster_service_cidrs(cluster, env->service_cidrs,
+						ENVIRONMENT_MAX_SERVICE_CIDRS);
+}
+
+static bool update_nodeport_list(struct facts *f, const struct object_node *node,
+				 enum family family)
+{
+	size_t n, n_before = f->n_nodeport_list[family];
+	struct addr *list = plan_nodeport_addresses(&f->options, node, family, &n);
+	bool is_same = n == n_before && (n == 0 || memcmp(list, f->nodeport_list[family],
+							  n * sizeof(*list)) == 0);
+
+	free(f->nodeport_list[family]);
+	f->nodeport_list[family] = list;
+	f->n_nodeport_list[family] = n;
+	return !is_same;
+}
+
+static struct fingerprint fingerprint_of(const struct facts *f)
+{
+	struct fingerprint print;
+
+	memset(&print, 0, sizeof(print));
+	memcpy(print.node_ip, f->options.node_ip, sizeof(print.node_ip));
+	memcpy(print.has_detector, f->options.has_detector, sizeof(print.has_detector));
+	return print;
+}
+
+unsigned facts_update(struct facts *f, struct cluster *cluster)
+{
+	const struct object_node *node = cluster_node(cluster);
+	struct fingerprint before = fingerprint_of(f), after;
+	struct environment env_before;
+	unsigned changed = 0;
+
+	memcpy(&env_before, &f->env, sizeof(env_before)); /* padding and all */
+	/* the zone counts for planning, whatever else the Node says */
+	if (cluster_take_node_change(cluster))
+		changed |= FACTS_PLAN;
+	(void)cluster_take_service_cidr_change(cluster); /* compared below */
+	update_detector(f, node);
+	update_node_ip(f, node);
+	update_service_cidrs(f, cluster);
+	for (enum family family = 0; family < FAMILY_N; family++)
+		if (update_nodeport_list(f, node, family))
+			changed |= FACTS_PLAN;
+	after = fingerprint_of(f);
+	if (memcmp(&before, &after, sizeof(before)) != 0)
+		changed |= FACTS_PLAN;
+	if (memcmp(&env_before, &f->env, sizeof(f->env)) != 0)
+		changed |= FACTS_ENVIRONMENT;
+	return changed;
+}

@@ -1,0 +1,286 @@
+/*
+ * Counting what happens, and writing all of it when somebody asks.  Families
+ * of kube-proxy keep its help texts' sense, its label names and its buckets.
+ */
+#include "proxy/http/metrics.h"
+
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "proxy/http/exposition.h"
+#include "proxy/http/process_metrics.h"
+#include "proxy/http/service_metrics.h"
+
+#define USEC_PER_SEC 1e6
+#define N_STATUSES   16
+
+struct status_count {
+	int status;
+	char method[8];
+	uint64_t n;
+};
+
+struct metrics {
+	struct histogram_bounds sync_bounds, network_bounds, conntrack_bounds;
+	struct histogram sync[FAMILY_N], full[FAMILY_N], partial[FAMILY_N];
+	struct histogram network[FAMILY_N], conntrack[FAMILY_N];
+	uint64_t n_conntrack_dumps;
+	struct status_count healthz[N_STATUSES], livez[N_STATUSES], api[N_STATUSES];
+};
+
+struct metrics *metrics_new(void)
+{
+	struct metrics *m = xcalloc(1, sizeof(*m));
+
+	m->sync_bounds = histogram_exponential(0.001, 2, 15);
+	m->conntrack_bounds = histogram_exponential(0.001, 2, 15);
+	m->network_bounds = histogram_network_programming();
+	return m;
+}
+
+void metrics_free(struct metrics *m)
+{
+	free(m);
+}
+
+static void count_status(struct status_count *counts, int status, const char *method)
+{
+	for (size_t i = 0; i < N_STATUSES; i++) {
+		struct status_count *c = &counts[i];
+
+		if (c->n && (c->status != status || strcmp(c->method, method)))
+			continue;
+		c->status = status;
+		(void)strncpy(c->method, method, sizeof(c->method) - 1);
+		c->n++;
+		return;
+	}
+}
+
+void metrics_health_answered(struct metrics *m, bool is_livez, int status)
+{
+	count_status(is_livez ? m->livez : m->healthz, status, "");
+}
+
+void metrics_api_answered(struct metrics *m, int status, const char *method)
+{
+	count_status(m->api, status, method);
+}
+
+void metrics_stale_flows(struct metrics *m, const struct stale_flows_stats *stats)
+{
+	if (stats->n_dumps == m->n_conntrack_dumps)
+		return;
+	m->n_conntrack_dumps = stats->n_dumps;
+	for (int family = 0; family < FAMILY_N; family++)
+		histogram_observe(&m->conntrack[family], &m->conntrack_bounds,
+				  (double)stats->last_us / USEC_PER_SEC);
+}
+
+static void observe_triggers(struct metrics *m, enum family family,
+			     const struct sync_run *run, int64_t now_us)
+{
+	for (size_t i = 0; i < run->n_triggers; i++) {
+		double sec = (double)(now_us - run->triggers[i]) / USEC_PER_SEC;
+
+		histogram_observe(&m->network[family], &m->network_bounds,
+				  sec > 0 ? sec : 0);
+	}
+}
+
+void metrics_ran(struct metrics *m, const struct sync_run *run, int64_t now_us)
+{
+	double sec = (double)run->total_us / USEC_PER_SEC;
+
+	for (int family = 0; family < FAMILY_N; family++) {
+		if (!run->touched[family] && !run->full)
+			continue;
+		histogram_observe(&m->sync[family], &m->sync_bounds, sec);
+		histogram_observe(run->full ? &m->full[family] : &m->partial[family],
+				  &m->sync_bounds, sec);
+		if (run->touched[family] && !run->err)
+			observe_triggers(m, (enum family)family, run, now_us);
+	}
+}
+
+static void add(struct buf *out, const char *name, const char *type, const char *help,
+		double value)
+{
+	exposition_family(out, name, type, help);
+	exposition_sample(out, name, NULL, 0, value);
+}
+
+/* One sample for each family in use. */
+static void add_by_family(struct buf *out, const struct metrics_input *in,
+			  const char *name, const char *type, const char *help,
+			  const double values[FAMILY_N])
+{
+	exposition_family(out, name, type, help);
+	for (int family = 0; family < FAMILY_N; family++) {
+		struct label label = {"ip_family", family_name((enum family)family)};
+
+		if (in->family_used[family])
+			exposition_sample(out, name, &label, 1, values[family]);
+	}
+}
+
+static void add_histograms(struct buf *out, const struct metrics_input *in,
+			   const char *name, const char *help,
+			   const struct histogram_bounds *bounds,
+			   const struct histogram histograms[FAMILY_N])
+{
+	exposition_family(out, name, "histogram", help);
+	for (int family = 0; family < FAMILY_N; family++) {
+		struct label label = {"ip_family", family_name((enum family)family)};
+
+		if (in->family_used[family])
+			exposition_histogram(out, name, &label, 1, bounds,
+					     &histograms[family]);
+	}
+}
+
+static void add_statuses(struct buf *out, const char *name, const char *help,
+			 const struct status_count *counts, const char *host)
+{
+	exposition_family(out, name, "counter", help);
+	for (size_t i = 0; i < N_STATUSES && counts[i].n; i++) {
+		char code[16] = "<error>";
+		struct label labels[] = {{"code", code},
+					 {"method", counts[i].method},
+					 {"host", host}};
+
+		if (counts[i].status)
+			(void)snprintf(code, sizeof(code), "%d", counts[i].status);
+		exposition_sample(out, name, labels, host ? 3 : 1, (double)counts[i].n);
+	}
+}
+
+static void write_sync(const struct metrics *m, const struct metrics_input *in,
+		       struct buf *out)
+{
+	const struct sync_stats *s = in->sync;
+	double updated[FAMILY_N], queued[FAMILY_N], changes = 0;
+
+	for (int family = 0; family < FAMILY_N; family++) {
+		updated[family] = (double)s->last_updated_us[family] / USEC_PER_SEC;
+		queued[family] = (double)s->last_queued_us[family] / USEC_PER_SEC;
+		changes += (double)s->n_changes[family];
+	}
+	add_histograms(out, in, "kubeproxy_sync_proxy_rules_duration_seconds",
+		       "SyncProxyRules latency in seconds", &m->sync_bounds, m->sync);
+	add_histograms(out, in, "kubeproxy_sync_full_proxy_rules_duration_seconds",
+		       "SyncProxyRules latency in seconds for full resyncs",
+		       &m->sync_bounds, m->full);
+	add_histograms(out, in, "kubeproxy_sync_partial_proxy_rules_duration_seconds",
+		       "SyncProxyRules latency in seconds for partial resyncs",
+		       &m->sync_bounds, m->partial);
+	add_histograms(out, in, "kubeproxy_network_programming_duration_seconds",
+		       "In Cluster Network Programming Latency in seconds",
+		       &m->network_bounds, m->network);
+	add_by_family(out, in, "kubeproxy_sync_proxy_rules_last_timestamp_seconds",
+		      "gauge", "The last time proxy rules were successfully synced",
+		      updated);
+	add_by_family(out, in, "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
+		      "gauge", "The last time a sync of proxy rules was queued", queued);
+	/* Endpoints and Services are planned together here: each counts what is common to both. */
+	add(out, "kubeproxy_sync_proxy_rules_endpoint_changes_pending", "gauge",
+	    "Pending proxy rules Endpoint changes", (double)in->n_pending);
+	add(out, "kubeproxy_sync_proxy_rules_endpoint_changes_total", "counter",
+	    "Cumulative proxy rules Endpoint changes", changes);
+	add(out, "kubeproxy_sync_proxy_rules_service_changes_pending", "gauge",
+	    "Pending proxy rules Service changes", (double)in->n_pending);
+	add(out, "kubeproxy_sync_proxy_rules_service_changes_total", "counter",
+	    "Cumulative proxy rules Service changes", (double)s->n_planned);
+}
+
+static void write_nft(const struct metrics_input *in, struct buf *out)
+{
+	const struct nft_stats *n = in->nft;
+	double failures[FAMILY_N];
+
+	for (int family = 0; family < FAMILY_N; family++)
+		failures[family] = (double)in->sync->n_failures;
+	add_by_family(out, in, "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+		      "counter", "Cumulative proxy nftables sync failures", failures);
+	add(out, "sluice_nft_transactions_total", "counter",
+	    "nftables transactions that were committed.", (double)n->n_transactions);
+	add(out, "sluice_nft_elements_added_total", "counter",
+	    "Set elements that were added.", (double)n->n_elements_added);
+	add(out, "sluice_nft_elements_deleted_total", "counter",
+	    "Set elements that were deleted.", (double)n->n_elements_deleted);
+	add(out, "sluice_repairs_total", "counter",
+	    "Times that something made by others was found and put right.",
+	    (double)n->n_repairs);
+	add(out, "sluice_refused_services_total", "counter",
+	    "Services that the kernel refused, each time counted.",
+	    (double)n->n_refused_total);
+	add(out, "sluice_refused_services", "gauge", "Services that are left out now.",
+	    (double)n->n_refused);
+}
+
+static void write_flows(const struct metrics *m, const struct metrics_input *in,
+			struct buf *out)
+{
+	double deleted[FAMILY_N];
+
+	for (int family = 0; family < FAMILY_N; family++)
+		deleted[family] = (double)in->flows->n_deleted[family];
+	add_histograms(out, in, "kubeproxy_conntrack_reconciler_sync_duration_seconds",
+		       "ReconcileConntrackFlowsLatency latency in seconds",
+		       &m->conntrack_bounds, m->conntrack);
+	add_by_family(out, in, "kubeproxy_conntrack_reconciler_deleted_entries_total",
+		      "counter",
+		      "Cumulative conntrack flows deleted by conntrack reconciler",
+		      deleted);
+}
+
+static void write_api(const struct metrics *m, const struct metrics_input *in,
+		      struct buf *out)
+{
+	const struct source_api *api = in->api;
+	int64_t since_us = api->silent_since_us;
+
+	add_statuses(
+		out, "rest_client_requests_total",
+		"Number of HTTP requests, partitioned by status code, method, and host.",
+		m->api, api->host);
+	add(out, "sluice_api_silent_seconds", "gauge",
+	    "How long the API server has not been heard of; 0 when all is well.",
+	    since_us ? (double)(in->now_us - since_us) / USEC_PER_SEC : 0);
+	add(out, "sluice_api_watch_restarts_total", "counter",
+	    "Times that a kind of object had to be listed again.",
+	    (double)api->n_watch_restarts);
+}
+
+static void write_build(const struct metrics_input *in, struct buf *out)
+{
+	struct label labels[] = {{"version", in->version},
+				 {"commit", in->commit},
+				 {"mode", in->mode}};
+
+	exposition_family(out, "sluice_build_info", "gauge",
+			  "What is running; always 1.");
+	exposition_sample(out, "sluice_build_info", labels, N_ELEMENTS(labels), 1);
+	add(out, "sluice_rejected_fields", "gauge",
+	    "Objects or fields that were ignored because they made no sense.",
+	    (double)in->n_rejected);
+}
+
+void metrics_write(struct metrics *m, const struct metrics_input *in, struct buf *out)
+{
+	write_build(in, out);
+	write_sync(m, in, out);
+	if (in->nft)
+		write_nft(in, out);
+	if (in->flows)
+		write_flows(m, in, out);
+	if (in->api)
+		write_api(m, in, out);
+	add_statuses(out, "kubeproxy_proxy_healthz_total",
+		     "Cumulative proxy healthz HTTP status", m->healthz, NULL);
+	add_statuses(out, "kubeproxy_proxy_livez_total",
+		     "Cumulative proxy livez HTTP status", m->livez, NULL);
+	service_metrics_write(in, out);
+	process_metrics_write(out);
+}

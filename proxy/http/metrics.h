@@ -1,0 +1,53 @@
+/*
+ * What Prometheus is told: every metric of kube-proxy that has a meaning here,
+ * under its own name and buckets, so that dashboards and alerts go on working,
+ * and ours under sluice_.  This module counts what happens in runs; the rest
+ * is handed in when a scrape comes.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+#include "core/buf.h"
+#include "proxy/engine/source.h"
+#include "proxy/engine/sync.h"
+#include "rules/nft.h"
+#include "rules/stale_flows.h"
+
+struct metrics;
+struct state;
+
+struct metrics *metrics_new(void);
+void metrics_free(struct metrics *m);
+
+/* A run of the sync has ended at now_us (Unix time). */
+void metrics_ran(struct metrics *m, const struct sync_run *run, int64_t now_us);
+/* An answer of /healthz (is_livez false) or /livez. */
+void metrics_health_answered(struct metrics *m, bool is_livez, int status);
+/* The conntrack sink worked; called after each run with what it says of itself. */
+void metrics_stale_flows(struct metrics *m, const struct stale_flows_stats *stats);
+/* A call to the API server ended; status 0: no answer. */
+void metrics_api_answered(struct metrics *m, int status, const char *method);
+
+/* How many services get series of their own; further ones are only counted. */
+#define METRICS_MAX_SERVICES 1000
+
+struct metrics_input {
+	int64_t now_us; /* Unix time */
+	const char *mode, *version, *commit;
+	const struct sync_stats *sync;
+	size_t n_pending, n_rejected;
+	const struct state *state;
+	const struct nft_stats *nft;	       /* NULL in other modes */
+	const struct stale_flows_stats *flows; /* NULL: none */
+	const struct source_api *api;	       /* NULL: there is no server */
+	bool family_used[FAMILY_N];
+	bool with_services; /* series for each service */
+	/* connections by service, in the order of state_sorted(); NULL: not known */
+	const uint64_t *connections;
+};
+
+void metrics_write(struct metrics *m, const struct metrics_input *in, struct buf *out);

@@ -1,0 +1,389 @@
+/*
+ * A place is an address to listen on and the pages that are there.  Everything
+ * that a page shows is computed when it is asked for.
+ */
+#include "proxy/http/servers.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/state.h"
+#include "proxy/config/config.h"
+#include "proxy/engine/counts.h"
+#include "proxy/engine/dataplane.h"
+#include "proxy/http/exposition.h"
+#include "proxy/host/facts.h"
+#include "proxy/engine/full_changes.h"
+#include "proxy/http/health.h"
+#include "proxy/http/http_server.h"
+#include "proxy/http/metrics.h"
+#include "proxy/http/pages.h"
+#include "proxy/engine/source.h"
+#include "proxy/engine/sync.h"
+#include "watchers/cluster.h"
+
+#define LISTEN_RETRY_SEC 5.0 /* as in the message */
+
+struct page {
+	const char *path;
+	void (*show)(struct servers *s, const struct http_request *request,
+		     struct http_reply *reply);
+};
+
+struct place {
+	struct servers *owner;
+	const char *name;
+	const struct page *pages;
+	size_t n_pages;
+	const char *text; /* "0.0.0.0:10256" */
+	struct addr addr;
+	uint16_t port;
+	struct http_server *server;
+	struct ev_timer retry;
+	bool has_told;
+};
+
+struct servers {
+	struct servers_params p;
+	struct metrics *metrics;
+	struct place health, metrics_place;
+	time_t started_sec;
+};
+
+static int64_t unix_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static struct health current_health(const struct servers *s)
+{
+	const struct object_node *node = cluster_node(s->p.cluster);
+	struct sync_stats stats = sync_stats(s->p.sync);
+	struct health h = {
+		.timeout_us = 2 * config_rules(s->p.config)->sync_period_ns / 1000,
+		.is_node_known = node != NULL,
+		.is_node_deleting = node && node->is_deleting,
+		.is_node_to_be_deleted = node && node->is_to_be_deleted,
+	};
+
+	/* Manifests need no Node object: then there is nobody who could take it away. */
+	if (!node && !s->p.source->ops->api)
+		h.is_node_known = true;
+	for (int family = 0; family < FAMILY_N; family++)
+		h.family[family] = (struct health_family){
+			.is_used = s->p.facts->env.enabled[family],
+			.updated_us = stats.last_updated_us[family],
+			.oldest_queued_us = stats.oldest_queued_us[family],
+		};
+	return h;
+}
+
+static void answer_health(struct servers *s, bool is_livez, struct http_reply *reply)
+{
+	struct health h = current_health(s);
+
+	reply->content_type = "application/json";
+	reply->nosniff = true;
+	reply->status = health_answer(&h, !is_livez, unix_us(), &reply->body);
+	metrics_health_answered(s->metrics, is_livez, reply->status);
+}
+
+static void show_healthz(struct servers *s, const struct http_request *request,
+			 struct http_reply *reply)
+{
+	(void)request;
+	answer_health(s, false, reply);
+}
+
+static void show_livez(struct servers *s, const struct http_request *request,
+		       struct http_reply *reply)
+{
+	(void)request;
+	answer_health(s, true, reply);
+}
+
+static void show_ok(struct servers *s, const struct http_request *request,
+		    struct http_reply *reply)
+{
+	(void)s;
+	(void)request;
+	reply->nosniff = true;
+	http_reply_text(reply, "ok");
+}
+
+static void show_mode(struct servers *s, const struct http_request *request,
+		      struct http_reply *reply)
+{
+	(void)request;
+	reply->nosniff = true;
+	http_reply_text(reply, s->p.dataplane->mode);
+}
+
+static void show_configz(struct servers *s, const struct http_request *request,
+			 struct http_reply *reply)
+{
+	(void)request;
+	reply->nosniff = true;
+	reply->content_type = "application/json";
+	pages_configz(s->p.config, &reply->body);
+}
+
+/* statusz and flagz are for people: other media types are refused, as kube-proxy does. */
+static bool refuse_media_type(const struct http_request *request,
+			      struct http_reply *reply)
+{
+	if (!*request->accept || strstr(request->accept, "*/*") ||
+	    strstr(request->accept, "text/plain") || strstr(request->accept, "text/*"))
+		return false;
+	reply->status = 406;
+	reply->content_type = "application/json";
+	buf_add_string(&reply->body,
+		       "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"metadata\":{},"
+		       "\"status\":\"Failure\",\"message\":\"only the following media "
+		       "types are accepted: text/plain\",\"reason\":\"NotAcceptable\","
+		       "\"code\":406}\n");
+	return true;
+}
+
+static void show_flagz(struct servers *s, const struct http_request *request,
+		       struct http_reply *reply)
+{
+	if (refuse_media_type(request, reply))
+		return;
+	http_reply_text(reply, "");
+	pages_flagz(s->p.config, &reply->body);
+}
+
+static void show_statusz(struct servers *s, const struct http_request *request,
+			 struct http_reply *reply)
+{
+	if (refuse_media_type(request, reply))
+		return;
+	http_reply_text(reply, "");
+	pages_statusz(s->started_sec, time(NULL), &reply->body);
+}
+
+/* Connections of each service, in the order of state_sorted(); NULL when they aren't known. */
+static uint64_t *count_connections(const struct servers *s, const struct state *state)
+{
+	_cleanup_(counts_fini) struct counts counts = {0};
+	_cleanup_(full_changes_fini) struct full_changes all = {0};
+	uint64_t *n_connections;
+
+	full_changes_init(&all, state, &s->p.facts->env);
+	counts_read(&counts, s->p.dataplane, &all.cs, false);
+	if (!counts.is_known)
+		return NULL;
+	n_connections = xcalloc(all.cs.n + 1, sizeof(*n_connections));
+	for (size_t i = 0; i < all.cs.n; i++) {
+		const struct service *service = all.changes[i].new;
+		const struct frontend *frontends = service_frontends(service);
+
+		for (uint32_t f = 0; f < service->n_frontends; f++)
+			n_connections[i] +=
+				counts_frontend(&counts, &frontends[f], service->proto);
+	}
+	return n_connections;
+}
+
+static void show_metrics(struct servers *s, const struct http_request *request,
+			 struct http_reply *reply)
+{
+	const struct dataplane *dp = s->p.dataplane;
+	struct sync_stats stats = sync_stats(s->p.sync);
+	_cleanup_(freep) uint64_t *connections = NULL;
+	struct stale_flows_stats flows;
+	struct source_api api;
+	struct nft_stats nft;
+	struct metrics_input in = {
+		.now_us = unix_us(),
+		.mode = dp->mode,
+		.version = SLUICE_VERSION,
+		.commit = SLUICE_COMMIT,
+		.sync = &stats,
+		.n_pending = sync_n_pending(s->p.sync),
+		.n_rejected = s->p.n_rejected ? s->p.n_rejected(s->p.data) : 0,
+		.state = sync_state(s->p.sync),
+		.with_services = s->p.config->service_metrics,
+	};
+
+	(void)request;
+	for (int family = 0; family < FAMILY_N; family++)
+		in.family_used[family] = s->p.facts->env.enabled[family];
+	if (dp->nft_stats) {
+		nft = dp->nft_stats(dp->sinks[0]);
+		in.nft = &nft;
+	}
+	if (dp->flow_stats) {
+		flows = dp->flow_stats(dp->flows);
+		in.flows = &flows;
+	}
+	if (s->p.source->ops->api) {
+		api = s->p.source->ops->api(s->p.source);
+		in.api = &api;
+	}
+	/* The counters of many services are not read for a few of them. */
+	if (in.with_services && state_n_services(in.state) <= METRICS_MAX_SERVICES)
+		connections = count_connections(s, in.state);
+	in.connections = connections;
+	reply->content_type = EXPOSITION_CONTENT_TYPE;
+	reply->header_name = "Process-Start-Time-Unix";
+	(void)snprintf(reply->header_value, sizeof(reply->header_value), "%lld",
+		       (long long)s->started_sec);
+	metrics_write(s->metrics, &in, &reply->body);
+}
+
+static const struct page health_pages[] = {
+	{"/healthz", show_healthz},
+	{"/livez", show_livez},
+};
+
+static const struct page metrics_pages[] = {
+	{"/healthz", show_ok},	    {"/metrics", show_metrics}, {"/proxyMode", show_mode},
+	{"/configz", show_configz}, {"/statusz", show_statusz}, {"/flagz", show_flagz},
+};
+
+static void on_request(void *data, const struct http_request *request,
+		       struct http_reply *reply)
+{
+	const struct place *place = data;
+
+	for (size_t i = 0; i < place->n_pages; i++)
+		if (!strcmp(place->pages[i].path, request->path)) {
+			place->pages[i].show(place->owner, request, reply);
+			return;
+		}
+	http_reply_not_found(reply);
+}
+
+static int open_place(struct place *p)
+{
+	struct servers *s = p->owner;
+	int err =
+		http_server_open(s->p.loop, &p->addr, p->port, on_request, p, &p->server);
+
+	if (!err) {
+		log_info("%s server: listening on %s", p->name, p->text);
+		return 0;
+	}
+	if (!p->has_told)
+		log_err("%s server: can't listen on %s: %s; %s", p->name, p->text,
+			strerror(-err),
+			s->p.config->bind_address_hard_fail
+				? "bind-address-hard-fail: exiting"
+				: "trying again every 5 s");
+	p->has_told = true;
+	if (s->p.failed)
+		s->p.failed(s->p.data, p->name, p->text, err);
+	ev_timer_again(s->p.loop, &p->retry);
+	return err;
+}
+
+static void on_retry(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	struct place *p = w->data;
+
+	(void)revents;
+	ev_timer_stop(loop, w);
+	(void)open_place(p);
+}
+
+static void place_init(struct place *p, struct servers *owner, const char *name,
+		       const char *text, const struct page *pages, size_t n_pages)
+{
+	*p = (struct place){
+		.owner = owner,
+		.name = name,
+		.text = text,
+		.pages = pages,
+		.n_pages = n_pages,
+	};
+	ev_init(&p->retry, on_retry);
+	p->retry.repeat = LISTEN_RETRY_SEC;
+	p->retry.data = p;
+}
+
+static int place_start(struct place *p)
+{
+	int err;
+
+	if (!p->text || !*p->text)
+		return 0; /* disabled */
+	err = addr_port_parse(p->text, &p->addr, &p->port);
+	if (err) {
+		log_err("%s server: \"%s\" is no address:port", p->name, p->text);
+		return err;
+	}
+	err = open_place(p);
+	return err && p->owner->p.config->bind_address_hard_fail ? err : 0;
+}
+
+static void place_stop(struct place *p)
+{
+	ev_timer_stop(p->owner->p.loop, &p->retry);
+	http_server_close(p->server);
+}
+
+struct servers *servers_new(const struct servers_params *params)
+{
+	struct servers *s = xcalloc(1, sizeof(*s));
+
+	s->p = *params;
+	s->metrics = metrics_new();
+	s->started_sec = time(NULL);
+	place_init(&s->health, s, "health", params->config->healthz_bind_address,
+		   health_pages, N_ELEMENTS(health_pages));
+	place_init(&s->metrics_place, s, "metrics", params->config->metrics_bind_address,
+		   metrics_pages, N_ELEMENTS(metrics_pages));
+	return s;
+}
+
+void servers_free(struct servers *s)
+{
+	if (!s)
+		return;
+	place_stop(&s->health);
+	place_stop(&s->metrics_place);
+	metrics_free(s->metrics);
+	free(s);
+}
+
+int servers_start(struct servers *s)
+{
+	int err = place_start(&s->health);
+
+	return err ? err : place_start(&s->metrics_place);
+}
+
+void servers_ran(struct servers *s, const struct sync_run *run)
+{
+	const struct dataplane *dp = s->p.dataplane;
+
+	metrics_ran(s->metrics, run, unix_us());
+	if (dp->flow_stats) {
+		struct stale_flows_stats stats = dp->flow_stats(dp->flows);
+
+		metrics_stale_flows(s->metrics, &stats);
+	}
+}
+
+void servers_api_answered(struct servers *s, int status, const char *method)
+{
+	metrics_api_answered(s->metrics, status, method);
+}
+
+bool servers_is_healthy(const struct servers *s)
+{
+	struct health h = current_health(s);
+
+	return health_is_healthy(&h, unix_us());
+}

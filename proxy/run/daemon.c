@@ -1,0 +1,302 @@
+/*
+ * Around the engine: what it is asked (control socket), what it tells (health,
+ * metrics, Events, the service manager), and what makes it end or look again
+ * (signals, its configuration file).
+ */
+#include "proxy/run/daemon.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "proxy/config/config.h"
+#include "proxy/config/config_load.h"
+#include "proxy/engine/conflict_log.h"
+#include "proxy/control/control.h"
+#include "proxy/engine/engine.h"
+#include "proxy/http/health_ports.h"
+#include "proxy/host/host_setup.h"
+#include "proxy/control/inspect.h"
+#include "proxy/run/node_events.h"
+#include "proxy/host/notify.h"
+#include "proxy/config/options.h"
+#include "proxy/engine/parts.h"
+#include "proxy/host/path_watch.h"
+#include "proxy/host/privileges.h"
+#include "proxy/engine/rejections.h"
+#include "proxy/http/servers.h"
+#include "proxy/engine/sync.h"
+#include "watchers/cluster.h"
+
+struct daemon {
+	struct engine engine;
+	struct options *options;
+	struct inspect inspect; /* what the control socket shows */
+	struct control *control;
+	struct conflict_log conflicts;
+	struct servers *servers;
+	struct path_watch *config_watch;
+	ev_signal term, interrupt, hangup;
+	bool is_announced; /* the service manager knows that all is programmed */
+	int err;	   /* why the loop ended; 0: it was asked to */
+};
+
+/* The first run found what an earlier one had left, and made up the difference. */
+static void announce(const struct engine *e, const struct sync_run *run)
+{
+	const struct dataplane *dp = &e->dataplane;
+	struct nft_stats stats = {0};
+	char difference[96] = "the kernel had all of it";
+
+	if (dp->nft_stats)
+		stats = dp->nft_stats(dp->sinks[0]);
+	if (stats.n_elements_added || stats.n_elements_deleted)
+		(void)snprintf(difference, sizeof(difference),
+			       "%" PRIu64 " elements added to what was there, %" PRIu64
+			       " removed",
+			       stats.n_elements_added, stats.n_elements_deleted);
+	log_info("ready: %zu services of %zu Services and %zu EndpointSlices in %.1f ms; "
+		 "%s",
+		 run->n_changes, cluster_n(e->cluster, OBJECT_SERVICE),
+		 cluster_n(e->cluster, OBJECT_SLICE), (double)run->total_us / 1e3,
+		 difference);
+}
+
+static void on_ran(void *data, const struct sync_run *run)
+{
+	struct daemon *d = data;
+
+	servers_ran(d->servers, run);
+	conflict_log_update(&d->conflicts, sync_state(d->engine.sync));
+	if (d->is_announced || (run->err != 0 && run->err != -EREMOTEIO))
+		return;
+	d->is_announced = true;
+	announce(&d->engine, run);
+	(void)notify_send("READY=1\nSTATUS=programmed"); /* nobody may listen */
+}
+
+static void on_synced(void *data, int err)
+{
+	const struct daemon *d = data;
+	const struct node_events events = {d->engine.source, d->engine.node_name};
+
+	(void)err; /* has been told */
+	node_events_started(&events);
+}
+
+static void on_ready(void *data)
+{
+	const struct daemon *d = data;
+
+	sync_start(d->engine.sync);
+}
+
+static void stop(struct daemon *d, int err)
+{
+	d->err = err;
+	ev_break(d->engine.loop, EVBREAK_ALL);
+}
+
+static void on_failed(void *data, int err)
+{
+	stop(data, err);
+}
+
+static void on_answered(void *data, int status, const char *method)
+{
+	const struct daemon *d = data;
+
+	servers_api_answered(d->servers, status, method);
+}
+
+static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	(void)revents;
+	log_info("%s: stopping; the rules stay", strsignal(w->signum));
+	(void)notify_send("STOPPING=1"); /* nobody may listen */
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
+{
+	struct daemon *d = w->data;
+
+	(void)loop;
+	(void)revents;
+	log_info("%s: reading everything again", d->engine.source->ops->name);
+	if (d->engine.source->ops->reread)
+		d->engine.source->ops->reread(d->engine.source);
+}
+
+static void start_signals(struct daemon *d)
+{
+	(void)signal(SIGPIPE, SIG_IGN);
+	ev_signal_init(&d->term, on_stop, SIGTERM);
+	ev_signal_init(&d->interrupt, on_stop, SIGINT);
+	ev_signal_init(&d->hangup, on_hangup, SIGHUP);
+	d->hangup.data = d;
+	ev_signal_start(d->engine.loop, &d->term);
+	ev_signal_start(d->engine.loop, &d->interrupt);
+	ev_signal_start(d->engine.loop, &d->hangup);
+}
+
+static void stop_signals(struct daemon *d)
+{
+	ev_signal_stop(d->engine.loop, &d->term);
+	ev_signal_stop(d->engine.loop, &d->interrupt);
+	ev_signal_stop(d->engine.loop, &d->hangup);
+}
+
+/* Traffic doesn't depend on it: a full disk costs the socket, not the daemon. */
+static int start_control(struct daemon *d)
+{
+	const char *path = d->engine.config->control_socket;
+	int err;
+
+	if (!*path)
+		return 0;
+	d->inspect = (struct inspect){
+		.cluster = d->engine.cluster,
+		.facts = &d->engine.facts,
+		.state = sync_state(d->engine.sync),
+		.dataplane = &d->engine.dataplane,
+	};
+	err = control_new(d->engine.loop, path, inspect_answer, &d->inspect, &d->control);
+	if (err == -EADDRINUSE) {
+		log_err("control socket %s: another sluice runs with it", path);
+		return err;
+	}
+	if (err != 0)
+		log_warn("control socket %s: %s; get, explain and diff must do without",
+			 path, strerror(-err));
+	return 0;
+}
+
+static void on_server_failed(void *data, const char *server, const char *address, int err)
+{
+	const struct daemon *d = data;
+	const struct node_events events = {d->engine.source, d->engine.node_name};
+
+	node_events_server_failed(&events, server, address, err);
+}
+
+static void on_health_port_failed(void *data, const char *ns, const char *name,
+				  uint16_t port, int err)
+{
+	const struct daemon *d = data;
+	const struct node_events events = {d->engine.source, d->engine.node_name};
+
+	node_events_health_port_failed(&events, ns, name, port, err);
+}
+
+static size_t count_rejected(void *data)
+{
+	const struct daemon *d = data;
+
+	return rejections_n(d->engine.rejections);
+}
+
+static bool is_healthy(void *data)
+{
+	const struct daemon *d = data;
+
+	return servers_is_healthy(d->servers);
+}
+
+/* Health and metrics, and the health check node ports, which tell of our health too. */
+static int start_servers(struct daemon *d)
+{
+	const struct health_ports_hooks hooks = {
+		.is_healthy = is_healthy,
+		.failed = on_health_port_failed,
+		.data = d,
+	};
+
+	d->servers = servers_new(&(struct servers_params){
+		.loop = d->engine.loop,
+		.config = d->engine.config,
+		.cluster = d->engine.cluster,
+		.facts = &d->engine.facts,
+		.dataplane = &d->engine.dataplane,
+		.source = d->engine.source,
+		.sync = d->engine.sync,
+		.n_rejected = count_rejected,
+		.failed = on_server_failed,
+		.data = d,
+	});
+	dataplane_add(&d->engine.dataplane, health_ports_new(d->engine.loop, &hooks));
+	return servers_start(d->servers);
+}
+
+static void on_config_changed(void *data)
+{
+	struct daemon *d = data;
+
+	if (config_reload(d->options))
+		stop(d, -ESTALE); /* so that the supervisor starts us again */
+}
+
+/* Without a watch the daemon works all the same. */
+static void watch_config(struct daemon *d)
+{
+	const char *path = d->options->config_file;
+	int err;
+
+	if (!*path)
+		return;
+	err = path_watch_new(d->engine.loop, path, on_config_changed, d,
+			     &d->config_watch);
+	if (err != 0)
+		log_warn("%s: changes can't be followed: %s", path, strerror(-err));
+}
+
+static int run(struct daemon *d)
+{
+	struct privileges privileges = {
+		.keep_exec = d->engine.source->runs_programs,
+	};
+	int err;
+
+	host_setup_conntrack(d->engine.config);
+	privileges_drop(&privileges);
+	start_signals(d);
+	watch_config(d);
+	err = engine_start(&d->engine);
+	if (err == 0) {
+		ev_run(d->engine.loop, 0);
+		err = d->err;
+	}
+	stop_signals(d);
+	return err;
+}
+
+int daemon_run(struct options *options, const struct parts *parts)
+{
+	struct daemon d = {.options = options};
+	const struct engine_hooks hooks = {
+		.synced = on_synced,
+		.ready = on_ready,
+		.failed = on_failed,
+		.ran = on_ran,
+		.answered = on_answered,
+		.data = &d,
+	};
+	int err;
+
+	host_setup_oom_score(&options->config);
+	err = engine_open(&d.engine, &options->config, parts, &hooks);
+	if (err == 0)
+		err = start_control(&d);
+	if (err == 0)
+		err = start_servers(&d);
+	if (err == 0)
+		err = run(&d);
+	path_watch_free(d.config_watch);
+	control_free(d.control);
+	servers_free(d.servers);
+	engine_close(&d.engine);
+	return err;
+}
