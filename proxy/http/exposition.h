@@ -16,7 +16,7 @@ struct label {
 /* At most this many labels on a sample. */
 #define EXPOSITION_MAX_LABELS 8
 
-/* type: "counter", "gauge", "histogram" */
+/* type: "counter", "gauge", "histogram", "untyped" */
 void exposition_family(struct buf *out, const char *name, const char *type,
 		       const char *help);
 void exposition_sample(struct buf *out, const char *name, const struct label *labels,
