@@ -84,9 +84,7 @@ kubeconfig() {
 
 # The account that the proxy runs as, with the rights that the project's own manifest gives it.
 service_account() {
-	local manifest=$PROJECT/deploy/kube-proxy-replacement.yaml
-	[ -e "$manifest" ] || manifest=$E2E/rbac.yaml
-	kubectl apply -f "$manifest" >/dev/null
+	kubectl apply -f "$PROJECT/deploy/kube-proxy-replacement.yaml" >/dev/null
 	service_account_token
 	kubeconfig sluice "tokenFile: \"$STATE/token\""
 }
