@@ -65,8 +65,8 @@ struct object_service {
 	bool has_family
 		[FAMILY_N]; /* has a cluster IP of this family, by the rules of dual stack */
 	struct addr cluster_ip[FAMILY_N];
-	const struct object_service_port *ports;
-	const struct addr *external_ips; /* both families mixed */
+	const struct object_service_port *ports; /* no two of one name and protocol */
+	const struct addr *external_ips;	 /* both families mixed */
 	const struct object_ingress *ingress;
 	const struct cidr *source_ranges;
 	uint32_t n_ports, n_external_ips, n_ingress, n_source_ranges;

@@ -79,21 +79,6 @@ static bool is_ours(const struct object_service *s)
 	return !s->is_hidden && !s->is_headless && s->type != SERVICE_EXTERNAL_NAME;
 }
 
-/*
- * Two ports of one name and protocol can't be told apart by slices: the first
- * counts.  Decoders say so to the user; here it only keeps keys distinct.
- */
-static bool is_repeated(const struct object_service *s, uint32_t index)
-{
-	const struct object_service_port *port = &s->ports[index];
-
-	for (uint32_t i = 0; i < index; i++)
-		if (s->ports[i].proto == port->proto &&
-		    !strcmp(s->ports[i].name, port->name))
-			return true;
-	return false;
-}
-
 static void selection_init(struct selection *sel, const struct exposure *exposure,
 			   const struct object_service_port *port,
 			   const struct plan_options *options,
@@ -214,8 +199,6 @@ static void plan_family(struct planner *p, const struct object_service *s,
 			   node->has_primary ? &node->primary : NULL);
 	local_ready = merged_local_ready(&p->merged, slices, family);
 	for (uint32_t i = 0; i < s->n_ports; i++) {
-		if (is_repeated(s, i))
-			continue;
 		p->services = xgrow(p->services, p->n, &p->cap, sizeof(*p->services));
 		p->services[p->n++] =
 			plan_port(p, &exposure, &s->ports[i], slices, local_ready);
