@@ -1,6 +1,5 @@
 /*
- * A sorted array: reading is one pass over what the kernel has, and nothing is
- * allocated for each counter.
+ * A sorted array: nothing is allocated for each counter.
  */
 #include "proxy/engine/counts.h"
 

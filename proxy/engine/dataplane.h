@@ -32,7 +32,7 @@ struct dataplane {
 	struct nft_diff *(*diff)(struct sink *sink, const struct changeset *full);
 	struct nft_stats (*nft_stats)(const struct sink *sink);
 
-	/* The sink that forgets UDP flows, one of sinks[]; both NULL without conntrack. */
+	/* The sink that forgets flows, one of sinks[]; both NULL without conntrack. */
 	const struct sink *flows;
 	struct stale_flows_stats (*flow_stats)(const struct sink *sink);
 };

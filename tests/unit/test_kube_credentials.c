@@ -93,17 +93,19 @@ static void account_close(struct account *a)
 #define FIRST  "Authorization: Bearer first\r\n"
 #define SECOND "Authorization: Bearer second\r\n"
 
+/* Who has the first token is refused, who has the second one is served. */
+static const struct fake_answer second_only[] = {
+	{.request = "GET", .bytes = REFUSED, .header = FIRST},
+	{.request = "/services",
+	 .bytes = EVENT("ADDED", SERVICE("web", "10.96.0.1")) END,
+	 .is_body = true,
+	 .end = FAKE_STALL,
+	 .header = SECOND},
+	OTHERS,
+};
+
 static void test_a_token_that_was_rotated_is_used_within_a_second(void **state)
 {
-	const struct fake_answer answers[] = {
-		{.request = "GET", .bytes = REFUSED, .header = FIRST},
-		{.request = "/services",
-		 .bytes = EVENT("ADDED", SERVICE("web", "10.96.0.1")) END,
-		 .is_body = true,
-		 .end = FAKE_STALL,
-		 .header = SECOND},
-		OTHERS,
-	};
 	struct run r = {0};
 	struct account a;
 	unsigned n_refused;
@@ -111,7 +113,7 @@ static void test_a_token_that_was_rotated_is_used_within_a_second(void **state)
 	(void)state;
 	account_open(&a);
 	r.kubeconfig = a.kubeconfig;
-	run_open(&r, answers, N_ELEMENTS(answers));
+	run_open(&r, second_only, N_ELEMENTS(second_only));
 	/* Long enough for the waits to have grown to more than a second. */
 	assert_false(wait_for(&r, never, 6.0));
 	n_refused = fake_server_n_requests(r.server, "/services");
@@ -134,22 +136,13 @@ static bool is_refused(const struct run *r)
 static void
 test_a_token_that_was_rotated_before_it_was_refused_is_used_at_once(void **state)
 {
-	const struct fake_answer answers[] = {
-		{.request = "GET", .bytes = REFUSED, .header = FIRST},
-		{.request = "/services",
-		 .bytes = EVENT("ADDED", SERVICE("web", "10.96.0.1")) END,
-		 .is_body = true,
-		 .end = FAKE_STALL,
-		 .header = SECOND},
-		OTHERS,
-	};
 	struct run r = {0};
 	struct account a;
 
 	(void)state;
 	account_open(&a);
 	r.kubeconfig = a.kubeconfig;
-	run_open(&r, answers, N_ELEMENTS(answers));
+	run_open(&r, second_only, N_ELEMENTS(second_only));
 	point_to(&a, "2");
 	assert_true(wait_for(&r, is_refused, SEC));
 	assert_true(wait_for(&r, has_web, 0.7));
@@ -185,15 +178,6 @@ static void add_plugin(const struct account *a)
 
 static void test_a_plugins_token_that_is_refused_is_fetched_anew(void **state)
 {
-	const struct fake_answer answers[] = {
-		{.request = "GET", .bytes = REFUSED, .header = FIRST},
-		{.request = "/services",
-		 .bytes = EVENT("ADDED", SERVICE("web", "10.96.0.1")) END,
-		 .is_body = true,
-		 .end = FAKE_STALL,
-		 .header = SECOND},
-		OTHERS,
-	};
 	struct run r = {0};
 	struct account a;
 
@@ -201,7 +185,7 @@ static void test_a_plugins_token_that_is_refused_is_fetched_anew(void **state)
 	account_open(&a);
 	add_plugin(&a);
 	r.kubeconfig = a.kubeconfig;
-	run_open(&r, answers, N_ELEMENTS(answers));
+	run_open(&r, second_only, N_ELEMENTS(second_only));
 	assert_true(wait_for(&r, has_web, SEC));
 	/* All kinds were refused, one run was enough for them. */
 	assert_int_equal(fake_server_n_requests(r.server, "/services"), 2);
