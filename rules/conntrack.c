@@ -263,7 +263,7 @@ int conntrack_prune(enum family family, enum conntrack_scope scope,
 
 		err = dump(&p, family, &is_again);
 		send_deletions(&p);
-		is_again |= p.n_deleted > n_before;
+		is_again |= scope == CONNTRACK_UDP && p.n_deleted > n_before;
 	}
 	*ret_deleted = p.n_deleted;
 	return err < 0 ? err : p.err;

@@ -21,9 +21,9 @@ enum conntrack_scope {
 
 /*
  * Deletes the flows that is_unwanted() says so of. A flow that went meanwhile
- * is no error, and one that came anew under the same addresses is not hit. When
- * something was deleted, or the kernel calls the dump interrupted, it is
- * repeated a few times: packets that were on their way may have made new ones.
+ * is no error, and one that came anew under the same addresses is not hit.  A
+ * dump that the kernel calls interrupted is repeated a few times, and so is one
+ * that found UDP flows: answers on their way may have made new ones.
  * *ret_deleted is set on failure too.
  */
 int conntrack_prune(enum family family, enum conntrack_scope scope,
