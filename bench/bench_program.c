@@ -17,10 +17,10 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/state.h"
-#include "rules/nft.h"
+#include "rules/nft/nft.h"
 #include "watchers/cluster.h"
-#include "watchers/manifest.h"
-#include "watchers/plan.h"
+#include "watchers/files/manifest.h"
+#include "watchers/plan/plan.h"
 
 #define N_SMALL_CHANGES 200
 #define FULL_BUDGET_US	20000000 /* for the rounds of one kind of full apply */

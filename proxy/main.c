@@ -11,8 +11,8 @@
 #include "proxy/commands/commands.h"
 #include "proxy/config/options.h"
 #include "proxy/engine/parts.h"
-#include "rules/nft.h"
-#include "rules/stale_flows.h"
+#include "rules/nft/nft.h"
+#include "rules/conntrack/stale_flows.h"
 
 static int make_source(const struct config *config, const char *node_name,
 		       struct cluster *cluster, const struct reject *reject,

@@ -6,20 +6,26 @@ cd "$(dirname "$0")/.."
 
 # folder: what its files may include
 arrows='
-core            core
-watchers        core watchers
-watchers/kube   core watchers watchers/kube
-rules           core rules
-bpf             core bpf
-proxy/relay     core proxy/relay
-proxy/config    core watchers proxy/config
-proxy/host      core watchers proxy/config proxy/host
-proxy/engine    core watchers watchers/kube rules bpf proxy/relay proxy/config proxy/host proxy/engine
-proxy/http      core watchers rules proxy/config proxy/host proxy/engine proxy/http
-proxy/control   core watchers proxy/host proxy/engine proxy/control
-proxy/run       core watchers watchers/kube proxy/config proxy/host proxy/engine proxy/http proxy/control proxy/run
-proxy/commands  core watchers rules proxy/config proxy/host proxy/engine proxy/control proxy/run proxy/commands
-proxy           core rules bpf proxy/config proxy/engine proxy/commands
+core              core
+watchers          core watchers
+watchers/decode   core watchers watchers/decode
+watchers/plan     core watchers watchers/plan
+watchers/files    core watchers watchers/decode watchers/files
+watchers/kube     core watchers watchers/decode watchers/kube
+rules             core rules
+rules/nft         core rules rules/nft
+rules/conntrack   core rules rules/conntrack
+rules/iptables    core rules rules/iptables
+bpf               core bpf
+proxy/relay       core proxy/relay
+proxy/config      core watchers watchers/decode watchers/plan proxy/config
+proxy/host        core watchers watchers/plan proxy/config proxy/host
+proxy/engine      core watchers watchers/kube watchers/files watchers/decode watchers/plan rules/nft rules/conntrack bpf proxy/relay proxy/config proxy/host proxy/engine
+proxy/http        core watchers watchers/decode rules/nft rules/conntrack proxy/config proxy/host proxy/engine proxy/http
+proxy/control     core watchers watchers/plan proxy/host proxy/engine proxy/control
+proxy/run         core watchers watchers/kube proxy/config proxy/host proxy/engine proxy/http proxy/control proxy/run
+proxy/commands    core watchers watchers/files watchers/decode watchers/plan rules/nft rules/iptables proxy/config proxy/host proxy/engine proxy/control proxy/run proxy/commands
+proxy             core rules/nft rules/conntrack bpf proxy/config proxy/engine proxy/commands
 '
 
 # One line an include: "file:line folder-of-the-included". All are written from the top; one beside the

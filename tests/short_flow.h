@@ -6,7 +6,7 @@
 #include "tests/test.h"
 
 #include "core/addr.h"
-#include "rules/flow_match.h"
+#include "rules/conntrack/flow_match.h"
 
 static inline struct flow short_flow(uint8_t proto, const char *src, const char *dst,
 				     const char *reply_src)

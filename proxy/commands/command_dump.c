@@ -8,10 +8,10 @@
 #include "proxy/engine/full_changes.h"
 #include "proxy/config/options.h"
 #include "proxy/commands/snapshot.h"
-#include "rules/iptables_dump.h"
-#include "rules/nft.h"
+#include "rules/iptables/iptables_dump.h"
+#include "rules/nft/nft.h"
 #include "watchers/cluster.h"
-#include "watchers/plan_print.h"
+#include "watchers/plan/plan_print.h"
 
 static void dump_nft(const struct snapshot *s, const struct changeset *full,
 		     struct buf *out)

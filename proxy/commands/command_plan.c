@@ -8,7 +8,7 @@
 #include "proxy/config/options.h"
 #include "proxy/commands/snapshot.h"
 #include "watchers/cluster.h"
-#include "watchers/plan_print.h"
+#include "watchers/plan/plan_print.h"
 
 static const char *const formats[] = {"text", "json", "yaml"};
 

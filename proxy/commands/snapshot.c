@@ -18,8 +18,8 @@
 #include "proxy/engine/parts.h"
 #include "proxy/engine/rejections.h"
 #include "watchers/cluster.h"
-#include "watchers/plan.h"
-#include "watchers/plan_print.h"
+#include "watchers/plan/plan.h"
+#include "watchers/plan/plan_print.h"
 
 #define SOURCE_TIMEOUT_SEC 60.
 

@@ -21,8 +21,8 @@
 #include "proxy/config/config.h"
 #include "proxy/config/config_duplicates.h"
 #include "proxy/config/config_json.h"
-#include "watchers/document.h"
-#include "watchers/yaml_print.h"
+#include "watchers/decode/document.h"
+#include "watchers/plan/yaml_print.h"
 
 #define FILE_MAX_LEN	 (1u << 20)
 #define API_VERSION	 "kubeproxy.config.k8s.io/v1alpha1"

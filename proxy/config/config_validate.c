@@ -14,7 +14,7 @@
 #include "core/environment.h"
 #include "core/mem.h"
 #include "proxy/config/feature_gates.h"
-#include "watchers/plan.h"
+#include "watchers/plan/plan.h"
 
 __attribute__((format(printf, 3, 4))) static void
 complain(struct buf *errors, const char *path, const char *fmt, ...)

@@ -7,7 +7,7 @@
 
 #include "core/service.h"
 #include "proxy/control/inspect.h"
-#include "watchers/plan.h"
+#include "watchers/plan/plan.h"
 
 const char *inspect_kind_name(uint8_t kind);
 const char *inspect_action_name(uint8_t action);

@@ -9,7 +9,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "proxy/engine/dataplane.h"
-#include "rules/nft.h"
+#include "rules/nft/nft.h"
 
 struct count_key { /* compared with memcmp(): no padding */
 	struct addr frontend, endpoint;

@@ -10,8 +10,8 @@
 
 #include "core/buf.h"
 #include "core/sink.h"
-#include "rules/nft.h"
-#include "rules/stale_flows.h"
+#include "rules/nft/nft.h"
+#include "rules/conntrack/stale_flows.h"
 
 #define DATAPLANE_MAX_SINKS 8
 

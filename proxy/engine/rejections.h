@@ -9,7 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "watchers/plan_print.h"
+#include "watchers/plan/plan_print.h"
 #include "watchers/reject.h"
 
 struct ev_loop;

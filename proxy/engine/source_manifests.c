@@ -8,7 +8,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "proxy/engine/source.h"
-#include "watchers/files.h"
+#include "watchers/files/files.h"
 
 struct manifests {
 	struct object_source source;

@@ -9,7 +9,7 @@
 
 #include "core/addr.h"
 #include "core/environment.h"
-#include "watchers/plan.h"
+#include "watchers/plan/plan.h"
 
 struct cluster;
 struct config;

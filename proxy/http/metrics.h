@@ -14,8 +14,8 @@
 #include "core/buf.h"
 #include "proxy/engine/source.h"
 #include "proxy/engine/sync.h"
-#include "rules/nft.h"
-#include "rules/stale_flows.h"
+#include "rules/nft/nft.h"
+#include "rules/conntrack/stale_flows.h"
 
 struct metrics;
 struct state;

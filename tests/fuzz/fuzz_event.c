@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "watchers/json_split.h"
-#include "watchers/watch_event.h"
+#include "watchers/decode/json_split.h"
+#include "watchers/kube/watch_event.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
-#include "watchers/decode.h"
+#include "watchers/decode/decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

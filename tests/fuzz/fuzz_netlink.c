@@ -10,8 +10,9 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "rules/nft_monitor.h"
-#include "rules/nft_wire.h"
+#include "core/netlink.h"
+#include "rules/nft/nft_monitor.h"
+#include "rules/nft/nft_wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -41,7 +42,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	memcpy(datagram, bytes + 1, len);
 	(void)nft_monitor_is_ours(datagram, len);
 	message = (const void *)datagram;
-	for (left = (int)len; nft_wire_is_message(message, left);
+	for (left = (int)len; netlink_is_message(message, left);
 	     message = mnl_nlmsg_next(message, &left))
 		(void)nft_wire_parse_elements(message, set, bytes[0] % FAMILY_N, look,
 					      &set);

@@ -18,8 +18,9 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "rules/nft_read.h"
-#include "rules/nft_wire.h"
+#include "core/netlink.h"
+#include "rules/nft/nft_read.h"
+#include "rules/nft/nft_wire.h"
 
 #define SEQ 1 /* of the first request */
 
@@ -64,7 +65,7 @@ static void number_messages(uint8_t *datagram, size_t len)
 {
 	struct nlmsghdr *message = (void *)datagram;
 
-	for (int left = (int)len; nft_wire_is_message(message, left);
+	for (int left = (int)len; netlink_is_message(message, left);
 	     message = mnl_nlmsg_next(message, &left))
 		message->nlmsg_seq = SEQ;
 }

@@ -10,7 +10,7 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "watchers/json_split.h"
+#include "watchers/decode/json_split.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

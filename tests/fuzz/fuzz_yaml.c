@@ -9,8 +9,8 @@
 
 #include "core/cleanup.h"
 #include "core/hash.h"
-#include "watchers/document.h"
-#include "watchers/manifest.h"
+#include "watchers/decode/document.h"
+#include "watchers/files/manifest.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

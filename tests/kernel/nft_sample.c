@@ -12,7 +12,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "rules/nft_link.h"
+#include "rules/nft/nft_link.h"
 #include "tests/test.h"
 
 static const struct {

@@ -7,7 +7,7 @@
 #include "core/buf.h"
 #include "core/environment.h"
 #include "core/service.h"
-#include "rules/nft.h"
+#include "rules/nft/nft.h"
 
 /* What is decided for a frontend that has endpoints; the plan's combinations. */
 enum sample_policy {

@@ -6,7 +6,7 @@
 #include "core/cleanup.h"
 #include "tests/test.h"
 #include "watchers/cluster.h"
-#include "watchers/decode.h"
+#include "watchers/decode/decode.h"
 
 #define N_SERVICES 10
 #define N_SLICES   3 /* of a Service in one family */

@@ -14,13 +14,13 @@
 
 #include "core/cleanup.h"
 #include "core/state.h"
-#include "rules/nft.h"
+#include "rules/nft/nft.h"
 #include "tests/kernel/nft_sample.h"
 #include "tests/kernel/random_cluster.h"
 #include "tests/kernel/ruleset.h"
 #include "tests/test.h"
 #include "watchers/cluster.h"
-#include "watchers/plan.h"
+#include "watchers/plan/plan.h"
 
 #define N_CLUSTERS 200
 #define N_CHANGES  2 /* to each of them */

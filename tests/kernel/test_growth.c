@@ -15,7 +15,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/service.h"
-#include "rules/nft.h"
+#include "rules/nft/nft.h"
 #include "tests/test.h"
 
 #define N_FEW	    100

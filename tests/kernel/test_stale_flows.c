@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 #include "core/cleanup.h"
-#include "rules/stale_flows.h"
+#include "rules/conntrack/stale_flows.h"
 #include "tests/short_service.h"
 
 #define N_MANY 50000

@@ -8,8 +8,8 @@
 #include "core/buf.h"
 #include "core/mem.h"
 #include "tests/test.h"
-#include "watchers/decode.h"
-#include "watchers/document.h"
+#include "watchers/decode/decode.h"
+#include "watchers/decode/document.h"
 
 struct put {
 	struct cluster *cluster;

@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "core/cleanup.h"
-#include "watchers/decode.h"
-#include "watchers/document.h"
+#include "watchers/decode/decode.h"
+#include "watchers/decode/document.h"
 
 static const char *addr_text(const struct addr *a)
 {

@@ -13,8 +13,8 @@
 #include "core/state.h"
 #include "tests/test.h"
 #include "tests/unit/cluster_text.h"
-#include "watchers/plan.h"
-#include "watchers/plan_print.h"
+#include "watchers/plan/plan.h"
+#include "watchers/plan/plan_print.h"
 
 #define CASES TESTS_DIR "/golden/plan"
 

@@ -16,7 +16,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "rules/conntrack_reader.h"
+#include "rules/conntrack/conntrack_reader.h"
 
 #define SEQ 7
 

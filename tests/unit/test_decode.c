@@ -7,7 +7,7 @@
 
 #include "core/cleanup.h"
 #include "tests/unit/object_text.h"
-#include "watchers/decode.h"
+#include "watchers/decode/decode.h"
 
 struct decode_case {
 	const char *manifest, *objects, *rejected;

@@ -11,7 +11,7 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "watchers/document.h"
+#include "watchers/decode/document.h"
 
 /* Documents as compact JSON, "number:json" each on a line. */
 static void note(void *data, unsigned number, json_t *json)

@@ -21,7 +21,7 @@
 #include "tests/unit/capture.h"
 #include "tests/unit/object_text.h"
 #include "watchers/cluster.h"
-#include "watchers/files.h"
+#include "watchers/files/files.h"
 
 #define DEADLINE_SEC 20.
 

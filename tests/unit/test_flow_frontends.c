@@ -7,7 +7,7 @@
 #include <netinet/in.h>
 
 #include "core/cleanup.h"
-#include "rules/flow_frontends.h"
+#include "rules/conntrack/flow_frontends.h"
 #include "tests/short_flow.h"
 #include "tests/short_service.h"
 

@@ -7,7 +7,7 @@
 #include <netinet/in.h>
 
 #include "core/cleanup.h"
-#include "rules/flow_match.h"
+#include "rules/conntrack/flow_match.h"
 #include "tests/short_flow.h"
 #include "tests/short_service.h"
 

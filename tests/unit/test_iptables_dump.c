@@ -10,8 +10,8 @@
 
 #include "core/buf.h"
 #include "core/cleanup.h"
-#include "rules/iptables_dump.h"
-#include "rules/iptables_names.h"
+#include "rules/iptables/iptables_dump.h"
+#include "rules/iptables/iptables_names.h"
 #include "tests/short_service.h"
 
 #define MASQ 0x4000

@@ -10,7 +10,7 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "watchers/json_split.h"
+#include "watchers/decode/json_split.h"
 
 /* What came out, as text: "I<bytes>" for an item, "V<bytes>" for a value, each on a line; "~" behind one that is cut. */
 struct tape {

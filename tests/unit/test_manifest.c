@@ -11,7 +11,7 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "tests/unit/object_text.h"
-#include "watchers/manifest.h"
+#include "watchers/files/manifest.h"
 
 static void take(void *data, struct object *takes)
 {

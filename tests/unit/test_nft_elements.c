@@ -10,7 +10,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/service.h"
-#include "rules/nft_elements.h"
+#include "rules/nft/nft_elements.h"
 
 enum { NONE, ALL, OUTSIDE, NODE }; /* who is masqueraded */
 

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "core/cleanup.h"
-#include "rules/nft_layout.h"
+#include "rules/nft/nft_layout.h"
 
 static const struct {
 	struct nft_chain chain;

@@ -8,7 +8,7 @@
 
 #include "core/buf.h"
 #include "core/cleanup.h"
-#include "rules/nft_refs.h"
+#include "rules/nft/nft_refs.h"
 
 static struct nft_element leading_to(struct nft_chain chain)
 {

@@ -9,8 +9,8 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "rules/nft_layout.h"
-#include "rules/nft_slots.h"
+#include "rules/nft/nft_layout.h"
+#include "rules/nft/nft_slots.h"
 
 #define NOBODY	 UINT32_MAX
 #define POD_BASE 0x0a000000u /* 10.0.0.0 */

@@ -11,8 +11,9 @@
 #include <libmnl/libmnl.h>
 
 #include "core/cleanup.h"
-#include "rules/nft_tx.h"
-#include "rules/nft_wire.h"
+#include "core/netlink.h"
+#include "rules/nft/nft_tx.h"
+#include "rules/nft/nft_wire.h"
 
 static struct nft_element endpoint(uint32_t slot)
 {
@@ -95,7 +96,7 @@ static void long_lists_are_split_and_read_back_whole(void **state)
 	}
 	message = (const void *)tx.parts[PART_ADD].data;
 	left = (int)tx.parts[PART_ADD].len;
-	for (; nft_wire_is_message(message, left);
+	for (; netlink_is_message(message, left);
 	     message = mnl_nlmsg_next(message, &left)) {
 		assert_int_equal(nft_wire_parse_elements(message, SET_ENDPOINTS,
 							 FAMILY_IPV4, take, &seen),

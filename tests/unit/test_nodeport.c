@@ -10,7 +10,7 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "watchers/plan.h"
+#include "watchers/plan/plan.h"
 
 static const char *const host_texts[] = {
 	"127.0.0.1", "192.168.0.2", "192.168.1.2",     "169.254.7.7",

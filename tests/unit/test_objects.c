@@ -10,8 +10,8 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "tests/unit/object_text.h"
-#include "watchers/decode.h"
-#include "watchers/timestamp.h"
+#include "watchers/decode/decode.h"
+#include "watchers/decode/timestamp.h"
 
 DEFINE_CLEANUP(struct object *, object_unref);
 

@@ -12,7 +12,7 @@
 #include "core/cleanup.h"
 #include "core/state.h"
 #include "tests/unit/cluster_text.h"
-#include "watchers/plan.h"
+#include "watchers/plan/plan.h"
 
 DEFINE_CLEANUP(struct state *, state_free);
 

@@ -13,10 +13,10 @@
 #include "core/cleanup.h"
 #include "core/state.h"
 #include "tests/unit/cluster_text.h"
-#include "watchers/document.h"
-#include "watchers/plan.h"
-#include "watchers/plan_print.h"
-#include "watchers/yaml_print.h"
+#include "watchers/decode/document.h"
+#include "watchers/plan/plan.h"
+#include "watchers/plan/plan_print.h"
+#include "watchers/plan/yaml_print.h"
 
 DEFINE_CLEANUP(struct state *, state_free);
 

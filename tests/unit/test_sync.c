@@ -21,7 +21,7 @@
 #include "proxy/engine/sync.h"
 #include "tests/unit/turn_loop.h"
 #include "watchers/cluster.h"
-#include "watchers/decode.h"
+#include "watchers/decode/decode.h"
 
 #define MS	  1000000 /* in nanoseconds */
 #define MAX_NOTES 64

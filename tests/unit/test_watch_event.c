@@ -10,7 +10,7 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "tests/unit/object_text.h"
-#include "watchers/watch_event.h"
+#include "watchers/kube/watch_event.h"
 
 static int decode(const char *text, enum object_kind kind, struct buf *told,
 		  struct watch_event *ret)

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include "watchers/decode.h"
+#include "watchers/decode/decode.h"
 
 #define LABEL_MAX_LEN 63
 #define NAME_MAX_LEN  253

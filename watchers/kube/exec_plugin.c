@@ -20,7 +20,7 @@
 #include "core/mem.h"
 #include "watchers/kube/file_text.h"
 #include "watchers/kube/kubeconfig.h"
-#include "watchers/timestamp.h"
+#include "watchers/decode/timestamp.h"
 
 #define OUTPUT_MAX_LEN (256u << 10)
 #define CA_MAX_LEN     (64u << 10) /* more than an environment holds */

@@ -12,7 +12,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "watchers/cluster.h"
-#include "watchers/decode.h"
+#include "watchers/decode/decode.h"
 #include "watchers/kube/broken_object.h"
 #include "watchers/kube/resource.h"
 

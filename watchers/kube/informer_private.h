@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "core/buf.h"
-#include "watchers/json_split.h"
+#include "watchers/decode/json_split.h"
 #include "watchers/kube/clock.h"
 #include "watchers/kube/informer.h"
 #include "watchers/kube/reflector.h"

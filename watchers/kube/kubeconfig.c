@@ -15,7 +15,7 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "watchers/document.h"
+#include "watchers/decode/document.h"
 #include "watchers/kube/kubeconfig_private.h"
 
 struct parser {

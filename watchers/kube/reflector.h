@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "watchers/watch_event.h"
+#include "watchers/kube/watch_event.h"
 
 enum reflector_verb { REFLECTOR_WATCHLIST, REFLECTOR_LIST, REFLECTOR_WATCH };
 

@@ -1,0 +1,174 @@
+/*
+ * mnl_cb_run() would drop the messages of an interrupted dump, and their flows
+ * are as good as any; hence a loop of our own.
+ */
+#include "rules/conntrack/conntrack_reader.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <libmnl/libmnl.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_sctp.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+
+#include "core/cleanup.h"
+#include "core/netlink.h"
+
+static const struct {
+	size_t len;
+	uint16_t src, dst;
+} addr_attrs[FAMILY_N] = {
+	[FAMILY_IPV4] = {4, CTA_IP_V4_SRC, CTA_IP_V4_DST},
+	[FAMILY_IPV6] = {16, CTA_IP_V6_SRC, CTA_IP_V6_DST},
+};
+
+/* The state after the first packet; others come of an answer, or of a flow found halfway. */
+static const struct {
+	uint8_t proto, state;
+	uint16_t info, info_state;
+} opening_states[] = {
+	{IPPROTO_TCP, TCP_CONNTRACK_SYN_SENT, CTA_PROTOINFO_TCP, CTA_PROTOINFO_TCP_STATE},
+	{IPPROTO_SCTP, SCTP_CONNTRACK_COOKIE_WAIT, CTA_PROTOINFO_SCTP,
+	 CTA_PROTOINFO_SCTP_STATE},
+};
+
+/* NULL when there is none, or nothing to look into. */
+static const struct nlattr *find_in(const struct nlattr *parent, uint16_t type)
+{
+	const struct nlattr *attr;
+
+	if (!parent)
+		return NULL;
+	mnl_attr_for_each_nested(attr,
+				 parent) if (mnl_attr_get_type(attr) == type) return attr;
+	return NULL;
+}
+
+static const struct nlattr *find(const struct nlmsghdr *nlh, uint16_t type)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, nlh,
+			  sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attr) ==
+						       type) return attr;
+	return NULL;
+}
+
+static bool has_len(const struct nlattr *attr, size_t len)
+{
+	return attr && mnl_attr_get_payload_len(attr) == len;
+}
+
+static bool read_addr(const struct nlattr *tuple, enum family family, uint16_t type,
+		      struct addr *ret)
+{
+	const struct nlattr *attr = find_in(find_in(tuple, CTA_TUPLE_IP), type);
+
+	if (!has_len(attr, addr_attrs[family].len))
+		return false;
+	*ret = addr_from_bytes(family, mnl_attr_get_payload(attr));
+	return true;
+}
+
+static bool read_port(const struct nlattr *tuple, uint16_t type, uint16_t *ret)
+{
+	const struct nlattr *attr = find_in(find_in(tuple, CTA_TUPLE_PROTO), type);
+
+	if (!has_len(attr, sizeof(*ret)))
+		return false;
+	*ret = ntohs(mnl_attr_get_u16(attr));
+	return true;
+}
+
+static bool read_ends(const struct nlattr *tuple, enum family family,
+		      struct flow_ends *ret)
+{
+	return read_addr(tuple, family, addr_attrs[family].src, &ret->src) &&
+	       read_addr(tuple, family, addr_attrs[family].dst, &ret->dst) &&
+	       read_port(tuple, CTA_PROTO_SRC_PORT, &ret->src_port) &&
+	       read_port(tuple, CTA_PROTO_DST_PORT, &ret->dst_port);
+}
+
+static bool read_u8(const struct nlattr *attr, uint8_t *ret)
+{
+	if (!has_len(attr, sizeof(*ret)))
+		return false;
+	*ret = mnl_attr_get_u8(attr);
+	return true;
+}
+
+static bool is_opening(const struct nlmsghdr *nlh, uint8_t proto)
+{
+	const struct nlattr *status = find(nlh, CTA_STATUS);
+	const struct nlattr *info = find(nlh, CTA_PROTOINFO);
+	uint8_t state;
+
+	if (!has_len(status, sizeof(uint32_t)) ||
+	    ntohl(mnl_attr_get_u32(status)) & IPS_SEEN_REPLY)
+		return false;
+	for (size_t i = 0; i < N_ELEMENTS(opening_states); i++)
+		if (opening_states[i].proto == proto)
+			return read_u8(find_in(find_in(info, opening_states[i].info),
+					       opening_states[i].info_state),
+				       &state) &&
+			       state == opening_states[i].state;
+	return false;
+}
+
+static void read_flow(const struct conntrack_reader *r, const struct nlmsghdr *nlh)
+{
+	const struct nfgenmsg *nfg = mnl_nlmsg_get_payload(nlh);
+	struct conntrack_flow found = {0};
+	struct flow *flow = &found.flow;
+	enum family family;
+
+	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*nfg))
+		return;
+	if (nfg->nfgen_family != AF_INET && nfg->nfgen_family != AF_INET6)
+		return;
+	family = nfg->nfgen_family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
+	found.tuple = find(nlh, CTA_TUPLE_ORIG);
+	found.zone = find(nlh, CTA_ZONE);
+	found.id = find(nlh, CTA_ID);
+	if ((found.zone && !has_len(found.zone, sizeof(uint16_t))) ||
+	    (found.id && !has_len(found.id, sizeof(uint32_t))))
+		return;
+	if (!read_ends(found.tuple, family, &flow->original) ||
+	    !read_ends(find(nlh, CTA_TUPLE_REPLY), family, &flow->reply) ||
+	    !read_u8(find_in(find_in(found.tuple, CTA_TUPLE_PROTO), CTA_PROTO_NUM),
+		     &flow->proto))
+		return;
+	flow->is_opening = is_opening(nlh, flow->proto);
+	r->fn(r->data, &found);
+}
+
+/* NLMSG_DONE and NLMSG_ERROR both start with an int that is 0 or -errno. */
+static int result_of(const struct nlmsghdr *nlh)
+{
+	int err = 0;
+
+	if (mnl_nlmsg_get_payload_len(nlh) >= sizeof(err))
+		memcpy(&err, mnl_nlmsg_get_payload(nlh), sizeof(err));
+	return err > 0 ? -EBADMSG : err;
+}
+
+int conntrack_reader_feed(struct conntrack_reader *r, const void *bytes, size_t len)
+{
+	const struct nlmsghdr *nlh = bytes;
+	int left = len > INT32_MAX ? INT32_MAX : (int)len;
+
+	for (; netlink_is_message(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
+		if (nlh->nlmsg_seq != r->seq)
+			continue;
+		if (nlh->nlmsg_flags & NLM_F_DUMP_INTR)
+			r->is_interrupted = true;
+		if (nlh->nlmsg_type == NLMSG_DONE || nlh->nlmsg_type == NLMSG_ERROR)
+			return result_of(nlh);
+		if (nlh->nlmsg_type >= NLMSG_MIN_TYPE)
+			read_flow(r, nlh);
+	}
+	return left > 0 ? -EBADMSG : 1;
+}

@@ -1,0 +1,26 @@
+/*
+ * The TCP and SCTP frontends of a change set, to ask whether a flow goes to one
+ * of them.  They are sorted when the first question comes: mostly there is none.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "core/changeset.h"
+#include "rules/conntrack/flow_match.h"
+
+struct flow_frontend;
+
+struct flow_frontends { /* embedded; the caller sets the first, which is borrowed */
+	const struct changeset *cs;
+	struct flow_frontend *sorted; /* NULL: not asked yet */
+	size_t n;
+};
+void flow_frontends_fini(struct flow_frontends *f);
+
+/*
+ * Was this flow opened to a frontend while nothing translated it?  Conntrack
+ * has settled that for all its packets, so whoever sends them waits in vain.
+ */
+bool flow_frontends_is_lost(struct flow_frontends *f, const struct flow *flow);

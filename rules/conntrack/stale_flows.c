@@ -1,0 +1,126 @@
+/*
+ * The sink: asks flow_match what a change set means for UDP flows, and has
+ * conntrack pruned in the families concerned.  A change that can't have made
+ * a flow stale costs no dump.
+ *
+ * A full change set may come after a time in which not all of our rules were
+ * there.  Then it also looks for connections that were opened meanwhile.
+ */
+#include "rules/conntrack/stale_flows.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "rules/conntrack/conntrack.h"
+#include "rules/conntrack/flow_frontends.h"
+#include "rules/conntrack/flow_match.h"
+
+struct stale_flows {
+	struct sink sink;
+	struct flow_match *match;
+	struct stale_flows_stats stats;
+};
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
+
+static bool is_stale(void *data, const struct flow *flow)
+{
+	return flow_match_is_stale(data, flow);
+}
+
+static bool is_lost(void *data, const struct flow *flow)
+{
+	return flow_frontends_is_lost(data, flow);
+}
+
+static int prune(struct stale_flows *s, enum family family, enum conntrack_scope scope,
+		 bool (*is_unwanted)(void *data, const struct flow *flow), void *data)
+{
+	uint64_t n_deleted = 0;
+	int err = conntrack_prune(family, scope, is_unwanted, data, &n_deleted);
+
+	s->stats.n_dumps++;
+	s->stats.n_deleted[family] += n_deleted;
+	return err;
+}
+
+static int prune_stale(struct stale_flows *s, const struct changeset *cs)
+{
+	int err = 0;
+
+	for (enum family family = 0; family < FAMILY_N && err == 0; family++)
+		if (cs->env->enabled[family] && flow_match_has_family(s->match, family))
+			err = prune(s, family, CONNTRACK_UDP, is_stale, s->match);
+	return err;
+}
+
+static int prune_lost(struct stale_flows *s, const struct changeset *cs)
+{
+	struct flow_frontends frontends = {.cs = cs};
+	int err = 0;
+
+	for (enum family family = 0; family < FAMILY_N && err == 0; family++)
+		if (cs->env->enabled[family])
+			err = prune(s, family, CONNTRACK_OPENING, is_lost, &frontends);
+	flow_frontends_fini(&frontends);
+	return err;
+}
+
+static int stale_flows_apply(struct sink *sink, const struct changeset *cs)
+{
+	struct stale_flows *s = container_of(sink, struct stale_flows, sink);
+	uint64_t start_us = now_us();
+	int err = 0;
+
+	if (flow_match_begin(s->match, cs))
+		err = prune_stale(s, cs);
+	flow_match_end(s->match, err == 0);
+	if (err == 0 && cs->full)
+		err = prune_lost(s, cs);
+	s->stats.last_us = now_us() - start_us;
+	return err;
+}
+
+static void stale_flows_close(struct sink *sink)
+{
+	struct stale_flows *s = container_of(sink, struct stale_flows, sink);
+
+	flow_match_free(s->match);
+	free(s);
+}
+
+static const struct sink_ops stale_flows_ops = {
+	.name = "stale flows",
+	.apply = stale_flows_apply,
+	.close = stale_flows_close,
+};
+
+int stale_flows_new(struct sink **ret)
+{
+	struct stale_flows *s;
+	int err;
+
+	err = conntrack_probe();
+	if (err < 0)
+		return err;
+	s = xcalloc(1, sizeof(*s));
+	s->sink.ops = &stale_flows_ops;
+	s->match = flow_match_new();
+	*ret = &s->sink;
+	return 0;
+}
+
+struct stale_flows_stats stale_flows_stats(const struct sink *sink)
+{
+	const struct stale_flows *s = container_of(sink, struct stale_flows, sink);
+
+	return s->stats;
+}

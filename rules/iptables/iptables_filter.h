@@ -1,0 +1,17 @@
+/*
+ * Table filter: who is refused or dropped, out of what table nat left alone.
+ *
+ *   KUBE-PROXY-FIREWALL      sources that are not allowed at a limited frontend
+ *   KUBE-SERVICES            cluster IPs without endpoints
+ *   KUBE-EXTERNAL-SERVICES   the same for all other frontends
+ *   KUBE-CLUSTER-IPS         ports that nobody has, addresses that nobody has
+ */
+#pragma once
+
+#include "core/changeset.h"
+#include "rules/iptables/iptables_table.h"
+
+void iptables_filter_begin(struct iptables_table *filter);
+void iptables_filter_add_service(struct iptables_table *filter, const struct service *s);
+/* What is about all services together. */
+void iptables_filter_end(struct iptables_table *filter, const struct changeset *full);

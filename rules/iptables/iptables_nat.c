@@ -1,0 +1,261 @@
+/*
+ * A cluster IP whose sources all share one pool goes straight to the chain of
+ * that pool, which also says who is masqueraded; every other frontend goes by
+ * way of a KUBE-EXT chain that tells the sources apart.  A packet that nobody
+ * takes stays as it is, and table filter refuses or drops it.
+ *
+ * Matches that are put into the middle of a rule end in a blank.
+ */
+#include "rules/iptables/iptables_nat.h"
+
+#include <stdio.h>
+
+#include "core/cleanup.h"
+#include "rules/iptables/iptables_names.h"
+#include "rules/iptables/iptables_pools.h"
+
+#define MATCH_LEN 80
+
+/* Everything that the rules of one service need. */
+struct work {
+	struct iptables_table *nat;
+	const struct service *service;
+	char is_pod[MATCH_LEN]; /* "" when there is no way to tell */
+};
+
+static void format_detector(const struct environment *env, enum family family,
+			    char ret[static MATCH_LEN])
+{
+	char cidr[CIDR_TEXT_LEN];
+
+	ret[0] = '\0';
+	if (!environment_has_detector(env, family))
+		return;
+	if (env->detector == POD_DETECTOR_CIDR)
+		(void)snprintf(ret, MATCH_LEN, "-s %s ",
+			       cidr_format(&env->pod_cidr[family], cidr));
+	else
+		(void)snprintf(ret, MATCH_LEN, "-i %s%s ", env->ifname,
+			       env->detector == POD_DETECTOR_PREFIX ? "+" : "");
+}
+
+static bool is_alike(const struct frontend *a, const struct frontend *b)
+{
+	for (unsigned source = 0; source < SOURCE_N; source++) {
+		const struct decision *x = &a->from[source], *y = &b->from[source];
+
+		if (x->action != y->action || x->pool != y->pool ||
+		    x->masquerade != y->masquerade)
+			return false;
+	}
+	return true;
+}
+
+static bool is_balanced(const struct frontend *f)
+{
+	for (unsigned source = 0; source < SOURCE_N; source++) {
+		if (f->from[source].action == ACTION_BALANCE)
+			return true;
+	}
+	return false;
+}
+
+/* Do all sources go the same way?  They may be masqueraded or not by being a pod. */
+static bool has_one_way(const struct frontend *f)
+{
+	for (unsigned source = 1; source < SOURCE_N; source++) {
+		if (f->from[source].action != f->from[0].action ||
+		    f->from[source].pool != f->from[0].pool)
+			return false;
+	}
+	return f->from[SOURCE_NODE].masquerade == f->from[SOURCE_EXTERNAL].masquerade;
+}
+
+static bool is_direct(const struct frontend *f)
+{
+	return f->kind == FRONTEND_CLUSTER_IP && !f->is_limited && has_one_way(f);
+}
+
+/*
+ * The first frontend that is decided like this one and needs a chain: they
+ * share it.  All external frontends of a service are alike as things are.
+ */
+static uint32_t first_alike(const struct service *s, uint32_t i, bool is_limited)
+{
+	const struct frontend *f = service_frontends(s);
+
+	for (uint32_t j = 0; j < i; j++) {
+		if (!is_direct(&f[j]) && is_balanced(&f[j]) && is_alike(&f[j], &f[i]) &&
+		    (f[j].is_limited || !is_limited))
+			return j;
+	}
+	return i;
+}
+
+/* The chain of the first group has kube-proxy's own name. */
+static struct iptables_chain group_chain(const struct service *s,
+					 enum iptables_prefix prefix, uint32_t i)
+{
+	const struct frontend *f = service_frontends(s);
+	uint32_t first = first_alike(s, i, false);
+	char what[16] = "";
+
+	for (uint32_t j = 0; j < first; j++) {
+		if (is_direct(&f[j]) || !is_balanced(&f[j]))
+			continue;
+		(void)snprintf(what, sizeof(what), "#%u", first);
+		break;
+	}
+	return iptables_chain_name(prefix, s, what);
+}
+
+/* One kind of source after the other; each rule applies to those that are left. */
+static void add_sources(const struct work *w, const char *chain, const struct frontend *f)
+{
+	const struct {
+		enum source source;
+		const char *match, *what;
+	} sources[] = {
+		{SOURCE_POD, w->is_pod, "pod traffic"},
+		{SOURCE_NODE, "-m addrtype --src-type LOCAL ", "node traffic"},
+		{SOURCE_EXTERNAL, "", "external traffic"},
+	};
+	char comment[IPTABLES_COMMENT_LEN];
+
+	for (size_t i = *w->is_pod ? 0 : 1; i < N_ELEMENTS(sources); i++) {
+		const struct decision *decision = &f->from[sources[i].source];
+		struct iptables_chain pool =
+			iptables_pool_chain(w->service, decision->pool);
+
+		(void)iptables_comment(w->service, sources[i].what, comment);
+		if (decision->masquerade)
+			iptables_table_add_rule(w->nat, w->service->family, chain,
+						"%s %s-j KUBE-MARK-MASQ", comment,
+						sources[i].match);
+		iptables_table_add_rule(w->nat, w->service->family, chain, "%s %s-j %s",
+					comment, sources[i].match,
+					decision->action == ACTION_BALANCE ? pool.name
+									   : "RETURN");
+	}
+}
+
+static void add_masquerade(const struct work *w, const char *chain, const char *match,
+			   const struct frontend *f)
+{
+	bool pods = f->from[SOURCE_POD].masquerade,
+	     others = f->from[SOURCE_NODE].masquerade;
+	bool is_all = others && (pods || !*w->is_pod);
+
+	if (!others && !(pods && *w->is_pod))
+		return;
+	iptables_table_add_rule(w->nat, w->service->family, chain,
+				"%s %s%s-j KUBE-MARK-MASQ", match,
+				others && !is_all ? "! " : "", is_all ? "" : w->is_pod);
+}
+
+static void add_ext_chain(const struct work *w, const char *chain,
+			  const struct frontend *f)
+{
+	char comment[IPTABLES_COMMENT_LEN];
+
+	iptables_table_add_chain(w->nat, chain);
+	if (!has_one_way(f)) {
+		add_sources(w, chain, f);
+		return;
+	}
+	add_masquerade(w, chain,
+		       iptables_comment(w->service, "masquerade traffic", comment), f);
+	iptables_table_add_rule(
+		w->nat, w->service->family, chain, "-j %s",
+		iptables_pool_chain(w->service, f->from[SOURCE_NODE].pool).name);
+}
+
+/* Who is not let in here is dropped in table filter. */
+static void add_fw_chain(const struct work *w, const char *chain, const char *ext)
+{
+	const struct cidr *allowed = service_allowed(w->service);
+	char comment[IPTABLES_COMMENT_LEN], cidr[CIDR_TEXT_LEN];
+
+	iptables_table_add_chain(w->nat, chain);
+	(void)iptables_comment(w->service, "allowed source", comment);
+	for (uint32_t i = 0; i < w->service->n_allowed; i++)
+		iptables_table_add_rule(w->nat, w->service->family, chain,
+					"%s -s %s -j %s", comment,
+					cidr_format(&allowed[i], cidr), ext);
+}
+
+static const char *kind_text(const struct frontend *f)
+{
+	static const char *const texts[] = {
+		[FRONTEND_CLUSTER_IP] = "cluster IP",
+		[FRONTEND_EXTERNAL_IP] = "external IP",
+		[FRONTEND_LOAD_BALANCER] = "loadbalancer IP",
+		[FRONTEND_NODE_PORT] = "node port",
+	};
+
+	return texts[f->kind];
+}
+
+static void add_frontend(const struct work *w, uint32_t i)
+{
+	const struct frontend *f = &service_frontends(w->service)[i];
+	struct iptables_chain target, ext;
+	char match[IPTABLES_MATCH_LEN];
+
+	(void)iptables_match_frontend(w->service, f, kind_text(f), match);
+	if (is_direct(f)) {
+		target = iptables_pool_chain(w->service, f->from[SOURCE_NODE].pool);
+		add_masquerade(w, target.name, match, f);
+	} else {
+		ext = group_chain(w->service, IPTABLES_EXT, i);
+		target = f->is_limited ? group_chain(w->service, IPTABLES_FW, i) : ext;
+		if (first_alike(w->service, i, false) == i)
+			add_ext_chain(w, ext.name, f);
+		if (f->is_limited && first_alike(w->service, i, true) == i)
+			add_fw_chain(w, target.name, ext.name);
+	}
+	iptables_table_add_rule(w->nat, w->service->family,
+				f->kind == FRONTEND_NODE_PORT ? "KUBE-NODEPORTS"
+							      : "KUBE-SERVICES",
+				"%s -j %s", match, target.name);
+}
+
+void iptables_nat_begin(struct iptables_table *nat, const struct environment *env)
+{
+	static const char *const chains[] = {"KUBE-SERVICES", "KUBE-NODEPORTS",
+					     "KUBE-POSTROUTING", "KUBE-MARK-MASQ"};
+
+	for (size_t i = 0; i < N_ELEMENTS(chains); i++)
+		iptables_table_add_chain(nat, chains[i]);
+	iptables_table_add_rule(nat, FAMILY_N, "PREROUTING", "-j KUBE-SERVICES");
+	iptables_table_add_rule(nat, FAMILY_N, "OUTPUT", "-j KUBE-SERVICES");
+	iptables_table_add_rule(nat, FAMILY_N, "POSTROUTING", "-j KUBE-POSTROUTING");
+	iptables_table_add_rule(nat, FAMILY_N, "KUBE-MARK-MASQ", "-j MARK --or-mark 0x%x",
+				env->masquerade_mark);
+	iptables_table_add_rule(nat, FAMILY_N, "KUBE-POSTROUTING",
+				"-m mark ! --mark 0x%x/0x%x -j RETURN",
+				env->masquerade_mark, env->masquerade_mark);
+	iptables_table_add_rule(nat, FAMILY_N, "KUBE-POSTROUTING",
+				"-j MARK --xor-mark 0x%x", env->masquerade_mark);
+	iptables_table_add_rule(nat, FAMILY_N, "KUBE-POSTROUTING",
+				"-j MASQUERADE --random-fully");
+}
+
+void iptables_nat_add_service(struct iptables_table *nat, const struct environment *env,
+			      const struct service *s)
+{
+	struct work w = {.nat = nat, .service = s};
+
+	format_detector(env, s->family, w.is_pod);
+	for (uint32_t i = 0; i < s->n_frontends; i++) {
+		if (is_balanced(&service_frontends(s)[i]))
+			add_frontend(&w, i);
+	}
+	iptables_pools_add(nat, s);
+}
+
+void iptables_nat_end(struct iptables_table *nat)
+{
+	iptables_table_add_rule(nat, FAMILY_N, "KUBE-SERVICES",
+				"-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS");
+}

@@ -1,0 +1,448 @@
+/*
+ * Rules are compared as libnftnl prints their expressions: every attribute is
+ * in there, handles and positions aren't.
+ *
+ * A set or base chain of ours in another shape (an older version's, or
+ * somebody's) can't be changed in place.  Then the whole table is made anew,
+ * in the same transaction.
+ */
+#include "rules/nft/nft_compare.h"
+
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <libnftnl/chain.h>
+#include <libnftnl/expr.h>
+#include <libnftnl/rule.h>
+#include <libnftnl/set.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "rules/nft/nft_compare_set.h"
+#include "rules/nft/nft_read.h"
+#include "rules/nft/nft_rules.h"
+#include "rules/nft/nft_schema.h"
+
+DEFINE_CLEANUP(struct nftnl_set *, nftnl_set_free);
+
+/* A chain that should be, or is. */
+struct seen_chain {
+	char *name;
+	struct nft_chain chain;
+	bool is_wanted, is_there, has_other_policy;
+	struct buf rules;
+};
+
+struct family_state {
+	const struct nft_comparison *c;
+	enum family family;
+	bool is_misshapen;
+	bool has_set[SET_N];
+	int64_t n_elements[SET_N]; /* -1: not known */
+	char **foreign_sets;
+	size_t n_foreign_sets, foreign_sets_cap;
+	struct nft_object *objects; /* with names of their own */
+	size_t n_objects, objects_cap;
+	struct seen_chain *chains;
+	size_t n_chains, chains_cap, last_chain;
+};
+
+static void family_state_fini(struct family_state *s)
+{
+	for (size_t i = 0; i < s->n_foreign_sets; i++)
+		free(s->foreign_sets[i]);
+	free(s->foreign_sets);
+	for (size_t i = 0; i < s->n_objects; i++)
+		free((char *)(uintptr_t)s->objects[i].name);
+	free(s->objects);
+	for (size_t i = 0; i < s->n_chains; i++) {
+		free(s->chains[i].name);
+		buf_fini(&s->chains[i].rules);
+	}
+	free(s->chains);
+}
+
+static struct seen_chain *add_chain(struct family_state *s, const char *name)
+{
+	struct seen_chain *chain;
+
+	s->chains = xgrow(s->chains, s->n_chains, &s->chains_cap, sizeof(*s->chains));
+	chain = &s->chains[s->n_chains++];
+	*chain = (struct seen_chain){.name = xstrdup(name)};
+	return chain;
+}
+
+static void want_chain(struct family_state *s, struct nft_chain chain)
+{
+	char name[NFT_CHAIN_NAME_LEN];
+	struct seen_chain *seen = add_chain(s, nft_chain_name(chain, name));
+
+	seen->chain = chain;
+	seen->is_wanted = true;
+}
+
+static void want_chains(struct family_state *s)
+{
+	_cleanup_(freep) struct nft_chain *numbered = NULL;
+	size_t n;
+
+	for (uint32_t kind = 0; kind < CHAIN_STATIC_N; kind++)
+		want_chain(s, (struct nft_chain){.kind = kind});
+	numbered = nft_refs_chains(s->c->refs, s->family, &n);
+	for (size_t i = 0; i < n; i++)
+		want_chain(s, numbered[i]);
+}
+
+/* Rules come chain by chain, so the one found last is mostly the right one. */
+static struct seen_chain *find_chain(struct family_state *s, const char *name)
+{
+	for (size_t i = 0; i < s->n_chains; i++) {
+		size_t at = (s->last_chain + i) % s->n_chains;
+
+		if (strcmp(s->chains[at].name, name) == 0) {
+			s->last_chain = at;
+			return &s->chains[at];
+		}
+	}
+	return NULL;
+}
+
+static bool has_shape(const struct nftnl_chain *c, const struct nft_chain_info *info)
+{
+	if (!info->type || !nftnl_chain_is_set(c, NFTNL_CHAIN_HOOKNUM))
+		return !info->type && !nftnl_chain_is_set(c, NFTNL_CHAIN_HOOKNUM);
+	return nftnl_chain_get_u32(c, NFTNL_CHAIN_HOOKNUM) == info->hook &&
+	       nftnl_chain_get_s32(c, NFTNL_CHAIN_PRIO) == info->priority &&
+	       nftnl_chain_is_set(c, NFTNL_CHAIN_TYPE) &&
+	       strcmp(nftnl_chain_get_str(c, NFTNL_CHAIN_TYPE), info->type) == 0;
+}
+
+static void take_chain(void *data, const struct nftnl_chain *c)
+{
+	struct family_state *s = data;
+	const char *name = nftnl_chain_get_str(c, NFTNL_CHAIN_NAME);
+	struct seen_chain *chain = find_chain(s, name);
+	const struct nft_chain_info *info;
+
+	if (!chain)
+		chain = add_chain(s, name);
+	chain->is_there = true;
+	if (!chain->is_wanted)
+		return;
+	info = nft_chain_info(chain->chain.kind);
+	if (!has_shape(c, info))
+		s->is_misshapen = true;
+	else if (info->type && nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY) != NF_ACCEPT)
+		chain->has_other_policy = true;
+}
+
+/* Its expressions on one line, without the one that says where it stands. */
+static void print_rule(const struct nftnl_rule *rule, struct buf *out)
+{
+	char text[8192];
+	const char *p;
+
+	if (nftnl_rule_snprintf(text, sizeof(text), rule, 0, 0) < 0)
+		return;
+	for (p = strchr(text, '['); p && *p; p++)
+		if (*p != '\n' && !(*p == ' ' && p[1] == ' '))
+			buf_add_char(out, *p);
+	buf_add_char(out, '\n');
+}
+
+static void take_rule(void *data, const char *chain_name, const struct nftnl_rule *rule)
+{
+	struct family_state *s = data;
+	struct seen_chain *chain = find_chain(s, chain_name);
+
+	if (!chain)
+		return;
+	if (rule)
+		print_rule(rule, &chain->rules);
+	else
+		buf_add_string(&chain->rules, "[ unknown ]\n");
+}
+
+static void add_wanted_rule(void *data, const struct nft_rule *rule)
+{
+	struct nftnl_rule *r = nft_rule_build(rule);
+
+	print_rule(r, data);
+	nftnl_rule_free(r);
+}
+
+static int count_expr(struct nftnl_expr *e, void *data)
+{
+	(void)e;
+	*(unsigned *)data += 1;
+	return 0;
+}
+
+static unsigned n_set_exprs(const struct nftnl_set *set)
+{
+	unsigned n = nftnl_set_is_set(set, NFTNL_SET_EXPR) ? 1 : 0;
+
+	if (!n)
+		(void)nftnl_set_expr_foreach(set, count_expr, &n);
+	return n;
+}
+
+static bool is_same_bytes(const struct nftnl_set *a, const struct nftnl_set *b,
+			  uint16_t attr)
+{
+	uint32_t a_len = 0, b_len = 0;
+	const void *x = nftnl_set_get_data(a, attr, &a_len);
+	const void *y = nftnl_set_get_data(b, attr, &b_len);
+
+	return a_len == b_len && (!a_len || memcmp(x, y, a_len) == 0);
+}
+
+static bool is_same_set(const struct nftnl_set *a, const struct nftnl_set *b)
+{
+	static const uint16_t numbers[] = {
+		NFTNL_SET_FLAGS,     NFTNL_SET_KEY_TYPE, NFTNL_SET_KEY_LEN,
+		NFTNL_SET_DATA_TYPE, NFTNL_SET_DATA_LEN, NFTNL_SET_DESC_SIZE,
+	};
+
+	for (size_t i = 0; i < N_ELEMENTS(numbers); i++)
+		if (nftnl_set_get_u32(a, numbers[i]) != nftnl_set_get_u32(b, numbers[i]))
+			return false;
+	return nftnl_set_get_u64(a, NFTNL_SET_TIMEOUT) ==
+		       nftnl_set_get_u64(b, NFTNL_SET_TIMEOUT) &&
+	       is_same_bytes(a, b, NFTNL_SET_USERDATA) &&
+	       is_same_bytes(a, b, NFTNL_SET_DESC_CONCAT) &&
+	       n_set_exprs(a) == n_set_exprs(b);
+}
+
+static void take_set(void *data, const struct nftnl_set *set, int64_t n_elements)
+{
+	struct family_state *s = data;
+	const char *name = nftnl_set_get_str(set, NFTNL_SET_NAME);
+	enum nft_set which = nft_set_find(name, s->family);
+	_cleanup_(nftnl_set_freep) struct nftnl_set *wanted = NULL;
+
+	/* goes with its rule, and the kernel lets nobody else delete it */
+	if (nftnl_set_get_u32(set, NFTNL_SET_FLAGS) & NFT_SET_ANONYMOUS)
+		return;
+	if (which == SET_N) {
+		s->foreign_sets = xgrow(s->foreign_sets, s->n_foreign_sets,
+					&s->foreign_sets_cap, sizeof(char *));
+		s->foreign_sets[s->n_foreign_sets++] = xstrdup(name);
+		return;
+	}
+	wanted = nft_schema_set(s->family, which);
+	s->has_set[which] = true;
+	s->n_elements[which] = n_elements;
+	if (!is_same_set(set, wanted))
+		s->is_misshapen = true;
+}
+
+static void take_object(void *data, const struct nft_object *object)
+{
+	struct family_state *s = data;
+
+	s->objects =
+		xgrow(s->objects, s->n_objects, &s->objects_cap, sizeof(*s->objects));
+	s->objects[s->n_objects] = *object;
+	s->objects[s->n_objects++].name = xstrdup(object->name);
+}
+
+static int read_structure(struct family_state *s)
+{
+	struct nft_link *link = s->c->link;
+	int err = nft_read_sets(link, s->family, take_set, s);
+
+	if (!err)
+		err = nft_read_chains(link, s->family, take_chain, s);
+	if (!err)
+		err = nft_read_rules(link, s->family, take_rule, s);
+	if (!err)
+		err = nft_read_objects(link, s->family, take_object, s);
+	return err;
+}
+
+static void tell_chain_rules(const struct family_state *s, const struct seen_chain *chain)
+{
+	const struct nft_comparison *c = s->c;
+	struct buf wanted = BUF_INIT;
+
+	nft_rules_each(chain->chain, s->family, c->env, add_wanted_rule, &wanted);
+	if (strcmp(buf_string(&wanted), buf_string(&chain->rules)) != 0)
+		c->ops->rules(c->data, s->family, chain->chain,
+			      buf_string(&chain->rules));
+	buf_fini(&wanted);
+}
+
+/* Chains before rules: those jump to them. */
+static void tell_structure(const struct family_state *s)
+{
+	const struct nft_comparison *c = s->c;
+
+	for (unsigned set = 0; set < SET_N; set++)
+		if (nft_set_exists(set, s->family) && !s->has_set[set])
+			c->ops->set(c->data, s->family, set);
+	for (size_t i = 0; i < s->n_foreign_sets; i++)
+		c->ops->foreign_set(c->data, s->family, s->foreign_sets[i]);
+	for (size_t i = 0; i < s->n_chains; i++) {
+		const struct seen_chain *chain = &s->chains[i];
+
+		if (!chain->is_wanted)
+			c->ops->foreign_chain(c->data, s->family, chain->name);
+		else if (!chain->is_there || chain->has_other_policy)
+			c->ops->chain(c->data, s->family, chain->chain, chain->is_there);
+	}
+	for (size_t i = 0; i < s->n_objects; i++)
+		c->ops->foreign_object(c->data, s->family, &s->objects[i]);
+	for (size_t i = 0; i < s->n_chains; i++)
+		if (s->chains[i].is_wanted)
+			tell_chain_rules(s, &s->chains[i]);
+}
+
+/* Forgets what was read, so that all of it is missing. */
+static void start_anew(struct family_state *s)
+{
+	const struct nft_comparison *c = s->c;
+	enum family family = s->family;
+
+	family_state_fini(s);
+	*s = (struct family_state){.c = c, .family = family};
+	want_chains(s);
+}
+
+static int compare_table(struct family_state *s, uint32_t flags)
+{
+	const struct nft_comparison *c = s->c;
+	int err = read_structure(s);
+
+	if (err)
+		return err;
+	if (s->is_misshapen) {
+		c->ops->table(c->data, VERB_DELETE, s->family);
+		c->ops->table(c->data, VERB_ADD, s->family);
+		start_anew(s);
+	} else if (flags) { /* somebody has put it to sleep */
+		c->ops->table(c->data, VERB_ADD, s->family);
+	}
+	return 0;
+}
+
+/* All but the elements. */
+static int compare_structure(struct family_state *s)
+{
+	const struct nft_comparison *c = s->c;
+	bool exists;
+	uint32_t flags;
+	int err = nft_read_table(c->link, s->family, &exists, &flags);
+
+	if (err)
+		return err;
+	if (!c->env->enabled[s->family]) {
+		if (exists)
+			c->ops->table(c->data, VERB_DELETE, s->family);
+		return 0;
+	}
+	want_chains(s);
+	if (exists)
+		err = compare_table(s, flags);
+	else
+		c->ops->table(c->data, VERB_ADD, s->family);
+	if (!err)
+		tell_structure(s);
+	return err;
+}
+
+struct nft_comparing {
+	const struct nft_comparison *c;
+	struct family_state family; /* the one that is being compared */
+	bool has_structure;	    /* of it; then come its sets */
+	unsigned next_set;
+	struct nft_set_comparison *set; /* that is being compared, or NULL */
+};
+
+struct nft_comparing *nft_comparing_new(const struct nft_comparison *c)
+{
+	struct nft_comparing *n = xcalloc(1, sizeof(*n));
+	struct nft_desired_item *item;
+
+	n->c = c;
+	n->family = (struct family_state){.c = c};
+	for (size_t at = 0; (item = nft_desired_next(c->desired, &at));)
+		item->state = DESIRED_MISSING;
+	return n;
+}
+
+void nft_comparing_free(struct nft_comparing *n)
+{
+	if (!n)
+		return;
+	nft_set_comparison_free(n->set);
+	family_state_fini(&n->family);
+	free(n);
+}
+
+static bool start_set(struct nft_comparing *n)
+{
+	const struct family_state *s = &n->family;
+
+	for (; n->next_set < SET_N; n->next_set++) {
+		unsigned set = n->next_set;
+
+		if (!s->has_set[set] || nft_set_info(set)->flags & SET_IS_LEARNED)
+			continue;
+		n->set = nft_set_comparison_new(n->c, s->family, set, s->n_elements[set]);
+		n->next_set++;
+		return true;
+	}
+	return false;
+}
+
+static int step_set(struct nft_comparing *n)
+{
+	int err = nft_set_comparison_step(n->set);
+
+	if (err == 1)
+		return 1;
+	nft_set_comparison_free(n->set);
+	n->set = NULL;
+	return err ? err : 1;
+}
+
+static void next_family(struct nft_comparing *n)
+{
+	enum family next = n->family.family + 1;
+
+	family_state_fini(&n->family);
+	n->family = (struct family_state){.c = n->c, .family = next};
+	n->has_structure = false;
+	n->next_set = 0;
+}
+
+int nft_comparing_step(struct nft_comparing *n)
+{
+	int err;
+
+	if (n->set || (n->has_structure && start_set(n)))
+		return step_set(n);
+	if (n->has_structure)
+		next_family(n);
+	if (n->family.family == FAMILY_N)
+		return 0;
+	err = compare_structure(&n->family);
+	n->has_structure = true;
+	return err ? err : 1;
+}
+
+int nft_compare(const struct nft_comparison *c)
+{
+	struct nft_comparing *n = nft_comparing_new(c);
+	int err;
+
+	do {
+		err = nft_comparing_step(n);
+	} while (err == 1);
+	nft_comparing_free(n);
+	return err;
+}

@@ -1,0 +1,156 @@
+/*
+ * Elements are asked for by the keys that they should have, many at a time: a
+ * dump would take time with the square of their number.
+ *
+ * A connection to a sticky frontend is counted once it is translated, in
+ * `sticky-endpoints`, whether its endpoint was picked or remembered.  Those that
+ * were picked counted in `endpoints`, too, which is not told of then.
+ */
+#include "rules/nft/nft_inspect.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "rules/nft/nft_elements.h"
+#include "rules/nft/nft_read.h"
+
+/* Keys of one set that are asked for together. */
+struct question {
+	struct nft_element keys[NFT_READ_KEYS_MAX];
+	size_t n, n_answered;
+};
+
+struct counting {
+	struct nft_link *link;
+	bool with_endpoints, is_sticky; /* the service that is being looked at */
+	struct question questions[FAMILY_N][SET_N];
+	struct question *asked; /* the one that is being answered */
+	void (*fn)(void *data, const struct nft_count *count);
+	void *data;
+	int err;
+};
+
+static bool is_whole(const struct nft_element *e)
+{
+	const struct nft_set_info *info = nft_set_info(e->set);
+
+	return e->key_len == nft_shape_len(info->key, e->family) &&
+	       (!info->data || e->value_len == nft_shape_len(info->data, e->family));
+}
+
+static uint16_t port_at(const uint8_t *bytes)
+{
+	return (uint16_t)(bytes[0] << 8 | bytes[1]);
+}
+
+/* bytes: an endpoint as it stands in data and keys, or NULL for the frontend itself. */
+static void tell(const struct counting *c, const struct nft_element *e,
+		 const uint8_t *bytes)
+{
+	const enum family family = e->family;
+	struct endpoint endpoint;
+	struct nft_count count = {
+		.frontend = addr_from_bytes(family, e->key),
+		.proto = e->key[nft_shape_offset(SHAPE_FRONTEND, family, 1)],
+		.port = port_at(e->key + nft_shape_offset(SHAPE_FRONTEND, family, 2)),
+		.n_connections = e->n_packets,
+	};
+
+	if (bytes) {
+		endpoint = (struct endpoint){
+			.addr = addr_from_bytes(family, bytes),
+			.port = port_at(bytes +
+					nft_shape_offset(SHAPE_ENDPOINT, family, 1)),
+		};
+		count.endpoint = &endpoint;
+	}
+	c->fn(c->data, &count);
+}
+
+static void take_answer(void *data, const struct nft_read_element *read)
+{
+	struct counting *c = data;
+	const struct nft_element *e = &read->e;
+
+	c->asked->n_answered++;
+	if (!is_whole(e))
+		return;
+	if (e->set == SET_ENDPOINTS)
+		tell(c, e, e->value);
+	else if (e->set == SET_STICKY_ENDPOINTS)
+		tell(c, e, e->key + nft_shape_len(SHAPE_FRONTEND, e->family));
+	else
+		tell(c, e, NULL);
+}
+
+/* Asks for all of them; one that isn't there is passed over. */
+static int ask(struct counting *c, struct question *q)
+{
+	size_t done = 0;
+
+	c->asked = q;
+	while (done < q->n) {
+		int err;
+
+		q->n_answered = 0;
+		err = nft_read_keys(c->link, q->keys + done, q->n - done, take_answer, c);
+		if (err && err != -ENOENT)
+			return err;
+		done = err ? done + q->n_answered + 1 : q->n;
+	}
+	q->n = 0;
+	return 0;
+}
+
+static bool is_counted(const struct counting *c, enum nft_set set)
+{
+	switch ((int)set) {
+	case SET_FRONTENDS:
+	case SET_FRONTENDS_INSIDE:
+		return true;
+	case SET_ENDPOINTS:
+		return c->with_endpoints && !c->is_sticky;
+	case SET_STICKY_ENDPOINTS:
+		return c->with_endpoints;
+	}
+	return false;
+}
+
+static void add_key(void *data, const struct nft_element *e)
+{
+	struct counting *c = data;
+	struct question *q = &c->questions[e->family][e->set];
+
+	if (c->err || !is_counted(c, e->set))
+		return;
+	q->keys[q->n++] = *e;
+	if (q->n == NFT_READ_KEYS_MAX)
+		c->err = ask(c, q);
+}
+
+int nft_counts_each(struct nft_link *link, const struct changeset *of,
+		    bool with_endpoints,
+		    void (*fn)(void *data, const struct nft_count *count), void *data)
+{
+	struct counting *c = xcalloc(1, sizeof(*c));
+	int err;
+
+	c->link = link;
+	c->with_endpoints = with_endpoints;
+	c->fn = fn;
+	c->data = data;
+	for (size_t i = 0; i < of->n && !c->err; i++) {
+		const struct service *service = of->changes[i].new;
+
+		c->is_sticky = service->affinity_sec > 0;
+		if (of->env->enabled[service->family])
+			nft_elements_each(service, of->env, add_key, c);
+	}
+	for (unsigned family = 0; family < FAMILY_N; family++)
+		for (unsigned set = 0; set < SET_N && !c->err; set++)
+			c->err = ask(c, &c->questions[family][set]);
+	err = c->err;
+	free(c);
+	return err;
+}

@@ -1,0 +1,228 @@
+/*
+ * A delta: the elements of the old service against those of the new one.  What
+ * several services share is counted, and told of at the end.
+ */
+#include "rules/nft/nft_kernel.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "rules/nft/nft_affinity.h"
+#include "rules/nft/nft_carry.h"
+#include "rules/nft/nft_clock.h"
+#include "rules/nft/nft_elements.h"
+#include "rules/nft/nft_schema.h"
+
+#define TRIM_MESSAGES	     2000 /* from here on the memory goes back to the system */
+#define LINGER_FROM_ELEMENTS 20000
+
+struct elements {
+	struct nft_element *items;
+	size_t n, cap;
+};
+
+struct delta {
+	struct nft_kernel *k;
+	const struct environment *env;
+	struct nft_tx tx;
+	struct nft_leavers leavers;
+	struct nft_carry carry;
+	struct elements old, new;
+};
+
+static void collect(void *data, const struct nft_element *e)
+{
+	struct elements *list = data;
+
+	list->items = xgrow(list->items, list->n, &list->cap, sizeof(*e));
+	list->items[list->n++] = *e;
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+	const struct nft_element *x = a, *y = b;
+
+	if (x->set != y->set)
+		return x->set < y->set ? -1 : 1;
+	if (x->key_len != y->key_len)
+		return x->key_len < y->key_len ? -1 : 1;
+	return memcmp(x->key, y->key, x->key_len);
+}
+
+static void fill(struct elements *list, const struct service *s,
+		 const struct environment *env)
+{
+	list->n = 0;
+	if (!s || !env->enabled[s->family])
+		return;
+	nft_elements_each(s, env, collect, list);
+	if (list->n > 1)
+		qsort(list->items, list->n, sizeof(*list->items), compare_keys);
+}
+
+static void emit(struct delta *d, enum nft_verb verb, struct nft_element *e,
+		 const struct service *service)
+{
+	if (nft_refs_count(&d->k->refs, e, verb == VERB_ADD ? 1 : -1))
+		return;
+	if (service->affinity_sec)
+		nft_leavers_note(&d->leavers, verb, e);
+	if (verb == VERB_ADD)
+		nft_carry_into(&d->carry, e);
+	else
+		nft_carry_want(&d->carry, e);
+	nft_tx_element(&d->tx, verb, e, service);
+}
+
+static bool is_same_value(const struct nft_element *a, const struct nft_element *b)
+{
+	return a->value_len == b->value_len &&
+	       memcmp(a->value, b->value, a->value_len) == 0;
+}
+
+/* Both lists are ordered by key; what is in both with the same value is no difference. */
+static void emit_differences(struct delta *d, const struct change *change,
+			     enum nft_verb verb)
+{
+	struct nft_element *old = d->old.items, *new = d->new.items;
+	size_t i = 0, j = 0;
+
+	while (i < d->old.n || j < d->new.n) {
+		int order = i == d->old.n   ? 1
+			    : j == d->new.n ? -1
+					    : compare_keys(&old[i], &new[j]);
+		bool is_same = order == 0 && is_same_value(&old[i], &new[j]);
+
+		if (order <= 0 && verb == VERB_DELETE && !is_same)
+			emit(d, verb, &old[i], change->old);
+		if (order >= 0 && verb == VERB_ADD && !is_same)
+			emit(d, verb, &new[j], change->new);
+		i += order <= 0;
+		j += order >= 0;
+	}
+}
+
+static void emit_all(struct delta *d, const struct changeset *cs, enum nft_verb verb)
+{
+	for (size_t i = 0; i < cs->n; i++) {
+		if (cs->n > 1 || verb == VERB_DELETE) { /* which comes first */
+			fill(&d->old, cs->changes[i].old, cs->env);
+			fill(&d->new, cs->changes[i].new, cs->env);
+		}
+		emit_differences(d, &cs->changes[i], verb);
+	}
+}
+
+static void note_present(struct delta *d, const struct change *change)
+{
+	fill(&d->new, change->new, d->env);
+	for (size_t i = 0; i < d->new.n; i++)
+		if (d->new.items[i].set == SET_STICKY_ENDPOINTS)
+			nft_leavers_note_present(&d->leavers, &d->new.items[i]);
+}
+
+static void take_shared(void *data, bool is_wanted, const struct nft_element *e)
+{
+	struct delta *d = data;
+
+	nft_tx_element(&d->tx, is_wanted ? VERB_ADD : VERB_DELETE, e, NULL);
+}
+
+/*
+ * With a rule that looks something up in a map the kernel walks all of the map:
+ * in a large table it pays to keep a chain that may be needed again soon. The
+ * next full apply clears up. What lingers may need others, so then all do.
+ */
+static bool may_linger(const struct nft_kernel *k)
+{
+	return k->n_elements >= LINGER_FROM_ELEMENTS || nft_keys_n(&k->lingering) > 0;
+}
+
+static void take_chain(void *data, bool is_wanted, enum family family,
+		       struct nft_chain chain)
+{
+	struct delta *d = data;
+	const uint32_t key[] = {family, chain.kind, chain.number};
+	char name[NFT_CHAIN_NAME_LEN];
+
+	if (!is_wanted && may_linger(d->k)) {
+		nft_keys_put(&d->k->lingering, key, sizeof(key));
+	} else if (!is_wanted) {
+		nft_schema_delete_chain(&d->tx, family, nft_chain_name(chain, name));
+	} else if (!nft_keys_take(&d->k->lingering, key, sizeof(key))) {
+		nft_schema_add_chain(&d->tx, family, chain);
+		nft_schema_add_rules(&d->tx, family, chain, d->env);
+	}
+}
+
+static void build(struct delta *d, const struct changeset *cs)
+{
+	static const struct nft_refs_ops ops = {take_shared, take_chain};
+
+	emit_all(d, cs, VERB_DELETE);
+	nft_carry_ask(&d->carry, &d->k->link);
+	emit_all(d, cs, VERB_ADD);
+	nft_refs_settle(&d->k->refs, &ops, d);
+	nft_leavers_settle(&d->leavers);
+	for (size_t i = 0; i < cs->n; i++)
+		if (cs->changes[i].new && cs->changes[i].new->affinity_sec)
+			note_present(d, &cs->changes[i]);
+	nft_affinity_forget(&d->k->link, &d->leavers, &d->tx, &d->k->n_learned);
+}
+
+static void log_refusals(const struct nft_refusals *refusals)
+{
+	struct buf text = BUF_INIT;
+
+	if (!refusals->n)
+		return;
+	nft_label_print(refusals->items[0].label, &text);
+	log_warn("nft: %s: %s; reading back what there is", buf_string(&text),
+		 strerror(-refusals->items[0].err));
+	buf_fini(&text);
+}
+
+static int commit(struct nft_kernel *k, struct delta *d)
+{
+	_cleanup_(nft_refusals_fini) struct nft_refusals refusals = {0};
+	bool is_missed;
+	int err = nft_kernel_commit(k, &d->tx, 0, &refusals, &is_missed);
+
+	if (err == -EREMOTEIO)
+		log_refusals(&refusals);
+	return err == -EREMOTEIO || (!err && is_missed) ? -ESTALE : err;
+}
+
+int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
+{
+	struct delta d = {.k = k, .env = cs->env};
+	uint64_t start_us = nft_clock_us();
+	bool is_large;
+	int err;
+
+	if (!k->is_known)
+		return -ESTALE;
+	nft_leavers_init(&d.leavers);
+	nft_carry_init(&d.carry);
+	build(&d, cs);
+	k->stats.last_readback_us = 0;
+	k->stats.last_build_us = nft_clock_us() - start_us;
+	is_large = nft_tx_n_messages(&d.tx) > TRIM_MESSAGES;
+	err = commit(k, &d);
+	if (!err)
+		err = nft_affinity_purge(&k->link, &d.leavers, NULL, &k->n_learned);
+	k->is_known = !err;
+	nft_leavers_fini(&d.leavers);
+	nft_carry_fini(&d.carry);
+	nft_tx_fini(&d.tx);
+	free(d.old.items);
+	free(d.new.items);
+	if (is_large)
+		(void)malloc_trim(0);
+	return err;
+}

@@ -1,0 +1,360 @@
+/*
+ * One function for each set says what a service puts there.
+ *
+ * Who asks is found out in the order pod, this node, outside (see `dispatch`
+ * in nft_rules.c), so what is decided for outside stands in `frontends`, and
+ * `frontends-inside` has an entry only where pods and this node are served
+ * differently.  Packets that were translated are past `empty`: it catches what
+ * no other map took.
+ */
+#include "rules/nft/nft_elements.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "rules/nft/nft_slots.h"
+
+struct walk {
+	const struct service *service;
+	const struct environment *env;
+	void (*fn)(void *data, const struct nft_element *e);
+	void *data;
+	const struct endpoint **slots[POOL_N]; /* NULL: not asked for yet */
+	struct nft_element e; /* its key is built up from left to right */
+};
+
+static void key_start(struct walk *w, enum nft_set set)
+{
+	w->e = (struct nft_element){
+		.set = (uint8_t)set,
+		.family = w->service->family,
+	};
+}
+
+static void add_addr(uint8_t *bytes, uint8_t *len, const struct addr *addr)
+{
+	size_t addr_len;
+	const uint8_t *from = addr_bytes(addr, &addr_len);
+
+	memcpy(bytes + *len, from, addr_len);
+	*len = (uint8_t)(*len + addr_len);
+}
+
+/* Fields shorter than four bytes are padded behind. */
+static void add_u8(uint8_t *bytes, uint8_t *len, uint8_t value)
+{
+	bytes[*len] = value;
+	*len = (uint8_t)(*len + 4);
+}
+
+static void add_port(uint8_t *bytes, uint8_t *len, uint16_t port)
+{
+	bytes[*len] = (uint8_t)(port >> 8);
+	bytes[*len + 1] = (uint8_t)port;
+	*len = (uint8_t)(*len + 4);
+}
+
+static void add_u32(uint8_t *bytes, uint8_t *len, uint32_t value)
+{
+	memcpy(bytes + *len, &value, sizeof(value));
+	*len = (uint8_t)(*len + 4);
+}
+
+static void key_addr(struct walk *w, const struct addr *addr)
+{
+	add_addr(w->e.key, &w->e.key_len, addr);
+}
+
+static void key_frontend(struct walk *w, enum nft_set set, const struct frontend *f)
+{
+	key_start(w, set);
+	key_addr(w, &f->addr);
+	add_u8(w->e.key, &w->e.key_len, w->service->proto);
+	add_port(w->e.key, &w->e.key_len, f->port);
+}
+
+static void emit(struct walk *w)
+{
+	w->fn(w->data, &w->e);
+}
+
+static void emit_verdict(struct walk *w, struct nft_verdict v)
+{
+	nft_element_set_verdict(&w->e, v);
+	emit(w);
+}
+
+/* Balancing over nothing is refusing: there is no chain that picks out of none. */
+static enum action action_of(const struct service *s, const struct decision *d)
+{
+	if (d->action == ACTION_BALANCE && nft_pool_size(s, d->pool) == 0)
+		return ACTION_REJECT;
+	return d->action;
+}
+
+static bool is_balanced(const struct walk *w, const struct decision *d)
+{
+	return action_of(w->service, d) == ACTION_BALANCE;
+}
+
+static struct nft_verdict pick_verdict(const struct service *s, uint8_t pool)
+{
+	static const uint8_t kinds[POOL_N][2] = {
+		[POOL_CLUSTER] = {CHAIN_PICK, CHAIN_STICKY},
+		[POOL_LOCAL] = {CHAIN_PICK_LOCAL, CHAIN_STICKY_LOCAL},
+	};
+
+	return (struct nft_verdict){
+		.code = VERDICT_GOTO,
+		.chain = {kinds[pool][s->affinity_sec > 0], nft_pool_size(s, pool)},
+	};
+}
+
+static struct nft_verdict refuse_verdict(enum action action)
+{
+	if (action == ACTION_DROP)
+		return (struct nft_verdict){.code = VERDICT_DROP};
+	return (struct nft_verdict){.code = VERDICT_GOTO, .chain = {CHAIN_REFUSE, 0}};
+}
+
+static void emit_frontend(struct walk *w, const struct frontend *f)
+{
+	const struct decision *d = &f->from[SOURCE_EXTERNAL];
+
+	if (!is_balanced(w, d))
+		return;
+	key_frontend(w, SET_FRONTENDS, f);
+	emit_verdict(w, pick_verdict(w->service, d->pool));
+}
+
+/* Where only the outside is served, inside goes past `frontends` to `empty`. */
+static void emit_frontend_inside(struct walk *w, const struct frontend *f)
+{
+	const struct decision *inside = &f->from[SOURCE_NODE];
+	const struct decision *outside = &f->from[SOURCE_EXTERNAL];
+
+	if (is_balanced(w, inside)) {
+		if (is_balanced(w, outside) && inside->pool == outside->pool)
+			return;
+		key_frontend(w, SET_FRONTENDS_INSIDE, f);
+		emit_verdict(w, pick_verdict(w->service, inside->pool));
+	} else if (is_balanced(w, outside)) {
+		key_frontend(w, SET_FRONTENDS_INSIDE, f);
+		emit_verdict(w, (struct nft_verdict){.code = VERDICT_ACCEPT});
+	}
+}
+
+static void emit_empty(struct walk *w, const struct frontend *f)
+{
+	enum action inside = action_of(w->service, &f->from[SOURCE_NODE]);
+	enum action outside = action_of(w->service, &f->from[SOURCE_EXTERNAL]);
+	enum action action = outside != ACTION_BALANCE ? outside : inside;
+
+	if (action == ACTION_BALANCE)
+		return;
+	key_frontend(w, SET_EMPTY, f);
+	emit_verdict(w, refuse_verdict(action));
+}
+
+/* Does the rule for all cluster addresses do what was decided here? */
+static bool is_masked_by_address(const struct walk *w, const struct frontend *f)
+{
+	return f->kind == FRONTEND_CLUSTER_IP &&
+	       (w->env->masquerade_all ||
+		environment_has_detector(w->env, w->service->family));
+}
+
+static void emit_masked(struct walk *w, const struct frontend *f)
+{
+	if (!f->from[SOURCE_EXTERNAL].masquerade || is_masked_by_address(w, f))
+		return;
+	key_frontend(w, SET_MASKED, f);
+	emit(w);
+}
+
+static void emit_local_policy(struct walk *w, const struct frontend *f)
+{
+	if (f->from[SOURCE_EXTERNAL].masquerade || !f->from[SOURCE_NODE].masquerade ||
+	    is_masked_by_address(w, f))
+		return;
+	key_frontend(w, SET_LOCAL_POLICY, f);
+	emit(w);
+}
+
+static void emit_cluster_ip(struct walk *w, const struct frontend *f)
+{
+	if (f->kind != FRONTEND_CLUSTER_IP)
+		return;
+	key_start(w, SET_CLUSTER_IPS);
+	key_addr(w, &f->addr);
+	emit(w);
+}
+
+static void emit_limited(struct walk *w, const struct frontend *f)
+{
+	if (!f->is_limited)
+		return;
+	key_frontend(w, SET_LIMITED, f);
+	emit(w);
+}
+
+static void emit_range(struct walk *w, const struct frontend *f, const struct cidr *range)
+{
+	struct addr first, last;
+	uint8_t prefix_len;
+
+	cidr_range(range, &first, &last);
+	key_frontend(w, SET_ALLOWED, f);
+	prefix_len = w->e.key_len;
+	key_addr(w, &first);
+	memcpy(w->e.key + w->e.key_len, w->e.key, prefix_len);
+	w->e.key_len = (uint8_t)(w->e.key_len + prefix_len);
+	key_addr(w, &last);
+	emit(w);
+}
+
+/*
+ * The kernel takes no ranges that overlap. They are ordered by address, then
+ * length, so whatever holds a range comes before it; the last one taken is enough.
+ */
+static void emit_allowed(struct walk *w, const struct frontend *f)
+{
+	const struct cidr *ranges = service_allowed(w->service);
+	const struct cidr *taken = NULL;
+
+	if (!f->is_limited)
+		return;
+	for (uint32_t i = 0; i < w->service->n_allowed; i++) {
+		if ((uint8_t)cidr_family(&ranges[i]) != w->service->family)
+			continue;
+		if (taken && cidr_contains(taken, &ranges[i].addr))
+			continue;
+		taken = &ranges[i];
+		emit_range(w, f, taken);
+	}
+}
+
+static void emit_sticky(struct walk *w, const struct frontend *f)
+{
+	const struct nft_verdict learn = {
+		.code = VERDICT_GOTO,
+		.chain = {CHAIN_LEARN_FOR, w->service->affinity_sec},
+	};
+
+	if (!w->service->affinity_sec || !(is_balanced(w, &f->from[SOURCE_NODE]) ||
+					   is_balanced(w, &f->from[SOURCE_EXTERNAL])))
+		return;
+	key_frontend(w, SET_STICKY, f);
+	emit_verdict(w, learn);
+}
+
+/* One bit for each pool that somebody is balanced over. */
+static unsigned used_pools(const struct walk *w, const struct frontend *f)
+{
+	static const uint8_t sources[] = {SOURCE_NODE, SOURCE_EXTERNAL};
+	unsigned pools = 0;
+
+	for (size_t i = 0; i < N_ELEMENTS(sources); i++)
+		if (is_balanced(w, &f->from[sources[i]]))
+			pools |= 1u << f->from[sources[i]].pool;
+	return pools;
+}
+
+static void emit_slot(struct walk *w, const struct frontend *f, uint32_t slot,
+		      const struct endpoint *endpoint)
+{
+	key_frontend(w, SET_ENDPOINTS, f);
+	add_u32(w->e.key, &w->e.key_len, slot);
+	add_addr(w->e.value, &w->e.value_len, &endpoint->addr);
+	add_port(w->e.value, &w->e.value_len, endpoint->port);
+	emit(w);
+}
+
+static void emit_pool(struct walk *w, const struct frontend *f, enum pool pool)
+{
+	uint32_t n = nft_pool_size(w->service, pool);
+
+	if (!w->slots[pool])
+		w->slots[pool] = nft_slots_assign(w->service, pool);
+	for (uint32_t i = 0; i < n; i++)
+		emit_slot(w, f, pool * NFT_LOCAL_SLOT + i, w->slots[pool][i]);
+}
+
+static void emit_endpoints(struct walk *w, const struct frontend *f)
+{
+	unsigned pools = used_pools(w, f);
+
+	for (unsigned pool = 0; pool < POOL_N; pool++)
+		if (pools & 1u << pool)
+			emit_pool(w, f, pool);
+}
+
+static void emit_sticky_endpoints(struct walk *w, const struct frontend *f)
+{
+	const struct endpoint *endpoints = service_endpoints(w->service);
+	unsigned pools = used_pools(w, f);
+
+	if (!w->service->affinity_sec)
+		return;
+	for (uint32_t i = 0; i < w->service->n_endpoints; i++) {
+		if (!(endpoints[i].flags & pools))
+			continue;
+		key_frontend(w, SET_STICKY_ENDPOINTS, f);
+		key_addr(w, &endpoints[i].addr);
+		add_port(w->e.key, &w->e.key_len, endpoints[i].port);
+		emit(w);
+	}
+}
+
+static void emit_hairpin(struct walk *w, const struct frontend *f)
+{
+	const struct endpoint *endpoints = service_endpoints(w->service);
+
+	(void)f;
+	for (uint32_t i = 0; i < w->service->n_endpoints; i++) {
+		if (!(endpoints[i].flags & ENDPOINT_HERE) ||
+		    !(endpoints[i].flags & (ENDPOINT_CLUSTER | ENDPOINT_LOCAL)))
+			continue;
+		key_start(w, SET_HAIRPIN);
+		key_addr(w, &endpoints[i].addr);
+		key_addr(w, &endpoints[i].addr);
+		emit(w);
+	}
+}
+
+static const struct {
+	void (*emit)(struct walk *w, const struct frontend *f);
+	bool is_once; /* for the service, not for each frontend */
+} emitters[SET_N] = {
+	[SET_FRONTENDS] = {emit_frontend, false},
+	[SET_FRONTENDS_INSIDE] = {emit_frontend_inside, false},
+	[SET_ENDPOINTS] = {emit_endpoints, false},
+	[SET_LOCAL_POLICY] = {emit_local_policy, false},
+	[SET_MASKED] = {emit_masked, false},
+	[SET_CLUSTER_IPS] = {emit_cluster_ip, false},
+	[SET_EMPTY] = {emit_empty, false},
+	[SET_LIMITED] = {emit_limited, false},
+	[SET_ALLOWED] = {emit_allowed, false},
+	[SET_HAIRPIN] = {emit_hairpin, true},
+	[SET_STICKY] = {emit_sticky, false},
+	[SET_STICKY_ENDPOINTS] = {emit_sticky_endpoints, false},
+};
+
+void nft_elements_each(const struct service *service, const struct environment *env,
+		       void (*fn)(void *data, const struct nft_element *e), void *data)
+{
+	const struct frontend *frontends = service_frontends(service);
+	struct walk w = {.service = service, .env = env, .fn = fn, .data = data};
+
+	for (unsigned set = 0; set < SET_N; set++) {
+		uint32_t n = emitters[set].is_once && service->n_frontends
+				     ? 1
+				     : service->n_frontends;
+
+		for (uint32_t i = 0; emitters[set].emit && i < n; i++)
+			emitters[set].emit(&w, &frontends[i]);
+	}
+	for (unsigned pool = 0; pool < POOL_N; pool++)
+		free(w.slots[pool]);
+}

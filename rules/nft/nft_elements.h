@@ -1,0 +1,16 @@
+/*
+ * The one translation from a service to elements of our sets.  It is used by
+ * deltas, full applies, dumps and diffs alike, and decides nothing.
+ */
+#pragma once
+
+#include "core/environment.h"
+#include "core/service.h"
+#include "rules/nft/nft_element.h"
+
+/*
+ * All elements of a service, set by set. Elements of SET_IS_SHARED sets may be
+ * wanted by other services too, and may come several times.
+ */
+void nft_elements_each(const struct service *service, const struct environment *env,
+		       void (*fn)(void *data, const struct nft_element *e), void *data);

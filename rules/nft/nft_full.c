@@ -1,0 +1,297 @@
+/*
+ * A full apply: what should be against what is read back.  The transaction
+ * names the generation that was read, so that the kernel refuses it when
+ * somebody was quicker; then all is read again.
+ *
+ * A service that the kernel refuses a message of is left out and the rest
+ * tried again: everything that it shares with others is then theirs alone.
+ */
+#include "rules/nft/nft_kernel.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "rules/nft/nft_affinity.h"
+#include "rules/nft/nft_carry.h"
+#include "rules/nft/nft_clock.h"
+#include "rules/nft/nft_compare.h"
+#include "rules/nft/nft_elements.h"
+#include "rules/nft/nft_schema.h"
+
+/* The last ones don't insist on the generation: somebody may change theirs all the time. */
+#define TRIES_MAX	  12
+#define TRIES_WITH_NUMBER 8
+#define REFUSED_LOG_MAX	  20 /* lines an apply */
+
+struct full {
+	struct nft_kernel *k;
+	const struct changeset *cs;
+	struct nft_keys left_out; /* pointers to services */
+	uint32_t n_left_out;
+	struct nft_desired desired;
+	struct nft_tx tx;
+	struct nft_leavers leavers;
+	struct nft_carry carry;
+	bool has_sent;
+};
+
+static bool is_left_out(const struct full *f, const struct service *s)
+{
+	return nft_keys_has(&f->left_out, &s, sizeof(s));
+}
+
+struct adding {
+	struct full *full;
+	const struct service *service;
+};
+
+static void add_element(void *data, const struct nft_element *e)
+{
+	const struct adding *a = data;
+
+	(void)nft_refs_count(&a->full->k->refs, e, 1);
+	nft_desired_add(&a->full->desired, e, a->service);
+}
+
+/* What should be; anew for each try that leaves out more. */
+static void fill_desired(struct full *f)
+{
+	const struct changeset *cs = f->cs;
+
+	nft_desired_fini(&f->desired);
+	nft_refs_fini(&f->k->refs);
+	nft_refs_init(&f->k->refs);
+	for (size_t i = 0; i < cs->n; i++) {
+		struct adding a = {.full = f, .service = cs->changes[i].new};
+
+		if (a.service && cs->env->enabled[a.service->family] &&
+		    !is_left_out(f, a.service))
+			nft_elements_each(a.service, cs->env, add_element, &a);
+	}
+	nft_refs_settle(&f->k->refs, NULL, NULL);
+}
+
+static void send_table(void *data, enum nft_verb verb, enum family family)
+{
+	struct full *f = data;
+
+	if (verb == VERB_ADD)
+		nft_schema_add_table(&f->tx, family);
+	else
+		nft_schema_delete_table(&f->tx, family);
+}
+
+static void send_set(void *data, enum family family, enum nft_set missing)
+{
+	nft_schema_add_set(&((struct full *)data)->tx, family, missing);
+}
+
+static void send_foreign_set(void *data, enum family family, const char *name)
+{
+	nft_schema_delete_set(&((struct full *)data)->tx, family, name);
+}
+
+static void send_chain(void *data, enum family family, struct nft_chain chain,
+		       bool is_there)
+{
+	(void)is_there; /* adding it again sets the policy */
+	nft_schema_add_chain(&((struct full *)data)->tx, family, chain);
+}
+
+static void send_foreign_chain(void *data, enum family family, const char *name)
+{
+	nft_schema_delete_chain(&((struct full *)data)->tx, family, name);
+}
+
+static void send_foreign_object(void *data, enum family family,
+				const struct nft_object *object)
+{
+	nft_schema_delete_object(&((struct full *)data)->tx, family, object);
+}
+
+static void send_rules(void *data, enum family family, struct nft_chain chain,
+		       const char *actual)
+{
+	struct full *f = data;
+	char name[NFT_CHAIN_NAME_LEN];
+
+	if (*actual)
+		nft_schema_flush_chain(&f->tx, family, nft_chain_name(chain, name));
+	nft_schema_add_rules(&f->tx, family, chain, f->cs->env);
+}
+
+static void send_element(void *data, enum nft_verb verb, const struct nft_element *e,
+			 const struct service *service)
+{
+	struct full *f = data;
+	struct nft_element counted = *e;
+
+	nft_leavers_note(&f->leavers, verb, e);
+	if (verb == VERB_ADD)
+		nft_carry_into(&f->carry, &counted);
+	else
+		nft_carry_put(&f->carry, e);
+	nft_tx_element(&f->tx, verb, &counted, service);
+}
+
+static const struct nft_difference_ops send_ops = {
+	.table = send_table,
+	.set = send_set,
+	.foreign_set = send_foreign_set,
+	.chain = send_chain,
+	.foreign_chain = send_foreign_chain,
+	.foreign_object = send_foreign_object,
+	.rules = send_rules,
+	.element = send_element,
+};
+
+static int compare(struct full *f)
+{
+	struct nft_stats *stats = &f->k->stats;
+	uint64_t start_us = nft_clock_us();
+	const struct nft_comparison c = {
+		.link = &f->k->link,
+		.env = f->cs->env,
+		.desired = &f->desired,
+		.refs = &f->k->refs,
+		.ops = &send_ops,
+		.data = f,
+	};
+	int err;
+
+	nft_tx_clear(&f->tx);
+	nft_leavers_restart(&f->leavers);
+	err = nft_compare(&c);
+	stats->last_readback_us = nft_clock_us() - start_us;
+	if (err)
+		return err;
+	start_us = nft_clock_us();
+	nft_compare_missing(&c);
+	stats->last_build_us += nft_clock_us() - start_us;
+	return 0;
+}
+
+static void log_refusal(const struct nft_refusal *r, const char *then)
+{
+	struct buf text = BUF_INIT;
+
+	nft_label_print(r->label, &text);
+	log_warn("nft: %s: %s%s", buf_string(&text), strerror(-r->err), then);
+	buf_fini(&text);
+}
+
+/* 0 when all refusals were services' own, which are left out from now on. */
+static int leave_out(struct full *f, const struct nft_refusals *refusals)
+{
+	for (size_t i = 0; i < refusals->n; i++) {
+		const struct nft_refusal *r = &refusals->items[i];
+
+		if (!r->label->service) {
+			log_refusal(r, "");
+			return r->err;
+		}
+		if (is_left_out(f, r->label->service))
+			continue;
+		nft_keys_put(&f->left_out, &r->label->service, sizeof(struct service *));
+		if (f->n_left_out++ < REFUSED_LOG_MAX)
+			log_refusal(r, "; the service is left out");
+	}
+	return refusals->n ? -EAGAIN : -EPROTO;
+}
+
+/* Who left with this transaction; of those that were sent before, the pairs stay. */
+static void settle_leavers(struct full *f)
+{
+	const struct nft_desired_item *item;
+
+	nft_leavers_settle(&f->leavers);
+	for (size_t at = 0; (item = nft_desired_next(&f->desired, &at));)
+		if (item->set == SET_STICKY_ENDPOINTS) {
+			struct nft_element e = nft_desired_element(item);
+
+			nft_leavers_note_present(&f->leavers, &e);
+		}
+}
+
+/* 0, or -EAGAIN: it changed, or a service was left out, try again. */
+static int try_once(struct full *f, bool with_generation)
+{
+	_cleanup_(nft_refusals_fini) struct nft_refusals refusals = {0};
+	uint32_t generation = 0;
+	bool is_missed;
+	int err = 0;
+
+	if (with_generation)
+		err = nft_link_generation(&f->k->link, &generation);
+	if (!err)
+		err = compare(f);
+	if (err)
+		return err == -EINTR ? -EAGAIN : err;
+	err = nft_kernel_commit(f->k, &f->tx, generation, &refusals, &is_missed);
+	if (err == -EREMOTEIO)
+		return leave_out(f, &refusals);
+	if (err)
+		return err == -ERESTART ? -EAGAIN : err;
+	f->has_sent |= nft_tx_n_messages(&f->tx) > 0;
+	settle_leavers(f);
+	return is_missed ? -EAGAIN : 0;
+}
+
+static int try_all(struct full *f)
+{
+	uint32_t n_built_without = UINT32_MAX;
+	int err = -EAGAIN;
+
+	for (unsigned i = 0; i < TRIES_MAX && err == -EAGAIN; i++) {
+		uint64_t start_us = nft_clock_us();
+
+		if (n_built_without != f->n_left_out) {
+			n_built_without = f->n_left_out;
+			fill_desired(f);
+			f->k->stats.last_build_us = nft_clock_us() - start_us;
+		}
+		err = try_once(f, i < TRIES_WITH_NUMBER);
+	}
+	return err;
+}
+
+static void count(struct full *f)
+{
+	struct nft_stats *stats = &f->k->stats;
+
+	f->k->n_elements = f->desired.n;
+	nft_keys_clear(&f->k->lingering); /* they were no part of what should be */
+	stats->n_repairs += f->has_sent && f->k->was_touched;
+	stats->n_refused = f->n_left_out;
+	stats->n_refused_total += f->n_left_out;
+}
+
+int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
+{
+	struct full f = {.k = k, .cs = cs};
+	int err;
+
+	nft_keys_init(&f.left_out);
+	nft_leavers_init(&f.leavers);
+	nft_carry_init(&f.carry);
+	err = try_all(&f);
+	if (!err) {
+		count(&f);
+		err = nft_affinity_purge(&k->link, &f.leavers, &f.desired, &k->n_learned);
+	}
+	k->is_known = !err;
+	if (!err)
+		k->was_touched = false;
+	nft_leavers_fini(&f.leavers);
+	nft_carry_fini(&f.carry);
+	nft_keys_fini(&f.left_out);
+	nft_desired_fini(&f.desired);
+	nft_tx_fini(&f.tx);
+	(void)malloc_trim(0);
+	return err ? err : f.n_left_out ? -EREMOTEIO : 0;
+}

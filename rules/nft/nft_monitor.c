@@ -1,0 +1,162 @@
+/*
+ * The filter looks at the sender of the first message of a datagram: one
+ * datagram tells of one transaction.
+ */
+#include "rules/nft/nft_monitor.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netlink.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <libmnl/libmnl.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "core/netlink.h"
+#include "rules/nft/nft_layout.h"
+#include "rules/nft/nft_wire.h"
+
+#define DATAGRAM_LEN (64u * 1024)
+
+static int attach_filter(int fd, uint32_t own_port_id)
+{
+	/* the load turns the field, kept in host order, around: so is the constant */
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(own_port_id), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	const struct sock_fprog program = {N_ELEMENTS(code), code};
+
+	if (setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) == -1)
+		return -errno;
+	return 0;
+}
+
+int nft_monitor_open(struct nft_monitor *m, uint32_t own_port_id)
+{
+	const struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+	_cleanup_(closep) int fd = -1;
+	int err;
+
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK,
+		    NETLINK_NETFILTER);
+	if (fd == -1)
+		return -errno;
+	err = attach_filter(fd, own_port_id);
+	if (err)
+		return err;
+	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) == -1)
+		return -errno;
+	m->fd = take_fd(fd);
+	return nft_monitor_listen(m, true);
+}
+
+int nft_monitor_listen(struct nft_monitor *m, bool on)
+{
+	int group = NFNLGRP_NFTABLES;
+	int option = on ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;
+
+	if (setsockopt(m->fd, SOL_NETLINK, option, &group, sizeof(group)) == -1)
+		return -errno;
+	return 0;
+}
+
+void nft_monitor_close(struct nft_monitor *m)
+{
+	if (m->fd >= 0)
+		(void)close(m->fd);
+	m->fd = -1;
+}
+
+static enum family family_of(uint8_t number)
+{
+	unsigned family = 0;
+
+	while (family < FAMILY_N && nft_family_number(family) != number)
+		family++;
+	return family;
+}
+
+static bool is_learned_set(const char *name, enum family family)
+{
+	enum nft_set set = nft_set_find(name, family);
+
+	return set != SET_N && nft_set_info(set)->flags & SET_IS_LEARNED;
+}
+
+static const char *string_attr(const struct nlmsghdr *message, uint16_t type)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(
+		attr, message,
+		sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attr) == type &&
+					     mnl_attr_validate(attr,
+							       MNL_TYPE_NUL_STRING) ==
+						     0) return mnl_attr_get_str(attr);
+	return NULL;
+}
+
+/* Every kind of object names its table in attribute 1, and an element its set in 2. */
+static bool is_our_message(const struct nlmsghdr *message)
+{
+	unsigned type = message->nlmsg_type & 0xff;
+	const struct nfgenmsg *general = mnl_nlmsg_get_payload(message);
+	const char *table, *set;
+	enum family family;
+
+	if (message->nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES || type == NFT_MSG_NEWGEN ||
+	    type == NFT_MSG_TRACE ||
+	    mnl_nlmsg_get_payload_len(message) < sizeof(*general))
+		return false;
+	family = family_of(general->nfgen_family);
+	table = string_attr(message, 1);
+	if (family == FAMILY_N || !table || strcmp(table, NFT_TABLE_NAME) != 0)
+		return false;
+	if (type != NFT_MSG_NEWSETELEM && type != NFT_MSG_DELSETELEM)
+		return true;
+	set = string_attr(message, NFTA_SET_ELEM_LIST_SET);
+	return !set || !is_learned_set(set, family);
+}
+
+bool nft_monitor_is_ours(const void *bytes, size_t len)
+{
+	const struct nlmsghdr *message = bytes;
+	int left = (int)len;
+
+	for (; netlink_is_message(message, left);
+	     message = mnl_nlmsg_next(message, &left))
+		if (is_our_message(message))
+			return true;
+	return false;
+}
+
+bool nft_monitor_drain(struct nft_monitor *m)
+{
+	_cleanup_(freep) void *bytes = xmalloc(DATAGRAM_LEN);
+	bool is_changed = false;
+
+	for (;;) {
+		ssize_t len = recv(m->fd, bytes, DATAGRAM_LEN, MSG_TRUNC);
+
+		if (len == -1 && errno == EINTR)
+			continue;
+		if (len == -1 && errno == ENOBUFS) {
+			is_changed = true;
+			continue;
+		}
+		if (len <= 0)
+			return is_changed;
+		is_changed |=
+			len > DATAGRAM_LEN || nft_monitor_is_ours(bytes, (size_t)len);
+	}
+}

@@ -1,0 +1,184 @@
+/*
+ * The ruleset.  A chain's rules are the rows with its kind, top to bottom,
+ * those whose condition holds; a row may stand for several rules, one for each
+ * protocol or service network.
+ */
+#include "rules/nft/nft_rules.h"
+
+#include "core/cleanup.h"
+
+enum when {
+	WHEN_DETECTOR = 1 << 0,
+	WHEN_MASQUERADE_ALL = 1 << 1,
+	WHEN_NO_MASQUERADE_ALL = 1 << 2,
+	WHEN_IPV4 = 1 << 3,
+	WHEN_IPV6 = 1 << 4,
+	EACH_PROTO = 1 << 5,
+	EACH_SERVICE_CIDR = 1 << 6,
+};
+
+struct row {
+	uint8_t chain, when;
+	struct nft_stmt stmts[NFT_RULE_MAX + 1];
+};
+
+#define IN(shape, set)                                                                   \
+	{                                                                                \
+		STMT_IN, SHAPE_##shape, SET_##set, 0, 0, 0                               \
+	}
+#define NOT_IN(shape, set)                                                               \
+	{                                                                                \
+		STMT_NOT_IN, SHAPE_##shape, SET_##set, 0, 0, 0                           \
+	}
+#define VMAP(shape, set)                                                                 \
+	{                                                                                \
+		STMT_VMAP, SHAPE_##shape, SET_##set, 0, 0, 0                             \
+	}
+#define DNAT(shape, set, s2)                                                             \
+	{                                                                                \
+		STMT_DNAT, SHAPE_##shape, SET_##set, s2, 0, 0                            \
+	}
+#define LEARN(set, what)                                                                 \
+	{                                                                                \
+		STMT_LEARN, SHAPE_ORIGINAL_CLIENT, SET_##set, 0, SHAPE_##what, 0         \
+	}
+#define JUMP(kind)                                                                       \
+	{                                                                                \
+		STMT_JUMP, 0, 0, 0, 0, CHAIN_##kind                                      \
+	}
+#define GOTO(kind)                                                                       \
+	{                                                                                \
+		STMT_GOTO, 0, 0, 0, 0, CHAIN_##kind                                      \
+	}
+#define DO(op)                                                                           \
+	{                                                                                \
+		STMT_##op, 0, 0, 0, 0, 0                                                 \
+	}
+
+/* clang-format off */
+static const struct row rows[] = {
+	/*
+	 * TCP is refused with a reset: an ICMP error that comes back while
+	 * connect() still holds the socket is dropped (TcpExtLockDroppedIcmps), and
+	 * an IPv6 client on this host then waits 1 s for its retransmission.
+	 */
+	{CHAIN_REFUSE, 0, {DO(RESET)}},
+	{CHAIN_REFUSE, 0, {DO(REJECT)}},
+
+	/* Policy Local as this node sees it: every endpoint is fair, masqueraded. */
+	{CHAIN_FROM_NODE, 0, {IN(FRONTEND, LOCAL_POLICY), DO(MARK)}},
+	{CHAIN_FROM_NODE, 0, {VMAP(FRONTEND, FRONTENDS_INSIDE)}},
+
+	{CHAIN_DISPATCH, 0, {IN(FRONTEND, MASKED), DO(MARK)}},
+	{CHAIN_DISPATCH, WHEN_MASQUERADE_ALL, {IN(ADDR, CLUSTER_IPS), DO(MARK)}},
+	{CHAIN_DISPATCH, WHEN_NO_MASQUERADE_ALL | WHEN_DETECTOR,
+		{IN(ADDR, CLUSTER_IPS), DO(IS_NO_POD), DO(MARK)}},
+	{CHAIN_DISPATCH, WHEN_DETECTOR, {DO(IS_POD), VMAP(FRONTEND, FRONTENDS_INSIDE)}},
+	{CHAIN_DISPATCH, 0, {DO(IS_HERE), JUMP(FROM_NODE)}},
+	{CHAIN_DISPATCH, 0, {VMAP(FRONTEND, FRONTENDS)}},
+
+	{CHAIN_GUARD, 0, {IN(FRONTEND, LIMITED), NOT_IN(ALLOWED, ALLOWED), DO(DROP)}},
+	{CHAIN_REFUSE_EMPTY, 0, {VMAP(FRONTEND, EMPTY)}},
+	{CHAIN_REFUSE_UNKNOWN, 0, {IN(ADDR, CLUSTER_IPS), GOTO(REFUSE)}},
+	{CHAIN_REFUSE_UNKNOWN, EACH_SERVICE_CIDR, {DO(IN_SERVICE_CIDR), DO(DROP)}},
+
+	/* The protocol stands there because nft wants it to be known for "proto-dst". */
+	{CHAIN_LEARN, EACH_PROTO, {DO(IS_TRANSLATED), DO(PROTO), VMAP(ORIGINAL, STICKY)}},
+
+	{CHAIN_GUARD_PREROUTING, 0, {DO(IS_NEW), JUMP(GUARD)}},
+	{CHAIN_GUARD_OUTPUT, 0, {DO(IS_NEW), JUMP(GUARD)}},
+	{CHAIN_NAT_PREROUTING, 0, {JUMP(DISPATCH)}},
+	{CHAIN_NAT_OUTPUT, 0, {JUMP(DISPATCH)}},
+	{CHAIN_FILTER_INPUT, 0, {DO(IS_NEW), JUMP(REFUSE_EMPTY)}},
+	{CHAIN_FILTER_FORWARD, 0, {DO(IS_NEW), JUMP(REFUSE_EMPTY)}},
+	{CHAIN_FILTER_FORWARD, 0, {DO(IS_NEW), JUMP(REFUSE_UNKNOWN)}},
+	{CHAIN_FILTER_OUTPUT, 0, {DO(IS_NEW), JUMP(REFUSE_EMPTY)}},
+	{CHAIN_FILTER_OUTPUT, 0, {DO(IS_NEW), JUMP(REFUSE_UNKNOWN)}},
+	/* nat hooks see the first packet of a connection only, so these count connections */
+	{CHAIN_LEARN_INPUT, 0, {JUMP(LEARN)}},
+	{CHAIN_LEARN_POSTROUTING, 0, {JUMP(LEARN)}},
+	{CHAIN_NAT_POSTROUTING, 0, {DO(IS_TRANSLATED), IN(HAIRPIN, HAIRPIN), DO(MASQUERADE)}},
+	{CHAIN_NAT_POSTROUTING, 0, {DO(IS_UNMARKED), DO(RETURN)}},
+	{CHAIN_NAT_POSTROUTING, 0, {DO(UNMARK)}},
+	{CHAIN_NAT_POSTROUTING, 0, {DO(MASQUERADE)}},
+
+	{CHAIN_PICK, 0, {DNAT(SLOT, ENDPOINTS, SET_N)}},
+	{CHAIN_PICK_LOCAL, 0, {DNAT(SLOT, ENDPOINTS, SET_N)}},
+	{CHAIN_STICKY, WHEN_IPV4, {DNAT(CLIENT, AFFINITY, SET_N)}},
+	{CHAIN_STICKY, WHEN_IPV6 | EACH_PROTO,
+		{DO(PROTO), DNAT(CLIENT, AFFINITY, SET_AFFINITY_PORTS)}},
+	{CHAIN_STICKY, 0, {DO(GOTO_NEXT)}},
+	{CHAIN_STICKY_LOCAL, WHEN_IPV4, {DNAT(CLIENT, AFFINITY, SET_N)}},
+	{CHAIN_STICKY_LOCAL, WHEN_IPV6 | EACH_PROTO,
+		{DO(PROTO), DNAT(CLIENT, AFFINITY, SET_AFFINITY_PORTS)}},
+	{CHAIN_STICKY_LOCAL, 0, {DO(GOTO_NEXT)}},
+
+	/*
+	 * Learned once DNAT is done, and only what is still an endpoint of that
+	 * frontend: a packet that was on its way when one left teaches nothing.
+	 * That look-up counts, too: what went by an old binding passed no counter yet.
+	 */
+	{CHAIN_LEARN_FOR, WHEN_IPV4 | EACH_PROTO,
+		{DO(PROTO), IN(ORIGINAL_CHOSEN, STICKY_ENDPOINTS),
+		 LEARN(AFFINITY, REPLY_LEARNED)}},
+	{CHAIN_LEARN_FOR, WHEN_IPV6 | EACH_PROTO,
+		{DO(PROTO), IN(ORIGINAL_CHOSEN, STICKY_ENDPOINTS),
+		 LEARN(AFFINITY, REPLY_LEARNED), LEARN(AFFINITY_PORTS, REPLY_PORT)}},
+};
+/* clang-format on */
+
+static bool row_holds(const struct row *row, enum family family,
+		      const struct environment *env)
+{
+	unsigned have = WHEN_IPV4 << family;
+
+	if (environment_has_detector(env, family))
+		have |= WHEN_DETECTOR;
+	have |= env->masquerade_all ? WHEN_MASQUERADE_ALL : WHEN_NO_MASQUERADE_ALL;
+	return !(row->when & ~(have | EACH_PROTO | EACH_SERVICE_CIDR));
+}
+
+static void each_proto(struct nft_rule *rule,
+		       void (*fn)(void *data, const struct nft_rule *rule), void *data)
+{
+	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
+
+	for (size_t i = 0; i < N_ELEMENTS(protos); i++) {
+		rule->proto = protos[i];
+		fn(data, rule);
+	}
+}
+
+static void each_service_cidr(struct nft_rule *rule,
+			      void (*fn)(void *data, const struct nft_rule *rule),
+			      void *data)
+{
+	for (uint32_t i = 0; i < rule->env->n_service_cidrs; i++) {
+		rule->cidr = &rule->env->service_cidrs[i];
+		if (cidr_family(rule->cidr) == rule->family)
+			fn(data, rule);
+	}
+}
+
+void nft_rules_each(struct nft_chain chain, enum family family,
+		    const struct environment *env,
+		    void (*fn)(void *data, const struct nft_rule *rule), void *data)
+{
+	for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+		struct nft_rule rule = {
+			.stmts = rows[i].stmts,
+			.chain = chain,
+			.family = family,
+			.env = env,
+		};
+
+		if (rows[i].chain != chain.kind || !row_holds(&rows[i], family, env))
+			continue;
+		if (rows[i].when & EACH_PROTO)
+			each_proto(&rule, fn, data);
+		else if (rows[i].when & EACH_SERVICE_CIDR)
+			each_service_cidr(&rule, fn, data);
+		else
+			fn(data, &rule);
+	}
+}

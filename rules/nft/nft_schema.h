@@ -1,0 +1,34 @@
+/*
+ * Messages that make and remove what elements live in: tables, sets, chains,
+ * rules.  Built by libnftnl from nft_layout and nft_rules.
+ */
+#pragma once
+
+#include "core/environment.h"
+#include "rules/nft/nft_tx.h"
+
+struct nft_object;
+struct nftnl_chain;
+struct nftnl_set;
+
+void nft_schema_add_table(struct nft_tx *tx, enum family family);
+void nft_schema_delete_table(struct nft_tx *tx, enum family family);
+
+void nft_schema_add_set(struct nft_tx *tx, enum family family, enum nft_set set);
+/* Also for sets that aren't ours. */
+void nft_schema_delete_set(struct nft_tx *tx, enum family family, const char *name);
+
+/* Empty; for a base chain that exists it sets the policy. */
+void nft_schema_add_chain(struct nft_tx *tx, enum family family, struct nft_chain chain);
+void nft_schema_add_rules(struct nft_tx *tx, enum family family, struct nft_chain chain,
+			  const struct environment *env);
+/* By name, as they may not be ours. Deleting takes the rules along. */
+void nft_schema_flush_chain(struct nft_tx *tx, enum family family, const char *name);
+void nft_schema_delete_chain(struct nft_tx *tx, enum family family, const char *name);
+
+/* They go after the chains and sets that may hold on to them. */
+void nft_schema_delete_object(struct nft_tx *tx, enum family family,
+			      const struct nft_object *object);
+
+/* As it should be, to compare with; freed with nftnl_set_free(). */
+struct nftnl_set *nft_schema_set(enum family family, enum nft_set set);

@@ -1,0 +1,249 @@
+/*
+ * v1 Service.  Nothing is decided here but what the API server would have
+ * filled in: which cluster IP belongs to which family, and the defaults.
+ */
+#include "watchers/decode/decode_parts.h"
+
+#include <string.h>
+
+#include "core/cleanup.h"
+
+#define DEFAULT_AFFINITY_SEC 10800
+#define MAX_AFFINITY_SEC     86400
+
+static const char *const type_names[] = {
+	[SERVICE_CLUSTER_IP] = "ClusterIP",
+	[SERVICE_NODE_PORT] = "NodePort",
+	[SERVICE_LOAD_BALANCER] = "LoadBalancer",
+	[SERVICE_EXTERNAL_NAME] = "ExternalName",
+};
+
+static uint8_t decode_type(const struct json_reader *spec)
+{
+	struct json_reader member = json_reader_member(spec, "type");
+	const char *text = json_reader_text(&member);
+
+	if (!text || !*text)
+		return SERVICE_CLUSTER_IP;
+	for (uint8_t type = 0; type < N_ELEMENTS(type_names); type++) {
+		if (strcmp(text, type_names[type]) == 0)
+			return type;
+	}
+	json_reader_reject_text(&member, "%s is no type of a Service", text);
+	return SERVICE_CLUSTER_IP;
+}
+
+/* The address at r for this family, unless one is there already. */
+static void take_cluster_ip(struct object_service *svc, const struct json_reader *r,
+			    enum family family)
+{
+	struct addr addr;
+
+	if (svc->has_family[family] || !decode_address(r, &addr))
+		return;
+	if (addr_family(&addr) != family) {
+		json_reader_reject(r, "is no %s address, as spec.ipFamilies says",
+				   family_name(family));
+		return;
+	}
+	svc->has_family[family] = true;
+	svc->cluster_ip[family] = addr;
+}
+
+/* ipFamilies[i] says what clusterIPs[i] is; a lone clusterIP is the first of them. */
+static void decode_families(const struct json_reader *families,
+			    const struct json_reader *ips,
+			    const struct json_reader *lone_ip, struct object_service *svc)
+{
+	size_t n = json_reader_n(families, FAMILY_N),
+	       n_ips = json_reader_n(ips, FAMILY_N);
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_reader item = json_reader_item(families, i);
+		struct json_reader ip = json_reader_item(ips, i);
+		const char *text = json_reader_text(&item);
+		enum family family = FAMILY_IPV4;
+
+		if (!text)
+			continue;
+		while (family < FAMILY_N && strcmp(text, family_name(family)) != 0)
+			family++;
+		if (family == FAMILY_N)
+			json_reader_reject_text(&item, "%s is no IP family", text);
+		else if (i < n_ips)
+			take_cluster_ip(svc, &ip, family);
+		else if (i == 0)
+			take_cluster_ip(svc, lone_ip, family);
+	}
+}
+
+/*
+ * Written by an old API server, a Service has no ipFamilies, and its clusterIP
+ * is all there is: it counts for the family that it is of.
+ */
+static void decode_cluster_ips(const struct json_reader *spec, struct object_service *svc)
+{
+	struct json_reader families = json_reader_array(spec, "ipFamilies");
+	struct json_reader ips = json_reader_array(spec, "clusterIPs");
+	struct json_reader lone_ip = json_reader_member(spec, "clusterIP");
+	const char *text;
+	struct addr addr;
+
+	if (!lone_ip.json)
+		lone_ip = json_reader_item(&ips, 0);
+	text = json_reader_text(&lone_ip);
+	svc->is_headless = !text || !*text || strcmp(text, "None") == 0;
+	if (svc->is_headless)
+		return;
+	if (json_array_size(families.json) > 0)
+		decode_families(&families, &ips, &lone_ip, svc);
+	else if (decode_address(&lone_ip, &addr))
+		take_cluster_ip(svc, &lone_ip, addr_family(&addr));
+}
+
+static bool decode_port(const struct json_reader *r, struct object_service_port *ret)
+{
+	struct json_reader port = json_reader_member(r, "port");
+	int64_t number;
+
+	if (!json_is_object(r->json)) {
+		json_reader_reject(r, "must be an object");
+		return false;
+	}
+	if (!port.json) {
+		json_reader_reject(&port, "is missing");
+		return false;
+	}
+	if (!json_reader_number(&port, 1, UINT16_MAX, &number) ||
+	    !decode_port_name(r, &ret->name))
+		return false;
+	ret->proto = decode_protocol(r);
+	if (ret->proto == 0)
+		return false;
+	ret->port = (uint16_t)number;
+	ret->node_port =
+		(uint16_t)json_reader_get_number(r, "nodePort", 0, UINT16_MAX, 0);
+	return true;
+}
+
+static void decode_ports(const struct json_reader *spec, struct scratch *scratch,
+			 struct object_service *svc)
+{
+	struct json_reader array = json_reader_array(spec, "ports");
+	size_t n = json_reader_n(&array, DECODE_MAX_PORTS);
+	struct object_service_port *list = scratch_take(scratch, n, sizeof(*list));
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_reader item = json_reader_item(&array, i);
+		struct object_service_port *port = &list[svc->n_ports];
+		size_t same = 0;
+
+		if (!decode_port(&item, port))
+			continue;
+		while (list[same].proto != port->proto ||
+		       strcmp(list[same].name, port->name) != 0)
+			same++;
+		if (same < svc->n_ports)
+			json_reader_reject(&item,
+					   "an earlier port has its name and protocol");
+		else
+			svc->n_ports++;
+	}
+	svc->ports = list;
+}
+
+static void decode_affinity(const struct json_reader *spec, struct object_service *svc)
+{
+	struct json_reader config = json_reader_object(spec, "sessionAffinityConfig");
+	struct json_reader client_ip = json_reader_object(&config, "clientIP");
+
+	svc->has_affinity = decode_is_second(spec, "sessionAffinity", "None", "ClientIP");
+	svc->affinity_sec = DEFAULT_AFFINITY_SEC;
+	if (svc->has_affinity)
+		svc->affinity_sec =
+			(uint32_t)json_reader_get_number(&client_ip, "timeoutSeconds", 1,
+							 MAX_AFFINITY_SEC,
+							 DEFAULT_AFFINITY_SEC);
+}
+
+static void decode_ingress(const struct json_reader *root, struct scratch *scratch,
+			   struct object_service *svc)
+{
+	struct json_reader status = json_reader_object(root, "status");
+	struct json_reader balancer = json_reader_object(&status, "loadBalancer");
+	struct json_reader array = json_reader_array(&balancer, "ingress");
+	size_t n = json_reader_n(&array, DECODE_MAX_ADDRESSES);
+	struct object_ingress *list = scratch_take(scratch, n, sizeof(*list));
+
+	for (size_t i = 0; i < n; i++) {
+		struct json_reader item = json_reader_item(&array, i);
+		struct json_reader ip = json_reader_member(&item, "ip");
+		struct object_ingress *ingress = &list[svc->n_ingress];
+		size_t same = 0;
+
+		if (!*json_reader_get_text(&item, "ip") ||
+		    !decode_address(&ip, &ingress->addr))
+			continue;
+		ingress->is_proxy_mode =
+			decode_is_second(&item, "ipMode", "VIP", "Proxy");
+		while (!addr_equal(&list[same].addr, &ingress->addr) ||
+		       list[same].is_proxy_mode != ingress->is_proxy_mode)
+			same++;
+		if (same == svc->n_ingress)
+			svc->n_ingress++;
+	}
+	svc->ingress = list;
+}
+
+static void decode_spec(const struct json_reader *spec, struct scratch *scratch,
+			struct object_service *svc)
+{
+	struct json_reader external_ips = json_reader_array(spec, "externalIPs");
+	struct json_reader ranges = json_reader_array(spec, "loadBalancerSourceRanges");
+
+	svc->type = decode_type(spec);
+	svc->internal_local =
+		decode_is_second(spec, "internalTrafficPolicy", "Cluster", "Local");
+	svc->external_local =
+		decode_is_second(spec, "externalTrafficPolicy", "Cluster", "Local");
+	svc->health_check_node_port =
+		(uint16_t)json_reader_get_number(spec, "healthCheckNodePort", 0,
+						 UINT16_MAX, 0);
+	decode_cluster_ips(spec, svc);
+	decode_affinity(spec, svc);
+	decode_ports(spec, scratch, svc);
+	svc->external_ips =
+		decode_addresses(&external_ips, scratch, &svc->n_external_ips);
+	svc->source_ranges = decode_cidrs(&ranges, scratch, &svc->n_source_ranges);
+}
+
+/* The API server always gives one; who writes manifests by hand may forget it. */
+static void check_health_port(const struct json_reader *spec,
+			      const struct object_service *svc)
+{
+	struct json_reader port = json_reader_member(spec, "healthCheckNodePort");
+
+	if (svc->type == SERVICE_LOAD_BALANCER && svc->external_local &&
+	    !svc->is_hidden && !svc->is_headless && svc->health_check_node_port == 0)
+		json_reader_reject(&port, "is missing: load balancers can't ask whether "
+					  "this node has endpoints");
+}
+
+void decode_service(const struct json_reader *root, struct scratch *scratch,
+		    struct decoded *ret)
+{
+	struct json_reader metadata = json_reader_object(root, "metadata");
+	struct json_reader spec;
+	struct object_service svc;
+
+	memset(&svc, 0, sizeof(svc)); /* padding too: it is compared */
+	svc.base.kind = OBJECT_SERVICE;
+	if (!decode_metadata(&metadata, true, &svc.base))
+		return;
+	svc.is_hidden = decode_is_hidden(&metadata);
+	spec = json_reader_object(root, "spec");
+	decode_spec(&spec, scratch, &svc);
+	check_health_port(&spec, &svc);
+	decode_ingress(root, scratch, &svc);
+	decode_add(ret, &svc.base);
+}

@@ -1,0 +1,208 @@
+/*
+ * One JSON tree holds what is printed; YAML is that tree in other clothes, and
+ * text says the same in lines for people.
+ */
+#include "watchers/plan/plan_print.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "watchers/plan/plan_text.h"
+#include "watchers/plan/yaml_print.h"
+
+/* What was read or typed may hold anything; bytes that are no UTF-8 can't stand in JSON. */
+static json_t *format_text(const char *text)
+{
+	json_t *string = json_string(text);
+
+	return string ? string : json_string("(not UTF-8)");
+}
+
+static json_t *format_node(const struct plan_print_input *in)
+{
+	return json_pack("{s:o, s:o}", "name", format_text(in->node_name), "zone",
+			 format_text(in->zone));
+}
+
+static json_t *format_address(const struct frontend *f)
+{
+	char text[ADDR_TEXT_LEN];
+
+	if (f->kind == FRONTEND_NODE_PORT && addr_is_unspecified(&f->addr))
+		return json_string("*");
+	return json_string(addr_format(&f->addr, text));
+}
+
+static json_t *format_endpoints(const struct service *s, enum pool pool)
+{
+	const struct endpoint *endpoints = service_endpoints(s);
+	json_t *list = json_array();
+	char text[ADDR_PORT_TEXT_LEN];
+
+	for (uint32_t i = 0; i < s->n_endpoints; i++)
+		if (endpoints[i].flags >> pool & 1)
+			json_array_append_new(list, json_string(addr_port_format(
+							    &endpoints[i].addr,
+							    endpoints[i].port, text)));
+	return list;
+}
+
+static json_t *format_decision(const struct service *s, const struct decision *d)
+{
+	return json_pack("{s:s, s:b, s:o}", "action", plan_action_name(d->action),
+			 "masquerade", d->masquerade, "endpoints",
+			 d->action == ACTION_BALANCE ? format_endpoints(s, d->pool)
+						     : json_array());
+}
+
+static json_t *format_allowed(const struct service *s, const struct frontend *f)
+{
+	const struct cidr *allowed = service_allowed(s);
+	json_t *list = json_array();
+	char text[CIDR_TEXT_LEN];
+
+	for (uint32_t i = 0; f->is_limited && i < s->n_allowed; i++)
+		json_array_append_new(list, json_string(cidr_format(&allowed[i], text)));
+	return list;
+}
+
+static json_t *format_frontend(const struct service *s, const struct frontend *f)
+{
+	json_t *from = json_object();
+	json_t *o = json_pack("{s:s, s:o, s:i}", "kind", plan_kind_name(f->kind),
+			      "address", format_address(f), "port", f->port);
+
+	if (f->kind == FRONTEND_LOAD_BALANCER)
+		json_object_set_new(o, "allowedSources", format_allowed(s, f));
+	for (enum source source = 0; source < SOURCE_N; source++)
+		json_object_set_new(from, plan_source_name(source),
+				    format_decision(s, &f->from[source]));
+	json_object_set_new(o, "from", from);
+	return o;
+}
+
+static json_t *format_service(const struct service *s)
+{
+	json_t *frontends = json_array();
+
+	for (uint32_t i = 0; i < s->n_frontends; i++)
+		json_array_append_new(frontends,
+				      format_frontend(s, &service_frontends(s)[i]));
+	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:o}", "namespace",
+			 service_namespace(s), "name", service_name(s), "portName",
+			 service_port_name(s), "protocol", proto_name(s->proto), "family",
+			 family_name(s->family), "affinitySeconds",
+			 (json_int_t)s->affinity_sec, "healthCheckNodePort",
+			 s->health_check_port, "localReadyEndpoints",
+			 (json_int_t)s->local_ready, "frontends", frontends);
+}
+
+static json_t *format_services(const struct state *state)
+{
+	size_t n;
+	_cleanup_(freep) const struct service **sorted = state_sorted(state, &n);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, format_service(sorted[i]));
+	return list;
+}
+
+static json_t *format_claimant(const struct service *s)
+{
+	return json_pack("{s:s, s:s, s:s}", "namespace", service_namespace(s), "name",
+			 service_name(s), "portName", service_port_name(s));
+}
+
+static json_t *format_conflicts(const struct state *state)
+{
+	size_t n;
+	_cleanup_(freep) struct state_conflict *conflicts = state_conflicts(state, &n);
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct state_conflict *c = &conflicts[i];
+
+		json_array_append_new(list,
+				      json_pack("{s:s, s:o, s:i, s:s, s:o, s:o}", "kind",
+						plan_kind_name(c->frontend.kind),
+						"address", format_address(&c->frontend),
+						"port", c->frontend.port, "protocol",
+						proto_name(c->waiting->proto), "holder",
+						format_claimant(c->holder), "waiting",
+						format_claimant(c->waiting)));
+	}
+	return list;
+}
+
+static json_t *format_rejected(const struct plan_rejected *rejected, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++) {
+		const struct plan_rejected *r = &rejected[i];
+
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
+						      "source", format_text(r->source),
+						      "kind", format_text(r->kind),
+						      "namespace", format_text(r->ns),
+						      "name", format_text(r->name),
+						      "field", format_text(r->field),
+						      "reason", format_text(r->reason)));
+	}
+	return list;
+}
+
+static json_t *format_plan(const struct plan_print_input *in)
+{
+	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "apiVersion", "sluice/v1",
+			 "kind", "Plan", "node", format_node(in), "services",
+			 format_services(in->state), "conflicts",
+			 format_conflicts(in->state), "rejected",
+			 format_rejected(in->rejected, in->n_rejected));
+}
+
+static int add_bytes(const char *bytes, size_t len, void *data)
+{
+	buf_add(data, bytes, len);
+	return 0;
+}
+
+static void print_json(const struct plan_print_input *in, struct buf *out)
+{
+	json_t *plan = format_plan(in);
+
+	(void)json_dump_callback(plan, add_bytes, out, JSON_INDENT(2));
+	buf_add_char(out, '\n');
+	json_decref(plan);
+}
+
+static void print_yaml(const struct plan_print_input *in, struct buf *out)
+{
+	json_t *plan = format_plan(in);
+
+	yaml_print(plan, out);
+	json_decref(plan);
+}
+
+static const struct {
+	const char *name;
+	void (*print)(const struct plan_print_input *in, struct buf *out);
+} formats[] = {
+	{"json", print_json},
+	{"yaml", print_yaml},
+	{"text", plan_text_print},
+};
+
+int plan_print(const struct plan_print_input *in, const char *format, struct buf *out)
+{
+	for (size_t i = 0; i < N_ELEMENTS(formats); i++)
+		if (!strcmp(format, formats[i].name)) {
+			formats[i].print(in, out);
+			return 0;
+		}
+	return -EINVAL;
+}
