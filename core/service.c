@@ -265,11 +265,45 @@ int service_compare_key(const struct service *a, const struct service *b)
 bool service_uses_pool(const struct service *s, enum pool pool)
 {
 	for (uint32_t i = 0; i < s->n_frontends; i++)
-		for (unsigned source = 0; source < SOURCE_N; source++) {
-			const struct decision *d = &s->frontends[i].from[source];
+		for (unsigned client = 0; client < CLIENT_N; client++) {
+			const struct decision *d = &s->frontends[i].from[client];
 
 			if (d->action == ACTION_BALANCE && d->pool == pool)
 				return true;
 		}
 	return false;
+}
+
+const char *frontend_kind_name(uint8_t kind)
+{
+	static const char *const names[] = {
+		[FRONTEND_CLUSTER_IP] = "ClusterIP",
+		[FRONTEND_EXTERNAL_IP] = "ExternalIP",
+		[FRONTEND_LOAD_BALANCER] = "LoadBalancer",
+		[FRONTEND_NODE_PORT] = "NodePort",
+	};
+
+	return names[kind];
+}
+
+const char *action_name(uint8_t action)
+{
+	static const char *const names[] = {
+		[ACTION_BALANCE] = "balance",
+		[ACTION_REJECT] = "reject",
+		[ACTION_DROP] = "drop",
+	};
+
+	return names[action];
+}
+
+const char *client_class_name(enum client_class client)
+{
+	static const char *const names[] = {
+		[CLIENT_POD] = "pod",
+		[CLIENT_NODE] = "node",
+		[CLIENT_EXTERNAL] = "external",
+	};
+
+	return names[client];
 }

@@ -13,8 +13,8 @@
 
 #include "core/addr.h"
 
-/* Who asks.  Without a local-traffic detector nobody is classed as a pod. */
-enum source { SOURCE_POD, SOURCE_NODE, SOURCE_EXTERNAL, SOURCE_N };
+/* Class of client.  Without a local-traffic detector nobody is classed as a pod. */
+enum client_class { CLIENT_POD, CLIENT_NODE, CLIENT_EXTERNAL, CLIENT_N };
 
 enum action { ACTION_BALANCE, ACTION_REJECT, ACTION_DROP };
 
@@ -48,7 +48,7 @@ struct frontend {
 	uint16_t port;
 	uint8_t kind;	    /* enum frontend_kind */
 	uint8_t is_limited; /* only service_allowed() sources get in */
-	struct decision from[SOURCE_N];
+	struct decision from[CLIENT_N];
 	uint8_t zero[3];
 };
 
@@ -120,3 +120,8 @@ struct service *service_new(const struct service_spec *spec);
 
 /* True when some source is balanced over this pool by some frontend. */
 bool service_uses_pool(const struct service *s, enum pool pool);
+
+/* As `plan` and `get` print them: "ClusterIP", "balance", "pod". */
+const char *frontend_kind_name(uint8_t kind);
+const char *action_name(uint8_t action);
+const char *client_class_name(enum client_class client);

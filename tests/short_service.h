@@ -74,8 +74,8 @@ static inline struct service *short_service(const char *name, uint8_t proto,
 	spec.n_endpoints = short_list(endpoints, &endpoint_copy, items);
 	for (size_t i = 0; i < spec.n_endpoints; i++)
 		es[i] = short_endpoint(items[i]);
-	for (size_t i = 0; i < spec.n_frontends * SOURCE_N && spec.n_endpoints == 0; i++)
-		fs[i / SOURCE_N].from[i % SOURCE_N].action = ACTION_REJECT;
+	for (size_t i = 0; i < spec.n_frontends * CLIENT_N && spec.n_endpoints == 0; i++)
+		fs[i / CLIENT_N].from[i % CLIENT_N].action = ACTION_REJECT;
 	if (spec.n_frontends > 0)
 		spec.family = addr_family(&fs[0].addr);
 	return service_new(&spec);

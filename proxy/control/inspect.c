@@ -9,40 +9,6 @@
 #include "proxy/control/inspect_parts.h"
 #include "watchers/cluster.h"
 
-const char *inspect_kind_name(uint8_t kind)
-{
-	static const char *const names[] = {
-		[FRONTEND_CLUSTER_IP] = "ClusterIP",
-		[FRONTEND_EXTERNAL_IP] = "ExternalIP",
-		[FRONTEND_LOAD_BALANCER] = "LoadBalancer",
-		[FRONTEND_NODE_PORT] = "NodePort",
-	};
-
-	return names[kind];
-}
-
-const char *inspect_action_name(uint8_t action)
-{
-	static const char *const names[] = {
-		[ACTION_BALANCE] = "balance",
-		[ACTION_REJECT] = "reject",
-		[ACTION_DROP] = "drop",
-	};
-
-	return names[action];
-}
-
-const char *inspect_source_name(enum source source)
-{
-	static const char *const names[] = {
-		[SOURCE_POD] = "pod",
-		[SOURCE_NODE] = "node",
-		[SOURCE_EXTERNAL] = "external",
-	};
-
-	return names[source];
-}
-
 json_t *inspect_addr(const struct addr *addr)
 {
 	char text[ADDR_TEXT_LEN];

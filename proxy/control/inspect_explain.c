@@ -31,7 +31,7 @@ static bool is_host(const struct facts *facts, const struct addr *a)
 }
 
 /* Which classes an address may belong to; detectors by interface can't be asked for one. */
-static bool may_be(const struct question *q, enum source source)
+static bool may_be(const struct question *q, enum client_class client)
 {
 	const struct environment *env = &q->in->facts->env;
 	enum family family = addr_family(&q->from);
@@ -43,10 +43,10 @@ static bool may_be(const struct question *q, enum source source)
 	if (!q->has_from)
 		return true;
 	if (is_host(q->in->facts, &q->from))
-		return source == SOURCE_NODE;
-	if (source == SOURCE_POD)
+		return client == CLIENT_NODE;
+	if (client == CLIENT_POD)
 		return is_pod || by_interface;
-	return source == SOURCE_EXTERNAL && !is_pod;
+	return client == CLIENT_EXTERNAL && !is_pod;
 }
 
 static bool is_allowed(const struct service *s, const struct frontend *f,
@@ -69,13 +69,13 @@ static const char *why_not(bool is_out, uint8_t action)
 }
 
 static json_t *explain_source(const struct question *q, const struct service *s,
-			      const struct frontend *f, enum source source)
+			      const struct frontend *f, enum client_class client)
 {
-	const struct decision *d = &f->from[source];
+	const struct decision *d = &f->from[client];
 	bool is_out = q->has_from && !is_allowed(s, f, &q->from);
 	uint8_t action = is_out ? (uint8_t)ACTION_DROP : d->action;
-	json_t *json = json_pack("{s:s, s:s}", "from", inspect_source_name(source),
-				 "action", inspect_action_name(action));
+	json_t *json = json_pack("{s:s, s:s}", "from", client_class_name(client),
+				 "action", action_name(action));
 
 	if (action == ACTION_BALANCE) {
 		(void)json_object_set_new(json, "masquerade",
@@ -97,10 +97,10 @@ static json_t *explain_sources(const struct question *q, const struct service *s
 {
 	json_t *list = json_array();
 
-	for (enum source source = 0; source < SOURCE_N; source++)
-		if (may_be(q, source))
+	for (enum client_class client = 0; client < CLIENT_N; client++)
+		if (may_be(q, client))
 			(void)json_array_append_new(list,
-						    explain_source(q, s, f, source));
+						    explain_source(q, s, f, client));
 	return list;
 }
 
@@ -157,7 +157,7 @@ static void explain_match(const struct question *q, const struct service *s,
 {
 	(void)json_object_set_new(result, "service", inspect_service_key(s));
 	(void)json_object_set_new(result, "kind",
-				  json_string(inspect_kind_name(f->kind)));
+				  json_string(frontend_kind_name(f->kind)));
 	(void)json_object_set_new(result, "affinitySeconds",
 				  json_integer(s->affinity_sec));
 	(void)json_object_set_new(result, "sources", explain_sources(q, s, f));

@@ -9,9 +9,6 @@
 #include "proxy/control/inspect.h"
 #include "watchers/plan/plan.h"
 
-const char *inspect_kind_name(uint8_t kind);
-const char *inspect_action_name(uint8_t action);
-const char *inspect_source_name(enum source source);
 json_t *inspect_addr(const struct addr *addr);
 
 /* The fields that name a service: namespace, name, portName, protocol, family. */

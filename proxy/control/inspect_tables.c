@@ -37,7 +37,7 @@ static const char *policy_of(const struct inspect *in, const struct service *s,
 /* The source whom the frontend is made for. */
 static const struct decision *main_decision(const struct frontend *f)
 {
-	return &f->from[f->kind == FRONTEND_CLUSTER_IP ? SOURCE_NODE : SOURCE_EXTERNAL];
+	return &f->from[f->kind == FRONTEND_CLUSTER_IP ? CLIENT_NODE : CLIENT_EXTERNAL];
 }
 
 static json_t *connections(const struct counts *counts, uint64_t n)
@@ -53,12 +53,12 @@ static json_t *service_row(const struct inspect *in, const struct service *s,
 		decision->action == ACTION_BALANCE ? s->n_pool[decision->pool] : 0;
 	json_t *row = inspect_service_key(s);
 
-	(void)json_object_set_new(row, "type", json_string(inspect_kind_name(f->kind)));
+	(void)json_object_set_new(row, "type", json_string(frontend_kind_name(f->kind)));
 	(void)json_object_set_new(row, "address", inspect_addr(&f->addr));
 	(void)json_object_set_new(row, "port", json_integer(f->port));
 	(void)json_object_set_new(row, "policy", json_string(policy_of(in, s, f)));
 	(void)json_object_set_new(row, "action",
-				  json_string(inspect_action_name(decision->action)));
+				  json_string(action_name(decision->action)));
 	(void)json_object_set_new(row, "endpoints", json_integer(n_endpoints));
 	(void)json_object_set_new(row, "affinitySeconds", json_integer(s->affinity_sec));
 	(void)json_object_set_new(row, "healthCheckNodePort",

@@ -20,7 +20,7 @@ static bool lacks_local(const struct service *s, enum policy policy)
 		bool is_internal = frontends[i].kind == FRONTEND_CLUSTER_IP;
 
 		if (is_internal == (policy == POLICY_INTERNAL) &&
-		    frontends[i].from[SOURCE_EXTERNAL].action == ACTION_DROP)
+		    frontends[i].from[CLIENT_EXTERNAL].action == ACTION_DROP)
 			return true;
 	}
 	return false;

@@ -25,10 +25,10 @@ static enum action leftover_action(const struct frontend *f)
 {
 	enum action action = ACTION_BALANCE;
 
-	for (unsigned source = 0; source < SOURCE_N; source++) {
-		if (f->from[source].action == ACTION_REJECT)
+	for (unsigned client = 0; client < CLIENT_N; client++) {
+		if (f->from[client].action == ACTION_REJECT)
 			return ACTION_REJECT;
-		if (f->from[source].action == ACTION_DROP)
+		if (f->from[client].action == ACTION_DROP)
 			action = ACTION_DROP;
 	}
 	return action;

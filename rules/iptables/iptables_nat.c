@@ -41,8 +41,8 @@ static void format_detector(const struct environment *env, enum family family,
 
 static bool is_alike(const struct frontend *a, const struct frontend *b)
 {
-	for (unsigned source = 0; source < SOURCE_N; source++) {
-		const struct decision *x = &a->from[source], *y = &b->from[source];
+	for (unsigned client = 0; client < CLIENT_N; client++) {
+		const struct decision *x = &a->from[client], *y = &b->from[client];
 
 		if (x->action != y->action || x->pool != y->pool ||
 		    x->masquerade != y->masquerade)
@@ -53,8 +53,8 @@ static bool is_alike(const struct frontend *a, const struct frontend *b)
 
 static bool is_balanced(const struct frontend *f)
 {
-	for (unsigned source = 0; source < SOURCE_N; source++) {
-		if (f->from[source].action == ACTION_BALANCE)
+	for (unsigned client = 0; client < CLIENT_N; client++) {
+		if (f->from[client].action == ACTION_BALANCE)
 			return true;
 	}
 	return false;
@@ -63,12 +63,12 @@ static bool is_balanced(const struct frontend *f)
 /* Do all sources go the same way?  They may be masqueraded or not by being a pod. */
 static bool has_one_way(const struct frontend *f)
 {
-	for (unsigned source = 1; source < SOURCE_N; source++) {
-		if (f->from[source].action != f->from[0].action ||
-		    f->from[source].pool != f->from[0].pool)
+	for (unsigned client = 1; client < CLIENT_N; client++) {
+		if (f->from[client].action != f->from[0].action ||
+		    f->from[client].pool != f->from[0].pool)
 			return false;
 	}
-	return f->from[SOURCE_NODE].masquerade == f->from[SOURCE_EXTERNAL].masquerade;
+	return f->from[CLIENT_NODE].masquerade == f->from[CLIENT_EXTERNAL].masquerade;
 }
 
 static bool is_direct(const struct frontend *f)
@@ -109,21 +109,21 @@ static struct iptables_chain group_chain(const struct service *s,
 	return iptables_chain_name(prefix, s, what);
 }
 
-/* One kind of source after the other; each rule applies to those that are left. */
+/* One kind of client after the other; each rule applies to those that are left. */
 static void add_sources(const struct work *w, const char *chain, const struct frontend *f)
 {
 	const struct {
-		enum source source;
+		enum client_class client;
 		const char *match, *what;
 	} sources[] = {
-		{SOURCE_POD, w->is_pod, "pod traffic"},
-		{SOURCE_NODE, "-m addrtype --src-type LOCAL ", "node traffic"},
-		{SOURCE_EXTERNAL, "", "external traffic"},
+		{CLIENT_POD, w->is_pod, "pod traffic"},
+		{CLIENT_NODE, "-m addrtype --src-type LOCAL ", "node traffic"},
+		{CLIENT_EXTERNAL, "", "external traffic"},
 	};
 	char comment[IPTABLES_COMMENT_LEN];
 
 	for (size_t i = *w->is_pod ? 0 : 1; i < N_ELEMENTS(sources); i++) {
-		const struct decision *decision = &f->from[sources[i].source];
+		const struct decision *decision = &f->from[sources[i].client];
 		struct iptables_chain pool =
 			iptables_pool_chain(w->service, decision->pool);
 
@@ -142,8 +142,8 @@ static void add_sources(const struct work *w, const char *chain, const struct fr
 static void add_masquerade(const struct work *w, const char *chain, const char *match,
 			   const struct frontend *f)
 {
-	bool pods = f->from[SOURCE_POD].masquerade,
-	     others = f->from[SOURCE_NODE].masquerade;
+	bool pods = f->from[CLIENT_POD].masquerade,
+	     others = f->from[CLIENT_NODE].masquerade;
 	bool is_all = others && (pods || !*w->is_pod);
 
 	if (!others && !(pods && *w->is_pod))
@@ -167,7 +167,7 @@ static void add_ext_chain(const struct work *w, const char *chain,
 		       iptables_comment(w->service, "masquerade traffic", comment), f);
 	iptables_table_add_rule(
 		w->nat, w->service->family, chain, "-j %s",
-		iptables_pool_chain(w->service, f->from[SOURCE_NODE].pool).name);
+		iptables_pool_chain(w->service, f->from[CLIENT_NODE].pool).name);
 }
 
 /* Who is not let in here is dropped in table filter. */
@@ -204,7 +204,7 @@ static void add_frontend(const struct work *w, uint32_t i)
 
 	(void)iptables_match_frontend(w->service, f, kind_text(f), match);
 	if (is_direct(f)) {
-		target = iptables_pool_chain(w->service, f->from[SOURCE_NODE].pool);
+		target = iptables_pool_chain(w->service, f->from[CLIENT_NODE].pool);
 		add_masquerade(w, target.name, match, f);
 	} else {
 		ext = group_chain(w->service, IPTABLES_EXT, i);

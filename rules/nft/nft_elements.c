@@ -120,7 +120,7 @@ static struct nft_verdict refuse_verdict(enum action action)
 
 static void emit_frontend(struct walk *w, const struct frontend *f)
 {
-	const struct decision *d = &f->from[SOURCE_EXTERNAL];
+	const struct decision *d = &f->from[CLIENT_EXTERNAL];
 
 	if (!is_balanced(w, d))
 		return;
@@ -131,8 +131,8 @@ static void emit_frontend(struct walk *w, const struct frontend *f)
 /* Where only the outside is served, inside goes past `frontends` to `empty`. */
 static void emit_frontend_inside(struct walk *w, const struct frontend *f)
 {
-	const struct decision *inside = &f->from[SOURCE_NODE];
-	const struct decision *outside = &f->from[SOURCE_EXTERNAL];
+	const struct decision *inside = &f->from[CLIENT_NODE];
+	const struct decision *outside = &f->from[CLIENT_EXTERNAL];
 
 	if (is_balanced(w, inside)) {
 		if (is_balanced(w, outside) && inside->pool == outside->pool)
@@ -147,8 +147,8 @@ static void emit_frontend_inside(struct walk *w, const struct frontend *f)
 
 static void emit_empty(struct walk *w, const struct frontend *f)
 {
-	enum action inside = action_of(w->service, &f->from[SOURCE_NODE]);
-	enum action outside = action_of(w->service, &f->from[SOURCE_EXTERNAL]);
+	enum action inside = action_of(w->service, &f->from[CLIENT_NODE]);
+	enum action outside = action_of(w->service, &f->from[CLIENT_EXTERNAL]);
 	enum action action = outside != ACTION_BALANCE ? outside : inside;
 
 	if (action == ACTION_BALANCE)
@@ -167,7 +167,7 @@ static bool is_masked_by_address(const struct walk *w, const struct frontend *f)
 
 static void emit_masked(struct walk *w, const struct frontend *f)
 {
-	if (!f->from[SOURCE_EXTERNAL].masquerade || is_masked_by_address(w, f))
+	if (!f->from[CLIENT_EXTERNAL].masquerade || is_masked_by_address(w, f))
 		return;
 	key_frontend(w, SET_MASKED, f);
 	emit(w);
@@ -175,7 +175,7 @@ static void emit_masked(struct walk *w, const struct frontend *f)
 
 static void emit_local_policy(struct walk *w, const struct frontend *f)
 {
-	if (f->from[SOURCE_EXTERNAL].masquerade || !f->from[SOURCE_NODE].masquerade ||
+	if (f->from[CLIENT_EXTERNAL].masquerade || !f->from[CLIENT_NODE].masquerade ||
 	    is_masked_by_address(w, f))
 		return;
 	key_frontend(w, SET_LOCAL_POLICY, f);
@@ -242,8 +242,8 @@ static void emit_sticky(struct walk *w, const struct frontend *f)
 		.chain = {CHAIN_LEARN_FOR, w->service->affinity_sec},
 	};
 
-	if (!w->service->affinity_sec || !(is_balanced(w, &f->from[SOURCE_NODE]) ||
-					   is_balanced(w, &f->from[SOURCE_EXTERNAL])))
+	if (!w->service->affinity_sec || !(is_balanced(w, &f->from[CLIENT_NODE]) ||
+					   is_balanced(w, &f->from[CLIENT_EXTERNAL])))
 		return;
 	key_frontend(w, SET_STICKY, f);
 	emit_verdict(w, learn);
@@ -252,7 +252,7 @@ static void emit_sticky(struct walk *w, const struct frontend *f)
 /* One bit for each pool that somebody is balanced over. */
 static unsigned used_pools(const struct walk *w, const struct frontend *f)
 {
-	static const uint8_t sources[] = {SOURCE_NODE, SOURCE_EXTERNAL};
+	static const uint8_t sources[] = {CLIENT_NODE, CLIENT_EXTERNAL};
 	unsigned pools = 0;
 
 	for (size_t i = 0; i < N_ELEMENTS(sources); i++)

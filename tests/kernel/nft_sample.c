@@ -17,7 +17,7 @@
 
 static const struct {
 	uint8_t kind;
-	struct decision from[SOURCE_N];
+	struct decision from[CLIENT_N];
 } policies[] = {
 	[SAMPLE_CLUSTER_IP] = {FRONTEND_CLUSTER_IP,
 			       {{ACTION_BALANCE, POOL_CLUSTER, 0},

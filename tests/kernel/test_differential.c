@@ -1,5 +1,5 @@
 /*
- * Random clusters: what plan() decided for each frontend and kind of source
+ * Random clusters: what plan() decided for each frontend and kind of client
  * against what the tables in the kernel would do to a packet, as an independent
  * reading of their listing sees it.  Changes come as deltas, now and then as a
  * full change set over what is there, now and then into an empty kernel.
@@ -26,16 +26,16 @@
 #define N_CHANGES  2 /* to each of them */
 
 struct source_case {
-	enum source source; /* without a detector a pod counts as external */
+	enum client_class client; /* without a detector a pod counts as external */
 	const char *addr[FAMILY_N];
 	const char *iif;
 };
 
 static const struct source_case sources[] = {
-	{SOURCE_POD, {"10.180.200.200", "fd00:10:180:99::1"}, "veth1"},
-	{SOURCE_NODE, {"192.168.0.2", "fd00:192:168::2"}, NULL},
-	{SOURCE_EXTERNAL, {"203.0.113.77", "2001:db8:113::77"}, "eth0"},
-	{SOURCE_EXTERNAL, {"203.0.113.200", "2001:db8:999::1"}, "eth0"},
+	{CLIENT_POD, {"10.180.200.200", "fd00:10:180:99::1"}, "veth1"},
+	{CLIENT_NODE, {"192.168.0.2", "fd00:192:168::2"}, NULL},
+	{CLIENT_EXTERNAL, {"203.0.113.77", "2001:db8:113::77"}, "eth0"},
+	{CLIENT_EXTERNAL, {"203.0.113.200", "2001:db8:999::1"}, "eth0"},
 };
 
 struct bench {
@@ -89,12 +89,12 @@ static struct packet make_packet(const struct bench *b, const struct source_case
 }
 
 static bool may_enter(const struct service *s, const struct frontend *f,
-		      const struct addr *source)
+		      const struct addr *client)
 {
 	if (!f->is_limited)
 		return true;
 	for (uint32_t i = 0; i < s->n_allowed; i++)
-		if (cidr_contains(&service_allowed(s)[i], source))
+		if (cidr_contains(&service_allowed(s)[i], client))
 			return true;
 	return false;
 }
@@ -153,20 +153,20 @@ static void check_not_sent(struct bench *b, const struct ruleset *rs,
 		fail_at(s, f, p, "TCP, and only TCP, is refused by a reset");
 }
 
-static const struct decision *decision_for(const struct bench *b,
-					   const struct frontend *f, enum source source)
+static const struct decision *
+decision_for(const struct bench *b, const struct frontend *f, enum client_class client)
 {
-	if (source == SOURCE_POD &&
+	if (client == CLIENT_POD &&
 	    !environment_has_detector(&b->env, addr_family(&f->addr)))
-		source = SOURCE_EXTERNAL;
-	return &f->from[source];
+		client = CLIENT_EXTERNAL;
+	return &f->from[client];
 }
 
 static void check_frontend(struct bench *b, const struct ruleset *rs,
 			   const struct service *s, const struct frontend *f)
 {
 	for (size_t i = 0; i < N_ELEMENTS(sources); i++) {
-		const struct decision *d = decision_for(b, f, sources[i].source);
+		const struct decision *d = decision_for(b, f, sources[i].client);
 		struct packet p =
 			make_packet(b, &sources[i], &f->addr, s->proto, f->port);
 
@@ -192,7 +192,7 @@ static void check_hairpins(struct bench *b, const struct ruleset *rs,
 			   const struct service *s, const struct frontend *f)
 {
 	const struct endpoint *endpoints = service_endpoints(s);
-	const struct decision *d = decision_for(b, f, SOURCE_POD);
+	const struct decision *d = decision_for(b, f, CLIENT_POD);
 
 	if (d->action != ACTION_BALANCE)
 		return;

@@ -45,8 +45,8 @@ static struct frontend make_frontend(const struct decided *d, const char *at)
 		.is_limited = d->is_limited,
 	};
 
-	for (unsigned i = 0; i < SOURCE_N; i++) {
-		bool is_outside = i == SOURCE_EXTERNAL;
+	for (unsigned i = 0; i < CLIENT_N; i++) {
+		bool is_outside = i == CLIENT_EXTERNAL;
 		uint8_t action = is_outside ? d->outside : d->inside;
 
 		f.from[i].action = action;
@@ -54,8 +54,8 @@ static struct frontend make_frontend(const struct decided *d, const char *at)
 			continue;
 		f.from[i].pool = is_outside ? d->outside_pool : d->inside_pool;
 		f.from[i].masquerade = d->masquerade == ALL ||
-				       (d->masquerade == NODE && i == SOURCE_NODE) ||
-				       (d->masquerade == OUTSIDE && i != SOURCE_POD);
+				       (d->masquerade == NODE && i == CLIENT_NODE) ||
+				       (d->masquerade == OUTSIDE && i != CLIENT_POD);
 	}
 	return f;
 }

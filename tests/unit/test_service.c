@@ -168,7 +168,7 @@ static void a_pool_is_used_when_somebody_is_balanced_over_it(void **state)
 	_service_ *local = service_new(&spec);
 
 	(void)state;
-	f.from[SOURCE_EXTERNAL].action = ACTION_DROP;
+	f.from[CLIENT_EXTERNAL].action = ACTION_DROP;
 	_service_ *none = service_new(&spec);
 
 	assert_true(service_uses_pool(local, POOL_LOCAL));

@@ -78,16 +78,16 @@ static struct decision balance(const struct selection *sel, enum pool pool,
 
 /* Pods reach a cluster IP with their own address; others only where replies come back by themselves. */
 static void decide_internal(const struct frontend_input *in,
-			    struct decision from[SOURCE_N])
+			    struct decision from[CLIENT_N])
 {
 	bool all = in->options->masquerade_all;
 	bool strangers = all || in->options->has_detector[in->exposure->family];
 	enum pool pool =
 		in->exposure->service->internal_local ? POOL_LOCAL : POOL_CLUSTER;
 
-	from[SOURCE_POD] = balance(in->selection, pool, all);
-	from[SOURCE_NODE] = balance(in->selection, pool, strangers);
-	from[SOURCE_EXTERNAL] = from[SOURCE_NODE];
+	from[CLIENT_POD] = balance(in->selection, pool, all);
+	from[CLIENT_NODE] = balance(in->selection, pool, strangers);
+	from[CLIENT_EXTERNAL] = from[CLIENT_NODE];
 }
 
 /*
@@ -96,21 +96,21 @@ static void decide_internal(const struct frontend_input *in,
  * endpoints, as if they had asked the cluster IP.
  */
 static void decide_external(const struct frontend_input *in,
-			    struct decision from[SOURCE_N])
+			    struct decision from[CLIENT_N])
 {
 	const struct selection *sel = in->selection;
 
 	if (!in->exposure->external_local) {
-		for (enum source source = 0; source < SOURCE_N; source++)
-			from[source] = balance(sel, POOL_CLUSTER, true);
+		for (enum client_class client = 0; client < CLIENT_N; client++)
+			from[client] = balance(sel, POOL_CLUSTER, true);
 		return;
 	}
-	from[SOURCE_EXTERNAL] = balance(sel, POOL_LOCAL, false);
-	from[SOURCE_NODE] = balance(sel, POOL_CLUSTER, true);
+	from[CLIENT_EXTERNAL] = balance(sel, POOL_LOCAL, false);
+	from[CLIENT_NODE] = balance(sel, POOL_CLUSTER, true);
 	/* Nobody can tell pods from strangers without a detector. */
-	from[SOURCE_POD] = in->options->has_detector[in->exposure->family]
+	from[CLIENT_POD] = in->options->has_detector[in->exposure->family]
 				   ? balance(sel, POOL_CLUSTER, false)
-				   : from[SOURCE_EXTERNAL];
+				   : from[CLIENT_EXTERNAL];
 }
 
 static void add(struct frontend_list *list, const struct frontend *template,

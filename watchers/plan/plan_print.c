@@ -52,7 +52,7 @@ static json_t *format_endpoints(const struct service *s, enum pool pool)
 
 static json_t *format_decision(const struct service *s, const struct decision *d)
 {
-	return json_pack("{s:s, s:b, s:o}", "action", plan_action_name(d->action),
+	return json_pack("{s:s, s:b, s:o}", "action", action_name(d->action),
 			 "masquerade", d->masquerade, "endpoints",
 			 d->action == ACTION_BALANCE ? format_endpoints(s, d->pool)
 						     : json_array());
@@ -72,14 +72,14 @@ static json_t *format_allowed(const struct service *s, const struct frontend *f)
 static json_t *format_frontend(const struct service *s, const struct frontend *f)
 {
 	json_t *from = json_object();
-	json_t *o = json_pack("{s:s, s:o, s:i}", "kind", plan_kind_name(f->kind),
+	json_t *o = json_pack("{s:s, s:o, s:i}", "kind", frontend_kind_name(f->kind),
 			      "address", format_address(f), "port", f->port);
 
 	if (f->kind == FRONTEND_LOAD_BALANCER)
 		json_object_set_new(o, "allowedSources", format_allowed(s, f));
-	for (enum source source = 0; source < SOURCE_N; source++)
-		json_object_set_new(from, plan_source_name(source),
-				    format_decision(s, &f->from[source]));
+	for (enum client_class client = 0; client < CLIENT_N; client++)
+		json_object_set_new(from, client_class_name(client),
+				    format_decision(s, &f->from[client]));
 	json_object_set_new(o, "from", from);
 	return o;
 }
@@ -128,7 +128,7 @@ static json_t *format_conflicts(const struct state *state)
 
 		json_array_append_new(list,
 				      json_pack("{s:s, s:o, s:i, s:s, s:o, s:o}", "kind",
-						plan_kind_name(c->frontend.kind),
+						frontend_kind_name(c->frontend.kind),
 						"address", format_address(&c->frontend),
 						"port", c->frontend.port, "protocol",
 						proto_name(c->waiting->proto), "holder",

@@ -13,48 +13,14 @@
 
 #include "core/cleanup.h"
 
-static const char *const kinds[] = {
-	[FRONTEND_CLUSTER_IP] = "ClusterIP",
-	[FRONTEND_EXTERNAL_IP] = "ExternalIP",
-	[FRONTEND_LOAD_BALANCER] = "LoadBalancer",
-	[FRONTEND_NODE_PORT] = "NodePort",
-};
-
-static const char *const actions[] = {
-	[ACTION_BALANCE] = "balance",
-	[ACTION_REJECT] = "reject",
-	[ACTION_DROP] = "drop",
-};
-
-static const char *const sources[] = {
-	[SOURCE_POD] = "pod",
-	[SOURCE_NODE] = "node",
-	[SOURCE_EXTERNAL] = "external",
-};
-
-const char *plan_kind_name(uint8_t kind)
-{
-	return kinds[kind];
-}
-
-const char *plan_action_name(uint8_t action)
-{
-	return actions[action];
-}
-
-const char *plan_source_name(enum source source)
-{
-	return sources[source];
-}
-
 static void print_place(const struct frontend *f, uint8_t proto, struct buf *out)
 {
 	char text[ADDR_PORT_TEXT_LEN];
 
 	if (f->kind == FRONTEND_NODE_PORT && addr_is_unspecified(&f->addr))
-		buf_printf(out, "%s *:%u", kinds[f->kind], f->port);
+		buf_printf(out, "%s *:%u", frontend_kind_name(f->kind), f->port);
 	else
-		buf_printf(out, "%s %s", kinds[f->kind],
+		buf_printf(out, "%s %s", frontend_kind_name(f->kind),
 			   addr_port_format(&f->addr, f->port, text));
 	if (proto)
 		buf_printf(out, " %s", proto_name(proto));
@@ -65,28 +31,28 @@ static bool same_decision(const struct decision *a, const struct decision *b)
 	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-/* "pod", "node, external", "anyone": all from this source on that share its decision. */
-static void source_names(const struct frontend *f, enum source first, char *ret,
-			 size_t len)
+/* "pod", "node, external", "anyone": all from this class on that share its decision. */
+static void class_names(const struct frontend *f, enum client_class first, char *ret,
+			size_t len)
 {
 	unsigned n = 0;
 
 	*ret = '\0';
-	for (enum source s = first; s < SOURCE_N; s++) {
+	for (enum client_class s = first; s < CLIENT_N; s++) {
 		if (!same_decision(&f->from[s], &f->from[first]))
 			continue;
 		if (n++ > 0)
 			strncat(ret, ", ", len - strlen(ret) - 1);
-		strncat(ret, sources[s], len - strlen(ret) - 1);
+		strncat(ret, client_class_name(s), len - strlen(ret) - 1);
 	}
-	if (n == SOURCE_N)
+	if (n == CLIENT_N)
 		strcpy(ret, "anyone");
 }
 
-static bool is_told(const struct frontend *f, enum source source)
+static bool is_told(const struct frontend *f, enum client_class client)
 {
-	for (enum source s = 0; s < source; s++)
-		if (same_decision(&f->from[s], &f->from[source]))
+	for (enum client_class s = 0; s < client; s++)
+		if (same_decision(&f->from[s], &f->from[client]))
 			return true;
 	return false;
 }
@@ -106,14 +72,14 @@ static void print_endpoints(const struct service *s, enum pool pool, struct buf 
 static void print_decisions(const struct service *s, const struct frontend *f,
 			    struct buf *out)
 {
-	for (enum source source = 0; source < SOURCE_N; source++) {
-		const struct decision *d = &f->from[source];
+	for (enum client_class client = 0; client < CLIENT_N; client++) {
+		const struct decision *d = &f->from[client];
 		char names[32];
 
-		if (is_told(f, source))
+		if (is_told(f, client))
 			continue;
-		source_names(f, source, names, sizeof(names));
-		buf_printf(out, "    %-15s %s%s", names, actions[d->action],
+		class_names(f, client, names, sizeof(names));
+		buf_printf(out, "    %-15s %s%s", names, action_name(d->action),
 			   d->masquerade ? ", masquerade" : "");
 		if (d->action == ACTION_BALANCE)
 			print_endpoints(s, d->pool, out);
