@@ -61,7 +61,7 @@ static int print(const struct snapshot *s, int format)
 	struct buf text = BUF_INIT;
 	int status;
 
-	full_changes_init(&all, s->state, &s->facts.env);
+	full_changes_init(&all, s->state, &s->node_info.env);
 	formats[format].dump(s, &all.cs, &text);
 	status = command_print(&text);
 	buf_fini(&text);

@@ -78,7 +78,7 @@ static int wait_for_source(struct object_source *source, int *ret_source_err)
 	return err;
 }
 
-static void read_hosts(struct facts *facts)
+static void read_hosts(struct node_info *node_info)
 {
 	_cleanup_(host_addresses_freep) struct host_addresses *hosts = NULL;
 	const struct addr *list;
@@ -92,7 +92,7 @@ static void read_hosts(struct facts *facts)
 		return;
 	}
 	list = host_addresses_list(hosts, &n);
-	facts_set_hosts(facts, list, n);
+	node_info_set_hosts(node_info, list, n);
 }
 
 int snapshot_take(struct snapshot *s, const struct config *config,
@@ -110,26 +110,26 @@ int snapshot_take(struct snapshot *s, const struct config *config,
 	}
 	s->cluster = cluster_new(s->node_name);
 	s->state = state_new();
-	facts_init(&s->facts, config, s->node_name);
-	s->facts.options.keep_nodeports = keep_nodeports;
+	node_info_init(&s->node_info, config, s->node_name);
+	s->node_info.options.keep_nodeports = keep_nodeports;
 	if (!keep_nodeports)
-		read_hosts(&s->facts);
+		read_hosts(&s->node_info);
 	err = parts->make_source(config, s->node_name, s->cluster,
 				 rejections_reject(s->rejections), &source);
 	if (err == 0)
 		err = wait_for_source(source, &s->source_err);
 	if (err != 0)
 		return err;
-	if (facts_update(&s->facts, s->cluster) & FACTS_PLAN)
+	if (node_info_update(&s->node_info, s->cluster) & NODE_INFO_PLAN)
 		cluster_mark_all(s->cluster);
-	(void)plan_dirty(s->cluster, &s->facts.options, s->state, SIZE_MAX);
+	(void)plan_dirty(s->cluster, &s->node_info.options, s->state, SIZE_MAX);
 	return 0;
 }
 
 void snapshot_fini(struct snapshot *s)
 {
 	if (s->cluster) {
-		facts_fini(&s->facts);
+		node_info_fini(&s->node_info);
 		state_free(s->state);
 		cluster_free(s->cluster);
 	}

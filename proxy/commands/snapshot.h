@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "core/state.h"
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 
 struct cluster;
 struct config;
@@ -18,7 +18,7 @@ struct snapshot { /* embedded */
 	char *node_name;
 	struct cluster *cluster;
 	struct rejections *rejections;
-	struct facts facts;
+	struct node_info node_info;
 	struct state *state;
 	int source_err; /* something of the input could not be read, and was told */
 };

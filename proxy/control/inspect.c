@@ -5,7 +5,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 #include "proxy/control/inspect_parts.h"
 #include "watchers/cluster.h"
 
@@ -38,7 +38,7 @@ struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
 	slices = cluster_slices(in->cluster, service_namespace(s), service_name(s),
 				&n_slices);
 	return plan_explain(object, slices, n_slices, cluster_node(in->cluster),
-			    &in->facts->options, service_port_name(s), s->proto,
+			    &in->node_info->options, service_port_name(s), s->proto,
 			    s->family, ret_n);
 }
 

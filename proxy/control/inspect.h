@@ -10,12 +10,12 @@
 
 struct cluster;
 struct dataplane;
-struct facts;
+struct node_info;
 struct state;
 
 struct inspect { /* all borrowed */
 	const struct cluster *cluster;
-	const struct facts *facts;
+	const struct node_info *node_info;
 	const struct state *state;
 	const struct dataplane *dataplane;
 };

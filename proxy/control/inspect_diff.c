@@ -11,7 +11,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "proxy/engine/dataplane.h"
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 #include "proxy/engine/full_changes.h"
 #include "proxy/control/inspect_parts.h"
 
@@ -28,7 +28,7 @@ struct diff { /* an answer */
 
 static void start(struct diff *d)
 {
-	full_changes_init(&d->all, d->in->state, &d->in->facts->env);
+	full_changes_init(&d->all, d->in->state, &d->in->node_info->env);
 	for (size_t i = 0; i < d->all.cs.n; i++)
 		(void)service_ref(d->all.changes[i].new);
 	d->run = d->in->dataplane->diff(d->in->dataplane->sinks[0], &d->all.cs);

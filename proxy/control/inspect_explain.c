@@ -10,7 +10,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/state.h"
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 #include "proxy/control/inspect_parts.h"
 #include "proxy/control/target.h"
 #include "watchers/cluster.h"
@@ -22,10 +22,10 @@ struct question {
 	struct addr from;
 };
 
-static bool is_host(const struct facts *facts, const struct addr *a)
+static bool is_host(const struct node_info *node_info, const struct addr *a)
 {
-	for (size_t i = 0; i < facts->n_hosts; i++)
-		if (addr_equal(&facts->hosts[i], a))
+	for (size_t i = 0; i < node_info->n_hosts; i++)
+		if (addr_equal(&node_info->hosts[i], a))
 			return true;
 	return false;
 }
@@ -33,7 +33,7 @@ static bool is_host(const struct facts *facts, const struct addr *a)
 /* Which classes an address may belong to; detectors by interface can't be asked for one. */
 static bool may_be(const struct question *q, enum client_class client)
 {
-	const struct environment *env = &q->in->facts->env;
+	const struct environment *env = &q->in->node_info->env;
 	enum family family = addr_family(&q->from);
 	bool by_interface = env->detector == POD_DETECTOR_BRIDGE ||
 			    env->detector == POD_DETECTOR_PREFIX;
@@ -42,7 +42,7 @@ static bool may_be(const struct question *q, enum client_class client)
 
 	if (!q->has_from)
 		return true;
-	if (is_host(q->in->facts, &q->from))
+	if (is_host(q->in->node_info, &q->from))
 		return client == CLIENT_NODE;
 	if (client == CLIENT_POD)
 		return is_pod || by_interface;
@@ -219,7 +219,7 @@ find_unserved(const struct question *q,
 
 static bool is_service_cidr(const struct question *q)
 {
-	const struct environment *env = &q->in->facts->env;
+	const struct environment *env = &q->in->node_info->env;
 
 	for (uint32_t i = 0; i < env->n_service_cidrs; i++)
 		if (cidr_contains(&env->service_cidrs[i], &q->target.addr))
@@ -261,7 +261,7 @@ static void explain_no_match(const struct question *q, json_t *result)
 		why = xasprintf("it is a load balancer's address of %s/%s with ipMode "
 				"Proxy, which the load balancer itself serves",
 				unserved->base.ns, unserved->base.name);
-	} else if (is_host(q->in->facts, &q->target.addr) &&
+	} else if (is_host(q->in->node_info, &q->target.addr) &&
 		   (s = find_similar(q, FRONTEND_NODE_PORT, false))) {
 		why = xasprintf("it is a node port of %s, which doesn't answer on this "
 				"address (nodeport-addresses)",

@@ -13,7 +13,7 @@
 #include "core/state.h"
 #include "proxy/engine/counts.h"
 #include "proxy/engine/dataplane.h"
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 #include "proxy/control/inspect_parts.h"
 #include "watchers/cluster.h"
 
@@ -147,7 +147,7 @@ static void add_endpoints(struct rows *r, const struct service *s, struct buf *o
 static void read_counts(struct rows *r)
 {
 	_cleanup_(freep) struct change *changes = NULL;
-	struct changeset of = {.env = &r->in->facts->env};
+	struct changeset of = {.env = &r->in->node_info->env};
 	size_t cap = 0, n_counters = 0;
 
 	while (r->counted_to < r->n && n_counters < PIECE_COUNTERS) {

@@ -30,7 +30,7 @@ static void update_hosts(struct engine *e)
 	size_t n;
 	const struct addr *list = host_addresses_list(e->hosts, &n);
 
-	facts_set_hosts(&e->facts, list, n);
+	node_info_set_hosts(&e->node_info, list, n);
 }
 
 static void on_hosts_changed(void *data)
@@ -38,7 +38,7 @@ static void on_hosts_changed(void *data)
 	struct engine *e = data;
 
 	update_hosts(e);
-	log_info("host addresses changed: %zu now", e->facts.n_hosts);
+	log_info("host addresses changed: %zu now", e->node_info.n_hosts);
 	if (e->is_ready)
 		sync_mark(e->sync);
 }
@@ -145,8 +145,8 @@ static void make_knowledge(struct engine *e)
 	cluster_set_triggers_since(e->cluster, unix_us());
 	e->rejections = rejections_new(false);
 	rejections_start(e->rejections, e->loop);
-	facts_init(&e->facts, e->config, e->node_name);
-	facts_ask_host(&e->facts);
+	node_info_init(&e->node_info, e->config, e->node_name);
+	node_info_ask_host(&e->node_info);
 	ev_timer_init(&e->pod_cidr_timer, on_pod_cidr_timeout, POD_CIDR_TIMEOUT_SEC, 0.);
 	e->pod_cidr_timer.data = e;
 }
@@ -176,7 +176,7 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 		.loop = e->loop,
 		.config = config,
 		.cluster = e->cluster,
-		.facts = &e->facts,
+		.node_info = &e->node_info,
 		.dataplane = &e->dataplane,
 		.ran = hooks->ran,
 		.data = hooks->data,
@@ -209,7 +209,7 @@ void engine_close(struct engine *e)
 	host_addresses_free(e->hosts);
 	sync_free(e->sync);
 	dataplane_close(&e->dataplane);
-	facts_fini(&e->facts);
+	node_info_fini(&e->node_info);
 	rejections_free(e->rejections);
 	cluster_free(e->cluster);
 	ev_loop_destroy(e->loop);

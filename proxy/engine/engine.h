@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 #include "proxy/engine/dataplane.h"
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 
 struct cluster;
 struct config;
@@ -42,7 +42,7 @@ struct engine { /* embedded, zeroed before engine_open() */
 	char *node_name;
 	struct cluster *cluster;
 	struct rejections *rejections;
-	struct facts facts;
+	struct node_info node_info;
 	struct host_addresses *hosts;
 	struct dataplane dataplane;
 	struct sync *sync;

@@ -1,5 +1,5 @@
 /*
- * A run: ask the facts, plan what is dirty into the state, take the changes,
+ * A run: update node_info, plan what is dirty into the state, take the changes,
  * tell each sink.  One timer serves all reasons to run; it is set to the
  * earliest of them after everything that could move it.
  *
@@ -24,7 +24,7 @@
 #include "core/state.h"
 #include "proxy/config/config.h"
 #include "proxy/engine/dataplane.h"
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 #include "proxy/engine/repair_pacer.h"
 #include "proxy/engine/telling.h"
 #include "watchers/cluster.h"
@@ -196,16 +196,16 @@ static void note_repair(struct sync *s)
 static void plan(struct sync *s, struct sync_run *run)
 {
 	uint64_t start_us = now_us();
-	unsigned changed = facts_update(s->p.facts, s->p.cluster);
+	unsigned changed = node_info_update(s->p.node_info, s->p.cluster);
 
-	if (changed & FACTS_PLAN)
+	if (changed & NODE_INFO_PLAN)
 		cluster_mark_all(s->p.cluster);
-	if ((changed & FACTS_ENVIRONMENT) && !s->want_full) {
+	if ((changed & NODE_INFO_ENVIRONMENT) && !s->want_full) {
 		s->want_full = true;
 		s->full_reason = SYNC_REASON_ENVIRONMENT;
 	}
 	run->n_planned =
-		plan_dirty(s->p.cluster, &s->p.facts->options, s->state, SIZE_MAX);
+		plan_dirty(s->p.cluster, &s->p.node_info->options, s->state, SIZE_MAX);
 	run->n_triggers =
 		cluster_take_triggers(s->p.cluster, s->triggers, SYNC_MAX_TRIGGERS);
 	run->triggers = s->triggers;
@@ -223,7 +223,7 @@ static int apply(struct sync *s, struct sync_run *run)
 	struct state_taken taken = state_take(s->state, run->full);
 	struct changeset cs = {
 		.full = run->full,
-		.env = &s->p.facts->env,
+		.env = &s->p.node_info->env,
 		.changes = taken.changes,
 		.n = taken.n,
 	};

@@ -19,7 +19,7 @@ struct cluster;
 struct config;
 struct dataplane;
 struct ev_loop;
-struct facts;
+struct node_info;
 struct state;
 struct sync;
 
@@ -63,7 +63,7 @@ struct sync_params { /* all borrowed until sync_free() */
 	struct ev_loop *loop;
 	const struct config *config;
 	struct cluster *cluster;
-	struct facts *facts;
+	struct node_info *node_info;
 	struct dataplane *dataplane;
 	/* Called after each run; may be NULL. */
 	void (*ran)(void *data, const struct sync_run *run);
@@ -76,7 +76,7 @@ void sync_free(struct sync *s); /* sinks stay open */
 /* From now on marks lead to runs. Before, they are only remembered. */
 void sync_start(struct sync *s);
 
-/* Something in the cluster or of the facts has changed. */
+/* Something in the cluster or of node_info has changed. */
 void sync_mark(struct sync *s);
 /* Everything is to be compared, for this reason. */
 void sync_mark_full(struct sync *s, enum sync_reason reason);

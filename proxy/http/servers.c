@@ -18,7 +18,7 @@
 #include "proxy/engine/counts.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/http/exposition.h"
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 #include "proxy/engine/full_changes.h"
 #include "proxy/http/health.h"
 #include "proxy/http/http_server.h"
@@ -80,7 +80,7 @@ static struct health current_health(const struct servers *s)
 		h.is_node_known = true;
 	for (int family = 0; family < FAMILY_N; family++)
 		h.family[family] = (struct health_family){
-			.is_used = s->p.facts->env.enabled[family],
+			.is_used = s->p.node_info->env.enabled[family],
 			.updated_us = stats.last_updated_us[family],
 			.oldest_queued_us = stats.oldest_queued_us[family],
 		};
@@ -179,7 +179,7 @@ static uint64_t *count_connections(const struct servers *s, const struct state *
 	_cleanup_(full_changes_fini) struct full_changes all = {0};
 	uint64_t *n_connections;
 
-	full_changes_init(&all, state, &s->p.facts->env);
+	full_changes_init(&all, state, &s->p.node_info->env);
 	counts_read(&counts, s->p.dataplane, &all.cs, false);
 	if (!counts.is_known)
 		return NULL;
@@ -218,7 +218,7 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 
 	(void)request;
 	for (int family = 0; family < FAMILY_N; family++)
-		in.family_used[family] = s->p.facts->env.enabled[family];
+		in.family_used[family] = s->p.node_info->env.enabled[family];
 	if (dp->nft_stats) {
 		nft = dp->nft_stats(dp->sinks[0]);
 		in.nft = &nft;

@@ -15,7 +15,7 @@ struct cluster;
 struct config;
 struct dataplane;
 struct ev_loop;
-struct facts;
+struct node_info;
 struct object_source;
 struct servers;
 struct sync;
@@ -25,7 +25,7 @@ struct servers_params { /* all borrowed until servers_free() */
 	struct ev_loop *loop;
 	const struct config *config;
 	const struct cluster *cluster;
-	const struct facts *facts;
+	const struct node_info *node_info;
 	const struct dataplane *dataplane;
 	const struct object_source *source;
 	const struct sync *sync;

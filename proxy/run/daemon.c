@@ -160,7 +160,7 @@ static int start_control(struct daemon *d)
 		return 0;
 	d->inspect = (struct inspect){
 		.cluster = d->engine.cluster,
-		.facts = &d->engine.facts,
+		.node_info = &d->engine.node_info,
 		.state = sync_state(d->engine.sync),
 		.dataplane = &d->engine.dataplane,
 	};
@@ -219,7 +219,7 @@ static int start_servers(struct daemon *d)
 		.loop = d->engine.loop,
 		.config = d->engine.config,
 		.cluster = d->engine.cluster,
-		.facts = &d->engine.facts,
+		.node_info = &d->engine.node_info,
 		.dataplane = &d->engine.dataplane,
 		.source = d->engine.source,
 		.sync = d->engine.sync,

@@ -19,7 +19,7 @@
 #include "core/mem.h"
 #include "proxy/config/config.h"
 #include "proxy/engine/dataplane.h"
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 #include "proxy/http/servers.h"
 #include "proxy/engine/source.h"
 #include "proxy/engine/sync.h"
@@ -33,7 +33,7 @@ static struct world {
 	struct ev_loop *loop;
 	struct config config;
 	struct cluster *cluster;
-	struct facts facts;
+	struct node_info node_info;
 	struct dataplane dataplane;
 	struct object_source source;
 	struct sync *sync;
@@ -89,21 +89,21 @@ static void world_init(struct world *w)
 	set_address(&w->config.metrics_bind_address, w->ports[1]);
 	w->config.bind_address_hard_fail = true;
 	w->cluster = cluster_new("node-0");
-	facts_init(&w->facts, &w->config, "node-0");
+	node_info_init(&w->node_info, &w->config, "node-0");
 	w->dataplane.mode = "nftables";
 	w->source.ops = &source_ops;
 	w->sync = sync_new(&(struct sync_params){
 		.loop = w->loop,
 		.config = &w->config,
 		.cluster = w->cluster,
-		.facts = &w->facts,
+		.node_info = &w->node_info,
 		.dataplane = &w->dataplane,
 	});
 	w->servers = servers_new(&(struct servers_params){
 		.loop = w->loop,
 		.config = &w->config,
 		.cluster = w->cluster,
-		.facts = &w->facts,
+		.node_info = &w->node_info,
 		.dataplane = &w->dataplane,
 		.source = &w->source,
 		.sync = w->sync,

@@ -17,7 +17,7 @@
 #include "core/state.h"
 #include "proxy/config/config.h"
 #include "proxy/engine/dataplane.h"
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 #include "proxy/engine/sync.h"
 #include "tests/unit/turn_loop.h"
 #include "watchers/cluster.h"
@@ -42,7 +42,7 @@ struct world {
 	struct ev_loop *loop;
 	struct config config;
 	struct cluster *cluster;
-	struct facts facts;
+	struct node_info node_info;
 	struct dataplane dataplane;
 	struct tape *first, *second;
 	struct sync *sync;
@@ -111,7 +111,7 @@ static int set_up(void **state)
 	w->loop = ev_loop_new(EVFLAG_AUTO);
 	config_init(&w->config);
 	w->cluster = cluster_new("node-0");
-	facts_init(&w->facts, &w->config, "node-0");
+	node_info_init(&w->node_info, &w->config, "node-0");
 	foreign_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	w->dataplane =
 		(struct dataplane){.mode = "tape", .fd = tape_fd, .drain = tape_drain};
@@ -127,7 +127,7 @@ static void make_sync(struct world *w)
 		.loop = w->loop,
 		.config = &w->config,
 		.cluster = w->cluster,
-		.facts = &w->facts,
+		.node_info = &w->node_info,
 		.dataplane = &w->dataplane,
 		.ran = on_ran,
 		.data = w,
@@ -140,7 +140,7 @@ static int tear_down(void **state)
 
 	sync_free(w->sync);
 	dataplane_close(&w->dataplane);
-	facts_fini(&w->facts);
+	node_info_fini(&w->node_info);
 	cluster_free(w->cluster);
 	config_fini(&w->config);
 	ev_loop_destroy(w->loop);
@@ -446,7 +446,7 @@ static void test_a_new_service_network_reaches_the_sinks(void **state)
 	       "[\"10.96.0.0/16\"]}}");
 	run(w, 0);
 	assert_note(w->first, 1, true, 1);
-	assert_int_equal(w->facts.env.n_service_cidrs, 1);
+	assert_int_equal(w->node_info.env.n_service_cidrs, 1);
 }
 
 static void test_what_waits_is_remembered_until_it_is_programmed(void **state)

@@ -2,7 +2,7 @@
  * Everything is computed anew from its inputs and compared with what it was:
  * there is no event that could be missed.
  */
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +25,7 @@ struct fingerprint {
  * all addresses, nftables on the primary one.  Who asks for the old modes by
  * name gets what they did.
  */
-static void init_nodeports(struct facts *f)
+static void init_nodeports(struct node_info *f)
 {
 	static const char *const all[] = {"all"};
 	const struct config *c = f->config;
@@ -58,7 +58,8 @@ static enum pod_detector detector_of(const char *mode)
 	return POD_DETECTOR_NONE;
 }
 
-void facts_init(struct facts *f, const struct config *config, const char *node_name)
+void node_info_init(struct node_info *f, const struct config *config,
+		    const char *node_name)
 {
 	const struct config_rules *rules = config_rules(config);
 
@@ -81,7 +82,7 @@ void facts_init(struct facts *f, const struct config *config, const char *node_n
 		f->env.enabled[family] = true;
 }
 
-void facts_fini(struct facts *f)
+void node_info_fini(struct node_info *f)
 {
 	nodeport_addresses_fini(&f->nodeports);
 	free(f->hosts);
@@ -93,7 +94,7 @@ void facts_fini(struct facts *f)
 }
 
 /* ipv6.disable=1 leaves no socket family; a kernel without it neither. */
-void facts_ask_host(struct facts *f)
+void node_info_ask_host(struct node_info *f)
 {
 	for (enum family family = 0; family < FAMILY_N; family++) {
 		_cleanup_(closep) int fd =
@@ -103,7 +104,7 @@ void facts_ask_host(struct facts *f)
 	}
 }
 
-void facts_set_hosts(struct facts *f, const struct addr *hosts, size_t n)
+void node_info_set_hosts(struct node_info *f, const struct addr *hosts, size_t n)
 {
 	struct addr *copy = xcalloc(n + 1, sizeof(*copy));
 
@@ -143,7 +144,7 @@ static void set_interface(struct environment *env, const char *name)
 	memcpy(env->ifname, name, strnlen(name, sizeof(env->ifname) - 1));
 }
 
-static void update_detector(struct facts *f, const struct object_node *node)
+static void update_detector(struct node_info *f, const struct object_node *node)
 {
 	const struct config *c = f->config;
 	struct environment *env = &f->env;
@@ -165,7 +166,7 @@ static void update_detector(struct facts *f, const struct object_node *node)
 }
 
 /* --bind-address, else the Node's first address of the family, else none. */
-static void update_node_ip(struct facts *f, const struct object_node *node)
+static void update_node_ip(struct node_info *f, const struct object_node *node)
 {
 	struct addr bind;
 
@@ -182,7 +183,7 @@ static void update_node_ip(struct facts *f, const struct object_node *node)
 		f->options.node_ip[addr_family(&bind)] = bind;
 }
 
-static void update_service_cidrs(struct facts *f, const struct cluster *cluster)
+static void update_service_cidrs(struct node_info *f, const struct cluster *cluster)
 {
 	struct environment *env = &f->env;
 
@@ -192,7 +193,7 @@ static void update_service_cidrs(struct facts *f, const struct cluster *cluster)
 						ENVIRONMENT_MAX_SERVICE_CIDRS);
 }
 
-static bool update_nodeport_list(struct facts *f, const struct object_node *node,
+static bool update_nodeport_list(struct node_info *f, const struct object_node *node,
 				 enum family family)
 {
 	size_t n, n_before = f->n_nodeport_list[family];
@@ -206,7 +207,7 @@ static bool update_nodeport_list(struct facts *f, const struct object_node *node
 	return !is_same;
 }
 
-static struct fingerprint fingerprint_of(const struct facts *f)
+static struct fingerprint fingerprint_of(const struct node_info *f)
 {
 	struct fingerprint print;
 
@@ -216,7 +217,7 @@ static struct fingerprint fingerprint_of(const struct facts *f)
 	return print;
 }
 
-unsigned facts_update(struct facts *f, struct cluster *cluster)
+unsigned node_info_update(struct node_info *f, struct cluster *cluster)
 {
 	const struct object_node *node = cluster_node(cluster);
 	struct fingerprint before = fingerprint_of(f), after;
@@ -226,18 +227,18 @@ unsigned facts_update(struct facts *f, struct cluster *cluster)
 	memcpy(&env_before, &f->env, sizeof(env_before)); /* padding and all */
 	/* the zone counts for planning, whatever else the Node says */
 	if (cluster_take_node_change(cluster))
-		changed |= FACTS_PLAN;
+		changed |= NODE_INFO_PLAN;
 	(void)cluster_take_service_cidr_change(cluster); /* compared below */
 	update_detector(f, node);
 	update_node_ip(f, node);
 	update_service_cidrs(f, cluster);
 	for (enum family family = 0; family < FAMILY_N; family++)
 		if (update_nodeport_list(f, node, family))
-			changed |= FACTS_PLAN;
+			changed |= NODE_INFO_PLAN;
 	after = fingerprint_of(f);
 	if (memcmp(&before, &after, sizeof(before)) != 0)
-		changed |= FACTS_PLAN;
+		changed |= NODE_INFO_PLAN;
 	if (memcmp(&env_before, &f->env, sizeof(f->env)) != 0)
-		changed |= FACTS_ENVIRONMENT;
+		changed |= NODE_INFO_ENVIRONMENT;
 	return changed;
 }

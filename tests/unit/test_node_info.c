@@ -9,7 +9,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "proxy/config/config.h"
-#include "proxy/host/facts.h"
+#include "proxy/host/node_info.h"
 #include "tests/unit/object_text.h"
 #include "watchers/cluster.h"
 
@@ -23,7 +23,7 @@
 struct world {
 	struct config config;
 	struct cluster *cluster;
-	struct facts facts;
+	struct node_info node_info;
 };
 
 static void world_open(struct world *w, const char *detect_local_mode)
@@ -33,12 +33,12 @@ static void world_open(struct world *w, const char *detect_local_mode)
 	free(w->config.detect_local_mode);
 	w->config.detect_local_mode = xstrdup(detect_local_mode);
 	w->cluster = cluster_new("node-0");
-	facts_init(&w->facts, &w->config, "node-0");
+	node_info_init(&w->node_info, &w->config, "node-0");
 }
 
 static void world_close(struct world *w)
 {
-	facts_fini(&w->facts);
+	node_info_fini(&w->node_info);
 	cluster_free(w->cluster);
 	config_fini(&w->config);
 }
@@ -46,7 +46,7 @@ static void world_close(struct world *w)
 static unsigned put(struct world *w, const char *node)
 {
 	(void)cluster_put(w->cluster, object_text_first(node));
-	return facts_update(&w->facts, w->cluster);
+	return node_info_update(&w->node_info, w->cluster);
 }
 
 static void test_a_zone_that_changes_makes_everything_be_planned_again(void **state)
@@ -56,9 +56,9 @@ static void test_a_zone_that_changes_makes_everything_be_planned_again(void **st
 	(void)state;
 	world_open(&w, "ClusterCIDR");
 	(void)put(&w, NODE(ZONE("za"), "10.244.1.0/24", "192.0.2.1"));
-	assert_int_equal(facts_update(&w.facts, w.cluster), 0);
+	assert_int_equal(node_info_update(&w.node_info, w.cluster), 0);
 	assert_int_equal(put(&w, NODE(ZONE("zb"), "10.244.1.0/24", "192.0.2.1")),
-			 FACTS_PLAN);
+			 NODE_INFO_PLAN);
 	world_close(&w);
 }
 
@@ -70,9 +70,10 @@ static void test_pod_networks_of_the_node_matter_to_the_sinks(void **state)
 	(void)state;
 	world_open(&w, "NodeCIDR");
 	(void)put(&w, NODE("", "10.244.1.0/24", "192.0.2.1"));
-	assert_true(w.facts.env.has_pod_cidr[FAMILY_IPV4]);
-	assert_true(put(&w, NODE("", "10.244.7.0/24", "192.0.2.1")) & FACTS_ENVIRONMENT);
-	cidr_format(&w.facts.env.pod_cidr[FAMILY_IPV4], text);
+	assert_true(w.node_info.env.has_pod_cidr[FAMILY_IPV4]);
+	assert_true(put(&w, NODE("", "10.244.7.0/24", "192.0.2.1")) &
+		    NODE_INFO_ENVIRONMENT);
+	cidr_format(&w.node_info.env.pod_cidr[FAMILY_IPV4], text);
 	assert_string_equal(text, "10.244.7.0/24");
 	world_close(&w);
 }
@@ -86,14 +87,16 @@ static void test_a_node_that_is_deleted_leaves_what_it_said(void **state)
 	world_open(&w, "NodeCIDR");
 	(void)put(&w, NODE("", "10.244.1.0/24", "192.0.2.1"));
 	(void)cluster_del(w.cluster, OBJECT_NODE, "", "node-0");
-	assert_int_equal(facts_update(&w.facts, w.cluster) & FACTS_ENVIRONMENT, 0);
-	assert_true(w.facts.env.has_pod_cidr[FAMILY_IPV4]);
+	assert_int_equal(node_info_update(&w.node_info, w.cluster) &
+				 NODE_INFO_ENVIRONMENT,
+			 0);
+	assert_true(w.node_info.env.has_pod_cidr[FAMILY_IPV4]);
 	assert_int_equal(addr_parse("192.0.2.1", &ip), 0);
-	assert_true(addr_equal(&w.facts.options.node_ip[FAMILY_IPV4], &ip));
+	assert_true(addr_equal(&w.node_info.options.node_ip[FAMILY_IPV4], &ip));
 	/* It comes back as another one. */
 	(void)put(&w, NODE("", "10.244.1.0/24", "192.0.2.2"));
 	assert_int_equal(addr_parse("192.0.2.2", &ip), 0);
-	assert_true(addr_equal(&w.facts.options.node_ip[FAMILY_IPV4], &ip));
+	assert_true(addr_equal(&w.node_info.options.node_ip[FAMILY_IPV4], &ip));
 	world_close(&w);
 }
 

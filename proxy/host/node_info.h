@@ -14,7 +14,7 @@
 struct cluster;
 struct config;
 
-struct facts { /* embedded */
+struct node_info { /* embedded */
 	const struct config *config;
 	struct addr *hosts; /* on this host's interfaces */
 	size_t n_hosts;
@@ -26,16 +26,17 @@ struct facts { /* embedded */
 };
 
 /* config, which has been validated, and node_name are borrowed for good. */
-void facts_init(struct facts *f, const struct config *config, const char *node_name);
-void facts_fini(struct facts *f);
+void node_info_init(struct node_info *f, const struct config *config,
+		    const char *node_name);
+void node_info_fini(struct node_info *f);
 
 /* Families that this host can do; both until somebody asks the host. */
-void facts_ask_host(struct facts *f);
-void facts_set_hosts(struct facts *f, const struct addr *hosts, size_t n);
+void node_info_ask_host(struct node_info *f);
+void node_info_set_hosts(struct node_info *f, const struct addr *hosts, size_t n);
 
-enum facts_change {
-	FACTS_PLAN = 1,	       /* services must be planned again */
-	FACTS_ENVIRONMENT = 2, /* sinks need a full change set */
+enum node_info_change {
+	NODE_INFO_PLAN = 1,	   /* services must be planned again */
+	NODE_INFO_ENVIRONMENT = 2, /* sinks need a full change set */
 };
 /* Looks at the cluster's Node and ServiceCIDRs again; answers what is different now. */
-unsigned facts_update(struct facts *f, struct cluster *cluster);
+unsigned node_info_update(struct node_info *f, struct cluster *cluster);
