@@ -8,34 +8,9 @@
 #include <string.h>
 
 #include "core/cleanup.h"
-#include "core/hash.h"
+#include "core/hash_keys.h"
 #include "core/mem.h"
 #include "watchers/cluster_private.h"
-
-static uint64_t name_hash(const void *key)
-{
-	const struct object *o = key;
-
-	return hash_mix(hash_string(o->ns), hash_string(o->name));
-}
-
-static bool name_equal(const void *item, const void *key)
-{
-	const struct object *a = item, *b = key;
-
-	return !strcmp(a->name, b->name) && !strcmp(a->ns, b->ns);
-}
-
-static const void *itself(const void *item)
-{
-	return item;
-}
-
-static const struct hash_ops by_name = {
-	.hash = name_hash,
-	.equal = name_equal,
-	.key = itself,
-};
 
 struct cluster *cluster_new(const char *node_name)
 {
@@ -43,8 +18,8 @@ struct cluster *cluster_new(const char *node_name)
 
 	c->node_name = xstrdup(node_name);
 	subjects_init(&c->subjects);
-	hash_init(&c->slices, &by_name);
-	hash_init(&c->service_cidrs, &by_name);
+	hash_init(&c->slices, &name_key_ops);
+	hash_init(&c->service_cidrs, &name_key_ops);
 	for (size_t i = 0; i < OBJECT_KIND_N; i++)
 		relist_init(&c->relists[i]);
 	return c;
@@ -155,7 +130,7 @@ static bool put_slice(struct cluster *c, struct object *o)
 
 static bool del_slice(struct cluster *c, const char *ns, const char *name)
 {
-	const struct object key = {.ns = ns, .name = name};
+	const struct name_key key = {.ns = ns, .name = name};
 	struct object *o = hash_find(&c->slices, &key);
 
 	if (o)
@@ -224,7 +199,7 @@ static bool put_service_cidr(struct cluster *c, struct object *o)
 
 static bool del_service_cidr(struct cluster *c, const char *ns, const char *name)
 {
-	const struct object key = {.ns = ns, .name = name};
+	const struct name_key key = {.ns = ns, .name = name};
 	struct object *o = hash_del(&c->service_cidrs, &key);
 
 	if (!o)

@@ -23,11 +23,11 @@ enum object_kind {
 	OBJECT_KIND_N,
 };
 
-struct object { /* every object embeds it first */
+struct object {		       /* every object embeds it first */
+	const char *ns, *name; /* first: a struct name_key */
 	uint32_t refs;
 	uint32_t size_len; /* of the whole block */
 	uint8_t kind;	   /* enum object_kind */
-	const char *ns, *name;
 	const char *uid;
 	int64_t created_sec; /* creationTimestamp, Unix time; 0 when absent */
 };

@@ -8,34 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/hash_keys.h"
 #include "core/mem.h"
 
 #define QUEUE_KEEP 1024 /* an empty queue larger than this is given back */
-
-static uint64_t subject_hash(const void *key)
-{
-	const struct subject *s = key;
-
-	return hash_mix(hash_string(s->ns), hash_string(s->name));
-}
-
-static bool subject_equal(const void *item, const void *key)
-{
-	const struct subject *a = item, *b = key;
-
-	return !strcmp(a->name, b->name) && !strcmp(a->ns, b->ns);
-}
-
-static const void *subject_key(const void *item)
-{
-	return item;
-}
-
-static const struct hash_ops subject_ops = {
-	.hash = subject_hash,
-	.equal = subject_equal,
-	.key = subject_key,
-};
 
 static struct subject *subject_new(const char *ns, const char *name)
 {
@@ -64,7 +40,7 @@ static bool subject_is_empty(const struct subject *s)
 void subjects_init(struct subjects *s)
 {
 	*s = (struct subjects){.is_unsorted = true};
-	hash_init(&s->table, &subject_ops);
+	hash_init(&s->table, &name_key_ops);
 }
 
 void subjects_fini(struct subjects *s)
@@ -79,7 +55,7 @@ void subjects_fini(struct subjects *s)
 
 struct subject *subjects_find(const struct subjects *s, const char *ns, const char *name)
 {
-	const struct subject key = {.ns = ns, .name = name};
+	const struct name_key key = {.ns = ns, .name = name};
 
 	return hash_find(&s->table, &key);
 }

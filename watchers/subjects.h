@@ -12,7 +12,7 @@
 #include "watchers/objects.h"
 
 struct subject {
-	const char *ns, *name;	/* in text */
+	const char *ns, *name;	/* in text; first: a struct name_key */
 	struct object *service; /* owned; NULL when there is none */
 	struct object **slices; /* borrowed, sorted by name */
 	uint32_t n_slices;

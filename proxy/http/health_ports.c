@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
-#include "core/hash.h"
+#include "core/hash_keys.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "proxy/http/health.h"
@@ -23,52 +23,15 @@ struct health_ports {
 	struct hash entries;
 };
 
-struct entry { /* a Service with a health check node port */
+struct entry {		     /* a Service with a health check node port */
+	struct name_key key; /* owned */
 	struct health_ports *owner;
-	char *ns, *name;
 	struct http_server *server;
 	uint16_t open_port;	    /* what the server listens on */
 	uint16_t port;		    /* what it should be */
 	uint32_t n_ports[FAMILY_N]; /* of the Service, that are there */
 	uint32_t local_ready[FAMILY_N];
 };
-
-struct entry_key {
-	const char *ns, *name;
-};
-
-static uint64_t key_hash(const void *key)
-{
-	const struct entry_key *k = key;
-
-	return hash_mix(hash_string(k->ns), hash_string(k->name));
-}
-
-/* An entry begins like a key behind its owner pointer. */
-static const void *entry_key(const void *item)
-{
-	const struct entry *e = item;
-
-	return &e->ns;
-}
-
-static bool entry_equal(const void *item, const void *key)
-{
-	const struct entry *e = item;
-	const struct entry_key *k = key;
-
-	return !strcmp(e->ns, k->ns) && !strcmp(e->name, k->name);
-}
-
-static const struct hash_ops entry_ops = {
-	.hash = key_hash,
-	.equal = entry_equal,
-	.key = entry_key,
-};
-
-_Static_assert(offsetof(struct entry, name) ==
-		       offsetof(struct entry, ns) + sizeof(char *),
-	       "ns and name of an entry are its key");
 
 /* All ports of a Service say the same; dual stack counts the larger family. */
 static uint32_t local_ready(const struct entry *e)
@@ -94,29 +57,29 @@ static void on_request(void *data, const struct http_request *request,
 	reply->header_name = "X-Load-Balancing-Endpoint-Weight";
 	(void)snprintf(reply->header_value, sizeof(reply->header_value), "%u", n);
 	reply->status =
-		health_service_answer(e->ns, e->name, n, hooks->is_healthy(hooks->data),
-				      &reply->body);
+		health_service_answer(e->key.ns, e->key.name, n,
+				      hooks->is_healthy(hooks->data), &reply->body);
 }
 
 static void entry_free(struct entry *e)
 {
 	http_server_close(e->server);
-	free(e->ns);
-	free(e->name);
+	free((char *)(uintptr_t)e->key.ns);
+	free((char *)(uintptr_t)e->key.name);
 	free(e);
 }
 
 static struct entry *entry_for(struct health_ports *h, const struct service *s)
 {
-	struct entry_key key = {service_namespace(s), service_name(s)};
+	struct name_key key = {service_namespace(s), service_name(s)};
 	struct entry *e = hash_find(&h->entries, &key);
 
 	if (e)
 		return e;
 	e = xcalloc(1, sizeof(*e));
 	e->owner = h;
-	e->ns = xstrdup(key.ns);
-	e->name = xstrdup(key.name);
+	e->key.ns = xstrdup(key.ns);
+	e->key.name = xstrdup(key.name);
 	(void)hash_put(&h->entries, e);
 	return e;
 }
@@ -147,10 +110,11 @@ static int open_server(struct health_ports *h, struct entry *e)
 	http_server_close(take_ptr(e->server));
 	err = http_server_open(h->loop, &any, e->port, on_request, e, &e->server);
 	if (err) {
-		log_warn("health check node port %u of %s/%s: %s", e->port, e->ns,
-			 e->name, strerror(-err));
+		log_warn("health check node port %u of %s/%s: %s", e->port, e->key.ns,
+			 e->key.name, strerror(-err));
 		if (h->hooks.failed)
-			h->hooks.failed(h->hooks.data, e->ns, e->name, e->port, err);
+			h->hooks.failed(h->hooks.data, e->key.ns, e->key.name, e->port,
+					err);
 		return err;
 	}
 	e->open_port = e->port;
@@ -173,7 +137,7 @@ static int health_ports_apply(struct sink *sink, const struct changeset *cs)
 	}
 	for (size_t i = 0; (e = hash_next(&h->entries, &i));) {
 		if (!e->n_ports[FAMILY_IPV4] && !e->n_ports[FAMILY_IPV6]) {
-			(void)hash_del(&h->entries, entry_key(e));
+			(void)hash_del(&h->entries, &e->key);
 			entry_free(e);
 		} else if ((!e->server || e->open_port != e->port) && open_server(h, e)) {
 			err = -EREMOTEIO;
@@ -207,6 +171,6 @@ struct sink *health_ports_new(struct ev_loop *loop,
 	h->sink.ops = &health_ports_ops;
 	h->loop = loop;
 	h->hooks = *hooks;
-	hash_init(&h->entries, &entry_ops);
+	hash_init(&h->entries, &name_key_ops);
 	return &h->sink;
 }

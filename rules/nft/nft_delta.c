@@ -13,10 +13,10 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "rules/nft/nft_affinity.h"
-#include "rules/nft/nft_carry.h"
 #include "rules/nft/nft_clock.h"
 #include "rules/nft/nft_elements.h"
 #include "rules/nft/nft_schema.h"
+#include "rules/nft/nft_transfer.h"
 
 #define TRIM_MESSAGES	     2000 /* from here on the memory goes back to the system */
 #define LINGER_FROM_ELEMENTS 20000
@@ -31,7 +31,7 @@ struct delta {
 	const struct environment *env;
 	struct nft_tx tx;
 	struct nft_leavers leavers;
-	struct nft_carry carry;
+	struct nft_transfer transfer;
 	struct elements old, new;
 };
 
@@ -73,9 +73,9 @@ static void emit(struct delta *d, enum nft_verb verb, struct nft_element *e,
 	if (service->affinity_sec)
 		nft_leavers_note(&d->leavers, verb, e);
 	if (verb == VERB_ADD)
-		nft_carry_into(&d->carry, e);
+		nft_transfer_into(&d->transfer, e);
 	else
-		nft_carry_want(&d->carry, e);
+		nft_transfer_want(&d->transfer, e);
 	nft_tx_element(&d->tx, verb, e, service);
 }
 
@@ -165,7 +165,7 @@ static void build(struct delta *d, const struct changeset *cs)
 	static const struct nft_refs_ops ops = {take_shared, take_chain};
 
 	emit_all(d, cs, VERB_DELETE);
-	nft_carry_ask(&d->carry, &d->k->link);
+	nft_transfer_ask(&d->transfer, &d->k->link);
 	emit_all(d, cs, VERB_ADD);
 	nft_refs_settle(&d->k->refs, &ops, d);
 	nft_leavers_settle(&d->leavers);
@@ -208,7 +208,7 @@ int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 	if (!k->is_known)
 		return -ESTALE;
 	nft_leavers_init(&d.leavers);
-	nft_carry_init(&d.carry);
+	nft_transfer_init(&d.transfer);
 	build(&d, cs);
 	k->stats.last_readback_us = 0;
 	k->stats.last_build_us = nft_clock_us() - start_us;
@@ -218,7 +218,7 @@ int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 		err = nft_affinity_purge(&k->link, &d.leavers, NULL, &k->n_learned);
 	k->is_known = !err;
 	nft_leavers_fini(&d.leavers);
-	nft_carry_fini(&d.carry);
+	nft_transfer_fini(&d.transfer);
 	nft_tx_fini(&d.tx);
 	free(d.old.items);
 	free(d.new.items);

@@ -17,11 +17,11 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "rules/nft/nft_affinity.h"
-#include "rules/nft/nft_carry.h"
 #include "rules/nft/nft_clock.h"
 #include "rules/nft/nft_compare.h"
 #include "rules/nft/nft_elements.h"
 #include "rules/nft/nft_schema.h"
+#include "rules/nft/nft_transfer.h"
 
 /* The last ones don't insist on the generation: somebody may change theirs all the time. */
 #define TRIES_MAX	  12
@@ -36,7 +36,7 @@ struct full {
 	struct nft_desired desired;
 	struct nft_tx tx;
 	struct nft_leavers leavers;
-	struct nft_carry carry;
+	struct nft_transfer transfer;
 	bool has_sent;
 };
 
@@ -133,9 +133,9 @@ static void send_element(void *data, enum nft_verb verb, const struct nft_elemen
 
 	nft_leavers_note(&f->leavers, verb, e);
 	if (verb == VERB_ADD)
-		nft_carry_into(&f->carry, &counted);
+		nft_transfer_into(&f->transfer, &counted);
 	else
-		nft_carry_put(&f->carry, e);
+		nft_transfer_put(&f->transfer, e);
 	nft_tx_element(&f->tx, verb, &counted, service);
 }
 
@@ -278,7 +278,7 @@ int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
 
 	nft_keys_init(&f.left_out);
 	nft_leavers_init(&f.leavers);
-	nft_carry_init(&f.carry);
+	nft_transfer_init(&f.transfer);
 	err = try_all(&f);
 	if (!err) {
 		count(&f);
@@ -288,7 +288,7 @@ int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
 	if (!err)
 		k->was_touched = false;
 	nft_leavers_fini(&f.leavers);
-	nft_carry_fini(&f.carry);
+	nft_transfer_fini(&f.transfer);
 	nft_keys_fini(&f.left_out);
 	nft_desired_fini(&f.desired);
 	nft_tx_fini(&f.tx);

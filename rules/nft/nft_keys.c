@@ -7,33 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/hash_keys.h"
 #include "core/mem.h"
 
-struct key {
+struct key { /* as struct bytes_key */
 	uint8_t len;
-	uint8_t bytes[NFT_KEYS_LEN_MAX]; /* cut off behind len */
+	uint8_t bytes[NFT_KEYS_LEN_MAX]; /* allocated up to len */
 };
-
-static uint64_t hash_key(const void *key)
-{
-	const struct key *k = key;
-
-	return hash_bytes(k->bytes, k->len);
-}
-
-static bool equal_key(const void *item, const void *key)
-{
-	const struct key *a = item, *b = key;
-
-	return a->len == b->len && memcmp(a->bytes, b->bytes, a->len) == 0;
-}
-
-static const void *key_of(const void *item)
-{
-	return item;
-}
-
-static const struct hash_ops key_ops = {hash_key, equal_key, key_of};
 
 static void make_key(struct key *key, const void *bytes, size_t len)
 {
@@ -44,7 +24,7 @@ static void make_key(struct key *key, const void *bytes, size_t len)
 
 void nft_keys_init(struct nft_keys *keys)
 {
-	hash_init(&keys->hash, &key_ops);
+	hash_init(&keys->hash, &bytes_key_ops);
 }
 
 void nft_keys_fini(struct nft_keys *keys)

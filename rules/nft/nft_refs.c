@@ -1,5 +1,5 @@
 /*
- * An item is found by set, family and key; chains stand under the set SET_N.
+ * The key is set, family and the element's key; of chains SET_N, family and the chain.
  */
 #include "rules/nft/nft_refs.h"
 
@@ -8,55 +8,58 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/hash_keys.h"
 #include "core/mem.h"
 
-struct ref_key {
-	uint8_t set, family, len;
-	uint8_t bytes[33]; /* so many of them */
-};
-
-struct nft_ref {
-	uint32_t n, n_settled;
-	bool is_touched;
-	struct ref_key key; /* cut off behind its bytes */
+struct ref_key { /* as struct bytes_key */
+	uint8_t len;
+	uint8_t set, family;
+	uint8_t bytes[33]; /* the longest key of a shared set */
 };
 
 #define KEY_HEAD_LEN offsetof(struct ref_key, bytes)
 
-static uint64_t hash_key(const void *key)
-{
-	const struct ref_key *k = key;
+struct nft_ref {
+	uint32_t n, n_settled;
+	bool is_touched;
+	struct ref_key key; /* allocated up to its length */
+};
 
-	return hash_bytes(k, KEY_HEAD_LEN + k->len);
+/* The table holds pointers to the keys. */
+static struct nft_ref *ref_of(struct ref_key *key)
+{
+	return key ? container_of(key, struct nft_ref, key) : NULL;
 }
 
-static bool equal_key(const void *item, const void *key)
+static size_t n_key_bytes(const struct ref_key *key)
 {
-	const struct nft_ref *ref = item;
-	const struct ref_key *k = key;
-
-	return memcmp(&ref->key, k, KEY_HEAD_LEN) == 0 &&
-	       memcmp(ref->key.bytes, k->bytes, k->len) == 0;
+	return key->len + 1u - KEY_HEAD_LEN;
 }
 
-static const void *key_of(const void *item)
+static struct ref_key make_key(uint8_t set, uint8_t family, const void *bytes, size_t len)
 {
-	return &((const struct nft_ref *)item)->key;
-}
+	struct ref_key key = {
+		.len = (uint8_t)(KEY_HEAD_LEN - 1 + len),
+		.set = set,
+		.family = family,
+	};
 
-static const struct hash_ops ref_hash_ops = {hash_key, equal_key, key_of};
+	assert(len <= sizeof(key.bytes));
+	memcpy(key.bytes, bytes, len);
+	return key;
+}
 
 void nft_refs_init(struct nft_refs *refs)
 {
 	*refs = (struct nft_refs){0};
-	hash_init(&refs->items, &ref_hash_ops);
+	hash_init(&refs->items, &bytes_key_ops);
 }
 
 void nft_refs_fini(struct nft_refs *refs)
 {
 	struct nft_ref *ref;
 
-	for (size_t i = 0; (ref = hash_next(&refs->items, &i));)
+	for (size_t i = 0; (ref = ref_of(hash_next(&refs->items, &i)));)
 		free(ref);
 	hash_fini(&refs->items);
 	free(refs->touched);
@@ -66,14 +69,12 @@ void nft_refs_fini(struct nft_refs *refs)
 
 static void count(struct nft_refs *refs, const struct ref_key *key, int change)
 {
-	struct nft_ref *ref = hash_find(&refs->items, key);
+	struct nft_ref *ref = ref_of(hash_find(&refs->items, key));
 
 	if (!ref) {
-		size_t len = offsetof(struct nft_ref, key) + KEY_HEAD_LEN + key->len;
-
-		ref = xcalloc(1, len);
-		memcpy(&ref->key, key, KEY_HEAD_LEN + key->len);
-		(void)hash_put(&refs->items, ref);
+		ref = xcalloc(1, offsetof(struct nft_ref, key) + key->len + 1);
+		memcpy(&ref->key, key, key->len + 1u);
+		(void)hash_put(&refs->items, &ref->key);
 	}
 	assert(change > 0 || ref->n > 0);
 	ref->n += (uint32_t)change;
@@ -88,43 +89,39 @@ static void count(struct nft_refs *refs, const struct ref_key *key, int change)
 void nft_refs_count_chain(struct nft_refs *refs, enum family family,
 			  struct nft_chain chain, int change)
 {
-	struct ref_key key = {
-		.set = SET_N,
-		.family = (uint8_t)family,
-		.len = sizeof(chain),
-	};
+	struct ref_key key;
 	struct nft_chain needed;
 
 	if (chain.kind < CHAIN_STATIC_N)
 		return;
 	if (nft_chain_needs(chain, &needed))
 		nft_refs_count_chain(refs, family, needed, change);
-	memcpy(key.bytes, &chain, sizeof(chain));
+	key = make_key(SET_N, (uint8_t)family, &chain, sizeof(chain));
 	count(refs, &key, change);
 }
 
 bool nft_refs_count(struct nft_refs *refs, const struct nft_element *e, int change)
 {
 	const struct nft_set_info *info = nft_set_info(e->set);
-	struct ref_key key = {.set = e->set, .family = e->family, .len = e->key_len};
+	struct ref_key key;
 
 	if (info->flags & SET_HAS_VERDICTS && nft_element_verdict(e).code == VERDICT_GOTO)
 		nft_refs_count_chain(refs, e->family, nft_element_verdict(e).chain,
 				     change);
 	if (!(info->flags & SET_IS_SHARED))
 		return false;
-	memcpy(key.bytes, e->key, e->key_len);
+	key = make_key(e->set, e->family, e->key, e->key_len);
 	count(refs, &key, change);
 	return true;
 }
 
-static void tell(const struct nft_ref *ref, const struct nft_refs_ops *ops, void *data)
+static void report(const struct nft_ref *ref, const struct nft_refs_ops *ops, void *data)
 {
 	const struct ref_key *key = &ref->key;
 	struct nft_element e = {
 		.set = key->set,
 		.family = key->family,
-		.key_len = key->len,
+		.key_len = (uint8_t)n_key_bytes(key),
 	};
 	struct nft_chain chain;
 
@@ -132,7 +129,7 @@ static void tell(const struct nft_ref *ref, const struct nft_refs_ops *ops, void
 		memcpy(&chain, key->bytes, sizeof(chain));
 		ops->chain(data, ref->n > 0, key->family, chain);
 	} else {
-		memcpy(e.key, key->bytes, key->len);
+		memcpy(e.key, key->bytes, e.key_len);
 		ops->element(data, ref->n > 0, &e);
 	}
 }
@@ -144,7 +141,7 @@ void nft_refs_settle(struct nft_refs *refs, const struct nft_refs_ops *ops, void
 		struct nft_ref *ref = refs->touched[i];
 
 		if (ops && (ref->n > 0) != (ref->n_settled > 0))
-			tell(ref, ops, data);
+			report(ref, ops, data);
 		ref->n_settled = ref->n;
 		ref->is_touched = false;
 		if (ref->n == 0) {
@@ -174,7 +171,7 @@ struct nft_chain *nft_refs_chains(const struct nft_refs *refs, enum family famil
 	size_t n = 0, cap = 0;
 	const struct nft_ref *ref;
 
-	for (size_t i = 0; (ref = hash_next(&refs->items, &i));) {
+	for (size_t i = 0; (ref = ref_of(hash_next(&refs->items, &i)));) {
 		if (ref->key.set != SET_N || ref->key.family != family || !ref->n)
 			continue;
 		chains = xgrow(chains, n, &cap, sizeof(*chains));
