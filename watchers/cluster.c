@@ -235,6 +235,36 @@ void cluster_begin_replace(struct cluster *c, enum object_kind kind)
 	relist_start(&c->relists[kind]);
 }
 
+static struct object *find(const struct cluster *c, enum object_kind kind, const char *ns,
+			   const char *name)
+{
+	const struct object key = {.ns = ns, .name = name};
+	const struct subject *subject;
+
+	switch (kind) {
+	case OBJECT_SERVICE:
+		subject = subjects_find(&c->subjects, ns, name);
+		return subject ? subject->service : NULL;
+	case OBJECT_SLICE:
+		return hash_find(&c->slices, &key);
+	case OBJECT_SERVICE_CIDR:
+		return hash_find(&c->service_cidrs, &key);
+	case OBJECT_NODE: /* is never swept */
+	case OBJECT_KIND_N:
+		break;
+	}
+	return NULL;
+}
+
+void cluster_keep(struct cluster *c, enum object_kind kind, const char *ns,
+		  const char *name)
+{
+	struct object *o = find(c, kind, ns, name);
+
+	if (o)
+		relist_note(&c->relists[kind], o);
+}
+
 static void sweep(struct cluster *c, enum object_kind kind, struct object *o)
 {
 	if (o && !relist_has(&c->relists[kind], o))

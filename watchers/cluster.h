@@ -27,6 +27,9 @@ bool cluster_del(struct cluster *c, enum object_kind kind, const char *ns,
  * One that is not ended takes nothing away; beginning again starts over.
  */
 void cluster_begin_replace(struct cluster *c, enum object_kind kind);
+/* This object is listed, but unreadable: a replace keeps its last good version. */
+void cluster_keep(struct cluster *c, enum object_kind kind, const char *ns,
+		  const char *name);
 void cluster_end_replace(struct cluster *c, enum object_kind kind);
 
 /* Ours as last seen, also after it was deleted; NULL: never. */

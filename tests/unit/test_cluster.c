@@ -198,6 +198,26 @@ static void test_replace_sweeps_what_was_not_put(void **state)
 	assert_dirty(c, "kept");
 }
 
+static void test_replace_keeps_an_unreadable_object(void **state)
+{
+	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
+
+	(void)state;
+	(void)cluster_put_text(c, SERVICE("broken"));
+	(void)cluster_put_text(c, SERVICE("gone"));
+	(void)cluster_put_slice(c, "a", "broken", "10.0.0.1");
+	cluster_begin_replace(c, OBJECT_SERVICE);
+	cluster_begin_replace(c, OBJECT_SLICE);
+	cluster_keep(c, OBJECT_SERVICE, "default", "broken");
+	cluster_keep(c, OBJECT_SERVICE, "default", "unknown");
+	cluster_keep(c, OBJECT_SLICE, "default", "a");
+	cluster_end_replace(c, OBJECT_SERVICE);
+	cluster_end_replace(c, OBJECT_SLICE);
+	assert_non_null(cluster_service(c, "default", "broken"));
+	assert_null(cluster_service(c, "default", "gone"));
+	assert_slices(c, "broken", "a");
+}
+
 /* Events may come in while a list is read. */
 static void test_replace_with_changes_in_between(void **state)
 {
@@ -435,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_many_slices_stay_sorted),
 		cmocka_unit_test(test_real_slices_hide_mirrors),
 		cmocka_unit_test(test_replace_sweeps_what_was_not_put),
+		cmocka_unit_test(test_replace_keeps_an_unreadable_object),
 		cmocka_unit_test(test_replace_with_changes_in_between),
 		cmocka_unit_test(test_replace_given_up_keeps_everything),
 		cmocka_unit_test(test_only_our_node_is_kept),
