@@ -10,31 +10,25 @@
 #include "proxy/config/options.h"
 #include "proxy/commands/table.h"
 #include "proxy/control/target.h"
-
-static const char *text_of(const json_t *json, const char *key)
-{
-	const char *text = json_string_value(json_object_get(json, key));
-
-	return text ? text : "";
-}
+#include "watchers/decode/json_text.h"
 
 static void print_service(const json_t *service, struct buf *out)
 {
-	const char *port = text_of(service, "portName");
+	const char *port = json_text(service, "portName");
 
-	buf_printf(out, "%s/%s%s%s", text_of(service, "namespace"),
-		   text_of(service, "name"), *port ? ":" : "", port);
+	buf_printf(out, "%s/%s%s%s", json_text(service, "namespace"),
+		   json_text(service, "name"), *port ? ":" : "", port);
 }
 
 static void print_source(const json_t *source, struct buf *out)
 {
-	const char *action = text_of(source, "action"), *why = text_of(source, "why");
+	const char *action = json_text(source, "action"), *why = json_text(source, "why");
 	long long n = json_integer_value(json_object_get(source, "endpoints"));
 
-	buf_printf(out, "from %s: %s", text_of(source, "from"), action);
+	buf_printf(out, "from %s: %s", json_text(source, "from"), action);
 	if (strcmp(action, "balance") == 0)
 		buf_printf(out, " over %lld endpoint%s of the %s pool%s", n,
-			   n == 1 ? "" : "s", text_of(source, "pool"),
+			   n == 1 ? "" : "s", json_text(source, "pool"),
 			   json_is_true(json_object_get(source, "masquerade"))
 				   ? ", masqueraded"
 				   : ", source kept");
@@ -69,10 +63,10 @@ static void print_endpoints(const json_t *endpoints, struct buf *out)
 	for (size_t i = 0; i < json_array_size(endpoints); i++) {
 		const json_t *endpoint = json_array_get(endpoints, i);
 
-		table_add(&t, text_of(endpoint, "endpoint"));
-		table_add(&t, text_of(endpoint, "node"));
+		table_add(&t, json_text(endpoint, "endpoint"));
+		table_add(&t, json_text(endpoint, "node"));
 		table_add(&t, pools_of(endpoint));
-		table_add(&t, text_of(endpoint, "reason"));
+		table_add(&t, json_text(endpoint, "reason"));
 	}
 	table_print(&t, out);
 	table_fini(&t);
@@ -103,7 +97,7 @@ static void print_match(const json_t *result, struct buf *out)
 	long long affinity =
 		json_integer_value(json_object_get(result, "affinitySeconds"));
 
-	buf_printf(out, "%s of ", text_of(result, "kind"));
+	buf_printf(out, "%s of ", json_text(result, "kind"));
 	print_service(json_object_get(result, "service"), out);
 	if (affinity)
 		buf_printf(out, ", clients stay with their endpoint for %lld s",
@@ -121,8 +115,8 @@ static void print_result(const json_t *result, struct buf *out)
 	if (json_object_get(result, "service"))
 		print_match(result, out);
 	else
-		buf_printf(out, "%s: %s\n", text_of(result, "action"),
-			   text_of(result, "why"));
+		buf_printf(out, "%s: %s\n", json_text(result, "action"),
+			   json_text(result, "why"));
 }
 
 static int check(const struct options *options)

@@ -11,6 +11,7 @@
 #include "proxy/control/control.h"
 #include "proxy/config/options.h"
 #include "proxy/commands/table.h"
+#include "watchers/decode/json_text.h"
 
 struct column {
 	const char *heading;
@@ -26,13 +27,6 @@ struct resource {
 	size_t n_columns;
 };
 
-static const char *text_of(const json_t *row, const char *key)
-{
-	const char *text = json_string_value(json_object_get(row, key));
-
-	return text ? text : "";
-}
-
 static json_int_t number_of(const json_t *row, const char *key)
 {
 	return json_integer_value(json_object_get(row, key));
@@ -41,15 +35,15 @@ static json_int_t number_of(const json_t *row, const char *key)
 static void port_cell(struct table *t, const json_t *row)
 {
 	table_printf(t, "%lld/%s", (long long)number_of(row, "port"),
-		     text_of(row, "protocol"));
+		     json_text(row, "protocol"));
 }
 
 /* The service port that an endpoint stands behind: its name, or its protocol. */
 static void service_port_cell(struct table *t, const json_t *row)
 {
-	const char *name = text_of(row, "portName");
+	const char *name = json_text(row, "portName");
 
-	table_printf(t, "%s%s%s", name, *name ? "/" : "", text_of(row, "protocol"));
+	table_printf(t, "%s%s%s", name, *name ? "/" : "", json_text(row, "protocol"));
 }
 
 static void endpoint_cell(struct table *t, const json_t *row)
@@ -57,7 +51,7 @@ static void endpoint_cell(struct table *t, const json_t *row)
 	char text[ADDR_PORT_TEXT_LEN];
 	struct addr addr;
 
-	if (addr_parse(text_of(row, "address"), &addr) == 0)
+	if (addr_parse(json_text(row, "address"), &addr) == 0)
 		table_add(t, addr_port_format(&addr, (uint16_t)number_of(row, "port"),
 					      text));
 	else
@@ -67,7 +61,7 @@ static void endpoint_cell(struct table *t, const json_t *row)
 /* How many, or what happens instead. */
 static void endpoints_cell(struct table *t, const json_t *row)
 {
-	const char *action = text_of(row, "action");
+	const char *action = json_text(row, "action");
 
 	if (strcmp(action, "balance") == 0)
 		table_printf(t, "%lld", (long long)number_of(row, "endpoints"));

@@ -5,7 +5,6 @@
 #include "proxy/config/config_file.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -22,6 +21,8 @@
 #include "proxy/config/config_duplicates.h"
 #include "proxy/config/config_json.h"
 #include "watchers/decode/document.h"
+#include "watchers/decode/file_text.h"
+#include "watchers/decode/json_text.h"
 #include "watchers/plan/yaml_print.h"
 
 #define FILE_MAX_LEN	 (1u << 20)
@@ -209,13 +210,6 @@ static void read_section(struct reading *r, const char *prefix, const json_t *se
 	}
 }
 
-static const char *member_text(const json_t *json, const char *name)
-{
-	const char *text = json_string_value(json_object_get(json, name));
-
-	return text ? text : "";
-}
-
 static void read_document(void *data, unsigned number, json_t *json)
 {
 	struct reading *r = data;
@@ -229,9 +223,9 @@ static void read_document(void *data, unsigned number, json_t *json)
 	}
 	if (!json_is_object(json))
 		fail(r, "document", "not an object");
-	else if (strcmp(member_text(json, "kind"), KIND) != 0)
+	else if (strcmp(json_text(json, "kind"), KIND) != 0)
 		fail(r, "kind", "not " KIND);
-	else if (strcmp(member_text(json, "apiVersion"), API_VERSION) != 0)
+	else if (strcmp(json_text(json, "apiVersion"), API_VERSION) != 0)
 		fail(r, "apiVersion", "not " API_VERSION);
 	else
 		read_section(r, "", json, 0);
@@ -287,26 +281,10 @@ int config_file_parse(const char *bytes, size_t len, const char *name, struct co
 	return 0;
 }
 
-static int read_bytes(const char *path, struct buf *out)
-{
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char bytes[16384];
-	ssize_t len;
-
-	if (fd == -1)
-		return -errno;
-	while ((len = read(fd, bytes, sizeof(bytes))) > 0) {
-		buf_add(out, bytes, (size_t)len);
-		if (out->len > FILE_MAX_LEN)
-			return -EFBIG;
-	}
-	return len == -1 ? -errno : 0;
-}
-
 int config_file_read(const char *path, struct config *c, char **ret_error)
 {
 	struct buf bytes = BUF_INIT;
-	int err = read_bytes(path, &bytes);
+	int err = file_text_read(path, FILE_TEXT_PIPE, FILE_MAX_LEN, &bytes);
 
 	if (err != 0)
 		*ret_error = xasprintf("%s: %s", path, strerror(-err));

@@ -13,6 +13,7 @@
 #include "tests/kernel/instance.h"
 #include "tests/kernel/probe.h"
 #include "tests/test.h"
+#include "watchers/decode/json_text.h"
 
 static json_t *ask(struct instance *sluice, const char *command)
 {
@@ -27,13 +28,6 @@ static json_t *ask(struct instance *sluice, const char *command)
 		instance_fail(sluice, "%s: %s: %s", command, error.text,
 			      buf_string(&out));
 	return json;
-}
-
-static const char *text_of(const json_t *json, const char *key)
-{
-	const char *text = json_string_value(json_object_get(json, key));
-
-	return text ? text : "";
 }
 
 static json_t *explain(struct instance *sluice, const struct target *t)
@@ -62,7 +56,7 @@ static void add_pool(struct buf *out, const json_t *endpoints, const char *pool,
 			char text[ADDR_PORT_TEXT_LEN];
 
 			if (json_is_true(json_object_get(e, flag)) &&
-			    strcmp(text_of(e, "endpoint"),
+			    strcmp(json_text(e, "endpoint"),
 				   addr_port_format(&a, 80, text)) == 0)
 				buf_printf(out, "%s%s:80", out->len ? " " : "", names[n]);
 		}
@@ -73,14 +67,14 @@ static void add_expectation(struct buf *out, const json_t *result, enum family f
 {
 	const json_t *sources = json_object_get(result, "sources");
 	const json_t *source = json_array_get(sources, 0);
-	const char *action = text_of(source, "action");
+	const char *action = json_text(source, "action");
 
 	assert_int_equal(json_array_size(sources), 1);
 	if (strcmp(action, "balance") != 0) {
 		buf_add_string(out, strcmp(action, "drop") == 0 ? "silent" : "refused");
 		return;
 	}
-	add_pool(out, json_object_get(result, "endpoints"), text_of(source, "pool"),
+	add_pool(out, json_object_get(result, "endpoints"), json_text(source, "pool"),
 		 family);
 	if (json_is_true(json_object_get(source, "masquerade")))
 		buf_add_string(out, " +m");
@@ -137,8 +131,8 @@ static void what_no_frontend_matches_has_a_reason_too(void **state)
 			target_named("client", unmatched[i].to, IPPROTO_TCP, FAMILY_IPV4);
 		json_t *result = explain(sluice, &t);
 
-		assert_string_equal(text_of(result, "action"), unmatched[i].action);
-		assert_non_null(strstr(text_of(result, "why"), unmatched[i].why));
+		assert_string_equal(json_text(result, "action"), unmatched[i].action);
+		assert_non_null(strstr(json_text(result, "why"), unmatched[i].why));
 		json_decref(result);
 	}
 }
@@ -158,8 +152,9 @@ static void an_address_that_the_load_balancer_serves_itself_is_told(void **state
 
 	instance_put(sluice, &proxied, 1);
 	result = explain(sluice, &t);
-	assert_string_equal(text_of(result, "action"), "untouched");
-	assert_non_null(strstr(text_of(result, "why"), "test/proxied with ipMode Proxy"));
+	assert_string_equal(json_text(result, "action"), "untouched");
+	assert_non_null(
+		strstr(json_text(result, "why"), "test/proxied with ipMode Proxy"));
 	json_decref(result);
 }
 
@@ -193,9 +188,9 @@ static long long connections(struct instance *sluice, const char *command,
 		const json_t *row = json_array_get(rows, i);
 		struct addr a;
 
-		if (strcmp(text_of(row, "name"), "counted") == 0 &&
-		    strcmp(text_of(row, "protocol"), "TCP") == 0 &&
-		    addr_parse(text_of(row, "address"), &a) == 0 &&
+		if (strcmp(json_text(row, "name"), "counted") == 0 &&
+		    strcmp(json_text(row, "protocol"), "TCP") == 0 &&
+		    addr_parse(json_text(row, "address"), &a) == 0 &&
 		    addr_family(&a) == family)
 			n += json_integer_value(json_object_get(row, "connections"));
 	}

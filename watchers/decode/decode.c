@@ -8,6 +8,7 @@
 
 #include "core/cleanup.h"
 #include "watchers/decode/decode_parts.h"
+#include "watchers/decode/json_text.h"
 
 #define MAX_LIST_DEPTH 8 /* Lists in Lists */
 
@@ -54,13 +55,6 @@ static void run(const struct kind *kind, const json_t *json, struct json_subject
 	scratch_fini(&scratch);
 }
 
-static const char *text_of(const json_t *json, const char *key)
-{
-	const char *text = json_string_value(json_object_get(json, key));
-
-	return text ? text : "";
-}
-
 /* The kind says "List" at its end; what stands before it is the kind of its items. */
 static bool is_list_kind(const char *kind, size_t *ret_item_len)
 {
@@ -76,7 +70,7 @@ bool decode_is_list(const json_t *json)
 {
 	size_t item_len;
 
-	return is_list_kind(text_of(json, "kind"), &item_len);
+	return is_list_kind(json_text(json, "kind"), &item_len);
 }
 
 static const struct kind *find_kind(const char *api_version, const char *name,
@@ -95,15 +89,15 @@ static const struct kind *find_kind(const char *api_version, const char *name,
 static int decode_one(const json_t *json, const json_t *list,
 		      struct json_subject *subject, struct decoded *ret)
 {
-	const char *name = text_of(json, "kind"),
-		   *api_version = text_of(json, "apiVersion");
+	const char *name = json_text(json, "kind"),
+		   *api_version = json_text(json, "apiVersion");
 	size_t name_len = strlen(name);
 	const struct kind *kind;
 
 	ret->n = 0;
-	if (!*name && is_list_kind(text_of(list, "kind"), &name_len) && name_len > 0) {
-		name = text_of(list, "kind");
-		api_version = text_of(list, "apiVersion");
+	if (!*name && is_list_kind(json_text(list, "kind"), &name_len) && name_len > 0) {
+		name = json_text(list, "kind");
+		api_version = json_text(list, "apiVersion");
 	}
 	if (!*name || !*api_version) {
 		struct json_reader root = json_reader_root(json, subject);
@@ -165,7 +159,7 @@ static int decode_list(const struct decoding *d, const json_t *json, unsigned nu
 	const json_t *item;
 	size_t i;
 
-	subject.kind = text_of(json, "kind");
+	subject.kind = json_text(json, "kind");
 	if (depth >= MAX_LIST_DEPTH) {
 		json_reader_reject(&root, "is nested too deeply");
 		return 0;

@@ -17,7 +17,7 @@
 #include "core/mem.h"
 #include "watchers/kube/clock.h"
 #include "watchers/kube/exec_plugin.h"
-#include "watchers/kube/file_text.h"
+#include "watchers/decode/file_text.h"
 #include "watchers/kube/http.h"
 #include "watchers/kube/kubeconfig.h"
 
@@ -48,7 +48,7 @@ struct credentials {
 static int read_token(const char *path, char **ret)
 {
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
-	int err = file_text_read(path, TOKEN_MAX_LEN, &text);
+	int err = file_text_read(path, FILE_TEXT_FILE, TOKEN_MAX_LEN, &text);
 	const char *begin = buf_string(&text);
 	size_t len;
 

@@ -18,7 +18,7 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "watchers/kube/file_text.h"
+#include "watchers/decode/file_text.h"
 #include "watchers/kube/kubeconfig.h"
 #include "watchers/decode/timestamp.h"
 
@@ -175,7 +175,8 @@ static char *encode_ca(const struct kube_config *config)
 
 	if (config->ca_pem)
 		buf_add_string(&text, config->ca_pem);
-	else if (!config->ca_file || file_text_read(config->ca_file, CA_MAX_LEN, &text))
+	else if (!config->ca_file ||
+		 file_text_read(config->ca_file, FILE_TEXT_FILE, CA_MAX_LEN, &text))
 		return NULL;
 	out = xcalloc(1, BASE64_ENCODE_RAW_LENGTH(text.len) + 1);
 	base64_encode_raw(out, text.len, (const uint8_t *)buf_string(&text));

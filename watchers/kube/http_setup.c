@@ -12,7 +12,7 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "watchers/kube/file_text.h"
+#include "watchers/decode/file_text.h"
 #include "watchers/kube/kubeconfig.h"
 
 #define CONNECT_TIMEOUT_SEC    30L
@@ -57,7 +57,7 @@ static void set_pem(CURL *easy, CURLoption blob, const char *pem, CURLoption fil
 
 	if (pem)
 		set_blob(easy, blob, pem);
-	else if (path && !file_text_read(path, PEM_MAX_LEN, &text))
+	else if (path && !file_text_read(path, FILE_TEXT_FILE, PEM_MAX_LEN, &text))
 		set_blob(easy, blob, buf_string(&text));
 	else if (path)
 		(void)curl_easy_setopt(easy, file, path);

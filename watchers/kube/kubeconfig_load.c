@@ -4,14 +4,14 @@
 #include "watchers/kube/kubeconfig.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "watchers/kube/file_text.h"
+#include "watchers/decode/file_text.h"
 #include "watchers/kube/kubeconfig_private.h"
 
 #define CONFIG_MAX_LEN	(1u << 20)
@@ -23,10 +23,12 @@ static int load_file(const char *path, struct kube_config *config, char **ret_er
 	_cleanup_(freep) char *folder = xstrdup(path);
 	_cleanup_(freep) char *why = NULL;
 	char *slash = strrchr(folder, '/');
-	int err = file_text_read(path, CONFIG_MAX_LEN, &text);
+	int err = file_text_read(path, FILE_TEXT_PIPE, CONFIG_MAX_LEN, &text);
 
 	if (err) {
-		*ret_error = xasprintf("%s: %s", path, strerror(-err));
+		*ret_error =
+			xasprintf("%s: %s", path,
+				  err == -ESPIPE ? "not a regular file" : strerror(-err));
 		return err;
 	}
 	if (slash)
@@ -73,17 +75,19 @@ static int check_files(const struct kube_config *c, const char *path, char **ret
 
 	for (size_t i = 0; i < N_ELEMENTS(files); i++) {
 		_cleanup_(closep) int fd = -1;
+		struct stat st;
 		int err;
 
 		if (!files[i].path)
 			continue;
-		fd = open(files[i].path, O_RDONLY | O_CLOEXEC);
-		if (fd != -1)
+		err = file_text_open(files[i].path, FILE_TEXT_FILE, &fd, &st);
+		if (err == 0)
 			continue;
-		err = -errno;
-		*ret_error = xasprintf("%s: %s: %s: %s",
-				       path ? path : "the Pod's service account",
-				       files[i].field, files[i].path, strerror(-err));
+		*ret_error =
+			xasprintf("%s: %s: %s: %s",
+				  path ? path : "the Pod's service account",
+				  files[i].field, files[i].path,
+				  err == -ESPIPE ? "not a regular file" : strerror(-err));
 		return err;
 	}
 	return 0;
