@@ -125,7 +125,7 @@ static const struct {
 	 "I1\nI[[[0]]]~\nI{\"a\":2}\nV{\"items\":[]}\n"},
 	{&cutting, "{\"items\":[\"abcdefghijklmnopqrs\",2]}", 0,
 	 "I\"abcdefghijklmnopqrs\"~\nI2\nV{\"items\":[]}\n"},
-	/* the last item: what is around it is whole */
+	/* the last item: the rest is whole */
 	{&cutting, "{\"items\":[1,[[[0]]]]}", 0, "I1\nI[[[0]]]~\nV{\"items\":[]}\n"},
 	{&cutting, "[[[[\"]\",[7]]]]][]", 0, "V[[[[\"]\",[7]]]]]~\nV[]\n"},
 	{&cutting, "{\"a\":[[[[1]]]]}", -E2BIG,

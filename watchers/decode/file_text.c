@@ -21,7 +21,7 @@ int file_text_open(const char *path, enum file_text_accept accept, int *ret_fd,
 	if (!S_ISREG(ret_stat->st_mode)) {
 		if (accept == FILE_TEXT_FILE)
 			return -ESPIPE;
-		if (fcntl(fd, F_SETFL, 0) == -1) /* wait for what is written */
+		if (fcntl(fd, F_SETFL, 0) == -1) /* reads wait for the writer */
 			return -errno;
 	}
 	*ret_fd = take_fd(fd);

@@ -123,7 +123,7 @@ static void take_value(struct json_split *s, enum json_split_type type, enum sta
 		hand_out(s, type, s->item.data, s->item.len);
 	else
 		hand_out(s, type, start, len);
-	s->is_cut = false; /* of the item, not of what is around it */
+	s->is_cut = false; /* the item was, not the list */
 	drop(&s->item);
 }
 
