@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "proxy/config/config.h"
 #include "proxy/host/host_addresses.h"
@@ -16,14 +16,6 @@
 
 /* How long to wait for the Node's podCIDRs where they tell what a pod is. */
 #define POD_CIDR_TIMEOUT_SEC 300.
-
-static int64_t unix_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
 
 static void update_hosts(struct engine *e)
 {
@@ -142,7 +134,7 @@ static void make_knowledge(struct engine *e)
 {
 	e->loop = ev_loop_new(EVFLAG_AUTO);
 	e->cluster = cluster_new(e->node_name);
-	cluster_set_triggers_since(e->cluster, unix_us());
+	cluster_set_triggers_since(e->cluster, clock_wall_us());
 	e->rejections = rejections_new(false);
 	rejections_start(e->rejections, e->loop);
 	node_info_init(&e->node_info, e->config, e->node_name);

@@ -14,9 +14,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 
 #include "core/changeset.h"
+#include "core/clock.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -61,27 +61,9 @@ const char *sync_reason_name(enum sync_reason reason)
 	return names[reason];
 }
 
-static uint64_t clock_us(clockid_t clock)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(clock, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
-static uint64_t now_us(void)
-{
-	return clock_us(CLOCK_MONOTONIC);
-}
-
-static int64_t wall_us(void)
-{
-	return (int64_t)clock_us(CLOCK_REALTIME);
-}
-
 static uint64_t next_delay(const struct sync *s)
 {
-	uint64_t now = now_us(), delay = UINT64_MAX, other;
+	uint64_t now = clock_monotonic_us(), delay = UINT64_MAX, other;
 
 	if (s->is_marked || (s->want_full && s->full_reason != SYNC_REASON_FOREIGN))
 		delay = pacer_delay(&s->pacer, now, s->random);
@@ -113,7 +95,7 @@ static void schedule(struct sync *s)
 
 static void note_queued(struct sync *s)
 {
-	int64_t now = wall_us();
+	int64_t now = clock_wall_us();
 
 	for (enum family family = 0; family < FAMILY_N; family++) {
 		s->stats.last_queued_us[family] = now;
@@ -156,7 +138,7 @@ static void count_changes(struct sync *s, const struct changeset *cs,
 
 static void note_run(struct sync *s, struct sync_run *run)
 {
-	int64_t now = wall_us();
+	int64_t now = clock_wall_us();
 
 	s->stats.n_runs++;
 	s->stats.n_full += run->full;
@@ -183,7 +165,7 @@ static void note_run(struct sync *s, struct sync_run *run)
 static void note_repair(struct sync *s)
 {
 	s->stats.n_repairs++;
-	if (repair_pacer_ran(&s->repair_pacer, now_us()))
+	if (repair_pacer_ran(&s->repair_pacer, clock_monotonic_us()))
 		log_warn("%s: somebody else changed our rules; repaired in %.1f ms",
 			 s->p.dataplane->mode, (double)s->stats.last.total_us / 1e3);
 	else
@@ -195,7 +177,7 @@ static void note_repair(struct sync *s)
 /* Plans what is dirty; what the run will be comes out. */
 static void plan(struct sync *s, struct sync_run *run)
 {
-	uint64_t start_us = now_us();
+	uint64_t start_us = clock_monotonic_us();
 	unsigned changed = node_info_update(s->p.node_info, s->p.cluster);
 
 	if (changed & NODE_INFO_PLAN)
@@ -209,7 +191,7 @@ static void plan(struct sync *s, struct sync_run *run)
 	run->n_triggers =
 		cluster_take_triggers(s->p.cluster, s->triggers, SYNC_MAX_TRIGGERS);
 	run->triggers = s->triggers;
-	run->plan_us = now_us() - start_us;
+	run->plan_us = clock_monotonic_us() - start_us;
 	run->full = s->want_full;
 	if (s->want_full)
 		run->reason = s->full_reason;
@@ -219,7 +201,7 @@ static void plan(struct sync *s, struct sync_run *run)
 
 static int apply(struct sync *s, struct sync_run *run)
 {
-	uint64_t start_us = now_us();
+	uint64_t start_us = clock_monotonic_us();
 	struct state_taken taken = state_take(s->state, run->full);
 	struct changeset cs = {
 		.full = run->full,
@@ -232,13 +214,13 @@ static int apply(struct sync *s, struct sync_run *run)
 	count_changes(s, &cs, run);
 	run->err = telling_tell(&s->telling, &cs);
 	state_taken_fini(&taken);
-	run->apply_us = now_us() - start_us;
+	run->apply_us = clock_monotonic_us() - start_us;
 	return run->err;
 }
 
 int sync_run(struct sync *s)
 {
-	uint64_t start_us = now_us();
+	uint64_t start_us = clock_monotonic_us();
 	struct sync_run run = {.reason = SYNC_REASON_CHANGE};
 	bool is_repair;
 
@@ -247,8 +229,8 @@ int sync_run(struct sync *s)
 	s->want_full = false;
 	is_repair = run.full && run.reason == SYNC_REASON_FOREIGN;
 	(void)apply(s, &run);
-	run.total_us = now_us() - start_us;
-	pacer_ran(&s->pacer, now_us(), run.err);
+	run.total_us = clock_monotonic_us() - start_us;
+	pacer_ran(&s->pacer, clock_monotonic_us(), run.err);
 	(void)getrandom(&s->random, sizeof(s->random), 0);
 	note_run(s, &run);
 	if (is_repair)

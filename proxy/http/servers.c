@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/state.h"
@@ -56,14 +57,6 @@ struct servers {
 	time_t started_sec;
 };
 
-static int64_t unix_us(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_REALTIME, &now);
-	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
-}
-
 static struct health current_health(const struct servers *s)
 {
 	const struct object_node *node = cluster_node(s->p.cluster);
@@ -93,7 +86,7 @@ static void answer_health(struct servers *s, bool is_livez, struct http_reply *r
 
 	reply->content_type = "application/json";
 	reply->nosniff = true;
-	reply->status = health_answer(&h, !is_livez, unix_us(), &reply->body);
+	reply->status = health_answer(&h, !is_livez, clock_wall_us(), &reply->body);
 	metrics_health_answered(s->metrics, is_livez, reply->status);
 }
 
@@ -205,7 +198,7 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 	struct source_api api;
 	struct nft_stats nft;
 	struct metrics_input in = {
-		.now_us = unix_us(),
+		.now_us = clock_wall_us(),
 		.mode = dp->mode,
 		.version = SLUICE_VERSION,
 		.commit = SLUICE_COMMIT,
@@ -368,7 +361,7 @@ void servers_ran(struct servers *s, const struct sync_run *run)
 {
 	const struct dataplane *dp = s->p.dataplane;
 
-	metrics_ran(s->metrics, run, unix_us());
+	metrics_ran(s->metrics, run, clock_wall_us());
 	if (dp->flow_stats) {
 		struct stale_flows_stats stats = dp->flow_stats(dp->flows);
 
@@ -385,5 +378,5 @@ bool servers_is_healthy(const struct servers *s)
 {
 	struct health h = current_health(s);
 
-	return health_is_healthy(&h, unix_us());
+	return health_is_healthy(&h, clock_wall_us());
 }

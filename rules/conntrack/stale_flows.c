@@ -9,9 +9,9 @@
 #include "rules/conntrack/stale_flows.h"
 
 #include <stdlib.h>
-#include <time.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/mem.h"
 #include "rules/conntrack/conntrack.h"
 #include "rules/conntrack/flow_frontends.h"
@@ -22,14 +22,6 @@ struct stale_flows {
 	struct flow_match *match;
 	struct stale_flows_stats stats;
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static bool is_stale(void *data, const struct flow *flow)
 {
@@ -77,7 +69,7 @@ static int prune_lost(struct stale_flows *s, const struct changeset *cs)
 static int stale_flows_apply(struct sink *sink, const struct changeset *cs)
 {
 	struct stale_flows *s = container_of(sink, struct stale_flows, sink);
-	uint64_t start_us = now_us();
+	uint64_t start_us = clock_monotonic_us();
 	int err = 0;
 
 	if (flow_match_begin(s->match, cs))
@@ -85,7 +77,7 @@ static int stale_flows_apply(struct sink *sink, const struct changeset *cs)
 	flow_match_end(s->match, err == 0);
 	if (err == 0 && cs->full)
 		err = prune_lost(s, cs);
-	s->stats.last_us = now_us() - start_us;
+	s->stats.last_us = clock_monotonic_us() - start_us;
 	return err;
 }
 

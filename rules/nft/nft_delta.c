@@ -10,10 +10,10 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "rules/nft/nft_affinity.h"
-#include "rules/nft/nft_clock.h"
 #include "rules/nft/nft_elements.h"
 #include "rules/nft/nft_schema.h"
 #include "rules/nft/nft_transfer.h"
@@ -201,7 +201,7 @@ static int commit(struct nft_kernel *k, struct delta *d)
 int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 {
 	struct delta d = {.k = k, .env = cs->env};
-	uint64_t start_us = nft_clock_us();
+	uint64_t start_us = clock_monotonic_us();
 	bool is_large;
 	int err;
 
@@ -211,7 +211,7 @@ int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 	nft_transfer_init(&d.transfer);
 	build(&d, cs);
 	k->stats.last_readback_us = 0;
-	k->stats.last_build_us = nft_clock_us() - start_us;
+	k->stats.last_build_us = clock_monotonic_us() - start_us;
 	is_large = nft_tx_n_messages(&d.tx) > TRIM_MESSAGES;
 	err = commit(k, &d);
 	if (!err)

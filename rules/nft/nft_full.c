@@ -14,10 +14,10 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "rules/nft/nft_affinity.h"
-#include "rules/nft/nft_clock.h"
 #include "rules/nft/nft_compare.h"
 #include "rules/nft/nft_elements.h"
 #include "rules/nft/nft_schema.h"
@@ -153,7 +153,7 @@ static const struct nft_difference_ops send_ops = {
 static int compare(struct full *f)
 {
 	struct nft_stats *stats = &f->k->stats;
-	uint64_t start_us = nft_clock_us();
+	uint64_t start_us = clock_monotonic_us();
 	const struct nft_comparison c = {
 		.link = &f->k->link,
 		.env = f->cs->env,
@@ -167,12 +167,12 @@ static int compare(struct full *f)
 	nft_tx_clear(&f->tx);
 	nft_leavers_restart(&f->leavers);
 	err = nft_compare(&c);
-	stats->last_readback_us = nft_clock_us() - start_us;
+	stats->last_readback_us = clock_monotonic_us() - start_us;
 	if (err)
 		return err;
-	start_us = nft_clock_us();
+	start_us = clock_monotonic_us();
 	nft_compare_missing(&c);
-	stats->last_build_us += nft_clock_us() - start_us;
+	stats->last_build_us += clock_monotonic_us() - start_us;
 	return 0;
 }
 
@@ -248,12 +248,12 @@ static int try_all(struct full *f)
 	int err = -EAGAIN;
 
 	for (unsigned i = 0; i < TRIES_MAX && err == -EAGAIN; i++) {
-		uint64_t start_us = nft_clock_us();
+		uint64_t start_us = clock_monotonic_us();
 
 		if (n_built_without != f->n_left_out) {
 			n_built_without = f->n_left_out;
 			fill_desired(f);
-			f->k->stats.last_build_us = nft_clock_us() - start_us;
+			f->k->stats.last_build_us = clock_monotonic_us() - start_us;
 		}
 		err = try_once(f, i < TRIES_WITH_NUMBER);
 	}

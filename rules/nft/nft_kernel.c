@@ -8,7 +8,7 @@
 #include "rules/nft/nft_kernel.h"
 
 #include "core/cleanup.h"
-#include "rules/nft/nft_clock.h"
+#include "core/clock.h"
 
 #define DEAF_FROM_ELEMENTS 300
 
@@ -59,7 +59,7 @@ static int commit_deaf(struct nft_kernel *k, struct nft_tx *tx, uint32_t generat
 int nft_kernel_commit(struct nft_kernel *k, struct nft_tx *tx, uint32_t generation,
 		      struct nft_refusals *ret_refusals, bool *ret_is_missed)
 {
-	uint64_t start_us = nft_clock_us();
+	uint64_t start_us = clock_monotonic_us();
 	size_t n = nft_tx_n_messages(tx);
 	int err;
 
@@ -68,7 +68,7 @@ int nft_kernel_commit(struct nft_kernel *k, struct nft_tx *tx, uint32_t generati
 		err = nft_tx_commit(tx, &k->link, generation, ret_refusals);
 	else
 		err = commit_deaf(k, tx, generation, ret_refusals, ret_is_missed);
-	k->stats.last_kernel_us = nft_clock_us() - start_us;
+	k->stats.last_kernel_us = clock_monotonic_us() - start_us;
 	if (err)
 		return err;
 	k->stats.n_transactions += n > 0;

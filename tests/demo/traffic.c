@@ -20,6 +20,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "core/clock.h"
+
 #define MAX_NAMES 16
 #define NAME_LEN  32
 
@@ -40,17 +42,9 @@ static void interrupt(int signal)
 	interrupted = 1;
 }
 
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
-
 static void sleep_until(uint64_t when_us)
 {
-	uint64_t now = now_us();
+	uint64_t now = clock_monotonic_us();
 
 	if (when_us > now)
 		(void)usleep((useconds_t)(when_us - now));
@@ -146,10 +140,10 @@ static void print(const char *label, struct tally *t)
 static void request(const struct sockaddr_in *sa, struct tally *second, struct tally *all)
 {
 	char name[NAME_LEN] = "";
-	uint64_t start = now_us(), took;
+	uint64_t start = clock_monotonic_us(), took;
 	int err = ask(sa, name);
 
-	took = now_us() - start;
+	took = clock_monotonic_us() - start;
 	if (!err) {
 		count(second, name, took);
 		count(all, name, took);
@@ -164,7 +158,7 @@ static int load(const char *address, uint16_t port, unsigned seconds, unsigned r
 {
 	struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons(port)};
 	struct tally all = {0};
-	uint64_t start = now_us();
+	uint64_t start = clock_monotonic_us();
 
 	if (inet_pton(AF_INET, address, &sa.sin_addr) != 1 || !rate) {
 		(void)fprintf(stderr, "traffic load: '%s' is no IPv4 address\n", address);

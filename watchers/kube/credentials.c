@@ -13,9 +13,9 @@
 
 #include "core/buf.h"
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "watchers/kube/clock.h"
 #include "watchers/kube/exec_plugin.h"
 #include "watchers/decode/file_text.h"
 #include "watchers/kube/http.h"
@@ -69,7 +69,7 @@ static bool read_token_file(struct credentials *c)
 	_cleanup_(freep) char *token = NULL;
 	int err = read_token(path, &token);
 
-	c->token_read_us = clock_us(CLOCK_MONOTONIC);
+	c->token_read_us = clock_monotonic_us();
 	if (err && err != c->token_err)
 		log_warn("api: token file %s: %s; going on with the last one", path,
 			 err == -EINVAL ? "has no token in it" : strerror(-err));
@@ -192,7 +192,7 @@ bool credentials_refresh(struct credentials *c)
 	/* (while it is refused, the poll is who finds another one and tells) */
 	if (c->config->token_file && !ev_is_active(&c->poll) &&
 	    (!c->token_read_us ||
-	     clock_us(CLOCK_MONOTONIC) - c->token_read_us > TOKEN_FRESH_US))
+	     clock_monotonic_us() - c->token_read_us > TOKEN_FRESH_US))
 		(void)read_token_file(c);
 	return true;
 }

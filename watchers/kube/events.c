@@ -12,9 +12,9 @@
 #include <time.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "watchers/kube/clock.h"
 #include "watchers/kube/http.h"
 
 #define SERIES_US     (6 * 60 * 1000000ll)
@@ -176,7 +176,7 @@ static void on_done(void *data, int err, const char *why)
 	if (!err && e->status / 100 == 2) {
 		r->exists = true;
 		r->state = RECORD_SENT;
-		r->sent_us = (int64_t)clock_us(CLOCK_REALTIME);
+		r->sent_us = clock_wall_us();
 		send_next(e);
 		return;
 	}
@@ -228,7 +228,7 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 
 void events_record(struct events *e, const struct event_spec *spec)
 {
-	int64_t now_us = (int64_t)clock_us(CLOCK_REALTIME);
+	int64_t now_us = clock_wall_us();
 	_cleanup_(freep) char *key =
 		xasprintf("%s/%s/%s/%s/%s/%s", spec->kind, spec->ns, spec->name,
 			  spec->reason, spec->action, spec->note);

@@ -13,6 +13,7 @@
 
 #include "core/buf.h"
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "watchers/cluster.h"
@@ -40,7 +41,7 @@ static uint64_t random_number(void)
 static void note_silence(struct informer *i)
 {
 	if (!i->silent_since_us)
-		i->silent_since_us = (int64_t)clock_us(CLOCK_REALTIME);
+		i->silent_since_us = clock_wall_us();
 }
 
 void informer_tell_failure(struct informer *i, int cause, const char *why)
@@ -57,7 +58,7 @@ static void tell_recovery(struct informer *i)
 
 static void schedule(struct informer *i)
 {
-	double wait = (double)reflector_wait(&i->reflector, informer_now_us()) / 1e6;
+	double wait = (double)reflector_wait(&i->reflector, clock_monotonic_us()) / 1e6;
 
 	ev_timer_stop(i->p.loop, &i->timer);
 	ev_timer_set(&i->timer, wait, 0);
@@ -88,7 +89,7 @@ static bool is_listing(const struct informer *i)
  */
 static void arm_deadline(struct informer *i)
 {
-	double left_sec = ((double)i->ends_us - (double)informer_now_us()) / 1e6;
+	double left_sec = ((double)i->ends_us - (double)clock_monotonic_us()) / 1e6;
 	double silence_sec = i->p.stall_sec * (is_listing(i) ? 1 : WATCH_STALLS);
 
 	if (left_sec > silence_sec)
@@ -145,11 +146,11 @@ static void take_refusal(struct informer *i)
 
 	json_decref(json);
 	reflector_refused(&i->reflector, i->status, has_body ? &body : NULL,
-			  i->retry_after_sec, informer_now_us(), random_number());
+			  i->retry_after_sec, clock_monotonic_us(), random_number());
 	if (i->status == HTTP_UNAUTHORIZED)
 		credentials_refused(i->p.credentials);
 	/* A server that doesn't stream lists, or forgot a version, is nothing to tell. */
-	if (reflector_wait(&i->reflector, informer_now_us()) == 0)
+	if (reflector_wait(&i->reflector, clock_monotonic_us()) == 0)
 		return;
 	(void)snprintf(why, sizeof(why), "HTTP %d%s%s", i->status,
 		       *body.message ? " " : "", body.message);
@@ -168,7 +169,7 @@ static void end_call(struct informer *i, int err, const char *why)
 		take_refusal(i);
 	else if (is_page)
 		informer_answer_end_page(i);
-	reflector_closed(&i->reflector, err, informer_now_us(), random_number());
+	reflector_closed(&i->reflector, err, clock_monotonic_us(), random_number());
 	if (i->body_error) {
 		i->was_garbled = true;
 		informer_tell_failure(i, -EBADMSG, i->body_error);
@@ -215,7 +216,7 @@ static void on_deadline(struct ev_loop *loop, struct ev_timer *w, int revents)
 static void start_call(struct informer *i)
 {
 	struct reflector_request r =
-		reflector_open(&i->reflector, informer_now_us(), random_number());
+		reflector_open(&i->reflector, clock_monotonic_us(), random_number());
 	_cleanup_(buf_fini) struct buf path = BUF_INIT;
 	bool is_list = r.verb == REFLECTOR_LIST;
 	struct http_spec spec = {.method = "GET",
@@ -235,7 +236,8 @@ static void start_call(struct informer *i)
 	buf_clear(&i->error_body);
 	informer_answer_begin(i);
 	i->call = http_call_start(i->p.http, &spec, &call_events, i);
-	i->ends_us = informer_now_us() + (r.timeout_sec + WATCH_GRACE_SEC) * 1000000ull;
+	i->ends_us =
+		clock_monotonic_us() + (r.timeout_sec + WATCH_GRACE_SEC) * 1000000ull;
 	if (!is_list)
 		arm_deadline(i);
 }
@@ -244,7 +246,7 @@ void informer_go_on(struct informer *i)
 {
 	if (i->call)
 		return;
-	if (reflector_wait(&i->reflector, informer_now_us()) > 0) {
+	if (reflector_wait(&i->reflector, clock_monotonic_us()) > 0) {
 		schedule(i);
 		return;
 	}
@@ -273,7 +275,7 @@ void informer_nudge(struct informer *i)
 {
 	if (i->call)
 		return;
-	reflector_nudge(&i->reflector, informer_now_us(), random_number());
+	reflector_nudge(&i->reflector, clock_monotonic_us(), random_number());
 	schedule(i);
 }
 

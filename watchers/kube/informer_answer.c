@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "watchers/cluster.h"
@@ -50,7 +51,7 @@ static void tell_error_event(struct informer *i, const struct watch_event *event
 	const char *why =
 		*event->message ? event->message : "the watch ended with an error";
 
-	if (reflector_wait(&i->reflector, informer_now_us()) > 0)
+	if (reflector_wait(&i->reflector, clock_monotonic_us()) > 0)
 		informer_tell_failure(i, event->status_code, why);
 	else
 		log_debug("api: %s: %s; listing", resource_name(i->p.kind), why);
@@ -91,7 +92,7 @@ static int on_event(void *data, const struct json_split_part *part)
 	if (why)
 		return skip_broken(i, part, why);
 	i->was_garbled = false;
-	do_step(i, reflector_event(&i->reflector, &event, informer_now_us()), &event);
+	do_step(i, reflector_event(&i->reflector, &event, clock_monotonic_us()), &event);
 	if (event.type == WATCH_ERROR)
 		tell_error_event(i, &event);
 	watch_event_fini(&event);

@@ -9,7 +9,6 @@
 
 #include "core/buf.h"
 #include "watchers/decode/json_split.h"
-#include "watchers/kube/clock.h"
 #include "watchers/kube/informer.h"
 #include "watchers/kube/reflector.h"
 
@@ -34,11 +33,6 @@ struct informer {
 	bool has_page;	  /* a LIST answer has come to its end */
 	int64_t silent_since_us;
 };
-
-static inline uint64_t informer_now_us(void)
-{
-	return clock_us(CLOCK_MONOTONIC);
-}
 
 void informer_tell_failure(struct informer *i, int cause, const char *why);
 

@@ -11,9 +11,9 @@
 
 #include "core/buf.h"
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "watchers/kube/clock.h"
 
 #define GATHER_SEC   0.2
 #define REPEAT_SEC   60.0
@@ -88,7 +88,7 @@ static void add_names(struct buf *out, struct outage *o, int cause)
 
 static double silence_sec(const struct outage *o)
 {
-	return (double)(clock_us(CLOCK_MONOTONIC) - o->since_us) / 1e6;
+	return (double)(clock_monotonic_us() - o->since_us) / 1e6;
 }
 
 static void tell(struct outage *o, int cause, const char *why)
@@ -161,7 +161,7 @@ void outage_failed(struct outage *o, enum object_kind kind, const char *name, in
 	bool is_news = !t->is_there || t->cause != cause;
 
 	if (!is_any_there(o))
-		o->since_us = clock_us(CLOCK_MONOTONIC);
+		o->since_us = clock_monotonic_us();
 	t->is_there = true;
 	t->name = name;
 	t->cause = cause;
