@@ -1,7 +1,7 @@
 /*
- * Two sockets: one listens to address notifications from the start on, the
- * other one is made for each dump.  What a notification says is never looked
- * at; it only means "read again", so an overrun (ENOBUFS) is just another one.
+ * Two sockets: one receives address notifications from the start on, the other
+ * one is opened for each dump.  The content of a notification is not used; it
+ * only means "read again", so an overrun (ENOBUFS) is just another one.
  */
 #include "proxy/host/host_addresses.h"
 
@@ -10,14 +10,17 @@
 #include <libmnl/libmnl.h>
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
+#include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/netlink.h"
 
 #define DUMP_BUFFER_LEN 16384 /* the kernel fits its pieces to it (8 KiB at least) */
-#define MAX_DUMPS	5     /* the kernel says when addresses changed under a dump */
+#define MAX_DUMPS	5     /* the kernel reports changes during a dump */
+#define RETRY_SEC	1.0   /* after a failure */
 
 struct host_addresses {
 	struct addr *addrs;
@@ -25,6 +28,7 @@ struct host_addresses {
 	struct mnl_socket *events;
 	struct ev_loop *loop; /* NULL: not started */
 	ev_io io;
+	ev_timer retry;
 	void (*changed)(void *data);
 	void *data;
 };
@@ -32,6 +36,7 @@ struct host_addresses {
 struct collected {
 	struct addr *addrs;
 	size_t n, cap;
+	uint32_t ipvs_index; /* of the interface that is left out, or 0 */
 };
 
 static void socket_closep(struct mnl_socket **nl)
@@ -53,26 +58,6 @@ static int socket_open(unsigned int groups, int flags, struct mnl_socket **ret)
 	return 0;
 }
 
-/* The attributes of one address, by type; those of a wrong size are left NULL. */
-struct attributes {
-	size_t addr_len;
-	const struct nlattr *address, *local, *flags;
-};
-
-static int collect_attribute(const struct nlattr *attr, void *data)
-{
-	struct attributes *found = data;
-	size_t len = mnl_attr_get_payload_len(attr);
-
-	if (mnl_attr_get_type(attr) == IFA_ADDRESS && len == found->addr_len)
-		found->address = attr;
-	if (mnl_attr_get_type(attr) == IFA_LOCAL && len == found->addr_len)
-		found->local = attr;
-	if (mnl_attr_get_type(attr) == IFA_FLAGS && len == sizeof(uint32_t))
-		found->flags = attr;
-	return MNL_CB_OK;
-}
-
 /* An optimistic address is tentative, and may be used nevertheless. */
 static bool is_unusable(uint32_t flags)
 {
@@ -81,35 +66,42 @@ static bool is_unusable(uint32_t flags)
 	return (flags & IFA_F_TENTATIVE) && !(flags & IFA_F_OPTIMISTIC);
 }
 
-static int collect_address(const struct nlmsghdr *nlh, void *data)
+static uint32_t flags_of(const struct nlmsghdr *nlh, const struct ifaddrmsg *ifa)
+{
+	const struct nlattr *attr = netlink_attr(nlh, sizeof(*ifa), IFA_FLAGS);
+
+	return netlink_has_len(attr, sizeof(uint32_t)) ? mnl_attr_get_u32(attr)
+						       : ifa->ifa_flags;
+}
+
+static int collect_address(void *data, const struct nlmsghdr *nlh)
 {
 	struct collected *all = data;
-	struct attributes found = {0};
 	const struct ifaddrmsg *ifa = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *local;
 	enum family family;
 	struct addr addr;
 
 	if (nlh->nlmsg_type != RTM_NEWADDR ||
 	    mnl_nlmsg_get_payload_len(nlh) < sizeof(*ifa))
-		return MNL_CB_OK;
+		return 0;
 	if (ifa->ifa_family != AF_INET && ifa->ifa_family != AF_INET6)
-		return MNL_CB_OK;
+		return 0;
 	family = ifa->ifa_family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
-	found.addr_len = family == FAMILY_IPV4 ? 4 : 16;
-	(void)mnl_attr_parse(nlh, sizeof(*ifa), collect_attribute, &found);
 	/* With a peer IFA_ADDRESS is the peer's, and IFA_LOCAL ours. */
-	if (!found.local)
-		found.local = found.address;
-	if (!found.local ||
-	    is_unusable(found.flags ? mnl_attr_get_u32(found.flags) : ifa->ifa_flags))
-		return MNL_CB_OK;
+	local = netlink_attr(nlh, sizeof(*ifa), IFA_LOCAL);
+	if (!local)
+		local = netlink_attr(nlh, sizeof(*ifa), IFA_ADDRESS);
+	if (!netlink_has_len(local, family == FAMILY_IPV4 ? 4 : 16) ||
+	    is_unusable(flags_of(nlh, ifa)) || ifa->ifa_index == all->ipvs_index)
+		return 0;
 
-	addr = addr_from_bytes(family, mnl_attr_get_payload(found.local));
+	addr = addr_from_bytes(family, mnl_attr_get_payload(local));
 	if (family == FAMILY_IPV6 && addr_is_link_local(&addr))
-		return MNL_CB_OK;
+		return 0;
 	all->addrs = xgrow(all->addrs, all->n, &all->cap, sizeof(*all->addrs));
 	all->addrs[all->n++] = addr;
-	return MNL_CB_OK;
+	return 0;
 }
 
 /* One dump; -EINTR when addresses changed while it ran. */
@@ -118,8 +110,12 @@ static int dump(struct collected *all)
 	_cleanup_(socket_closep) struct mnl_socket *nl = NULL;
 	_Alignas(struct nlmsghdr) char buf[DUMP_BUFFER_LEN];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
+	struct netlink_reader reader = {
+		.seq = 1,
+		.message = collect_address,
+		.data = all,
+	};
 	struct rtgenmsg *gen;
-	ssize_t len;
 	int err;
 
 	err = socket_open(0, 0, &nl);
@@ -132,16 +128,8 @@ static int dump(struct collected *all)
 	gen->rtgen_family = AF_UNSPEC;
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) == -1)
 		return -errno;
-	do {
-		len = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-		if (len == -1)
-			return -errno;
-		err = mnl_cb_run(buf, (size_t)len, 1, mnl_socket_get_portid(nl),
-				 collect_address, all);
-		if (err == -1)
-			return -errno;
-	} while (err == MNL_CB_OK);
-	return 0;
+	err = netlink_reader_run(&reader, mnl_socket_get_fd(nl), buf, sizeof(buf));
+	return !err && reader.is_interrupted ? -EINTR : err;
 }
 
 static int compare(const void *a, const void *b)
@@ -172,7 +160,8 @@ static bool is_list(const struct host_addresses *h, const struct collected *all)
 
 static int read_again(struct host_addresses *h, bool *ret_changed)
 {
-	struct collected all = {0};
+	/* kube-proxy in ipvs mode puts the addresses of all Services on it. */
+	struct collected all = {.ipvs_index = if_nametoindex("kube-ipvs0")};
 	int err = -EINTR;
 
 	for (int i = 0; i < MAX_DUMPS && err == -EINTR; i++) {
@@ -202,21 +191,39 @@ static void drain(struct mnl_socket *nl)
 		 (len == -1 && (errno == ENOBUFS || errno == EINTR || errno == ENOSPC)));
 }
 
+static void read_changes(struct host_addresses *h)
+{
+	bool changed = false;
+	int err = read_again(h, &changed);
+
+	if (err < 0) {
+		if (!ev_is_active(&h->retry))
+			log_warn("host addresses: cannot read them: %s; retrying, the "
+				 "last known ones stay in effect",
+				 strerror(-err));
+		ev_timer_again(h->loop, &h->retry);
+	} else {
+		ev_timer_stop(h->loop, &h->retry);
+	}
+	if (changed)
+		h->changed(h->data);
+}
+
 static void on_notification(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct host_addresses *h = container_of(io, struct host_addresses, io);
-	bool changed = false;
-	int err;
 
 	(void)loop;
 	(void)revents;
 	drain(h->events);
-	err = read_again(h, &changed);
-	if (err < 0)
-		log_warn("host addresses: can't read them, keeping the old ones: %s",
-			 strerror(-err));
-	if (changed)
-		h->changed(h->data);
+	read_changes(h);
+}
+
+static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	(void)loop;
+	(void)revents;
+	read_changes(container_of(timer, struct host_addresses, retry));
 }
 
 int host_addresses_new(struct host_addresses **ret)
@@ -260,12 +267,15 @@ void host_addresses_start(struct host_addresses *h, struct ev_loop *loop,
 	h->data = data;
 	ev_io_init(&h->io, on_notification, mnl_socket_get_fd(h->events), EV_READ);
 	ev_io_start(loop, &h->io);
+	ev_timer_init(&h->retry, on_retry, 0., RETRY_SEC);
 }
 
 void host_addresses_stop(struct host_addresses *h)
 {
-	if (h->loop)
-		ev_io_stop(h->loop, &h->io);
+	if (!h->loop)
+		return;
+	ev_io_stop(h->loop, &h->io);
+	ev_timer_stop(h->loop, &h->retry);
 	h->loop = NULL;
 }
 

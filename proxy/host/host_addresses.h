@@ -1,11 +1,12 @@
 /*
  * The addresses of this host's interfaces, read from rtnetlink and followed
- * live.  Any notification leads to a fresh read, so lost ones cost nothing;
- * the callback comes only when the list is not what it was.
+ * live.  Any notification leads to a fresh read, so lost ones cost nothing, and
+ * a failed read is repeated; the callback comes only when the list has changed.
  *
  * Left out: IPv6 addresses that can't be used (duplicate address detection
- * runs or has failed), and IPv6 link-local ones, which mean something only
- * together with an interface.  Loopback addresses are in.
+ * runs or has failed), IPv6 link-local ones, which mean something only together
+ * with an interface, and those of kube-ipvs0, where kube-proxy's ipvs mode puts
+ * the addresses of Services.  Loopback addresses are in.
  */
 #pragma once
 

@@ -1,7 +1,9 @@
 /*
  * Two sockets: one that dumps, one that deletes meanwhile.  Deletions are sent
- * many at a time and without asking for acknowledgements: only failures come
- * back, and the kernel has put them into the socket when the send returns.
+ * many at a time and without acknowledgements: the kernel answers failures only,
+ * and has put them into the socket when the send returns.
+ *
+ * The time of a call is bounded, because the event loop waits for it.
  */
 #include "rules/conntrack/conntrack.h"
 
@@ -11,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <time.h>
 
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_conntrack_common.h>
@@ -27,6 +30,8 @@
 #define MAX_DELETION_LEN 512 /* of one of them: a tuple, zone, id and headers */
 #define MAX_TUPLE_LEN	 400 /* of IPv6, with its zone: about 100 */
 #define MAX_DUMPS	 3
+#define REPEAT_MAX_US	 500000	 /* a dump is repeated only until then */
+#define DUMP_MAX_US	 2000000 /* one is given up then */
 #define DUMP_SEQ	 1
 /* Bit of CTA_FILTER_ORIG_FLAGS that has no name in the kernel's public headers. */
 #define FILTER_PROTO_NUM (1 << 3)
@@ -41,7 +46,16 @@ struct pruner {
 	unsigned int n_pending;
 	uint64_t n_deleted;
 	int err; /* the first failure of a deletion */
+	uint64_t start_us;
 };
+
+static uint64_t now_us(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
+}
 
 static void socket_closep(struct mnl_socket **nl)
 {
@@ -51,8 +65,8 @@ static void socket_closep(struct mnl_socket **nl)
 
 static int socket_open(struct mnl_socket **ret)
 {
-	/* The kernel answers inside the system call; this is for the day it doesn't. */
-	const struct timeval patience = {.tv_sec = 10};
+	/* The kernel answers inside the system call; this is for a kernel that does not. */
+	const struct timeval patience = {.tv_sec = 1};
 	_cleanup_(socket_closep) struct mnl_socket *nl = NULL;
 
 	nl = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC);
@@ -80,17 +94,17 @@ static struct nlmsghdr *put_header(void *buf, uint16_t message, uint16_t flags, 
 	return nlh;
 }
 
-/* A failed deletion; that the flow is gone already is what we wanted. */
-static void note_failure(struct pruner *p, const struct nlmsghdr *nlh, size_t len)
+/* A failed deletion; a flow that has ended meanwhile is not an error. */
+static void note_failure(struct pruner *p, const struct nlmsghdr *nlh, int len)
 {
-	const struct nlmsgerr *answer = mnl_nlmsg_get_payload(nlh);
+	int err;
 
-	if (!netlink_is_message(nlh, (int)len) || nlh->nlmsg_type != NLMSG_ERROR ||
-	    mnl_nlmsg_get_payload_len(nlh) < sizeof(*answer) || answer->error == 0)
+	if (!netlink_is_message(nlh, len) || nlh->nlmsg_type != NLMSG_ERROR)
 		return;
-	p->n_deleted--;
-	if (answer->error != -ENOENT && p->err == 0)
-		p->err = answer->error;
+	err = netlink_error(nlh);
+	p->n_deleted -= err != 0;
+	if (err != -ENOENT && p->err == 0)
+		p->err = err;
 }
 
 static void send_deletions(struct pruner *p)
@@ -105,9 +119,9 @@ static void send_deletions(struct pruner *p)
 		p->err = p->err ? p->err : -errno;
 	} else {
 		p->n_deleted += p->n_pending;
-		while ((len = recv(fd, answer, sizeof(answer), MSG_DONTWAIT)) > 0)
-			note_failure(p, (const struct nlmsghdr *)(void *)answer,
-				     (size_t)len);
+		while ((len = netlink_receive(fd, answer, sizeof(answer), MSG_DONTWAIT)) >
+		       0)
+			note_failure(p, (const void *)answer, (int)len);
 	}
 	p->pending_len = 0;
 	p->n_pending = 0;
@@ -141,21 +155,24 @@ static void queue_deletion(struct pruner *p, const struct conntrack_flow *found)
 	p->n_pending++;
 }
 
-/* As put_filter() says it, for older kernels that don't filter. */
+/* The same as put_filter(), for older kernels that don't filter. */
 static bool is_in_scope(enum conntrack_scope scope, const struct flow *flow)
 {
 	return scope == CONNTRACK_UDP ? flow->proto == IPPROTO_UDP : flow->is_opening;
 }
 
-static void consider(void *data, const struct conntrack_flow *found)
+static int consider(void *data, const struct nlmsghdr *message)
 {
 	struct pruner *p = data;
+	struct conntrack_flow found;
 
-	if (is_in_scope(p->scope, &found->flow) && p->is_unwanted(p->data, &found->flow))
-		queue_deletion(p, found);
+	if (conntrack_read_flow(message, &found) && is_in_scope(p->scope, &found.flow) &&
+	    p->is_unwanted(p->data, &found.flow))
+		queue_deletion(p, &found);
+	return 0;
 }
 
-/* Kernels that don't know CTA_FILTER ignore it together with the tuple. */
+/* Kernels without CTA_FILTER ignore it together with the tuple. */
 static void put_udp_filter(struct nlmsghdr *nlh)
 {
 	struct nlattr *tuple, *proto, *filter;
@@ -171,7 +188,7 @@ static void put_udp_filter(struct nlmsghdr *nlh)
 	mnl_attr_nest_end(nlh, filter);
 }
 
-/* Those with none of these bits. */
+/* Flows with none of these bits. */
 static void put_status_filter(struct nlmsghdr *nlh)
 {
 	mnl_attr_put_u32(nlh, CTA_STATUS, 0);
@@ -186,14 +203,35 @@ static void put_filter(struct nlmsghdr *nlh, enum conntrack_scope scope)
 		put_status_filter(nlh);
 }
 
-/* One dump; *ret_interrupted when the kernel says that it may have missed some. */
+/* Receives a dump, for a limited time. */
+static int receive_dump(const struct pruner *p, struct netlink_reader *reader, int fd,
+			void *buf)
+{
+	int err = 1;
+
+	while (err == 1) {
+		ssize_t len = netlink_receive(fd, buf, DUMP_BUFFER_LEN, 0);
+
+		if (len < 0)
+			return len == -EAGAIN ? -ETIMEDOUT : (int)len;
+		err = netlink_reader_feed(reader, buf, (size_t)len);
+		if (err == 1 && now_us() - p->start_us > DUMP_MAX_US)
+			return -ETIMEDOUT;
+	}
+	return err;
+}
+
+/* One dump; *ret_interrupted when the kernel reports that it may have missed some. */
 static int dump(struct pruner *p, enum family family, bool *ret_interrupted)
 {
 	_cleanup_(socket_closep) struct mnl_socket *nl = NULL;
 	_cleanup_(freep) char *buf = xmalloc(DUMP_BUFFER_LEN);
-	struct conntrack_reader reader = {.seq = DUMP_SEQ, .fn = consider, .data = p};
+	struct netlink_reader reader = {
+		.seq = DUMP_SEQ,
+		.message = consider,
+		.data = p,
+	};
 	struct nlmsghdr *nlh;
-	ssize_t len;
 	int err;
 
 	err = socket_open(&nl);
@@ -203,26 +241,24 @@ static int dump(struct pruner *p, enum family family, bool *ret_interrupted)
 	put_filter(nlh, p->scope);
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) == -1)
 		return -errno;
-	do {
-		len = mnl_socket_recvfrom(nl, buf, DUMP_BUFFER_LEN);
-		if (len == -1 && errno == EINTR) {
-			err = 1;
-			continue;
-		}
-		if (len == -1)
-			return -errno;
-		err = conntrack_reader_feed(&reader, buf, (size_t)len);
-	} while (err == 1);
+	err = receive_dump(p, &reader, mnl_socket_get_fd(nl), buf);
 	*ret_interrupted = reader.is_interrupted;
 	return err;
 }
 
+static int ignore(void *data, const struct nlmsghdr *message)
+{
+	(void)data;
+	(void)message;
+	return 0;
+}
+
 int conntrack_probe(void)
 {
+	struct netlink_reader reader = {.seq = DUMP_SEQ, .message = ignore};
 	_Alignas(struct nlmsghdr) char buf[4096];
 	_cleanup_(socket_closep) struct mnl_socket *nl = NULL;
 	struct nlmsghdr *nlh;
-	ssize_t len;
 	int err;
 
 	err = socket_open(&nl);
@@ -231,12 +267,7 @@ int conntrack_probe(void)
 	nlh = put_header(buf, IPCTNL_MSG_CT_GET_STATS, NLM_F_ACK, AF_UNSPEC);
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) == -1)
 		return -errno;
-	len = mnl_socket_recvfrom(nl, buf, sizeof(buf));
-	if (len == -1)
-		return -errno;
-	err = mnl_cb_run(buf, (size_t)len, DUMP_SEQ, mnl_socket_get_portid(nl), NULL,
-			 NULL);
-	return err == -1 ? -errno : 0;
+	return netlink_reader_run(&reader, mnl_socket_get_fd(nl), buf, sizeof(buf));
 }
 
 int conntrack_prune(enum family family, enum conntrack_scope scope,
@@ -250,6 +281,7 @@ int conntrack_prune(enum family family, enum conntrack_scope scope,
 		.is_unwanted = is_unwanted,
 		.data = data,
 		.pending = pending,
+		.start_us = now_us(),
 	};
 	bool is_again = true;
 	int err;
@@ -261,6 +293,10 @@ int conntrack_prune(enum family family, enum conntrack_scope scope,
 	for (int i = 0; i < MAX_DUMPS && err == 0 && is_again; i++) {
 		uint64_t n_before = p.n_deleted;
 
+		if (i > 0 && now_us() - p.start_us > REPEAT_MAX_US) {
+			err = -EAGAIN;
+			break;
+		}
 		err = dump(&p, family, &is_again);
 		send_deletions(&p);
 		is_again |= scope == CONNTRACK_UDP && p.n_deleted > n_before;

@@ -1,7 +1,7 @@
 /*
  * The kernel's connection tracking table over netlink: a streamed dump of some
- * flows of one family (filtered by the kernel where it can) that deletes what
- * it is told to on the way.  Memory is constant, whatever the number of flows.
+ * flows of one family (filtered by the kernel where it can) that deletes
+ * unwanted ones on the way.  Memory is constant, whatever the number of flows.
  */
 #pragma once
 
@@ -11,7 +11,7 @@
 #include "core/addr.h"
 #include "rules/conntrack/flow_match.h"
 
-/* 0 when conntrack's netlink interface is there and may be used. */
+/* 0, or -errno when conntrack's netlink interface is missing or not permitted. */
 int conntrack_probe(void);
 
 enum conntrack_scope {
@@ -20,11 +20,14 @@ enum conntrack_scope {
 };
 
 /*
- * Deletes the flows that is_unwanted() says so of. A flow that went meanwhile
- * is no error, and one that came anew under the same addresses is not hit.  A
- * dump that the kernel calls interrupted is repeated a few times, and so is one
- * that found UDP flows: answers on their way may have made new ones.
+ * Deletes the flows for which is_unwanted() is true. A flow that has ended
+ * meanwhile is not an error, and a later one with the same addresses is kept.  A
+ * dump that the kernel reports as interrupted is repeated a few times, and so is
+ * one that found UDP flows: answers on their way may have made new ones.
  * *ret_deleted is set on failure too.
+ *
+ * It takes two seconds at most: -ETIMEDOUT when a dump takes longer, and -EAGAIN
+ * when there was no time to repeat one; the caller calls it again later.
  */
 int conntrack_prune(enum family family, enum conntrack_scope scope,
 		    bool (*is_unwanted)(void *data, const struct flow *flow), void *data,

@@ -1,7 +1,3 @@
-/*
- * mnl_cb_run() would drop the messages of an interrupted dump, and their flows
- * are as good as any; hence a loop of our own.
- */
 #include "rules/conntrack/conntrack_reader.h"
 
 #include <errno.h>
@@ -25,7 +21,7 @@ static const struct {
 	[FAMILY_IPV6] = {16, CTA_IP_V6_SRC, CTA_IP_V6_DST},
 };
 
-/* The state after the first packet; others come of an answer, or of a flow found halfway. */
+/* The state after the first packet; others follow an answer, or a flow found halfway. */
 static const struct {
 	uint8_t proto, state;
 	uint16_t info, info_state;
@@ -35,39 +31,18 @@ static const struct {
 	 CTA_PROTOINFO_SCTP_STATE},
 };
 
-/* NULL when there is none, or nothing to look into. */
-static const struct nlattr *find_in(const struct nlattr *parent, uint16_t type)
+static const struct nlattr *find(const struct nlmsghdr *message, uint16_t type)
 {
-	const struct nlattr *attr;
-
-	if (!parent)
-		return NULL;
-	mnl_attr_for_each_nested(attr,
-				 parent) if (mnl_attr_get_type(attr) == type) return attr;
-	return NULL;
-}
-
-static const struct nlattr *find(const struct nlmsghdr *nlh, uint16_t type)
-{
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(attr, nlh,
-			  sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attr) ==
-						       type) return attr;
-	return NULL;
-}
-
-static bool has_len(const struct nlattr *attr, size_t len)
-{
-	return attr && mnl_attr_get_payload_len(attr) == len;
+	return netlink_attr(message, sizeof(struct nfgenmsg), type);
 }
 
 static bool read_addr(const struct nlattr *tuple, enum family family, uint16_t type,
 		      struct addr *ret)
 {
-	const struct nlattr *attr = find_in(find_in(tuple, CTA_TUPLE_IP), type);
+	const struct nlattr *attr =
+		netlink_attr_in(netlink_attr_in(tuple, CTA_TUPLE_IP), type);
 
-	if (!has_len(attr, addr_attrs[family].len))
+	if (!netlink_has_len(attr, addr_attrs[family].len))
 		return false;
 	*ret = addr_from_bytes(family, mnl_attr_get_payload(attr));
 	return true;
@@ -75,9 +50,10 @@ static bool read_addr(const struct nlattr *tuple, enum family family, uint16_t t
 
 static bool read_port(const struct nlattr *tuple, uint16_t type, uint16_t *ret)
 {
-	const struct nlattr *attr = find_in(find_in(tuple, CTA_TUPLE_PROTO), type);
+	const struct nlattr *attr =
+		netlink_attr_in(netlink_attr_in(tuple, CTA_TUPLE_PROTO), type);
 
-	if (!has_len(attr, sizeof(*ret)))
+	if (!netlink_has_len(attr, sizeof(*ret)))
 		return false;
 	*ret = ntohs(mnl_attr_get_u16(attr));
 	return true;
@@ -94,7 +70,7 @@ static bool read_ends(const struct nlattr *tuple, enum family family,
 
 static bool read_u8(const struct nlattr *attr, uint8_t *ret)
 {
-	if (!has_len(attr, sizeof(*ret)))
+	if (!netlink_has_len(attr, sizeof(*ret)))
 		return false;
 	*ret = mnl_attr_get_u8(attr);
 	return true;
@@ -106,19 +82,21 @@ static bool is_opening(const struct nlmsghdr *nlh, uint8_t proto)
 	const struct nlattr *info = find(nlh, CTA_PROTOINFO);
 	uint8_t state;
 
-	if (!has_len(status, sizeof(uint32_t)) ||
+	if (!netlink_has_len(status, sizeof(uint32_t)) ||
 	    ntohl(mnl_attr_get_u32(status)) & IPS_SEEN_REPLY)
 		return false;
 	for (size_t i = 0; i < N_ELEMENTS(opening_states); i++)
 		if (opening_states[i].proto == proto)
-			return read_u8(find_in(find_in(info, opening_states[i].info),
+			return read_u8(netlink_attr_in(
+					       netlink_attr_in(info,
+							       opening_states[i].info),
 					       opening_states[i].info_state),
 				       &state) &&
 			       state == opening_states[i].state;
 	return false;
 }
 
-static void read_flow(const struct conntrack_reader *r, const struct nlmsghdr *nlh)
+bool conntrack_read_flow(const struct nlmsghdr *nlh, struct conntrack_flow *ret)
 {
 	const struct nfgenmsg *nfg = mnl_nlmsg_get_payload(nlh);
 	struct conntrack_flow found = {0};
@@ -126,49 +104,23 @@ static void read_flow(const struct conntrack_reader *r, const struct nlmsghdr *n
 	enum family family;
 
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*nfg))
-		return;
+		return false;
 	if (nfg->nfgen_family != AF_INET && nfg->nfgen_family != AF_INET6)
-		return;
+		return false;
 	family = nfg->nfgen_family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
 	found.tuple = find(nlh, CTA_TUPLE_ORIG);
 	found.zone = find(nlh, CTA_ZONE);
 	found.id = find(nlh, CTA_ID);
-	if ((found.zone && !has_len(found.zone, sizeof(uint16_t))) ||
-	    (found.id && !has_len(found.id, sizeof(uint32_t))))
-		return;
+	if ((found.zone && !netlink_has_len(found.zone, sizeof(uint16_t))) ||
+	    (found.id && !netlink_has_len(found.id, sizeof(uint32_t))))
+		return false;
 	if (!read_ends(found.tuple, family, &flow->original) ||
 	    !read_ends(find(nlh, CTA_TUPLE_REPLY), family, &flow->reply) ||
-	    !read_u8(find_in(find_in(found.tuple, CTA_TUPLE_PROTO), CTA_PROTO_NUM),
+	    !read_u8(netlink_attr_in(netlink_attr_in(found.tuple, CTA_TUPLE_PROTO),
+				     CTA_PROTO_NUM),
 		     &flow->proto))
-		return;
+		return false;
 	flow->is_opening = is_opening(nlh, flow->proto);
-	r->fn(r->data, &found);
-}
-
-/* NLMSG_DONE and NLMSG_ERROR both start with an int that is 0 or -errno. */
-static int result_of(const struct nlmsghdr *nlh)
-{
-	int err = 0;
-
-	if (mnl_nlmsg_get_payload_len(nlh) >= sizeof(err))
-		memcpy(&err, mnl_nlmsg_get_payload(nlh), sizeof(err));
-	return err > 0 ? -EBADMSG : err;
-}
-
-int conntrack_reader_feed(struct conntrack_reader *r, const void *bytes, size_t len)
-{
-	const struct nlmsghdr *nlh = bytes;
-	int left = len > INT32_MAX ? INT32_MAX : (int)len;
-
-	for (; netlink_is_message(nlh, left); nlh = mnl_nlmsg_next(nlh, &left)) {
-		if (nlh->nlmsg_seq != r->seq)
-			continue;
-		if (nlh->nlmsg_flags & NLM_F_DUMP_INTR)
-			r->is_interrupted = true;
-		if (nlh->nlmsg_type == NLMSG_DONE || nlh->nlmsg_type == NLMSG_ERROR)
-			return result_of(nlh);
-		if (nlh->nlmsg_type >= NLMSG_MIN_TYPE)
-			read_flow(r, nlh);
-	}
-	return left > 0 ? -EBADMSG : 1;
+	*ret = found;
+	return true;
 }

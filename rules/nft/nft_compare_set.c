@@ -153,9 +153,11 @@ int nft_set_comparison_step(struct nft_set_comparison *s)
 {
 	int err;
 
-	if (!s->is_asking)
-		return nft_read_elements(s->c->link, s->family, s->set, take_element,
-					 (void *)(uintptr_t)s->c);
+	if (!s->is_asking) {
+		err = nft_read_elements(s->c->link, s->family, s->set, take_element,
+					(void *)(uintptr_t)s->c);
+		return err == -ENOENT ? -EINTR : err; /* deleted since it was listed */
+	}
 	err = ask_for_some(s);
 	if (err == 1)
 		return 1;

@@ -1,5 +1,5 @@
 /*
- * The socket, and the ways that its answers come in.
+ * The socket, its requests, and their answers.
  */
 #include "rules/nft/nft_link.h"
 
@@ -24,7 +24,7 @@
 #define SEND_LEN    (1 << 30)
 #define RECEIVE_LEN (32 << 20)
 
-/* Without the capability for the first way, as far as the system lets anybody. */
+/* Without the capability for the first way, up to the system's limit. */
 static void set_buffer(int fd, int force, int plain, int len)
 {
 	if (setsockopt(fd, SOL_SOCKET, force, &len, sizeof(len)) == -1)
@@ -33,7 +33,7 @@ static void set_buffer(int fd, int force, int plain, int len)
 
 int nft_link_open(struct nft_link *link)
 {
-	/* The kernel answers inside the system call; this is for the day it doesn't. */
+	/* The kernel answers inside the system call; this is for a kernel that does not. */
 	const struct timeval patience = {.tv_sec = 10};
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK};
 	socklen_t len = sizeof(address);
@@ -98,107 +98,52 @@ int nft_link_send(struct nft_link *link, const struct iovec *parts, size_t n_par
 	return 0;
 }
 
-/* One datagram into the buffer: its length, or -errno. */
-static ssize_t receive(struct nft_link *link, int flags)
-{
-	for (;;) {
-		ssize_t len = recv(link->fd, link->buffer, NFT_LINK_BUFFER_LEN,
-				   flags | MSG_TRUNC);
-
-		if (len >= 0)
-			return len <= NFT_LINK_BUFFER_LEN ? len : -EMSGSIZE;
-		if (errno != EINTR)
-			return -errno;
-	}
-}
-
-static int error_of(const struct nlmsghdr *message)
-{
-	const struct nlmsgerr *error = mnl_nlmsg_get_payload(message);
-
-	if (mnl_nlmsg_get_payload_len(message) < sizeof(error->error))
-		return -EBADMSG;
-	return error->error > 0 ? -error->error : error->error;
-}
-
-/* A round of question and answers. */
-struct round {
-	uint32_t seq;
-	bool has_many, is_done, is_interrupted;
-	int (*message)(void *data, const struct nlmsghdr *message);
-	void *data;
-	int err;
-};
-
-static void take_message(struct round *r, const struct nlmsghdr *message)
-{
-	if (message->nlmsg_seq != r->seq)
-		return; /* left over from a round that failed */
-	if (message->nlmsg_flags & NLM_F_DUMP_INTR)
-		r->is_interrupted = true;
-	if (message->nlmsg_type == NLMSG_DONE) {
-		r->is_done = true;
-	} else if (message->nlmsg_type == NLMSG_ERROR) {
-		r->is_done = true;
-		r->err = error_of(message);
-	} else if (!r->err && !r->is_interrupted) {
-		r->err = r->message(r->data, message);
-		r->is_done = !r->has_many;
-	}
-}
-
-static int take_answers(struct nft_link *link, struct round *r)
-{
-	while (!r->is_done) {
-		ssize_t received = receive(link, 0);
-		const struct nlmsghdr *message = link->buffer;
-		int len = (int)received;
-
-		if (received < 0)
-			return received == -EAGAIN ? -ETIMEDOUT : (int)received;
-		for (; netlink_is_message(message, len) && !r->is_done;
-		     message = mnl_nlmsg_next(message, &len))
-			take_message(r, message);
-	}
-	return r->err;
-}
-
-static int run_round(struct nft_link *link, struct nlmsghdr *request, struct round *r)
+/* Sends a request and reads its answer. */
+static int run(struct nft_link *link, struct nlmsghdr *request, struct netlink_reader *r)
 {
 	const struct iovec part = {.iov_base = request, .iov_len = request->nlmsg_len};
-	int err;
+	int err = nft_link_send(link, &part, 1);
 
 	r->seq = request->nlmsg_seq;
-	err = nft_link_send(link, &part, 1);
-	return err ? err : take_answers(link, r);
+	return err ? err
+		   : netlink_reader_run(r, link->fd, link->buffer, NFT_LINK_BUFFER_LEN);
 }
 
 int nft_link_dump(struct nft_link *link, struct nlmsghdr *request,
 		  int (*message)(void *data, const struct nlmsghdr *message), void *data)
 {
-	struct round r = {.has_many = true, .message = message, .data = data};
+	struct netlink_reader r = {.message = message, .data = data};
 	int err;
 
 	request->nlmsg_flags |= NLM_F_DUMP;
-	err = run_round(link, request, &r);
+	err = run(link, request, &r);
 	return !err && r.is_interrupted ? -EINTR : err;
 }
 
 int nft_link_ask(struct nft_link *link, struct nlmsghdr *request,
 		 int (*message)(void *data, const struct nlmsghdr *message), void *data)
 {
-	struct round r = {.message = message, .data = data};
+	struct netlink_reader r = {.is_single = true, .message = message, .data = data};
 
-	return run_round(link, request, &r);
+	return run(link, request, &r);
 }
 
 int nft_link_ask_many(struct nft_link *link, struct nlmsghdr *request,
 		      int (*message)(void *data, const struct nlmsghdr *message),
 		      void *data)
 {
-	struct round r = {.has_many = true, .message = message, .data = data};
+	struct netlink_reader r = {.message = message, .data = data};
 
-	return run_round(link, request, &r);
+	return run(link, request, &r);
+}
+
+/* The errors in one datagram. */
+static void take_errors(const struct nlmsghdr *message, int len,
+			void (*fn)(void *data, uint32_t seq, int err), void *data)
+{
+	for (; netlink_is_message(message, len); message = mnl_nlmsg_next(message, &len))
+		if (message->nlmsg_type == NLMSG_ERROR && netlink_error(message))
+			fn(data, message->nlmsg_seq, netlink_error(message));
 }
 
 int nft_link_errors(struct nft_link *link, void (*fn)(void *data, uint32_t seq, int err),
@@ -207,40 +152,29 @@ int nft_link_errors(struct nft_link *link, void (*fn)(void *data, uint32_t seq, 
 	bool is_lossy = false;
 
 	for (;;) {
-		ssize_t received = receive(link, MSG_DONTWAIT);
-		const struct nlmsghdr *message = link->buffer;
-		int len = (int)received;
+		ssize_t len = netlink_receive(link->fd, link->buffer, NFT_LINK_BUFFER_LEN,
+					      MSG_DONTWAIT);
 
-		if (received == -EAGAIN)
+		if (len == -EAGAIN)
 			return is_lossy ? -ENOBUFS : 0;
-		if (received < 0 && received != -ENOBUFS)
-			return (int)received;
-		is_lossy |= received < 0;
-		for (; received > 0 && netlink_is_message(message, len);
-		     message = mnl_nlmsg_next(message, &len))
-			if (message->nlmsg_type == NLMSG_ERROR && error_of(message))
-				fn(data, message->nlmsg_seq, error_of(message));
+		if (len < 0 && len != -ENOBUFS)
+			return (int)len;
+		is_lossy |= len < 0;
+		take_errors(link->buffer, (int)len, fn, data);
 	}
 }
 
 static int take_generation(void *data, const struct nlmsghdr *message)
 {
-	const struct nlattr *attr;
+	const struct nlattr *attr =
+		netlink_attr(message, sizeof(struct nfgenmsg), NFTA_GEN_ID);
 
-	mnl_attr_for_each(
-		attr, message,
-		sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attr) == NFTA_GEN_ID &&
-					     mnl_attr_validate(attr, MNL_TYPE_U32) == 0)
-	{
-		*(uint32_t *)data = ntohl(mnl_attr_get_u32(attr));
-		return 0;
-	}
-	return -EBADMSG;
+	return netlink_u32(attr, data) ? 0 : -EBADMSG;
 }
 
 int nft_link_generation(struct nft_link *link, uint32_t *ret)
 {
-	char buf[NFT_REQUEST_LEN];
+	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_LEN];
 
 	return nft_link_ask(link, nft_link_request(link, buf, NFT_MSG_GETGEN, 0, 0),
 			    take_generation, ret);

@@ -1,6 +1,6 @@
 /*
- * A netlink socket to nf_tables: dumps, single questions, and raw batches.
- * Blocking is no matter: the kernel answers inside the system call.
+ * A netlink socket to nf_tables: dumps, single requests, and raw batches.
+ * It blocks, but the kernel answers inside the system call.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ struct nlmsghdr;
 
 struct nft_link { /* embedded */
 	int fd;
-	uint32_t port_id; /* of this socket, in what it is the cause of */
+	uint32_t port_id; /* of this socket; notifications name it as their cause */
 	uint32_t seq;	  /* of the last request */
 	void *buffer;	  /* NFT_LINK_BUFFER_LEN */
 };
@@ -27,38 +27,38 @@ int nft_link_open(struct nft_link *link);
 void nft_link_close(struct nft_link *link);
 
 /*
- * Sends a dump request and gives every message of the answer to fn, which
- * answers 0 or -errno.  -EINTR when something changed meanwhile: what was told
- * is worth nothing then, and the caller starts anew.
+ * Sends a dump request and passes every message of the answer to message(),
+ * which returns 0 or -errno.  -EINTR when the ruleset changed meanwhile: entries
+ * may be missing then, and the caller starts over.
  */
 int nft_link_dump(struct nft_link *link, struct nlmsghdr *request,
 		  int (*message)(void *data, const struct nlmsghdr *message), void *data);
 
-/* A question with one answer; -ENOENT and the like when the kernel says no. */
+/* A request with one message as its answer; -ENOENT and the like when the kernel refuses. */
 int nft_link_ask(struct nft_link *link, struct nlmsghdr *request,
 		 int (*message)(void *data, const struct nlmsghdr *message), void *data);
 
 /*
- * A question with any number of answers, then 0 or why there are no more. The
- * request needs NLM_F_ACK.
+ * A request with any number of messages as its answer, then 0 or the reason
+ * that there are no more. The request needs NLM_F_ACK.
  */
 int nft_link_ask_many(struct nft_link *link, struct nlmsghdr *request,
 		      int (*message)(void *data, const struct nlmsghdr *message),
 		      void *data);
 
-/* Room for building one request; type is NFT_MSG_*, family NFPROTO_*. */
+/* buf is aligned as a struct nlmsghdr; type is NFT_MSG_*, family NFPROTO_*. */
 #define NFT_REQUEST_LEN 512
 struct nlmsghdr *nft_link_request(struct nft_link *link, char buf[static NFT_REQUEST_LEN],
 				  uint16_t type, uint8_t family, uint16_t flags);
 
-/* -EMSGSIZE, -ENOBUFS, -ENOMEM: too much at once. */
+/* -EMSGSIZE, -ENOBUFS, -ENOMEM: too much for one datagram. */
 int nft_link_send(struct nft_link *link, const struct iovec *parts, size_t n_parts);
 /*
- * All error answers that are there, by sequence number; does not wait.
- * -ENOBUFS when some were lost; those that fn was told of are still true.
+ * Passes all error messages that have arrived to fn, by sequence number; does
+ * not wait. -ENOBUFS when some were lost; those passed to fn are still valid.
  */
 int nft_link_errors(struct nft_link *link, void (*fn)(void *data, uint32_t seq, int err),
 		    void *data);
 
-/* The number of the ruleset's generation: it grows with every transaction of anybody. */
+/* The number of the ruleset's generation: every transaction of any process increases it. */
 int nft_link_generation(struct nft_link *link, uint32_t *ret);

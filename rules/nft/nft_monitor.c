@@ -95,15 +95,7 @@ static bool is_learned_set(const char *name, enum family family)
 
 static const char *string_attr(const struct nlmsghdr *message, uint16_t type)
 {
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(
-		attr, message,
-		sizeof(struct nfgenmsg)) if (mnl_attr_get_type(attr) == type &&
-					     mnl_attr_validate(attr,
-							       MNL_TYPE_NUL_STRING) ==
-						     0) return mnl_attr_get_str(attr);
-	return NULL;
+	return netlink_string(netlink_attr(message, sizeof(struct nfgenmsg), type));
 }
 
 /* Every kind of object names its table in attribute 1, and an element its set in 2. */

@@ -1,6 +1,6 @@
 /*
  * Requests name our table where the kernel can filter; where it can't (chains,
- * on most kernels) what is others' is skipped here.
+ * on most kernels) entries of other tables are skipped here.
  */
 #include "rules/nft/nft_read.h"
 
@@ -19,6 +19,7 @@
 #include <libnftnl/set.h>
 
 #include "core/cleanup.h"
+#include "core/netlink.h"
 
 DEFINE_CLEANUP(struct nftnl_set *, nftnl_set_free);
 DEFINE_CLEANUP(struct nftnl_chain *, nftnl_chain_free);
@@ -38,46 +39,21 @@ struct reading {
 	void *data;
 };
 
-static const struct nlattr *find_attr(const struct nlmsghdr *message, uint16_t type,
-				      enum mnl_attr_data_type data_type)
+static const struct nlattr *attr_of(const struct nlmsghdr *message, uint16_t type)
 {
-	const struct nlattr *attr;
-
-	mnl_attr_for_each(attr, message, sizeof(struct nfgenmsg))
-	{
-		if (mnl_attr_get_type(attr) == type &&
-		    mnl_attr_validate(attr, data_type) == 0)
-			return attr;
-	}
-	return NULL;
-}
-
-static const char *string_attr(const struct nlmsghdr *message, uint16_t type)
-{
-	const struct nlattr *attr = find_attr(message, type, MNL_TYPE_NUL_STRING);
-
-	return attr ? mnl_attr_get_str(attr) : NULL;
-}
-
-static bool u32_attr(const struct nlmsghdr *message, uint16_t type, uint32_t *ret)
-{
-	const struct nlattr *attr = find_attr(message, type, MNL_TYPE_U32);
-
-	if (attr)
-		*ret = ntohl(mnl_attr_get_u32(attr));
-	return attr != NULL;
+	return netlink_attr(message, sizeof(struct nfgenmsg), type);
 }
 
 static int take_table(void *data, const struct nlmsghdr *message)
 {
-	(void)u32_attr(message, NFTA_TABLE_FLAGS, data);
+	(void)netlink_u32(attr_of(message, NFTA_TABLE_FLAGS), data);
 	return 0;
 }
 
 int nft_read_table(struct nft_link *link, enum family family, bool *ret_exists,
 		   uint32_t *ret_flags)
 {
-	char buf[NFT_REQUEST_LEN];
+	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_LEN];
 	struct nlmsghdr *request = nft_link_request(link, buf, NFT_MSG_GETTABLE,
 						    nft_family_number(family), 0);
 	uint32_t flags = 0;
@@ -97,7 +73,7 @@ static int dump(struct nft_link *link, uint16_t type, const char *set,
 		int (*message)(void *data, const struct nlmsghdr *message),
 		struct reading *r)
 {
-	char buf[NFT_REQUEST_LEN];
+	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_LEN];
 	struct nlmsghdr *request =
 		nft_link_request(link, buf, type, nft_family_number(r->family), 0);
 
@@ -119,7 +95,8 @@ static int64_t count_of(const struct nlmsghdr *message)
 {
 	uint32_t count;
 
-	return u32_attr(message, SET_ATTR_COUNT, &count) ? (int64_t)count : -1;
+	return netlink_u32(attr_of(message, SET_ATTR_COUNT), &count) ? (int64_t)count
+								     : -1;
 }
 
 static int take_set(void *data, const struct nlmsghdr *message)
@@ -173,12 +150,12 @@ static int take_rule(void *data, const struct nlmsghdr *message)
 {
 	struct reading *r = data;
 	_cleanup_(nftnl_rule_freep) struct nftnl_rule *rule = nftnl_rule_alloc();
-	const char *chain = string_attr(message, NFTA_RULE_CHAIN);
+	const char *chain = netlink_string(attr_of(message, NFTA_RULE_CHAIN));
 	int err;
 
 	if (!rule)
 		return -ENOMEM;
-	if (!chain || !is_ours(string_attr(message, NFTA_RULE_TABLE)))
+	if (!chain || !is_ours(netlink_string(attr_of(message, NFTA_RULE_TABLE))))
 		return 0;
 	err = nftnl_rule_nlmsg_parse(message, rule);
 	r->fn.rule(r->data, chain, err < 0 ? NULL : rule);
@@ -200,12 +177,13 @@ static int take_object(void *data, const struct nlmsghdr *message)
 	struct reading *r = data;
 	struct nft_object object = {
 		.is_flowtable = (message->nlmsg_type & 0xff) == NFT_MSG_NEWFLOWTABLE,
-		.name = string_attr(message, NFTA_OBJ_NAME),
+		.name = netlink_string(attr_of(message, NFTA_OBJ_NAME)),
 	};
 
-	if (!object.name || !is_ours(string_attr(message, NFTA_OBJ_TABLE)))
+	if (!object.name || !is_ours(netlink_string(attr_of(message, NFTA_OBJ_TABLE))))
 		return 0;
-	if (!object.is_flowtable && !u32_attr(message, NFTA_OBJ_TYPE, &object.type))
+	if (!object.is_flowtable &&
+	    !netlink_u32(attr_of(message, NFTA_OBJ_TYPE), &object.type))
 		return 0;
 	r->fn.object(r->data, &object);
 	return 0;
@@ -220,7 +198,7 @@ int nft_read_objects(struct nft_link *link, enum family family,
 
 	for (size_t i = 0; i < N_ELEMENTS(types) && !err; i++) {
 		err = dump(link, types[i], NULL, take_object, &r);
-		/* a kernel that doesn't know such things has none */
+		/* a kernel without such objects has none */
 		if (err == -EOPNOTSUPP || err == -EINVAL)
 			err = 0;
 	}
@@ -252,7 +230,8 @@ int nft_read_elements(struct nft_link *link, enum family family, enum nft_set se
 int nft_read_keys(struct nft_link *link, const struct nft_element *keys, size_t n,
 		  void (*fn)(void *data, const struct nft_read_element *e), void *data)
 {
-	char buf[NFT_REQUEST_LEN + NFT_READ_KEYS_MAX * 2 * NFT_KEY_MAX];
+	_Alignas(struct nlmsghdr) char
+		buf[NFT_REQUEST_LEN + NFT_READ_KEYS_MAX * 2 * NFT_KEY_MAX];
 	struct reading r = {
 		.family = keys->family,
 		.set = keys->set,

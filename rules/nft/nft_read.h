@@ -1,6 +1,6 @@
 /*
- * What the kernel has of our tables, read back.  All answer 0, -errno, or
- * -EINTR when the ruleset changed meanwhile: the caller starts anew.
+ * Reads back what the kernel has of our tables.  All return 0, -errno, or
+ * -EINTR when the ruleset changed meanwhile: the caller starts over.
  */
 #pragma once
 
@@ -14,20 +14,20 @@ struct nftnl_chain;
 struct nftnl_rule;
 struct nftnl_set;
 
-/* A family that this kernel doesn't do has no table. */
+/* A family that this kernel does not support has no table. */
 int nft_read_table(struct nft_link *link, enum family family, bool *ret_exists,
 		   uint32_t *ret_flags);
 
 /*
- * What is passed to fn is its own only for the call. n_elements is -1 when the
- * kernel doesn't say (before 6.16).
+ * Arguments of fn are valid during the call. n_elements is -1 when the kernel
+ * does not report it (before 6.16).
  */
 int nft_read_sets(struct nft_link *link, enum family family,
 		  void (*fn)(void *data, const struct nftnl_set *set, int64_t n_elements),
 		  void *data);
 int nft_read_chains(struct nft_link *link, enum family family,
 		    void (*fn)(void *data, const struct nftnl_chain *chain), void *data);
-/* rule is NULL when it has expressions that libnftnl doesn't know. */
+/* rule is NULL when it has expressions that libnftnl does not know. */
 int nft_read_rules(struct nft_link *link, enum family family,
 		   void (*fn)(void *data, const char *chain,
 			      const struct nftnl_rule *rule),
@@ -46,9 +46,9 @@ int nft_read_elements(struct nft_link *link, enum family family, enum nft_set se
 		      void *data);
 
 /*
- * Asks for elements by their keys, which all belong to one set and family: the
- * time that a dump takes grows with the square of the set's size. Answers
- * come in order; -ENOENT after those before the first that isn't there.
+ * Reads elements by their keys, which all belong to one set and family: the
+ * time that a dump takes grows with the square of the set's size. Elements come
+ * in order; -ENOENT after those before the first missing one.
  */
 #define NFT_READ_KEYS_MAX 128
 int nft_read_keys(struct nft_link *link, const struct nft_element *keys, size_t n,

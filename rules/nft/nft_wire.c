@@ -1,5 +1,5 @@
 /*
- * What is read was written by the kernel, but is checked as if by anybody.
+ * Messages come from the kernel, and are checked all the same.
  */
 #include "rules/nft/nft_wire.h"
 
@@ -13,7 +13,9 @@
 
 #include <libmnl/libmnl.h>
 
-/* uapi headers of older systems don't know it */
+#include "core/netlink.h"
+
+/* missing in the uapi headers of older systems */
 #define ELEM_IS_CATCHALL 2u
 
 static void put_value(struct nlmsghdr *message, uint16_t type, const void *bytes,
@@ -88,38 +90,11 @@ void nft_wire_put_element(struct nlmsghdr *message, const struct nft_element *e,
 	mnl_attr_nest_end(message, item);
 }
 
-/* Attributes of one level by number; those above max are skipped. */
-struct level {
-	const struct nlattr *attrs[NFTA_SET_ELEM_MAX + 1];
-	uint16_t max;
-};
-
-static int take_attr(const struct nlattr *attr, void *data)
-{
-	struct level *level = data;
-	uint16_t type = mnl_attr_get_type(attr);
-
-	if (type <= level->max)
-		level->attrs[type] = attr;
-	return MNL_CB_OK;
-}
-
-static int parse_level(const struct nlattr *nest, uint16_t max, struct level *ret)
-{
-	*ret = (struct level){.max = max};
-	return mnl_attr_parse_nested(nest, take_attr, ret) == MNL_CB_OK ? 0 : -EBADMSG;
-}
-
 static int copy_value(const struct nlattr *data, uint8_t *bytes, size_t max, uint8_t *len)
 {
-	struct level level;
-	const struct nlattr *value;
-	size_t n;
+	const struct nlattr *value = netlink_attr_in(data, NFTA_DATA_VALUE);
+	size_t n = value ? mnl_attr_get_payload_len(value) : 0;
 
-	if (parse_level(data, NFTA_DATA_MAX, &level) < 0)
-		return -EBADMSG;
-	value = level.attrs[NFTA_DATA_VALUE];
-	n = value ? mnl_attr_get_payload_len(value) : 0;
 	if (!value || n > max - *len)
 		return -EBADMSG;
 	memcpy(bytes + *len, mnl_attr_get_payload(value), n);
@@ -142,29 +117,22 @@ static struct nft_verdict verdict_from_wire(uint32_t code, const char *chain)
 
 static int parse_verdict(const struct nlattr *data, struct nft_element *e)
 {
-	struct level level, verdict;
-	const struct nlattr *code, *chain;
+	const struct nlattr *verdict = netlink_attr_in(data, NFTA_DATA_VERDICT);
+	const struct nlattr *chain = netlink_attr_in(verdict, NFTA_VERDICT_CHAIN);
+	uint32_t code;
 
-	if (parse_level(data, NFTA_DATA_MAX, &level) < 0 ||
-	    !level.attrs[NFTA_DATA_VERDICT] ||
-	    parse_level(level.attrs[NFTA_DATA_VERDICT], NFTA_VERDICT_MAX, &verdict) < 0)
+	if (!netlink_u32(netlink_attr_in(verdict, NFTA_VERDICT_CODE), &code) ||
+	    (chain && !netlink_string(chain)))
 		return -EBADMSG;
-	code = verdict.attrs[NFTA_VERDICT_CODE];
-	chain = verdict.attrs[NFTA_VERDICT_CHAIN];
-	if (!code || mnl_attr_validate(code, MNL_TYPE_U32) < 0 ||
-	    (chain && mnl_attr_validate(chain, MNL_TYPE_NUL_STRING) < 0))
-		return -EBADMSG;
-	nft_element_set_verdict(e, verdict_from_wire(ntohl(mnl_attr_get_u32(code)),
-						     chain ? mnl_attr_get_str(chain)
-							   : NULL));
+	nft_element_set_verdict(e, verdict_from_wire(code, netlink_string(chain)));
 	return 0;
 }
 
-static int parse_key(const struct level *item, struct nft_element *e)
+static int parse_key(const struct nlattr *item, struct nft_element *e)
 {
 	bool is_interval = nft_set_info(e->set)->flags & SET_HAS_INTERVALS;
-	const struct nlattr *key = item->attrs[NFTA_SET_ELEM_KEY];
-	const struct nlattr *end = item->attrs[NFTA_SET_ELEM_KEY_END];
+	const struct nlattr *key = netlink_attr_in(item, NFTA_SET_ELEM_KEY);
+	const struct nlattr *end = netlink_attr_in(item, NFTA_SET_ELEM_KEY_END);
 	int err = 0;
 
 	if (key)
@@ -177,57 +145,45 @@ static int parse_key(const struct level *item, struct nft_element *e)
 
 static void copy_u64(const struct nlattr *attr, uint64_t *ret)
 {
-	if (attr && mnl_attr_validate(attr, MNL_TYPE_U64) == 0)
+	if (netlink_has_len(attr, sizeof(*ret)))
 		*ret = be64toh(mnl_attr_get_u64(attr));
 }
 
 static void parse_counter(const struct nlattr *expr, struct nft_element *e)
 {
-	struct level level, counter;
-	const struct nlattr *name;
+	const char *name = netlink_string(netlink_attr_in(expr, NFTA_EXPR_NAME));
+	const struct nlattr *counter = netlink_attr_in(expr, NFTA_EXPR_DATA);
 
-	if (parse_level(expr, NFTA_EXPR_MAX, &level) < 0)
+	if (!name || strcmp(name, "counter") != 0)
 		return;
-	name = level.attrs[NFTA_EXPR_NAME];
-	if (!name || mnl_attr_validate(name, MNL_TYPE_NUL_STRING) < 0 ||
-	    strcmp(mnl_attr_get_str(name), "counter") != 0 ||
-	    !level.attrs[NFTA_EXPR_DATA] ||
-	    parse_level(level.attrs[NFTA_EXPR_DATA], NFTA_COUNTER_MAX, &counter) < 0)
-		return;
-	copy_u64(counter.attrs[NFTA_COUNTER_PACKETS], &e->n_packets);
-	copy_u64(counter.attrs[NFTA_COUNTER_BYTES], &e->n_bytes);
+	copy_u64(netlink_attr_in(counter, NFTA_COUNTER_PACKETS), &e->n_packets);
+	copy_u64(netlink_attr_in(counter, NFTA_COUNTER_BYTES), &e->n_bytes);
 }
 
 /* One expression stands alone, several in a list. */
-static void parse_counters(const struct level *item, struct nft_element *e)
+static void parse_counters(const struct nlattr *item, struct nft_element *e)
 {
-	const struct nlattr *list = item->attrs[NFTA_SET_ELEM_EXPRESSIONS];
+	const struct nlattr *list = netlink_attr_in(item, NFTA_SET_ELEM_EXPRESSIONS);
 	const struct nlattr *expr;
 
-	if (item->attrs[NFTA_SET_ELEM_EXPR])
-		parse_counter(item->attrs[NFTA_SET_ELEM_EXPR], e);
+	parse_counter(netlink_attr_in(item, NFTA_SET_ELEM_EXPR), e);
 	if (list)
 		mnl_attr_for_each_nested(expr, list) parse_counter(expr, e);
 }
 
-static int parse_item(const struct nlattr *attr, struct nft_read_element *ret)
+static int parse_item(const struct nlattr *item, struct nft_read_element *ret)
 {
 	const struct nft_set_info *info = nft_set_info(ret->e.set);
-	const struct nlattr *data;
-	struct level item;
-	int err;
+	const struct nlattr *data = netlink_attr_in(item, NFTA_SET_ELEM_DATA);
+	int err = parse_key(item, &ret->e);
 
-	if (parse_level(attr, NFTA_SET_ELEM_MAX, &item) < 0)
-		return -EBADMSG;
-	data = item.attrs[NFTA_SET_ELEM_DATA];
-	err = parse_key(&item, &ret->e);
 	if (!err && data && info->flags & SET_HAS_VERDICTS)
 		err = parse_verdict(data, &ret->e);
 	else if (!err && data)
 		err = copy_value(data, ret->e.value, sizeof(ret->e.value),
 				 &ret->e.value_len);
-	ret->is_catchall = !item.attrs[NFTA_SET_ELEM_KEY];
-	parse_counters(&item, &ret->e);
+	ret->is_catchall = !netlink_attr_in(item, NFTA_SET_ELEM_KEY);
+	parse_counters(item, &ret->e);
 	return err;
 }
 

@@ -13,16 +13,16 @@ struct nlmsghdr;
 void nft_wire_put_element(struct nlmsghdr *message, const struct nft_element *e,
 			  bool with_value);
 
-/* What the kernel says of an element. */
+/* An element as the kernel reports it. */
 struct nft_read_element {
 	struct nft_element e;
-	bool is_catchall; /* has no key; nothing that we would make */
+	bool is_catchall; /* has no key; we never make one */
 };
 
 /*
- * Calls fn for each element of a message that belongs to this set. Elements
- * that can't be ours (a key of another length) are told with what they have;
- * -EBADMSG when the bytes make no sense.
+ * Calls fn for each element of a message that belongs to this set, also for
+ * those that can't be ours (a key of another length). -EBADMSG when the message
+ * is malformed.
  */
 int nft_wire_parse_elements(const struct nlmsghdr *message, enum nft_set set,
 			    enum family family,

@@ -8,6 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include "core/addr.h"
 #include "core/cleanup.h"
@@ -114,7 +115,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-/* From now on changes are told. */
+/* From now on changes are reported. */
 static void start(struct waiter *w)
 {
 	host_addresses_start(w->h, w->loop, on_changed, w);
@@ -154,7 +155,7 @@ static void ipv6_link_local_is_left_out_and_ipv4_link_local_is_not(void **state)
 	read_list(w, "::1 127.0.0.1 169.254.20.10");
 }
 
-/* Duplicate address detection begins with the carrier and takes about a second. */
+/* Duplicate address detection starts with the carrier and takes about a second. */
 static void an_address_counts_when_it_is_no_longer_tentative(void **state)
 {
 	struct waiter *w = *state;
@@ -183,7 +184,7 @@ static void changes_are_followed_live(void **state)
 	wait_for(w, "::1 127.0.0.1 2001:db8::1");
 }
 
-static void a_notification_that_changes_nothing_is_not_told(void **state)
+static void a_notification_without_a_change_is_not_reported(void **state)
 {
 	struct waiter *w = *state;
 
@@ -216,6 +217,44 @@ static void an_overrun_of_notifications_loses_nothing(void **state)
 	assert_int_equal(n, 250 + 3);
 }
 
+/* kube-proxy's ipvs mode leaves all addresses of Services on this interface. */
+static void the_addresses_of_kube_ipvs0_are_left_out(void **state)
+{
+	struct waiter *w = *state;
+
+	sh("ip link add kube-ipvs0 type veth peer name p1");
+	sh("ip addr add 10.96.0.1/32 dev kube-ipvs0 && ip addr add 10.1.0.1/24 dev d0");
+	sh("ip link set kube-ipvs0 up && ip link set p1 up");
+	sh("ip -6 addr add 2001:db8::96/128 dev kube-ipvs0 nodad");
+	read_list(w, "::1 10.1.0.1 127.0.0.1");
+}
+
+static void limit_descriptors(rlim_t n)
+{
+	struct rlimit limit;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	limit.rlim_cur = n;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+static void a_read_that_fails_is_repeated_without_another_notification(void **state)
+{
+	struct waiter *w = *state;
+	struct rlimit before;
+
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(host_addresses_read(w->h), 0);
+	start(w);
+	sh("ip addr add 10.1.0.1/24 dev d0");
+	limit_descriptors(0); /* no socket for the dump */
+	ev_run(w->loop, EVRUN_ONCE);
+	limit_descriptors(before.rlim_cur);
+	assert_listed(w->h, "::1 127.0.0.1");
+	wait_for(w, "::1 10.1.0.1 127.0.0.1");
+	assert_int_equal(w->n_calls, 1);
+}
+
 #define IN_NAMESPACE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -226,8 +265,10 @@ int main(void)
 		IN_NAMESPACE(ipv6_link_local_is_left_out_and_ipv4_link_local_is_not),
 		IN_NAMESPACE(an_address_counts_when_it_is_no_longer_tentative),
 		IN_NAMESPACE(changes_are_followed_live),
-		IN_NAMESPACE(a_notification_that_changes_nothing_is_not_told),
+		IN_NAMESPACE(a_notification_without_a_change_is_not_reported),
 		IN_NAMESPACE(an_overrun_of_notifications_loses_nothing),
+		IN_NAMESPACE(the_addresses_of_kube_ipvs0_are_left_out),
+		IN_NAMESPACE(a_read_that_fails_is_repeated_without_another_notification),
 	};
 
 	if (unshare(CLONE_NEWNET) == -1) {

@@ -1,0 +1,157 @@
+/*
+ * mnl_cb_run() is not used: it drops the messages of an interrupted dump, and
+ * before libmnl 1.0.5 the error in NLMSG_DONE.
+ */
+#include "core/netlink.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include <libmnl/libmnl.h>
+
+/* Datagrams without a message of the answer: left over from requests that failed. */
+#define UNRELATED_MAX 1024
+
+const struct nlattr *netlink_attr(const struct nlmsghdr *message, size_t header_len,
+				  uint16_t type)
+{
+	const struct nlattr *attr;
+
+	mnl_attr_for_each(attr, message, header_len)
+	{
+		if (mnl_attr_get_type(attr) == type)
+			return attr;
+	}
+	return NULL;
+}
+
+const struct nlattr *netlink_attr_in(const struct nlattr *nest, uint16_t type)
+{
+	const struct nlattr *attr;
+
+	if (!nest)
+		return NULL;
+	mnl_attr_for_each_nested(attr, nest)
+	{
+		if (mnl_attr_get_type(attr) == type)
+			return attr;
+	}
+	return NULL;
+}
+
+bool netlink_has_len(const struct nlattr *attr, size_t len)
+{
+	return attr && mnl_attr_get_payload_len(attr) == len;
+}
+
+const char *netlink_string(const struct nlattr *attr)
+{
+	return attr && mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) == 0
+		       ? mnl_attr_get_str(attr)
+		       : NULL;
+}
+
+bool netlink_u32(const struct nlattr *attr, uint32_t *ret)
+{
+	if (!netlink_has_len(attr, sizeof(*ret)))
+		return false;
+	*ret = ntohl(mnl_attr_get_u32(attr));
+	return true;
+}
+
+/* Both start with an int; that of NLMSG_DONE may be missing. */
+int netlink_error(const struct nlmsghdr *message)
+{
+	int err = 0;
+
+	if (mnl_nlmsg_get_payload_len(message) >= sizeof(err))
+		memcpy(&err, mnl_nlmsg_get_payload(message), sizeof(err));
+	else if (message->nlmsg_type == NLMSG_ERROR)
+		return -EBADMSG;
+	return err > 0 ? -EBADMSG : err;
+}
+
+/* 1: the answer continues. */
+static int take_message(struct netlink_reader *r, const struct nlmsghdr *message)
+{
+	if (message->nlmsg_flags & NLM_F_DUMP_INTR)
+		r->is_interrupted = true;
+	if (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR)
+		return r->err ? r->err : netlink_error(message);
+	if (message->nlmsg_type < NLMSG_MIN_TYPE)
+		return message->nlmsg_type == NLMSG_OVERRUN ? -ENOBUFS : 1;
+	if (!r->err)
+		r->err = r->message(r->data, message);
+	return r->is_single ? r->err : 1;
+}
+
+static int feed(struct netlink_reader *r, const void *datagram, size_t len,
+		bool *ret_is_related)
+{
+	const struct nlmsghdr *message = datagram;
+	int left = len > INT32_MAX ? INT32_MAX : (int)len, result;
+
+	for (; netlink_is_message(message, left);
+	     message = mnl_nlmsg_next(message, &left)) {
+		if (message->nlmsg_seq != r->seq)
+			continue;
+		*ret_is_related = true;
+		result = take_message(r, message);
+		if (result != 1)
+			return result;
+	}
+	return left > 0 ? -EBADMSG : 1;
+}
+
+int netlink_reader_feed(struct netlink_reader *r, const void *datagram, size_t len)
+{
+	bool is_related;
+
+	return feed(r, datagram, len, &is_related);
+}
+
+ssize_t netlink_receive(int fd, void *buffer, size_t len, int flags)
+{
+	for (;;) {
+		struct sockaddr_nl sender = {0};
+		struct iovec part = {.iov_base = buffer, .iov_len = len};
+		struct msghdr message = {
+			.msg_name = &sender,
+			.msg_namelen = sizeof(sender),
+			.msg_iov = &part,
+			.msg_iovlen = 1,
+		};
+		ssize_t received = recvmsg(fd, &message, flags | MSG_TRUNC);
+
+		if (received == -1 && errno == EINTR)
+			continue;
+		if (received == -1)
+			return -errno;
+		if (message.msg_namelen == sizeof(sender) && sender.nl_pid != 0)
+			continue;
+		return (size_t)received <= len ? received : -EMSGSIZE;
+	}
+}
+
+int netlink_reader_run(struct netlink_reader *r, int fd, void *buffer, size_t len)
+{
+	unsigned int n_unrelated = 0;
+
+	while (n_unrelated <= UNRELATED_MAX) {
+		ssize_t received = netlink_receive(fd, buffer, len, 0);
+		bool is_related = false;
+		int result;
+
+		if (received <= 0)
+			return received == 0	     ? -EBADMSG
+			       : received == -EAGAIN ? -ETIMEDOUT
+						     : (int)received;
+		result = feed(r, buffer, (size_t)received, &is_related);
+		if (result != 1)
+			return result;
+		n_unrelated += !is_related;
+	}
+	return -EBADMSG;
+}
