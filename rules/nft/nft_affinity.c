@@ -89,7 +89,7 @@ static size_t note_of(const struct nft_element *e, struct note *n)
 	*n = (struct note){.family = e->family, .where = WHERE_ANY};
 	if (e->set == SET_ENDPOINTS)
 		return NOTE_HEAD_LEN + pool_note(e, n);
-	if (e->set == SET_STICKY_ENDPOINTS)
+	if (e->set == SET_AFFINITY_ENDPOINTS)
 		return NOTE_HEAD_LEN + key_note(e, n);
 	if (e->set != SET_FRONTENDS)
 		return 0;
@@ -198,10 +198,10 @@ static void take_learned(void *data, const struct nft_read_element *read)
 	if (e->key_len != nft_shape_len(info->key, e->family) ||
 	    e->value_len != nft_shape_len(info->data, e->family))
 		return;
-	if (e->set == SET_AFFINITY ? !is_let_go(p, e)
-				   : !nft_keys_has(&p->keys, e->key, e->key_len))
+	if (e->set == SET_AFFINITY_CLIENTS ? !is_let_go(p, e)
+					   : !nft_keys_has(&p->keys, e->key, e->key_len))
 		return;
-	if (e->set == SET_AFFINITY)
+	if (e->set == SET_AFFINITY_CLIENTS)
 		nft_keys_put(&p->keys, e->key, e->key_len);
 	nft_tx_element(p->tx, VERB_DELETE, e, NULL);
 }
@@ -212,10 +212,10 @@ static int read_family(struct nft_link *link, enum family family, struct purge *
 
 	nft_keys_clear(&p->keys);
 	p->n_read[family] = 0;
-	err = nft_read_elements(link, family, SET_AFFINITY, take_learned, p);
+	err = nft_read_elements(link, family, SET_AFFINITY_CLIENTS, take_learned, p);
 	if (!err && family == FAMILY_IPV6 && nft_keys_n(&p->keys))
-		err = nft_read_elements(link, family, SET_AFFINITY_PORTS, take_learned,
-					p);
+		err = nft_read_elements(link, family, SET_AFFINITY_CLIENT_PORTS,
+					take_learned, p);
 	return err == -ENOENT ? 0 : err; /* the family has no table */
 }
 
@@ -245,7 +245,7 @@ static void add_present(struct nft_keys *present, const struct nft_desired *desi
 	const struct nft_desired_item *item;
 
 	for (size_t at = 0; (item = nft_desired_next(desired, &at));)
-		if (item->set == SET_STICKY_ENDPOINTS)
+		if (item->set == SET_AFFINITY_ENDPOINTS)
 			put_pair(present, item->family, item->bytes);
 }
 

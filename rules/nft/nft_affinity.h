@@ -1,5 +1,5 @@
 /*
- * What clients are bound to is learned by the kernel (see CHAIN_LEARN_FOR).
+ * What clients are bound to is learned by the kernel (see CHAIN_AFFINITY_LEARN_FOR).
  * When an endpoint leaves a pool of a frontend, the clients bound to it there
  * must be let go at once: their learned elements are deleted in the transaction
  * that the endpoint goes with.  What was learned between reading and that
@@ -32,7 +32,7 @@ void nft_leavers_note(struct nft_leavers *l, enum nft_verb verb,
 /* When all have been told. */
 void nft_leavers_settle(struct nft_leavers *l);
 /*
- * Then of every element of SET_STICKY_ENDPOINTS that there is now, or at least
+ * Then of every element of SET_AFFINITY_ENDPOINTS that there is now, or at least
  * of those of changed services: when its frontend was given another pool all
  * its clients are let go.
  */

@@ -78,7 +78,7 @@ static void take_answer(void *data, const struct nft_read_element *read)
 		return;
 	if (e->set == SET_ENDPOINTS)
 		tell(c, e, e->value);
-	else if (e->set == SET_STICKY_ENDPOINTS)
+	else if (e->set == SET_AFFINITY_ENDPOINTS)
 		tell(c, e, e->key + nft_shape_len(SHAPE_FRONTEND, e->family));
 	else
 		tell(c, e, NULL);
@@ -107,11 +107,11 @@ static bool is_counted(const struct counting *c, enum nft_set set)
 {
 	switch ((int)set) {
 	case SET_FRONTENDS:
-	case SET_FRONTENDS_INSIDE:
+	case SET_INTERNAL_FRONTENDS:
 		return true;
 	case SET_ENDPOINTS:
 		return c->with_endpoints && !c->is_sticky;
-	case SET_STICKY_ENDPOINTS:
+	case SET_AFFINITY_ENDPOINTS:
 		return c->with_endpoints;
 	}
 	return false;

@@ -122,7 +122,7 @@ static void note_present(struct delta *d, const struct change *change)
 {
 	fill(&d->new, change->new, d->env);
 	for (size_t i = 0; i < d->new.n; i++)
-		if (d->new.items[i].set == SET_STICKY_ENDPOINTS)
+		if (d->new.items[i].set == SET_AFFINITY_ENDPOINTS)
 			nft_leavers_note_present(&d->leavers, &d->new.items[i]);
 }
 

@@ -101,8 +101,8 @@ static bool is_balanced(const struct walk *w, const struct decision *d)
 static struct nft_verdict pick_verdict(const struct service *s, uint8_t pool)
 {
 	static const uint8_t kinds[POOL_N][2] = {
-		[POOL_CLUSTER] = {CHAIN_PICK, CHAIN_STICKY},
-		[POOL_LOCAL] = {CHAIN_PICK_LOCAL, CHAIN_STICKY_LOCAL},
+		[POOL_CLUSTER] = {CHAIN_PICK, CHAIN_AFFINITY},
+		[POOL_LOCAL] = {CHAIN_PICK_LOCAL, CHAIN_AFFINITY_LOCAL},
 	};
 
 	return (struct nft_verdict){
@@ -137,10 +137,10 @@ static void emit_frontend_inside(struct walk *w, const struct frontend *f)
 	if (is_balanced(w, inside)) {
 		if (is_balanced(w, outside) && inside->pool == outside->pool)
 			return;
-		key_frontend(w, SET_FRONTENDS_INSIDE, f);
+		key_frontend(w, SET_INTERNAL_FRONTENDS, f);
 		emit_verdict(w, pick_verdict(w->service, inside->pool));
 	} else if (is_balanced(w, outside)) {
-		key_frontend(w, SET_FRONTENDS_INSIDE, f);
+		key_frontend(w, SET_INTERNAL_FRONTENDS, f);
 		emit_verdict(w, (struct nft_verdict){.code = VERDICT_ACCEPT});
 	}
 }
@@ -153,7 +153,7 @@ static void emit_empty(struct walk *w, const struct frontend *f)
 
 	if (action == ACTION_BALANCE)
 		return;
-	key_frontend(w, SET_EMPTY, f);
+	key_frontend(w, SET_NO_ENDPOINTS, f);
 	emit_verdict(w, refuse_verdict(action));
 }
 
@@ -169,7 +169,7 @@ static void emit_masked(struct walk *w, const struct frontend *f)
 {
 	if (!f->from[CLIENT_EXTERNAL].masquerade || is_masked_by_address(w, f))
 		return;
-	key_frontend(w, SET_MASKED, f);
+	key_frontend(w, SET_MASQUERADE_ALWAYS, f);
 	emit(w);
 }
 
@@ -178,7 +178,7 @@ static void emit_local_policy(struct walk *w, const struct frontend *f)
 	if (f->from[CLIENT_EXTERNAL].masquerade || !f->from[CLIENT_NODE].masquerade ||
 	    is_masked_by_address(w, f))
 		return;
-	key_frontend(w, SET_LOCAL_POLICY, f);
+	key_frontend(w, SET_MASQUERADE_FROM_NODE, f);
 	emit(w);
 }
 
@@ -195,7 +195,7 @@ static void emit_limited(struct walk *w, const struct frontend *f)
 {
 	if (!f->is_limited)
 		return;
-	key_frontend(w, SET_LIMITED, f);
+	key_frontend(w, SET_SOURCE_LIMITED, f);
 	emit(w);
 }
 
@@ -205,7 +205,7 @@ static void emit_range(struct walk *w, const struct frontend *f, const struct ci
 	uint8_t prefix_len;
 
 	cidr_range(range, &first, &last);
-	key_frontend(w, SET_ALLOWED, f);
+	key_frontend(w, SET_SOURCE_RANGES, f);
 	prefix_len = w->e.key_len;
 	key_addr(w, &first);
 	memcpy(w->e.key + w->e.key_len, w->e.key, prefix_len);
@@ -239,13 +239,13 @@ static void emit_sticky(struct walk *w, const struct frontend *f)
 {
 	const struct nft_verdict learn = {
 		.code = VERDICT_GOTO,
-		.chain = {CHAIN_LEARN_FOR, w->service->affinity_sec},
+		.chain = {CHAIN_AFFINITY_LEARN_FOR, w->service->affinity_sec},
 	};
 
 	if (!w->service->affinity_sec || !(is_balanced(w, &f->from[CLIENT_NODE]) ||
 					   is_balanced(w, &f->from[CLIENT_EXTERNAL])))
 		return;
-	key_frontend(w, SET_STICKY, f);
+	key_frontend(w, SET_AFFINITY_FRONTENDS, f);
 	emit_verdict(w, learn);
 }
 
@@ -300,7 +300,7 @@ static void emit_sticky_endpoints(struct walk *w, const struct frontend *f)
 	for (uint32_t i = 0; i < w->service->n_endpoints; i++) {
 		if (!(endpoints[i].flags & pools))
 			continue;
-		key_frontend(w, SET_STICKY_ENDPOINTS, f);
+		key_frontend(w, SET_AFFINITY_ENDPOINTS, f);
 		key_addr(w, &endpoints[i].addr);
 		add_port(w->e.key, &w->e.key_len, endpoints[i].port);
 		emit(w);
@@ -328,17 +328,17 @@ static const struct {
 	bool is_once; /* for the service, not for each frontend */
 } emitters[SET_N] = {
 	[SET_FRONTENDS] = {emit_frontend, false},
-	[SET_FRONTENDS_INSIDE] = {emit_frontend_inside, false},
+	[SET_INTERNAL_FRONTENDS] = {emit_frontend_inside, false},
 	[SET_ENDPOINTS] = {emit_endpoints, false},
-	[SET_LOCAL_POLICY] = {emit_local_policy, false},
-	[SET_MASKED] = {emit_masked, false},
+	[SET_MASQUERADE_FROM_NODE] = {emit_local_policy, false},
+	[SET_MASQUERADE_ALWAYS] = {emit_masked, false},
 	[SET_CLUSTER_IPS] = {emit_cluster_ip, false},
-	[SET_EMPTY] = {emit_empty, false},
-	[SET_LIMITED] = {emit_limited, false},
-	[SET_ALLOWED] = {emit_allowed, false},
+	[SET_NO_ENDPOINTS] = {emit_empty, false},
+	[SET_SOURCE_LIMITED] = {emit_limited, false},
+	[SET_SOURCE_RANGES] = {emit_allowed, false},
 	[SET_HAIRPIN] = {emit_hairpin, true},
-	[SET_STICKY] = {emit_sticky, false},
-	[SET_STICKY_ENDPOINTS] = {emit_sticky_endpoints, false},
+	[SET_AFFINITY_FRONTENDS] = {emit_sticky, false},
+	[SET_AFFINITY_ENDPOINTS] = {emit_sticky_endpoints, false},
 };
 
 void nft_elements_each(const struct service *service, const struct environment *env,

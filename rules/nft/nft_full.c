@@ -211,7 +211,7 @@ static void settle_leavers(struct full *f)
 
 	nft_leavers_settle(&f->leavers);
 	for (size_t at = 0; (item = nft_desired_next(&f->desired, &at));)
-		if (item->set == SET_STICKY_ENDPOINTS) {
+		if (item->set == SET_AFFINITY_ENDPOINTS) {
 			struct nft_element e = nft_desired_element(item);
 
 			nft_leavers_note_present(&f->leavers, &e);

@@ -115,7 +115,7 @@ static const uint8_t shapes[SHAPE_N][FAMILY_N][NFT_SHAPE_MAX] = {
 	[SHAPE_ADDR] = {{FIELD_DADDR}},
 	[SHAPE_FRONTEND] = {{FIELD_DADDR, FIELD_L4PROTO, FIELD_DPORT}},
 	[SHAPE_SLOT] = {{FIELD_DADDR, FIELD_L4PROTO, FIELD_DPORT, FIELD_SLOT}},
-	[SHAPE_ALLOWED] = {{FIELD_DADDR, FIELD_L4PROTO, FIELD_DPORT, FIELD_SADDR}},
+	[SHAPE_SOURCE] = {{FIELD_DADDR, FIELD_L4PROTO, FIELD_DPORT, FIELD_SADDR}},
 	[SHAPE_HAIRPIN] = {{FIELD_SADDR, FIELD_DADDR}},
 	[SHAPE_ENDPOINT] = {{FIELD_DADDR, FIELD_DPORT}},
 	[SHAPE_CHOSEN] = {{FIELD_DADDR, FIELD_L4PROTO, FIELD_DPORT, FIELD_DADDR,
@@ -178,23 +178,27 @@ uint32_t nft_shape_type(enum nft_shape shape, enum family family)
 static const struct nft_set_info sets[SET_N] = {
 	[SET_FRONTENDS] = {"frontends", SHAPE_FRONTEND, SHAPE_NONE,
 			   SET_COUNTS | SET_HAS_VERDICTS},
-	[SET_FRONTENDS_INSIDE] = {"frontends-inside", SHAPE_FRONTEND, SHAPE_NONE,
-				  SET_COUNTS | SET_HAS_VERDICTS},
+	[SET_INTERNAL_FRONTENDS] = {"internal-frontends", SHAPE_FRONTEND, SHAPE_NONE,
+				    SET_COUNTS | SET_HAS_VERDICTS},
 	[SET_ENDPOINTS] = {"endpoints", SHAPE_SLOT, SHAPE_ENDPOINT, SET_COUNTS},
-	[SET_LOCAL_POLICY] = {"local-policy", SHAPE_FRONTEND, SHAPE_NONE, 0},
-	[SET_MASKED] = {"masked", SHAPE_FRONTEND, SHAPE_NONE, 0},
+	[SET_MASQUERADE_FROM_NODE] = {"masquerade-from-node", SHAPE_FRONTEND, SHAPE_NONE,
+				      0},
+	[SET_MASQUERADE_ALWAYS] = {"masquerade-always", SHAPE_FRONTEND, SHAPE_NONE, 0},
 	[SET_CLUSTER_IPS] = {"cluster-ips", SHAPE_ADDR, SHAPE_NONE, SET_IS_SHARED},
-	[SET_EMPTY] = {"empty", SHAPE_FRONTEND, SHAPE_NONE,
-		       SET_COUNTS | SET_HAS_VERDICTS},
-	[SET_LIMITED] = {"limited", SHAPE_FRONTEND, SHAPE_NONE, 0},
-	[SET_ALLOWED] = {"allowed", SHAPE_ALLOWED, SHAPE_NONE, SET_HAS_INTERVALS},
+	[SET_NO_ENDPOINTS] = {"no-endpoints", SHAPE_FRONTEND, SHAPE_NONE,
+			      SET_COUNTS | SET_HAS_VERDICTS},
+	[SET_SOURCE_LIMITED] = {"source-limited", SHAPE_FRONTEND, SHAPE_NONE, 0},
+	[SET_SOURCE_RANGES] = {"source-ranges", SHAPE_SOURCE, SHAPE_NONE,
+			       SET_HAS_INTERVALS},
 	[SET_HAIRPIN] = {"hairpin", SHAPE_HAIRPIN, SHAPE_NONE, SET_IS_SHARED},
-	[SET_STICKY] = {"sticky", SHAPE_FRONTEND, SHAPE_NONE, SET_HAS_VERDICTS},
-	[SET_STICKY_ENDPOINTS] = {"sticky-endpoints", SHAPE_CHOSEN, SHAPE_NONE,
-				  SET_COUNTS},
-	[SET_AFFINITY] = {"affinity", SHAPE_CLIENT, SHAPE_LEARNED, SET_IS_LEARNED},
-	[SET_AFFINITY_PORTS] = {"affinity-ports", SHAPE_CLIENT, SHAPE_PORT,
-				SET_IS_LEARNED | SET_ONLY_IPV6},
+	[SET_AFFINITY_FRONTENDS] = {"affinity-frontends", SHAPE_FRONTEND, SHAPE_NONE,
+				    SET_HAS_VERDICTS},
+	[SET_AFFINITY_ENDPOINTS] = {"affinity-endpoints", SHAPE_CHOSEN, SHAPE_NONE,
+				    SET_COUNTS},
+	[SET_AFFINITY_CLIENTS] = {"affinity-clients", SHAPE_CLIENT, SHAPE_LEARNED,
+				  SET_IS_LEARNED},
+	[SET_AFFINITY_CLIENT_PORTS] = {"affinity-client-ports", SHAPE_CLIENT, SHAPE_PORT,
+				       SET_IS_LEARNED | SET_ONLY_IPV6},
 };
 
 const struct nft_set_info *nft_set_info(enum nft_set set)
@@ -225,29 +229,29 @@ enum nft_set nft_set_find(const char *name, enum family family)
 /* Learning comes before others' postrouting chains, which may end the hook's walk. */
 static const struct nft_chain_info chains[CHAIN_N] = {
 	[CHAIN_REFUSE] = {.name = "refuse"},
-	[CHAIN_FROM_NODE] = {.name = "from-node"},
+	[CHAIN_DISPATCH_FROM_NODE] = {.name = "dispatch-from-node"},
 	[CHAIN_DISPATCH] = {.name = "dispatch"},
-	[CHAIN_GUARD] = {.name = "guard"},
-	[CHAIN_REFUSE_EMPTY] = {.name = "refuse-empty"},
-	[CHAIN_REFUSE_UNKNOWN] = {.name = "refuse-unknown"},
-	[CHAIN_LEARN] = {.name = "learn"},
-	[CHAIN_GUARD_PREROUTING] = {"guard-prerouting", "filter", NF_INET_PRE_ROUTING,
-				    -110},
-	[CHAIN_GUARD_OUTPUT] = {"guard-output", "filter", NF_INET_LOCAL_OUT, -110},
+	[CHAIN_CHECK_SOURCE] = {.name = "check-source"},
+	[CHAIN_REFUSE_NO_ENDPOINTS] = {.name = "refuse-no-endpoints"},
+	[CHAIN_REFUSE_UNKNOWN_PORTS] = {.name = "refuse-unknown-ports"},
+	[CHAIN_AFFINITY_LEARN] = {.name = "affinity-learn"},
+	[CHAIN_SOURCE_PREROUTING] = {"source-prerouting", "filter", NF_INET_PRE_ROUTING,
+				     -110},
+	[CHAIN_SOURCE_OUTPUT] = {"source-output", "filter", NF_INET_LOCAL_OUT, -110},
 	[CHAIN_NAT_PREROUTING] = {"nat-prerouting", "nat", NF_INET_PRE_ROUTING, -100},
 	[CHAIN_NAT_OUTPUT] = {"nat-output", "nat", NF_INET_LOCAL_OUT, -100},
 	[CHAIN_FILTER_INPUT] = {"filter-input", "filter", NF_INET_LOCAL_IN, 0},
 	[CHAIN_FILTER_FORWARD] = {"filter-forward", "filter", NF_INET_FORWARD, 0},
 	[CHAIN_FILTER_OUTPUT] = {"filter-output", "filter", NF_INET_LOCAL_OUT, 0},
-	[CHAIN_LEARN_INPUT] = {"learn-input", "nat", NF_INET_LOCAL_IN, 90},
-	[CHAIN_LEARN_POSTROUTING] = {"learn-postrouting", "nat", NF_INET_POST_ROUTING,
-				     90},
+	[CHAIN_AFFINITY_INPUT] = {"affinity-input", "nat", NF_INET_LOCAL_IN, 90},
+	[CHAIN_AFFINITY_POSTROUTING] = {"affinity-postrouting", "nat",
+					NF_INET_POST_ROUTING, 90},
 	[CHAIN_NAT_POSTROUTING] = {"nat-postrouting", "nat", NF_INET_POST_ROUTING, 100},
 	[CHAIN_PICK] = {.name = "pick-%u"},
 	[CHAIN_PICK_LOCAL] = {.name = "pick-local-%u"},
-	[CHAIN_STICKY] = {.name = "sticky-%u"},
-	[CHAIN_STICKY_LOCAL] = {.name = "sticky-local-%u"},
-	[CHAIN_LEARN_FOR] = {.name = "learn-%us"},
+	[CHAIN_AFFINITY] = {.name = "affinity-%u"},
+	[CHAIN_AFFINITY_LOCAL] = {.name = "affinity-local-%u"},
+	[CHAIN_AFFINITY_LEARN_FOR] = {.name = "affinity-learn-%us"},
 };
 
 const struct nft_chain_info *nft_chain_info(uint32_t kind)
@@ -281,9 +285,9 @@ bool nft_chain_parse(const char *name, struct nft_chain *ret)
 
 bool nft_chain_needs(struct nft_chain chain, struct nft_chain *ret)
 {
-	if (chain.kind != CHAIN_STICKY && chain.kind != CHAIN_STICKY_LOCAL)
+	if (chain.kind != CHAIN_AFFINITY && chain.kind != CHAIN_AFFINITY_LOCAL)
 		return false;
-	ret->kind = chain.kind == CHAIN_STICKY ? CHAIN_PICK : CHAIN_PICK_LOCAL;
+	ret->kind = chain.kind == CHAIN_AFFINITY ? CHAIN_PICK : CHAIN_PICK_LOCAL;
 	ret->number = chain.number;
 	return true;
 }

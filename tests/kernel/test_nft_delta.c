@@ -143,10 +143,11 @@ static void chains_come_and_go_with_their_use(void **state)
 	shell_run("nft list chain ip sluice pick-3");
 	sticky.affinity_sec = 77;
 	assert_int_equal(go_to(w, &sticky), 0);
-	shell_run("nft list chain ip sluice sticky-3 | grep -q 'goto pick-3'");
-	shell_run("nft list chain ip sluice learn-77s");
+	shell_run("nft list chain ip sluice affinity-3 | grep -q 'goto pick-3'");
+	shell_run("nft list chain ip sluice affinity-learn-77s");
 	assert_int_equal(go_to(w, &two), 0);
-	shell_run("! nft list ruleset | grep -q -e sticky-3 -e learn-77 -e pick-3");
+	shell_run("! nft list ruleset | grep -q -e affinity-3 -e affinity-learn-77 -e "
+		  "pick-3");
 	sample_expect_exact(w);
 	assert_int_equal(sample_delta(w, NULL, 0), 0);
 	shell_run("! nft list ruleset | grep -q -e 'pick-[0-9]'");
@@ -169,7 +170,7 @@ static void in_a_large_table_chains_stay_for_a_while(void **state)
 		services[0] = service_ref(w->services[0]);
 		services[1] = sample_service(&one);
 		assert_int_equal(sample_delta(w, services, 2), 0);
-		shell_run("nft list chain ip sluice sticky-2 | grep -q 'goto pick-2'");
+		shell_run("nft list chain ip sluice affinity-2 | grep -q 'goto pick-2'");
 		sample_expect_exact(w);
 		services[0] = service_ref(w->services[0]);
 		services[1] = sample_service(&two);
@@ -179,7 +180,7 @@ static void in_a_large_table_chains_stay_for_a_while(void **state)
 	services[0] = sample_service(&one);
 	assert_int_equal(sample_delta(w, services, 1), 0);
 	assert_int_equal(sample_full(w), 0);
-	shell_run("! nft list ruleset | grep -q -e sticky-2 -e pick-2");
+	shell_run("! nft list ruleset | grep -q -e affinity-2 -e pick-2");
 	sample_expect_exact(w);
 }
 
@@ -256,7 +257,7 @@ static void a_kernel_that_is_not_as_thought_asks_for_a_full_apply(void **state)
 
 static void bind_clients(void)
 {
-	shell_run("nft add element ip sluice affinity '{ "
+	shell_run("nft add element ip sluice affinity-clients '{ "
 		  "10.1.1.2 . 10.96.0.1 . tcp . 80 timeout 60s : 10.2.0.2 . 80, "
 		  "10.1.1.3 . 10.96.0.1 . tcp . 80 timeout 60s : 10.2.0.3 . 80, "
 		  "10.1.1.4 . 10.96.0.9 . tcp . 80 timeout 60s : 10.2.0.3 . 80 }'");
@@ -264,9 +265,9 @@ static void bind_clients(void)
 
 static void expect_bound(const char *clients)
 {
-	_cleanup_(freep) char *bound =
-		shell("nft list map ip sluice affinity | grep -o '10[.]1[.]1[.][0-9]' | "
-		      "sort | tr '\n' ' '");
+	_cleanup_(freep) char *bound = shell("nft list map ip sluice affinity-clients | "
+					     "grep -o '10[.]1[.]1[.][0-9]' | "
+					     "sort | tr '\n' ' '");
 
 	assert_string_equal(bound, clients);
 }
@@ -316,10 +317,11 @@ static void bindings_that_end_meanwhile_are_in_nobodys_way(void **state)
 		shell_run("for i in $(seq 4000); do "
 			  "echo \"10.1.$((i / 200)).$((i %% 200)) . 10.96.0.1 . tcp . 80 "
 			  "timeout $((i / 10 + 1))ms : 10.2.0.3 . 80,\"; done | "
-			  "(echo 'add element ip sluice affinity {'; cat; echo '}') | "
+			  "(echo 'add element ip sluice affinity-clients {'; cat; echo "
+			  "'}') | "
 			  "nft -f -");
 		assert_int_equal(go_to(w, &first), 0);
-		shell_run("! nft list map ip sluice affinity | grep -q 10.2.0.3");
+		shell_run("! nft list map ip sluice affinity-clients | grep -q 10.2.0.3");
 		assert_int_equal(go_to(w, &both), 0);
 	}
 	sample_expect_exact(w);
@@ -367,13 +369,16 @@ static void in_ipv6_addresses_and_ports_are_let_go_together(void **state)
 
 	first.endpoints = "[fd01::2]:8080";
 	start(w, &both);
-	shell_run("nft add element ip6 sluice affinity '{ 1 . 2 . 3 . 80 timeout 60s : "
+	shell_run("nft add element ip6 sluice affinity-clients '{ 1 . 2 . 3 . 80 timeout "
+		  "60s : "
 		  "fd01::2, 4 . 5 . 6 . 80 timeout 60s : fd01::3 }'; "
-		  "nft add element ip6 sluice affinity-ports '{ 1 . 2 . 3 . 80 timeout "
+		  "nft add element ip6 sluice affinity-client-ports '{ 1 . 2 . 3 . 80 "
+		  "timeout "
 		  "60s : 8080, 4 . 5 . 6 . 80 timeout 60s : 8080 }'");
 	assert_int_equal(go_to(w, &first), 0);
-	shell_run("nft list map ip6 sluice affinity | grep -q '1 . 2 . 3 . 80'");
-	shell_run("nft list map ip6 sluice affinity-ports | grep -q '1 . 2 . 3 . 80'");
+	shell_run("nft list map ip6 sluice affinity-clients | grep -q '1 . 2 . 3 . 80'");
+	shell_run("nft list map ip6 sluice affinity-client-ports | grep -q '1 . 2 . 3 . "
+		  "80'");
 	shell_run("! nft list ruleset | grep -q '4 . 5 . 6 . 80'");
 }
 

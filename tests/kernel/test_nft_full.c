@@ -120,19 +120,20 @@ static const char *const foreign_deeds[] = {
 	"nft delete element ip sluice frontends '{ 10.96.0.1 . tcp . 80 }'",
 	"nft delete element ip6 sluice endpoints '{ fd00:96::1 . tcp . 80 . 1 }'",
 	"nft add element ip sluice frontends '{ 10.96.0.77 . tcp . 80 : goto pick-2 }'",
-	"nft delete element ip sluice empty '{ 10.96.0.5 . tcp . 80 }'; "
-	"nft add element ip sluice empty '{ 10.96.0.5 . tcp . 80 : goto refuse }'",
+	"nft delete element ip sluice no-endpoints '{ 10.96.0.5 . tcp . 80 }'; "
+	"nft add element ip sluice no-endpoints '{ 10.96.0.5 . tcp . 80 : goto refuse }'",
 	"nft add element ip sluice hairpin '{ 10.9.9.9 . 10.9.9.9 }'",
-	"nft delete element ip sluice allowed '{ 192.0.2.1 . tcp . 80 . 10.0.0.0/8 }'",
-	"nft add element ip sluice allowed '{ 192.0.2.1 . tcp . 80 . 11.0.0.0/9 }'",
+	"nft delete element ip sluice source-ranges '{ 192.0.2.1 . tcp . 80 . 10.0.0.0/8 "
+	"}'",
+	"nft add element ip sluice source-ranges '{ 192.0.2.1 . tcp . 80 . 11.0.0.0/9 }'",
 	"nft flush map ip sluice endpoints",
 	"nft flush chain ip sluice dispatch",
 	"nft insert rule ip6 sluice nat-prerouting counter accept",
 	"nft add rule ip sluice pick-2 drop",
-	"nft add chain ip sluice mine; nft add rule ip sluice guard jump mine",
+	"nft add chain ip sluice mine; nft add rule ip sluice check-source jump mine",
 	"nft add chain ip sluice pick-77",
 	"nft add set ip sluice mine '{ type ipv4_addr; }'; "
-	"nft add rule ip sluice learn ip saddr @mine drop",
+	"nft add rule ip sluice affinity-learn ip saddr @mine drop",
 	"nft add chain ip sluice filter-input '{ policy drop; }'",
 	"nft add table ip sluice '{ flags dormant; }'",
 	"nft flush table ip sluice",
@@ -284,22 +285,24 @@ static void what_was_learned_outlives_restarts_while_it_is_true(void **state)
 {
 	struct sample_world *w = programmed(state);
 
-	shell_run("nft add element ip sluice affinity '{ "
+	shell_run("nft add element ip sluice affinity-clients '{ "
 		  "10.1.1.1 . 10.96.0.2 . tcp . 80 timeout 60s : 10.2.0.2 . 8080, "
 		  "10.1.1.2 . 10.96.0.2 . tcp . 80 timeout 60s : 10.2.0.99 . 8080, "
 		  "10.1.1.3 . 10.96.0.99 . tcp . 80 timeout 60s : 10.2.0.2 . 8080 }'; "
-		  "nft add element ip6 sluice affinity '{ "
+		  "nft add element ip6 sluice affinity-clients '{ "
 		  "1 . 2 . 3 . 80 timeout 60s : fd01::2, "
 		  "4 . 5 . 6 . 80 timeout 60s : fd01::99 }'; "
-		  "nft add element ip6 sluice affinity-ports '{ "
+		  "nft add element ip6 sluice affinity-client-ports '{ "
 		  "1 . 2 . 3 . 80 timeout 60s : 8080, 4 . 5 . 6 . 80 timeout 60s : 8080 "
 		  "}'");
 	sample_restart(w);
 	assert_int_equal(sample_full(w), 0);
-	shell_run("nft list map ip sluice affinity | grep -q 10.1.1.1");
-	shell_run("! nft list map ip sluice affinity | grep -q '10.1.1.[23]'");
-	shell_run("test $(nft list map ip6 sluice affinity | grep -c expires) = 1");
-	shell_run("test $(nft list map ip6 sluice affinity-ports | grep -c expires) = 1");
+	shell_run("nft list map ip sluice affinity-clients | grep -q 10.1.1.1");
+	shell_run("! nft list map ip sluice affinity-clients | grep -q '10.1.1.[23]'");
+	shell_run(
+		"test $(nft list map ip6 sluice affinity-clients | grep -c expires) = 1");
+	shell_run("test $(nft list map ip6 sluice affinity-client-ports | grep -c "
+		  "expires) = 1");
 }
 
 /* Without rights on the machine a socket's buffer is small: all goes in, in pieces. */

@@ -51,7 +51,7 @@ static void after_a_large_transaction_we_hear_again(void **state)
 	struct service *large = sample_large_service("large", "10.96.1.1:80", 3000);
 
 	assert_int_equal(sample_delta(w, &large, 1), 0);
-	shell_run("nft flush chain ip sluice guard");
+	shell_run("nft flush chain ip sluice check-source");
 	assert_true(is_readable(w));
 	assert_true(nft_sink_drain(w->sink));
 	assert_false(is_readable(w));
@@ -72,9 +72,10 @@ static void what_clients_learn_is_no_change(void **state)
 {
 	struct sample_world *w = programmed(state);
 
-	shell_run("nft add element ip sluice affinity '{ 10.1.1.2 . 10.96.0.1 . tcp . 80 "
+	shell_run("nft add element ip sluice affinity-clients '{ 10.1.1.2 . 10.96.0.1 . "
+		  "tcp . 80 "
 		  "timeout 60s : 10.2.0.2 . 80 }'; nft add element ip6 sluice "
-		  "affinity-ports '{ 1 . 2 . 3 . 80 timeout 60s : 80 }'");
+		  "affinity-client-ports '{ 1 . 2 . 3 . 80 timeout 60s : 80 }'");
 	assert_false(nft_sink_drain(w->sink));
 }
 

@@ -327,7 +327,7 @@ static void note_structure(const struct world *w, const char *file)
 
 /* Of no use to anybody, or worse: whatever it is, it has to go. */
 static const char *const foreign_things[] = {
-	"add element ip sluice masked { 172.30.0.10 . tcp . 80 }",
+	"add element ip sluice masquerade-always { 172.30.0.10 . tcp . 80 }",
 	"add element ip6 sluice cluster-ips { fd00:172:30::99 }",
 	"add element ip sluice frontends { * : drop }",
 	"add element ip sluice frontends { 10.9.9.9 . tcp . 9 : goto refuse }",

@@ -169,7 +169,7 @@ static void an_external_address_is_masqueraded_by_its_element(void **state)
 	       "frontends { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
-	       "masked { 10.96.0.1 . tcp . 80 }\n"
+	       "masquerade-always { 10.96.0.1 . tcp . 80 }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
@@ -178,11 +178,11 @@ static void policy_local_has_two_faces(void **state)
 	(void)state;
 	expect(&policy_local, &plain,
 	       "frontends { 10.96.0.1 . tcp . 80 : goto pick-local-1 }\n"
-	       "frontends-inside { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
+	       "internal-frontends { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 65536 : 10.2.0.2 . 8080 }\n"
-	       "local-policy { 10.96.0.1 . tcp . 80 }\n"
+	       "masquerade-from-node { 10.96.0.1 . tcp . 80 }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
@@ -193,11 +193,11 @@ static void policy_local_without_local_endpoints_drops_what_is_outside(void **st
 	(void)state;
 	d.outside = ACTION_DROP;
 	expect(&d, &plain,
-	       "frontends-inside { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
+	       "internal-frontends { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
-	       "local-policy { 10.96.0.1 . tcp . 80 }\n"
-	       "empty { 10.96.0.1 . tcp . 80 : drop }\n"
+	       "masquerade-from-node { 10.96.0.1 . tcp . 80 }\n"
+	       "no-endpoints { 10.96.0.1 . tcp . 80 : drop }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
@@ -212,10 +212,10 @@ static void what_only_the_outside_gets_passes_the_inside_by(void **state)
 	(void)state;
 	expect(&d, &plain,
 	       "frontends { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
-	       "frontends-inside { 10.96.0.1 . tcp . 80 : accept }\n"
+	       "internal-frontends { 10.96.0.1 . tcp . 80 : accept }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
-	       "empty { 10.96.0.1 . tcp . 80 : goto refuse }\n"
+	       "no-endpoints { 10.96.0.1 . tcp . 80 : goto refuse }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
@@ -228,10 +228,10 @@ static void refusing_needs_no_endpoints(void **state)
 	(void)state;
 	expect(&refused, &(struct options){.no_endpoints = true},
 	       "cluster-ips { 10.96.0.1 }\n"
-	       "empty { 10.96.0.1 . tcp . 80 : goto refuse }\n");
+	       "no-endpoints { 10.96.0.1 . tcp . 80 : goto refuse }\n");
 	expect(&dropped, &(struct options){.no_endpoints = true},
 	       "cluster-ips { 10.96.0.1 }\n"
-	       "empty { 10.96.0.1 . tcp . 80 : drop }\n");
+	       "no-endpoints { 10.96.0.1 . tcp . 80 : drop }\n");
 }
 
 static void balancing_over_nothing_is_refusing(void **state)
@@ -239,7 +239,7 @@ static void balancing_over_nothing_is_refusing(void **state)
 	(void)state;
 	expect(&cluster_ip, &(struct options){.no_endpoints = true},
 	       "cluster-ips { 10.96.0.1 }\n"
-	       "empty { 10.96.0.1 . tcp . 80 : goto refuse }\n");
+	       "no-endpoints { 10.96.0.1 . tcp . 80 : goto refuse }\n");
 }
 
 static void masquerading_without_a_rule_for_it_takes_an_element(void **state)
@@ -259,25 +259,25 @@ static void masquerading_without_a_rule_for_it_takes_an_element(void **state)
 	       "frontends { 10.96.0.1 . tcp . 80 : goto pick-2 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
-	       "masked { 10.96.0.1 . tcp . 80 }\n"
+	       "masquerade-always { 10.96.0.1 . tcp . 80 }\n"
 	       "cluster-ips { 10.96.0.1 }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
-static void affinity_goes_by_way_of_sticky_chains(void **state)
+static void affinity_goes_by_way_of_chains_of_its_own(void **state)
 {
 	(void)state;
 	expect(&policy_local, &(struct options){.affinity_sec = 60},
-	       "frontends { 10.96.0.1 . tcp . 80 : goto sticky-local-1 }\n"
-	       "frontends-inside { 10.96.0.1 . tcp . 80 : goto sticky-2 }\n"
+	       "frontends { 10.96.0.1 . tcp . 80 : goto affinity-local-1 }\n"
+	       "internal-frontends { 10.96.0.1 . tcp . 80 : goto affinity-2 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 65536 : 10.2.0.2 . 8080 }\n"
-	       "local-policy { 10.96.0.1 . tcp . 80 }\n"
+	       "masquerade-from-node { 10.96.0.1 . tcp . 80 }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n"
-	       "sticky { 10.96.0.1 . tcp . 80 : goto learn-60s }\n"
-	       "sticky-endpoints { 10.96.0.1 . tcp . 80 . 10.2.0.1 . 8080 }\n"
-	       "sticky-endpoints { 10.96.0.1 . tcp . 80 . 10.2.0.2 . 8080 }\n");
+	       "affinity-frontends { 10.96.0.1 . tcp . 80 : goto affinity-learn-60s }\n"
+	       "affinity-endpoints { 10.96.0.1 . tcp . 80 . 10.2.0.1 . 8080 }\n"
+	       "affinity-endpoints { 10.96.0.1 . tcp . 80 . 10.2.0.2 . 8080 }\n");
 }
 
 static void ranges_that_lie_in_others_are_left_out(void **state)
@@ -294,10 +294,10 @@ static void ranges_that_lie_in_others_are_left_out(void **state)
 
 	(void)state;
 	expect(&d, &o,
-	       "empty { 10.96.0.1 . tcp . 80 : drop }\n"
-	       "limited { 10.96.0.1 . tcp . 80 }\n"
-	       "allowed { 10.96.0.1 . tcp . 80 . 10.0.0.0/8 }\n"
-	       "allowed { 10.96.0.1 . tcp . 80 . 11.0.0.1 }\n");
+	       "no-endpoints { 10.96.0.1 . tcp . 80 : drop }\n"
+	       "source-limited { 10.96.0.1 . tcp . 80 }\n"
+	       "source-ranges { 10.96.0.1 . tcp . 80 . 10.0.0.0/8 }\n"
+	       "source-ranges { 10.96.0.1 . tcp . 80 . 11.0.0.1 }\n");
 }
 
 static void limited_without_ranges_lets_nobody_in(void **state)
@@ -309,8 +309,8 @@ static void limited_without_ranges_lets_nobody_in(void **state)
 
 	(void)state;
 	expect(&d, &(struct options){.no_endpoints = true},
-	       "empty { 10.96.0.1 . tcp . 80 : drop }\n"
-	       "limited { 10.96.0.1 . tcp . 80 }\n");
+	       "no-endpoints { 10.96.0.1 . tcp . 80 : drop }\n"
+	       "source-limited { 10.96.0.1 . tcp . 80 }\n");
 }
 
 int main(void)
@@ -326,7 +326,7 @@ int main(void)
 		cmocka_unit_test(refusing_needs_no_endpoints),
 		cmocka_unit_test(balancing_over_nothing_is_refusing),
 		cmocka_unit_test(masquerading_without_a_rule_for_it_takes_an_element),
-		cmocka_unit_test(affinity_goes_by_way_of_sticky_chains),
+		cmocka_unit_test(affinity_goes_by_way_of_chains_of_its_own),
 		cmocka_unit_test(ranges_that_lie_in_others_are_left_out),
 		cmocka_unit_test(limited_without_ranges_lets_nobody_in),
 	};

@@ -12,10 +12,14 @@ static const struct {
 	struct nft_chain chain;
 	const char *name;
 } chain_names[] = {
-	{{CHAIN_REFUSE, 0}, "refuse"},	 {{CHAIN_REFUSE_EMPTY, 0}, "refuse-empty"},
-	{{CHAIN_PICK, 5}, "pick-5"},	 {{CHAIN_PICK_LOCAL, 65536}, "pick-local-65536"},
-	{{CHAIN_STICKY, 1}, "sticky-1"}, {{CHAIN_STICKY_LOCAL, 2}, "sticky-local-2"},
-	{{CHAIN_LEARN, 0}, "learn"},	 {{CHAIN_LEARN_FOR, 10800}, "learn-10800s"},
+	{{CHAIN_REFUSE, 0}, "refuse"},
+	{{CHAIN_REFUSE_NO_ENDPOINTS, 0}, "refuse-no-endpoints"},
+	{{CHAIN_PICK, 5}, "pick-5"},
+	{{CHAIN_PICK_LOCAL, 65536}, "pick-local-65536"},
+	{{CHAIN_AFFINITY, 1}, "affinity-1"},
+	{{CHAIN_AFFINITY_LOCAL, 2}, "affinity-local-2"},
+	{{CHAIN_AFFINITY_LEARN, 0}, "affinity-learn"},
+	{{CHAIN_AFFINITY_LEARN_FOR, 10800}, "affinity-learn-10800s"},
 };
 
 static void chains_are_found_by_their_names(void **state)
@@ -43,9 +47,9 @@ static void other_names_are_not_ours(void **state)
 		"pick-5 ",
 		"pick-x",
 		"pick--5",
-		"learn-5",
-		"learn-60ss",
-		"sticky-local-",
+		"affinity-learn-5",
+		"affinity-learn-60ss",
+		"affinity-local-",
 		"5",
 		"refuse-77",
 		"pick-5-6",
@@ -62,18 +66,20 @@ static void other_names_are_not_ours(void **state)
 	}
 }
 
-static void a_sticky_chain_needs_the_one_that_picks(void **state)
+static void an_affinity_chain_needs_the_one_that_picks(void **state)
 {
 	struct nft_chain needed;
 
 	(void)state;
-	assert_true(nft_chain_needs((struct nft_chain){CHAIN_STICKY, 7}, &needed));
+	assert_true(nft_chain_needs((struct nft_chain){CHAIN_AFFINITY, 7}, &needed));
 	assert_int_equal(needed.kind, CHAIN_PICK);
 	assert_int_equal(needed.number, 7);
-	assert_true(nft_chain_needs((struct nft_chain){CHAIN_STICKY_LOCAL, 7}, &needed));
+	assert_true(
+		nft_chain_needs((struct nft_chain){CHAIN_AFFINITY_LOCAL, 7}, &needed));
 	assert_int_equal(needed.kind, CHAIN_PICK_LOCAL);
 	assert_false(nft_chain_needs((struct nft_chain){CHAIN_PICK, 7}, &needed));
-	assert_false(nft_chain_needs((struct nft_chain){CHAIN_LEARN_FOR, 7}, &needed));
+	assert_false(nft_chain_needs((struct nft_chain){CHAIN_AFFINITY_LEARN_FOR, 7},
+				     &needed));
 }
 
 /* What nft 1.0.6 and the kernel make of the same declarations. */
@@ -85,7 +91,7 @@ static const struct {
 	{SHAPE_ADDR, {4, 16}, {0x7, 0x8}},
 	{SHAPE_FRONTEND, {12, 24}, {0x730d, 0x830d}},
 	{SHAPE_SLOT, {16, 28}, {0x1cc344, 0x20c344}},
-	{SHAPE_ALLOWED, {16, 40}, {0x1cc347, 0x20c348}},
+	{SHAPE_SOURCE, {16, 40}, {0x1cc347, 0x20c348}},
 	{SHAPE_ENDPOINT, {8, 20}, {0x1cd, 0x20d}},
 	{SHAPE_CHOSEN, {20, 44}, {0x730d1cd, 0x830d20d}},
 	{SHAPE_CLIENT, {16, 16}, {0x1c730d, 0x10410d}},
@@ -137,7 +143,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chains_are_found_by_their_names),
 		cmocka_unit_test(other_names_are_not_ours),
-		cmocka_unit_test(a_sticky_chain_needs_the_one_that_picks),
+		cmocka_unit_test(an_affinity_chain_needs_the_one_that_picks),
 		cmocka_unit_test(shapes_are_as_wide_as_the_kernel_has_them),
 		cmocka_unit_test(what_is_learned_fits_into_one_register),
 		cmocka_unit_test(sets_are_found_by_name_where_they_exist),

@@ -103,14 +103,15 @@ static void what_only_passes_through_is_not_told(void **state)
 static void a_chain_brings_the_one_it_needs(void **state)
 {
 	struct nft_refs *refs = *state;
-	const struct nft_element sticky = leading_to((struct nft_chain){CHAIN_STICKY, 3});
+	const struct nft_element sticky =
+		leading_to((struct nft_chain){CHAIN_AFFINITY, 3});
 	const struct nft_element plain = leading_to((struct nft_chain){CHAIN_PICK, 3});
 
 	assert_false(nft_refs_count(refs, &sticky, 1));
-	expect_settled(refs, "+pick-3 +sticky-3 ");
+	expect_settled(refs, "+pick-3 +affinity-3 ");
 	(void)nft_refs_count(refs, &plain, 1);
 	(void)nft_refs_count(refs, &sticky, -1);
-	expect_settled(refs, "-sticky-3 ");
+	expect_settled(refs, "-affinity-3 ");
 	(void)nft_refs_count(refs, &plain, -1);
 	expect_settled(refs, "-pick-3 ");
 }

@@ -136,7 +136,7 @@ static void verdicts_ranges_and_counters_read_back(void **state)
 		{VERDICT_DROP, {0, 0}},
 	};
 	struct nft_element e = {
-		.set = SET_ALLOWED,
+		.set = SET_SOURCE_RANGES,
 		.family = FAMILY_IPV6,
 		.key_len = 80,
 	};
@@ -172,12 +172,12 @@ static const struct {
 	{{.verb = VERB_ADD, .what = WHAT_CHAIN, .chain = {CHAIN_PICK, 3}},
 	 false,
 	 "add chain pick-3 in ip"},
-	{{.verb = VERB_FLUSH, .what = WHAT_RULE, .chain = {CHAIN_GUARD, 0}},
+	{{.verb = VERB_FLUSH, .what = WHAT_RULE, .chain = {CHAIN_CHECK_SOURCE, 0}},
 	 false,
-	 "flush rules of guard in ip"},
-	{{.verb = VERB_ADD, .what = WHAT_SET, .set = SET_AFFINITY},
+	 "flush rules of check-source in ip"},
+	{{.verb = VERB_ADD, .what = WHAT_SET, .set = SET_AFFINITY_CLIENTS},
 	 false,
-	 "add set affinity in ip"},
+	 "add set affinity-clients in ip"},
 	{{.verb = VERB_DELETE, .what = WHAT_TABLE}, false, "delete table in ip"},
 	{{.verb = VERB_DELETE, .what = WHAT_FOREIGN},
 	 false,
