@@ -48,6 +48,9 @@ struct control_answer *inspect_answer(void *data, const struct control_request *
 	const struct inspect *in = data;
 	json_t *json = NULL;
 
+	*ret_error = in->unready(in->data);
+	if (*ret_error)
+		return NULL;
 	switch (request->verb) {
 	case CONTROL_SERVICES:
 		return inspect_services(in, request);

@@ -18,6 +18,9 @@ struct inspect { /* all borrowed */
 	const struct node_info *node_info;
 	const struct state *state;
 	const struct dataplane *dataplane;
+	/* Why there is nothing to show so far, freed by the caller; NULL: there is. */
+	char *(*unready)(const void *data);
+	const void *data;
 };
 
 /* A control_fn; data is a struct inspect. */

@@ -4,8 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cleanup.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "proxy/config/config.h"
 #include "proxy/host/host_addresses.h"
 #include "proxy/host/node_name.h"
@@ -133,6 +135,7 @@ static void tell_mode(const struct config *c)
 static void make_knowledge(struct engine *e)
 {
 	e->loop = ev_loop_new(EVFLAG_AUTO);
+	e->opened_us = clock_wall_us();
 	e->cluster = cluster_new(e->node_name);
 	cluster_set_triggers_since(e->cluster, clock_wall_us());
 	e->rejections = rejections_new(false);
@@ -189,6 +192,27 @@ int engine_start(struct engine *e)
 
 	host_addresses_start(e->hosts, e->loop, on_hosts_changed, e);
 	return e->source->ops->start(e->source, e->loop, &events);
+}
+
+char *engine_unready(const struct engine *e)
+{
+	static const char rest[] = "the kernel serves what an earlier run left";
+	_cleanup_(freep) char *unread = NULL;
+	long long sec = (clock_wall_us() - e->opened_us) / 1000000;
+
+	if (sync_stats(e->sync).n_runs)
+		return NULL;
+	if (e->is_ready)
+		return xasprintf("nothing programmed yet: the first sync is due; %s",
+				 rest);
+	if (e->is_synced)
+		return xasprintf("nothing programmed yet: node %s has no podCIDRs since "
+				 "%lld s; %s",
+				 e->node_name, sec, rest);
+	if (e->source->ops->unread)
+		unread = e->source->ops->unread(e->source);
+	return xasprintf("nothing read yet: %s, since %lld s; %s",
+			 unread ? unread : e->source->ops->name, sec, rest);
 }
 
 void engine_close(struct engine *e)

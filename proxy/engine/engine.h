@@ -49,6 +49,7 @@ struct engine { /* embedded, zeroed before engine_open() */
 	struct object_source *source;
 	ev_timer pod_cidr_timer;
 	bool is_synced, is_ready;
+	int64_t opened_us; /* Unix time */
 };
 
 /* Without starting anything; told when it fails. engine_close() is due in any case. */
@@ -56,4 +57,9 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 		const struct engine_hooks *hooks);
 /* The source may call back, and all may be ready, before it returns. */
 int engine_start(struct engine *e);
+/*
+ * Why nothing has been programmed so far, a sentence that the caller frees; NULL
+ * once the first sync has run.
+ */
+char *engine_unready(const struct engine *e);
 void engine_close(struct engine *e);

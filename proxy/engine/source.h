@@ -46,6 +46,8 @@ struct source_ops {
 	void (*close)(struct object_source *source); /* stops and frees */
 	/* NULL: there is no server. */
 	struct source_api (*api)(const struct object_source *source);
+	/* What has never been read, and why, for people; NULL: nothing. May be NULL. */
+	char *(*unread)(const struct object_source *source);
 	/* Records an Event, best effort, once it is started; NULL: there is nowhere. */
 	void (*record)(struct object_source *source, const struct event_spec *spec);
 };

@@ -80,6 +80,11 @@ static struct source_api kube_source_api(const struct object_source *source)
 	};
 }
 
+static char *kube_source_unread(const struct object_source *source)
+{
+	return kube_unread(container_of(source, struct kube_source, source)->kube);
+}
+
 static void kube_source_record(struct object_source *source,
 			       const struct event_spec *spec)
 {
@@ -93,6 +98,7 @@ static const struct source_ops kube_source_ops = {
 	.start = kube_source_start,
 	.close = kube_source_close,
 	.api = kube_source_api,
+	.unread = kube_source_unread,
 	.record = kube_source_record,
 };
 

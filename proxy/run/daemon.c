@@ -58,7 +58,8 @@ static void announce(const struct engine *e, const struct sync_run *run)
 			       "%" PRIu64 " elements added to what was there, %" PRIu64
 			       " removed",
 			       stats.n_elements_added, stats.n_elements_deleted);
-	log_info("ready: %zu services of %zu Services and %zu EndpointSlices in %.1f ms; "
+	log_info("ready: %zu services of %zu Services and %zu EndpointSlices in "
+		 "%.1f ms; "
 		 "%s",
 		 run->n_changes, cluster_n(e->cluster, OBJECT_SERVICE),
 		 cluster_n(e->cluster, OBJECT_SLICE), (double)run->total_us / 1e3,
@@ -150,6 +151,11 @@ static void stop_signals(struct daemon *d)
 	ev_signal_stop(d->engine.loop, &d->hangup);
 }
 
+static char *unready(const void *data)
+{
+	return engine_unready(data);
+}
+
 /* Traffic doesn't depend on it: a full disk costs the socket, not the daemon. */
 static int start_control(struct daemon *d)
 {
@@ -163,6 +169,8 @@ static int start_control(struct daemon *d)
 		.node_info = &d->engine.node_info,
 		.state = sync_state(d->engine.sync),
 		.dataplane = &d->engine.dataplane,
+		.unready = unready,
+		.data = &d->engine,
 	};
 	err = control_new(d->engine.loop, path, inspect_answer, &d->inspect, &d->control);
 	if (err == -EADDRINUSE) {

@@ -3,6 +3,7 @@
  */
 #include "watchers/kube/kube.h"
 
+#include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "watchers/kube/credentials.h"
@@ -10,6 +11,7 @@
 #include "watchers/kube/informer.h"
 #include "watchers/kube/kubeconfig.h"
 #include "watchers/kube/outage.h"
+#include "watchers/kube/resource.h"
 
 #define HTTP_OK 200
 
@@ -143,6 +145,20 @@ bool kube_runs_programs(const struct kube *k)
 struct http *kube_http(struct kube *k)
 {
 	return k->http;
+}
+
+char *kube_unread(const struct kube *k)
+{
+	struct buf out = BUF_INIT;
+	const char *why = k->outage ? outage_why(k->outage) : NULL;
+
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		if (k->informers[kind] && !informer_has_synced(k->informers[kind]))
+			buf_printf(&out, "%s%s", out.len ? ", " : "",
+				   resource_name((enum object_kind)kind));
+	if (out.len && why)
+		buf_printf(&out, " (api: %s)", why);
+	return out.len ? buf_take(&out) : NULL;
 }
 
 uint64_t kube_n_restarts(const struct kube *k)

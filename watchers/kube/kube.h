@@ -40,6 +40,8 @@ void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *
 const char *kube_server(const struct kube *k); /* its URL */
 struct http *kube_http(struct kube *k);	       /* for other calls, after kube_start() */
 bool kube_runs_programs(const struct kube *k); /* a credential plugin is configured */
+/* "services, nodes (api: WHY)": the kinds never read so far. NULL: none. Freed by the caller. */
+char *kube_unread(const struct kube *k);
 uint64_t kube_n_restarts(const struct kube *k);
 /* Unix time since when some kind has not been heard of; 0: all is well. */
 int64_t kube_silent_since_us(const struct kube *k);

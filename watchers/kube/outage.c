@@ -154,6 +154,14 @@ static bool is_any_there(const struct outage *o)
 	return false;
 }
 
+const char *outage_why(const struct outage *o)
+{
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		if (o->kinds[kind].is_there)
+			return o->kinds[kind].why;
+	return NULL;
+}
+
 void outage_failed(struct outage *o, enum object_kind kind, const char *name, int cause,
 		   const char *why)
 {

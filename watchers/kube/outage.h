@@ -20,5 +20,7 @@ void outage_free(struct outage *o);
  */
 void outage_failed(struct outage *o, enum object_kind kind, const char *name, int cause,
 		   const char *why);
+/* Why the calls fail at the moment, a sentence of the first kind; NULL: they do not. */
+const char *outage_why(const struct outage *o);
 /* This kind has been answered. */
 void outage_over(struct outage *o, enum object_kind kind);

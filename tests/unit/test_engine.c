@@ -1,0 +1,145 @@
+/*
+ * The engine with a fake source and without a data plane: what it reports before
+ * its first sync, and that the control socket refuses to answer until then.
+ */
+#include "tests/test.h"
+
+#include <ev.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "proxy/config/config.h"
+#include "proxy/control/inspect.h"
+#include "proxy/engine/engine.h"
+#include "proxy/engine/parts.h"
+#include "proxy/engine/sync.h"
+#include "watchers/cluster.h"
+
+static const struct source_events *source_events;
+static struct source_events kept_events;
+
+static int fake_start(struct object_source *source, struct ev_loop *loop,
+		      const struct source_events *events)
+{
+	(void)source;
+	(void)loop;
+	kept_events = *events;
+	source_events = &kept_events;
+	return 0;
+}
+
+static void fake_close(struct object_source *source)
+{
+	free(source);
+}
+
+static char *fake_unread(const struct object_source *source)
+{
+	(void)source;
+	return xstrdup("services, nodes (api: connection refused)");
+}
+
+static int make_source(const struct config *config, const char *node_name,
+		       struct cluster *cluster, const struct reject *reject,
+		       struct object_source **ret)
+{
+	static const struct source_ops ops = {
+		.name = "fake",
+		.start = fake_start,
+		.close = fake_close,
+		.unread = fake_unread,
+	};
+
+	(void)config;
+	(void)node_name;
+	(void)cluster;
+	(void)reject;
+	*ret = xcalloc(1, sizeof(**ret));
+	(*ret)->ops = &ops;
+	return 0;
+}
+
+static int make_dataplane(const struct config *config, struct dataplane *ret)
+{
+	(void)config;
+	*ret = (struct dataplane){.mode = "none"};
+	return 0;
+}
+
+static const struct parts parts = {
+	.make_source = make_source,
+	.make_dataplane = make_dataplane,
+};
+
+static void on_synced(void *data, int err)
+{
+	(void)data;
+	(void)err;
+}
+
+static void on_ready(void *data)
+{
+	(void)data;
+}
+
+static char *unready(const void *data)
+{
+	return engine_unready(data);
+}
+
+static void refuses_each_verb(struct engine *e, const char *why)
+{
+	struct inspect in = {
+		.cluster = e->cluster,
+		.node_info = &e->node_info,
+		.state = sync_state(e->sync),
+		.dataplane = &e->dataplane,
+		.unready = unready,
+		.data = e,
+	};
+
+	for (int verb = 0; verb < CONTROL_VERB_N; verb++) {
+		struct control_request request = {
+			.verb = (enum control_verb)verb,
+			.frontend = "10.96.0.10:80",
+		};
+		_cleanup_(freep) char *error = NULL;
+
+		assert_null(inspect_answer(&in, &request, &error));
+		assert_string_equal(error, why);
+	}
+}
+
+static void test_nothing_is_shown_before_the_first_sync(void **state)
+{
+	const struct engine_hooks hooks = {.synced = on_synced, .ready = on_ready};
+	struct engine e = {.loop = NULL};
+	struct config config;
+
+	(void)state;
+	config_init(&config);
+	config_complete(&config);
+	assert_int_equal(engine_open(&e, &config, &parts, &hooks), 0);
+	assert_int_equal(engine_start(&e), 0);
+	refuses_each_verb(&e, "nothing read yet: services, nodes (api: connection "
+			      "refused), since 0 s; the kernel serves what an earlier "
+			      "run left");
+	source_events->synced(source_events->data, 0);
+	refuses_each_verb(&e, "nothing programmed yet: the first sync is due; the "
+			      "kernel serves what an earlier run left");
+	(void)sync_run(e.sync);
+	assert_null(engine_unready(&e));
+	engine_close(&e);
+	config_fini(&config);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_nothing_is_shown_before_the_first_sync),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
