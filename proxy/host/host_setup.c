@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
@@ -12,7 +13,8 @@
 #include "proxy/config/config.h"
 #include "proxy/host/sysctls.h"
 
-#define NS_PER_SEC INT64_C(1000000000)
+#define NS_PER_SEC	INT64_C(1000000000)
+#define MAX_DESCRIPTORS (1u << 17) /* more than there are ports */
 
 void host_setup_oom_score(const struct config *config)
 {
@@ -22,6 +24,18 @@ void host_setup_oom_score(const struct config *config)
 
 	if (fd == -1 || write(fd, text, (size_t)len) != len)
 		log_debug("oom score stays: %s", strerror(errno));
+}
+
+void host_setup_descriptors(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == -1)
+		return;
+	limit.rlim_cur =
+		limit.rlim_max < MAX_DESCRIPTORS ? limit.rlim_max : MAX_DESCRIPTORS;
+	if (setrlimit(RLIMIT_NOFILE, &limit) == -1)
+		log_warn("limit of open files: could not raise it: %s", strerror(errno));
 }
 
 void host_setup_conntrack(const struct config *config)

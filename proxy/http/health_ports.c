@@ -1,8 +1,7 @@
 /*
- * Health check node ports.  The ports of one Service and its families share
- * one server, so what is kept is counted by (namespace, name): a full apply
- * builds the table anew, a delta edits it; then the servers are brought in
- * line with it.
+ * The ports and families of one Service share a health check node port, so
+ * entries are counted by (namespace, name).  A full apply counts from scratch, a
+ * delta adjusts the counts; then listeners are opened and closed accordingly.
  */
 #include "proxy/http/health_ports.h"
 
@@ -16,32 +15,34 @@
 #include "proxy/http/health.h"
 #include "proxy/http/http_server.h"
 
+#define MAX_CONNECTIONS 256 /* of all ports */
+
 struct health_ports {
 	struct sink sink;
 	struct ev_loop *loop;
 	struct health_ports_hooks hooks;
 	struct hash entries;
+	struct http_server *server; /* made with the first port */
 };
 
 struct entry {		     /* a Service with a health check node port */
 	struct name_key key; /* owned */
 	struct health_ports *owner;
-	struct http_server *server;
-	uint16_t open_port;	    /* what the server listens on */
-	uint16_t port;		    /* what it should be */
-	uint32_t n_ports[FAMILY_N]; /* of the Service, that are there */
+	struct http_listener *listener;
+	uint16_t open_port;   /* of the listener */
+	uint16_t port;	      /* wanted */
+	uint16_t logged_port; /* with logged_err: a failure that has been logged */
+	int logged_err;
+	uint32_t n_ports[FAMILY_N]; /* of the Service */
 	uint32_t local_ready[FAMILY_N];
 };
 
-/* All ports of a Service say the same; dual stack counts the larger family. */
-static uint32_t local_ready(const struct entry *e)
+/* A Service of two families answers for the client's; one of a single family for both. */
+static uint32_t local_ready(const struct entry *e, enum family family)
 {
-	uint32_t n = 0;
+	enum family other = family == FAMILY_IPV4 ? FAMILY_IPV6 : FAMILY_IPV4;
 
-	for (int family = 0; family < FAMILY_N; family++)
-		if (e->n_ports[family] && e->local_ready[family] > n)
-			n = e->local_ready[family];
-	return n;
+	return e->local_ready[e->n_ports[family] ? family : other];
 }
 
 static void on_request(void *data, const struct http_request *request,
@@ -49,9 +50,8 @@ static void on_request(void *data, const struct http_request *request,
 {
 	const struct entry *e = data;
 	const struct health_ports_hooks *hooks = &e->owner->hooks;
-	uint32_t n = local_ready(e);
+	uint32_t n = local_ready(e, request->family);
 
-	(void)request;
 	reply->content_type = "application/json";
 	reply->nosniff = true;
 	reply->header_name = "X-Load-Balancing-Endpoint-Weight";
@@ -63,7 +63,7 @@ static void on_request(void *data, const struct http_request *request,
 
 static void entry_free(struct entry *e)
 {
-	http_server_close(e->server);
+	http_listener_close(e->listener);
 	free((char *)(uintptr_t)e->key.ns);
 	free((char *)(uintptr_t)e->key.name);
 	free(e);
@@ -102,48 +102,100 @@ static void put(struct health_ports *h, const struct service *s)
 	e->local_ready[s->family] = s->local_ready;
 }
 
-static int open_server(struct health_ports *h, struct entry *e)
+static int open_port(struct health_ports *h, struct entry *e)
 {
 	struct addr any = addr_unspecified(FAMILY_IPV4);
+	int err = 0;
+
+	http_listener_close(take_ptr(e->listener));
+	if (!h->server)
+		err = http_server_new(h->loop, MAX_CONNECTIONS, &h->server);
+	if (!err)
+		err = http_server_listen(h->server, &any, e->port, on_request, e,
+					 &e->listener);
+	e->open_port = e->port;
+	return err;
+}
+
+/* Ports of one apply to log in one line. */
+struct batch {
+	size_t n;
+	const struct entry *first;
+};
+
+struct news {
+	struct batch refused, recovered;
+};
+
+static void add_to(struct batch *batch, const struct entry *e)
+{
+	if (batch->n++ == 0)
+		batch->first = e;
+}
+
+static void note_result(struct health_ports *h, struct entry *e, int err,
+			struct news *news)
+{
+	bool is_known = e->logged_err == err && e->logged_port == e->port;
+
+	if (!err && e->logged_err)
+		add_to(&news->recovered, e);
+	e->logged_err = err;
+	e->logged_port = e->port;
+	if (!err || is_known)
+		return;
+	add_to(&news->refused, e);
+	if (h->hooks.failed)
+		h->hooks.failed(h->hooks.data, e->key.ns, e->key.name, e->port, err);
+}
+
+static void log_batch(const struct batch *batch, const char *what)
+{
+	const struct entry *e = batch->first;
+	char more[48] = "";
 	int err;
 
-	http_server_close(take_ptr(e->server));
-	err = http_server_open(h->loop, &any, e->port, on_request, e, &e->server);
-	if (err) {
-		log_warn("health check node port %u of %s/%s: %s", e->port, e->key.ns,
-			 e->key.name, strerror(-err));
-		if (h->hooks.failed)
-			h->hooks.failed(h->hooks.data, e->key.ns, e->key.name, e->port,
-					err);
-		return err;
-	}
-	e->open_port = e->port;
-	return 0;
+	if (!e)
+		return;
+	err = e->logged_err;
+	if (batch->n > 1)
+		(void)snprintf(more, sizeof(more), " (and %zu more ports)", batch->n - 1);
+	log_line(err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+		 "health check node port %u of %s/%s%s: %s%s%s", e->port, e->key.ns,
+		 e->key.name, more, what, err ? ": " : "", err ? strerror(-err) : "");
 }
 
 static int health_ports_apply(struct sink *sink, const struct changeset *cs)
 {
 	struct health_ports *h = container_of(sink, struct health_ports, sink);
+	struct news news = {0};
 	struct entry *e;
-	int err = 0;
+	int result = 0;
 
 	if (cs->full)
-		for (size_t i = 0; (e = hash_next(&h->entries, &i));) {
+		for (size_t i = 0; (e = hash_next(&h->entries, &i));)
 			memset(e->n_ports, 0, sizeof(e->n_ports));
-		}
 	for (size_t i = 0; i < cs->n; i++) {
 		take_away(h, cs->changes[i].old);
 		put(h, cs->changes[i].new);
 	}
 	for (size_t i = 0; (e = hash_next(&h->entries, &i));) {
+		int err = 0;
+
 		if (!e->n_ports[FAMILY_IPV4] && !e->n_ports[FAMILY_IPV6]) {
 			(void)hash_del(&h->entries, &e->key);
 			entry_free(e);
-		} else if ((!e->server || e->open_port != e->port) && open_server(h, e)) {
-			err = -EREMOTEIO;
+			continue;
 		}
+		if (!e->listener || e->open_port != e->port)
+			err = open_port(h, e);
+		note_result(h, e, err, &news);
+		if (err)
+			result = -EREMOTEIO;
 	}
-	return err;
+	log_batch(&news.refused, "could not open, retrying");
+	log_batch(&news.recovered, "open now");
+	return result;
 }
 
 static void health_ports_close(struct sink *sink)
@@ -154,6 +206,7 @@ static void health_ports_close(struct sink *sink)
 	for (size_t i = 0; (e = hash_next(&h->entries, &i));)
 		entry_free(e);
 	hash_fini(&h->entries);
+	http_server_free(h->server);
 	free(h);
 }
 

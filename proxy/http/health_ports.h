@@ -1,7 +1,8 @@
 /*
- * The sink behind healthCheckNodePort: one small HTTP server for each service
- * that has one, telling outside load balancers how many endpoints this node
- * has.  A port that can't be opened is told, and tried again at the next apply.
+ * The sink for healthCheckNodePort: external load balancers ask it how many
+ * endpoints of a Service this node has.  One HTTP server answers on all these
+ * ports.  A port that could not be opened is logged once, together with others
+ * of the same moment, and tried again by the next apply.
  */
 #pragma once
 

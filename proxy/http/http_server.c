@@ -1,10 +1,10 @@
 /*
- * libmicrohttpd gives one epoll descriptor for everything that it waits for:
- * when that is readable, or its timer ends, it is run.
+ * libmicrohttpd only speaks HTTP here: it has one epoll descriptor for all its
+ * connections, and runs when that is readable or its timer ends.  Listening and
+ * accepting is done by the event loop.
  */
 #include "proxy/http/http_server.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <ev.h>
 #include <string.h>
@@ -14,21 +14,52 @@
 #include <microhttpd.h>
 
 #include "core/cleanup.h"
+#include "core/hash.h"
 #include "core/mem.h"
 
-#define BACKLOG 64
+#define BACKLOG		 64
+#define ACCEPT_PAUSE_SEC 1. /* when descriptors are short */
+#define RUNS_TO_CLOSE	 3  /* libmicrohttpd closes what was shut down within these */
 
 struct http_server {
 	struct ev_loop *loop;
 	struct MHD_Daemon *daemon;
 	struct ev_io io;
-	struct ev_timer timer;
+	struct ev_timer timer, pause;
+	struct hash listeners;	      /* by port */
+	struct MHD_Connection **open; /* oldest first */
+	size_t n_open, max_open;
+};
+
+struct http_listener {
+	struct http_server *server;
+	uint16_t port;
+	int fd;
+	struct ev_io io;
 	http_handler handler;
 	void *data;
-	uint16_t port;
-	struct MHD_Connection *open[HTTP_SERVER_MAX_CONNECTIONS]; /* oldest first */
-	size_t n_open;
 };
+
+static uint64_t port_hash(const void *key)
+{
+	return hash_bytes(key, sizeof(uint16_t));
+}
+
+static const void *port_key(const void *item)
+{
+	const struct http_listener *l = item;
+
+	return &l->port;
+}
+
+static bool port_equal(const void *item, const void *key)
+{
+	const struct http_listener *l = item;
+
+	return l->port == *(const uint16_t *)key;
+}
+
+static const struct hash_ops listener_ops = {port_hash, port_equal, port_key};
 
 static void on_connection(void *data, struct MHD_Connection *connection, void **context,
 			  enum MHD_ConnectionNotificationCode code)
@@ -38,50 +69,42 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
 
 	(void)context;
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-		assert(s->n_open < HTTP_SERVER_MAX_CONNECTIONS);
-		s->open[s->n_open++] = connection;
+		s->open[s->n_open++] = connection; /* the limit is libmicrohttpd's, too */
 		return;
 	}
 	while (s->open[i] != connection)
 		i++;
 	s->n_open--;
-	memmove(&s->open[i], &s->open[i + 1], (s->n_open - i) * sizeof(s->open[0]));
+	memmove(&s->open[i], &s->open[i + 1], (s->n_open - i) * sizeof(*s->open));
 }
 
-static bool is_full(const struct http_server *s)
+static int connection_fd(struct MHD_Connection *connection)
 {
-	return s->n_open == HTTP_SERVER_MAX_CONNECTIONS;
-}
+	const union MHD_ConnectionInfo *info =
+		MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
 
-/* The older half has had its time; libmicrohttpd closes them when it runs next. */
-static void make_room(struct http_server *s)
-{
-	for (size_t i = 0; i < s->n_open / 2; i++) {
-		const union MHD_ConnectionInfo *info =
-			MHD_get_connection_info(s->open[i],
-						MHD_CONNECTION_INFO_CONNECTION_FD);
-
-		if (info)
-			(void)shutdown(info->connect_fd, SHUT_RDWR);
-	}
+	return info ? info->connect_fd : -1;
 }
 
 static void run(struct http_server *s)
 {
 	MHD_UNSIGNED_LONG_LONG wait_ms = 0;
-	bool was_full = is_full(s);
 
 	(void)MHD_run(s->daemon);
-	if (is_full(s)) {
-		make_room(s);
-		was_full = true;
-	}
 	ev_timer_stop(s->loop, &s->timer);
-	/* It listens again with the run after the one that closes, and nothing else wakes us for that. */
-	if (was_full || MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES) {
+	if (MHD_get_timeout(s->daemon, &wait_ms) == MHD_YES) {
 		ev_timer_set(&s->timer, (double)wait_ms / 1000.0, 0);
 		ev_timer_start(s->loop, &s->timer);
 	}
+}
+
+/* Closes the older half, which has had its time. */
+static void make_room(struct http_server *s)
+{
+	for (size_t i = 0; i < s->n_open / 2; i++)
+		(void)shutdown(connection_fd(s->open[i]), SHUT_RDWR);
+	for (int i = 0; i < RUNS_TO_CLOSE && s->n_open == s->max_open; i++)
+		run(s);
 }
 
 static void on_io(struct ev_loop *loop, struct ev_io *w, int revents)
@@ -96,6 +119,42 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 	(void)loop;
 	(void)revents;
 	run(w->data);
+}
+
+static void on_accept(struct ev_loop *loop, struct ev_io *w, int revents)
+{
+	struct http_listener *l = w->data;
+	struct http_server *s = l->server;
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	int fd;
+
+	(void)revents;
+	if (s->n_open == s->max_open)
+		make_room(s);
+	if (s->n_open == s->max_open)
+		return; /* the client waits in the backlog, and we come here again */
+	fd = accept4(l->fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	if (fd >= 0) {
+		/* libmicrohttpd closes fd also when it fails */
+		(void)MHD_add_connection(s->daemon, fd, (struct sockaddr *)&peer, len);
+		run(s);
+	} else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
+		   errno == ENOMEM) {
+		ev_io_stop(loop, w);
+		ev_timer_again(loop, &s->pause);
+	}
+}
+
+static void on_pause_over(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	struct http_server *s = w->data;
+	struct http_listener *l;
+
+	(void)revents;
+	ev_timer_stop(loop, w);
+	for (size_t i = 0; (l = hash_next(&s->listeners, &i));)
+		ev_io_start(loop, &l->io);
 }
 
 static const char *header_of(struct MHD_Connection *connection, const char *name)
@@ -131,6 +190,23 @@ static enum MHD_Result send_reply(struct MHD_Connection *connection,
 	return result;
 }
 
+/* The listener by whose port the connection came; NULL: it has been closed since. */
+static const struct http_listener *listener_of(const struct http_server *s,
+					       struct MHD_Connection *connection,
+					       enum family *ret_family)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	struct addr local;
+	uint16_t port;
+
+	if (getsockname(connection_fd(connection), (struct sockaddr *)&sa, &len) == -1 ||
+	    addr_from_sockaddr((struct sockaddr *)&sa, &local, &port) != 0)
+		return NULL;
+	*ret_family = addr_family(&local);
+	return hash_find(&s->listeners, &port);
+}
+
 /* Called first with the header, then for each piece of a body, then without one. */
 static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 				  const char *url, const char *method,
@@ -141,6 +217,7 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 	struct http_server *s = data;
 	struct http_request request = {.method = method, .path = url};
 	struct http_reply reply = {.status = 200};
+	const struct http_listener *l;
 
 	(void)version;
 	(void)upload;
@@ -153,7 +230,11 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 		return MHD_YES;
 	}
 	request.accept = header_of(connection, "Accept");
-	s->handler(s->data, &request, &reply);
+	l = listener_of(s, connection, &request.family);
+	if (l)
+		l->handler(l->data, &request, &reply);
+	else
+		http_reply_not_found(&reply);
 	return send_reply(connection, &reply);
 }
 
@@ -205,55 +286,87 @@ static int listen_on(const struct addr *addr, uint16_t port, int *ret_fd,
 	return 0;
 }
 
-int http_server_open(struct ev_loop *loop, const struct addr *addr, uint16_t port,
-		     http_handler handler, void *data, struct http_server **ret)
+int http_server_new(struct ev_loop *loop, size_t max_connections,
+		    struct http_server **ret)
 {
-	const union MHD_DaemonInfo *info;
-	struct http_server *s;
-	uint16_t bound_port;
-	int fd = -1, err;
+	struct http_server *s = xcalloc(1, sizeof(*s));
+	int err;
 
-	err = listen_on(addr, port, &fd, &bound_port);
-	if (err)
-		return err;
-	s = xcalloc(1, sizeof(*s));
 	s->loop = loop;
-	s->handler = handler;
-	s->data = data;
-	s->port = bound_port;
+	s->max_open = max_connections;
+	s->open = xcalloc(max_connections, sizeof(struct MHD_Connection *));
+	errno = 0;
 	s->daemon =
-		MHD_start_daemon(MHD_USE_EPOLL, 0, NULL, NULL, on_request, s,
-				 MHD_OPTION_LISTEN_SOCKET, fd,
-				 MHD_OPTION_CONNECTION_LIMIT, HTTP_SERVER_MAX_CONNECTIONS,
-				 MHD_OPTION_CONNECTION_TIMEOUT, HTTP_SERVER_IDLE_SEC,
-				 MHD_OPTION_NOTIFY_CONNECTION, on_connection, s,
-				 MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+		MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET, 0, NULL, NULL,
+				 on_request, s, MHD_OPTION_CONNECTION_LIMIT,
+				 (unsigned)max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
+				 HTTP_SERVER_IDLE_SEC, MHD_OPTION_NOTIFY_CONNECTION,
+				 on_connection, s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
 				 (size_t)HTTP_SERVER_MEMORY_LEN, MHD_OPTION_END);
+	err = errno ? -errno : -ENOMEM;
 	if (!s->daemon) {
-		(void)close(fd);
+		free(s->open);
 		free(s);
-		return -ENOMEM;
+		return err;
 	}
-	info = MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD);
-	ev_io_init(&s->io, on_io, info->epoll_fd, EV_READ);
+	hash_init(&s->listeners, &listener_ops);
+	ev_io_init(&s->io, on_io,
+		   MHD_get_daemon_info(s->daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd,
+		   EV_READ);
 	ev_timer_init(&s->timer, on_timer, 0, 0);
-	s->io.data = s->timer.data = s;
+	ev_timer_init(&s->pause, on_pause_over, 0., ACCEPT_PAUSE_SEC);
+	s->io.data = s->timer.data = s->pause.data = s;
 	ev_io_start(loop, &s->io);
 	*ret = s;
 	return 0;
 }
 
-void http_server_close(struct http_server *s)
+void http_server_free(struct http_server *s)
 {
+	struct http_listener *l;
+
 	if (!s)
 		return;
+	for (size_t i = 0; (l = hash_next(&s->listeners, &i));)
+		http_listener_close(l);
 	ev_io_stop(s->loop, &s->io);
 	ev_timer_stop(s->loop, &s->timer);
+	ev_timer_stop(s->loop, &s->pause);
 	MHD_stop_daemon(s->daemon);
+	hash_fini(&s->listeners);
+	free(s->open);
 	free(s);
 }
 
-uint16_t http_server_port(const struct http_server *s)
+int http_server_listen(struct http_server *s, const struct addr *addr, uint16_t port,
+		       http_handler handler, void *data, struct http_listener **ret)
 {
-	return s->port;
+	struct http_listener *l;
+	uint16_t bound_port;
+	int fd = -1, err = listen_on(addr, port, &fd, &bound_port);
+
+	if (err)
+		return err;
+	l = xcalloc(1, sizeof(*l));
+	l->server = s;
+	l->port = bound_port;
+	l->fd = fd;
+	l->handler = handler;
+	l->data = data;
+	ev_io_init(&l->io, on_accept, fd, EV_READ);
+	l->io.data = l;
+	ev_io_start(s->loop, &l->io);
+	(void)hash_put(&s->listeners, l);
+	*ret = l;
+	return 0;
+}
+
+void http_listener_close(struct http_listener *l)
+{
+	if (!l)
+		return;
+	(void)hash_del(&l->server->listeners, &l->port);
+	ev_io_stop(l->server->loop, &l->io);
+	(void)close(l->fd);
+	free(l);
 }

@@ -29,6 +29,7 @@
 #include "proxy/engine/sync.h"
 #include "watchers/cluster.h"
 
+#define MAX_CONNECTIONS	 64  /* of each place */
 #define LISTEN_RETRY_SEC 5.0 /* as in the message */
 
 struct page {
@@ -261,8 +262,14 @@ static void on_request(void *data, const struct http_request *request,
 static int open_place(struct place *p)
 {
 	struct servers *s = p->owner;
-	int err =
-		http_server_open(s->p.loop, &p->addr, p->port, on_request, p, &p->server);
+	struct http_listener *listener; /* ends with its server */
+	int err = 0;
+
+	if (!p->server)
+		err = http_server_new(s->p.loop, MAX_CONNECTIONS, &p->server);
+	if (!err)
+		err = http_server_listen(p->server, &p->addr, p->port, on_request, p,
+					 &listener);
 
 	if (!err) {
 		log_info("%s server: listening on %s", p->name, p->text);
@@ -323,7 +330,7 @@ static int place_start(struct place *p)
 static void place_stop(struct place *p)
 {
 	ev_timer_stop(p->owner->p.loop, &p->retry);
-	http_server_close(p->server);
+	http_server_free(p->server);
 }
 
 struct servers *servers_new(const struct servers_params *params)

@@ -58,7 +58,7 @@ static void announce(const struct engine *e, const struct sync_run *run)
 			       "%" PRIu64 " elements added to what was there, %" PRIu64
 			       " removed",
 			       stats.n_elements_added, stats.n_elements_deleted);
-	log_info("ready: %zu services of %zu Services and %zu EndpointSlices in "
+	log_info("ready: %zu service ports of %zu Services and %zu EndpointSlices in "
 		 "%.1f ms; "
 		 "%s",
 		 run->n_changes, cluster_n(e->cluster, OBJECT_SERVICE),
@@ -295,6 +295,7 @@ int daemon_run(struct options *options, const struct parts *parts)
 	int err;
 
 	host_setup_oom_score(&options->config);
+	host_setup_descriptors();
 	err = engine_open(&d.engine, &options->config, parts, &hooks);
 	if (err == 0)
 		err = start_control(&d);

@@ -49,12 +49,13 @@ static void print_summary(const struct engine *e)
 {
 	const struct sync_run run = sync_stats(e->sync).last;
 
-	(void)printf("%s: %zu services of %zu Services programmed in %.1f ms (plan %.1f "
-		     "ms, kernel %.1f ms)%s\n",
-		     e->dataplane.mode, run.n_changes,
-		     cluster_n(e->cluster, OBJECT_SERVICE), (double)run.total_us / 1e3,
-		     (double)run.plan_us / 1e3, (double)run.apply_us / 1e3,
-		     run.err == -EREMOTEIO ? "; some were refused" : "");
+	(void)printf(
+		"%s: %zu service ports of %zu Services programmed in %.1f ms (plan %.1f "
+		"ms, kernel %.1f ms)%s\n",
+		e->dataplane.mode, run.n_changes, cluster_n(e->cluster, OBJECT_SERVICE),
+		(double)run.total_us / 1e3, (double)run.plan_us / 1e3,
+		(double)run.apply_us / 1e3,
+		run.err == -EREMOTEIO ? "; some were refused" : "");
 	(void)fflush(stdout);
 }
 

@@ -3,15 +3,19 @@
  */
 #include "tests/test.h"
 
+#include <errno.h>
 #include <ev.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "proxy/http/health_ports.h"
 #include "proxy/http/http_server.h"
+#include "tests/unit/capture.h"
 
 #define LOOP_MAX_SEC 5.0
 
@@ -60,7 +64,7 @@ static void on_timeout(struct ev_loop *loop, struct ev_timer *w, int revents)
 	ev_break(loop, EVBREAK_ONE);
 }
 
-/* What comes back for a request; "" when nobody listens. */
+/* What comes back for a request; "" when there is no listener. */
 static const char *fetch(struct ev_loop *loop, struct fetch *f, uint16_t port,
 			 const char *request)
 {
@@ -161,9 +165,8 @@ static void test_a_port_that_moves_is_closed_and_opened(void **state)
 	assert_string_equal(fetch(loop, &f, before, GET), "");
 	assert_non_null(strstr(fetch(loop, &f, after, GET), " 200 OK"));
 	assert_int_equal(apply(sink, false, NULL, other), 0);
+	assert_int_equal(apply(sink, false, new, NULL), 0);
 	assert_non_null(strstr(fetch(loop, &f, after, GET), "Weight: 2\r\n"));
-	assert_int_equal(apply(sink, false, other, NULL), 0);
-	assert_non_null(strstr(fetch(loop, &f, after, GET), "Weight: 1\r\n"));
 	assert_int_equal(apply(sink, true, NULL, NULL), 0);
 	assert_string_equal(fetch(loop, &f, after, GET), "");
 	sink_close(sink);
@@ -229,15 +232,15 @@ static int connect_to(uint16_t port)
 	return fd;
 }
 
-/* Each has begun a request, and says no more. */
-static void test_slow_clients_keep_nobody_out(void **state)
+/* Each has sent the start of a request, and no more. */
+static void test_slow_clients_do_not_keep_others_out(void **state)
 {
 	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
 	struct ev_loop *loop = ev_loop_new(0);
 	struct sink *sink = health_ports_new(loop, &hooks);
 	uint16_t port = free_port();
 	struct service *s = make_service(FAMILY_IPV4, "a", port, 1);
-	int slow[2 * HTTP_SERVER_MAX_CONNECTIONS];
+	int slow[600]; /* more than twice as many as may be open */
 	struct fetch f;
 
 	(void)state;
@@ -256,6 +259,124 @@ static void test_slow_clients_keep_nobody_out(void **state)
 	ev_loop_destroy(loop);
 }
 
+/* What a Service of two families answers depends on the family that the client comes with. */
+static void test_each_family_of_a_service_has_its_own_answer(void **state)
+{
+	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
+	struct ev_loop *loop = ev_loop_new(0);
+	struct sink *sink = health_ports_new(loop, &hooks);
+	uint16_t port = free_port();
+	struct service *v4 = make_service(FAMILY_IPV4, "a", port, 0);
+	struct service *v6 = make_service(FAMILY_IPV6, "a", port, 2);
+	struct fetch f;
+
+	(void)state;
+	assert_int_equal(apply(sink, true, NULL, v6), 0);
+	assert_non_null(strstr(fetch(loop, &f, port, GET), "Weight: 2\r\n"));
+	assert_int_equal(apply(sink, false, NULL, v4), 0);
+	assert_non_null(strstr(fetch(loop, &f, port, GET), "Weight: 0\r\n"));
+	sink_close(sink);
+	service_unref(v4);
+	service_unref(v6);
+	ev_loop_destroy(loop);
+}
+
+static struct service *make_named_service(int number, uint16_t port)
+{
+	_cleanup_(freep) char *name = xasprintf("s%d", number);
+	struct service_spec spec = {
+		.ns = "ns",
+		.name = name,
+		.port_name = "",
+		.family = FAMILY_IPV4,
+		.proto = IPPROTO_TCP,
+		.health_check_port = port,
+	};
+
+	return service_new(&spec);
+}
+
+static unsigned n_failed;
+
+static void count_failure(void *data, const char *ns, const char *name, uint16_t port,
+			  int err)
+{
+	(void)data;
+	(void)ns;
+	(void)name;
+	(void)port;
+	assert_int_equal(err, -EADDRINUSE);
+	n_failed++;
+}
+
+static void test_a_port_that_stays_busy_is_reported_once(void **state)
+{
+	const struct health_ports_hooks hooks = {.is_healthy = is_healthy,
+						 .failed = count_failure};
+	struct ev_loop *loop = ev_loop_new(0);
+	struct sink *sink = health_ports_new(loop, &hooks);
+	struct sockaddr_in sa = {.sin_family = AF_INET};
+	socklen_t len = sizeof(sa);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+	struct service *s;
+	const char *log;
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
+	assert_int_equal(listen(fd, 1), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
+	s = make_service(FAMILY_IPV4, "a", ntohs(sa.sin_port), 1);
+	capture_start();
+	for (int i = 0; i < 5; i++)
+		assert_int_equal(apply(sink, true, NULL, s), -EREMOTEIO);
+	log = capture_end();
+	assert_int_equal(n_failed, 1);
+	assert_non_null(
+		strstr(log,
+		       "of ns/web: could not open, retrying: Address already in use"));
+	assert_ptr_equal(strchr(log, '\n'), log + strlen(log) - 1);
+	(void)close(fd);
+	sink_close(sink);
+	service_unref(s);
+	ev_loop_destroy(loop);
+}
+
+/* Each port takes one descriptor, and running out of them is one line in the log. */
+static void test_ports_beyond_the_limit_of_descriptors_make_one_line(void **state)
+{
+	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
+	enum { N = 40, LIMIT = 32 };
+	struct ev_loop *loop = ev_loop_new(0);
+	struct sink *sink = health_ports_new(loop, &hooks);
+	struct change changes[N];
+	struct changeset cs = {.full = true, .changes = changes, .n = N};
+	struct rlimit before, few = {.rlim_cur = LIMIT};
+	const char *log;
+
+	(void)state;
+	for (int i = 0; i < N; i++)
+		changes[i] = (struct change){
+			.new = make_named_service(i, (uint16_t)(32100 + i))};
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few.rlim_max = before.rlim_max;
+	capture_start();
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	assert_int_equal(sink_apply(sink, &cs), -EREMOTEIO);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	log = capture_end();
+	assert_non_null(
+		strstr(log,
+		       "more ports): could not open, retrying: Too many open files"));
+	assert_ptr_equal(strchr(log, '\n'), log + strlen(log) - 1);
+	capture_start();
+	assert_int_equal(sink_apply(sink, &cs), 0);
+	assert_int_equal(capture_count(capture_end(), "open now"), 1);
+	sink_close(sink);
+	for (int i = 0; i < N; i++)
+		service_unref((struct service *)(uintptr_t)changes[i].new);
+	ev_loop_destroy(loop);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,7 +384,11 @@ int main(void)
 		cmocka_unit_test(test_a_port_that_moves_is_closed_and_opened),
 		cmocka_unit_test(test_a_port_in_use_is_tried_again),
 		cmocka_unit_test(test_a_header_without_end_is_cut_off),
-		cmocka_unit_test(test_slow_clients_keep_nobody_out),
+		cmocka_unit_test(test_slow_clients_do_not_keep_others_out),
+		cmocka_unit_test(test_each_family_of_a_service_has_its_own_answer),
+		cmocka_unit_test(test_a_port_that_stays_busy_is_reported_once),
+		cmocka_unit_test(
+			test_ports_beyond_the_limit_of_descriptors_make_one_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
