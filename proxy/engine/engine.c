@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "proxy/config/config.h"
 #include "proxy/host/host_addresses.h"
+#include "proxy/host/netns_lock.h"
 #include "proxy/host/node_name.h"
 #include "proxy/engine/parts.h"
 #include "proxy/engine/rejections.h"
@@ -146,6 +147,23 @@ static void make_knowledge(struct engine *e)
 	e->pod_cidr_timer.data = e;
 }
 
+/* Two daemons would undo each other's rules for ever. */
+static int take_lock(struct engine *e)
+{
+	pid_t pid;
+	int err = netns_lock_take(&e->lock, &pid);
+
+	if (err == -EADDRINUSE && pid)
+		log_err("another sluice (pid %d) programs this network namespace",
+			(int)pid);
+	else if (err == -EADDRINUSE)
+		log_err("another sluice, in another PID namespace, programs this network "
+			"namespace");
+	else if (err)
+		log_err("lock of the network namespace: %s", strerror(-err));
+	return err;
+}
+
 int engine_open(struct engine *e, const struct config *config, const struct parts *parts,
 		const struct engine_hooks *hooks)
 {
@@ -159,7 +177,9 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 	e->hooks = *hooks;
 	make_knowledge(e);
 	tell_mode(config);
-	err = open_hosts(e);
+	err = take_lock(e);
+	if (err == 0)
+		err = open_hosts(e);
 	if (err == 0)
 		err = parts->make_source(config, e->node_name, e->cluster,
 					 rejections_reject(e->rejections), &e->source);
@@ -190,6 +210,7 @@ int engine_start(struct engine *e)
 		.answered = on_source_answered,
 	};
 
+	netns_lock_start(e->lock, e->loop);
 	host_addresses_start(e->hosts, e->loop, on_hosts_changed, e);
 	return e->source->ops->start(e->source, e->loop, &events);
 }
@@ -228,5 +249,6 @@ void engine_close(struct engine *e)
 	node_info_fini(&e->node_info);
 	rejections_free(e->rejections);
 	cluster_free(e->cluster);
+	netns_lock_release(e->lock);
 	ev_loop_destroy(e->loop);
 }

@@ -16,6 +16,7 @@
 struct cluster;
 struct config;
 struct host_addresses;
+struct netns_lock;
 struct object_source;
 struct parts;
 struct rejections;
@@ -40,6 +41,7 @@ struct engine { /* embedded, zeroed before engine_open() */
 	const struct config *config;
 	struct ev_loop *loop;
 	char *node_name;
+	struct netns_lock *lock;
 	struct cluster *cluster;
 	struct rejections *rejections;
 	struct node_info node_info;

@@ -268,12 +268,13 @@ static int run(struct daemon *d)
 	};
 	int err;
 
-	host_setup_conntrack(d->engine.config);
 	privileges_drop(&privileges);
 	start_signals(d);
 	watch_config(d);
 	err = engine_start(&d->engine);
 	if (err == 0) {
+		/* not before: a start that fails leaves the kernel as it was */
+		host_setup_conntrack(d->engine.config);
 		ev_run(d->engine.loop, 0);
 		err = d->err;
 	}

@@ -1,0 +1,121 @@
+/*
+ * The lock of a network namespace, in one of its own.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <ev.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "proxy/host/netns_lock.h"
+
+/* A child that holds the lock as this user until it is killed; returns when it does. */
+static pid_t start_holder(uid_t uid)
+{
+	struct netns_lock *lock;
+	int ready[2];
+	pid_t pid, other;
+	char c;
+
+	assert_int_equal(pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		if (setuid(uid) == 0 && netns_lock_take(&lock, &other) == 0 &&
+		    write(ready[1], "x", 1) == 1)
+			(void)pause();
+		_exit(1);
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	(void)close(ready[0]);
+	(void)close(ready[1]);
+	return pid;
+}
+
+static void end(pid_t pid)
+{
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void test_a_second_process_is_refused_with_the_pid_of_the_first(void **state)
+{
+	pid_t holder = start_holder(getuid()), pid = 0;
+	struct netns_lock *lock = NULL;
+
+	(void)state;
+	assert_int_equal(netns_lock_take(&lock, &pid), -EADDRINUSE);
+	assert_int_equal(pid, holder);
+	assert_int_equal(netns_lock_holder(&pid), 0);
+	assert_int_equal(pid, holder);
+	end(holder);
+	assert_int_equal(netns_lock_holder(&pid), -ENOENT);
+	assert_int_equal(netns_lock_take(&lock, &pid), 0);
+	netns_lock_release(lock);
+}
+
+/* They are accepted, or the backlog would be full after some. */
+static void test_any_number_may_ask_who_holds_it(void **state)
+{
+	struct ev_loop *loop = ev_loop_new(0);
+	struct netns_lock *lock = NULL;
+	pid_t pid = 0;
+
+	(void)state;
+	assert_int_equal(netns_lock_take(&lock, &pid), 0);
+	netns_lock_start(lock, loop);
+	for (int i = 0; i < 100; i++) {
+		assert_int_equal(netns_lock_holder(&pid), 0);
+		assert_int_equal(pid, getpid());
+		ev_run(loop, EVRUN_NOWAIT);
+	}
+	netns_lock_release(lock);
+	ev_loop_destroy(loop);
+}
+
+static void test_a_process_without_rights_cannot_keep_us_away(void **state)
+{
+	struct netns_lock *lock = NULL;
+	pid_t holder, pid = 0;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	holder = start_holder(65534);
+	assert_int_equal(netns_lock_take(&lock, &pid), 0);
+	assert_int_equal(netns_lock_holder(&pid), -ENOENT);
+	netns_lock_release(lock);
+	end(holder);
+}
+
+static void test_another_namespace_has_a_lock_of_its_own(void **state)
+{
+	pid_t holder, pid = 0;
+	struct netns_lock *lock = NULL;
+
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	holder = start_holder(0);
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	assert_int_equal(netns_lock_take(&lock, &pid), 0);
+	netns_lock_release(lock);
+	end(holder);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(
+			test_a_second_process_is_refused_with_the_pid_of_the_first),
+		cmocka_unit_test(test_any_number_may_ask_who_holds_it),
+		cmocka_unit_test(test_a_process_without_rights_cannot_keep_us_away),
+		cmocka_unit_test(test_another_namespace_has_a_lock_of_its_own),
+	};
+
+	/* of its own where that is allowed: a sluice may run on this machine */
+	(void)unshare(CLONE_NEWNET);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
