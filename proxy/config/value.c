@@ -261,6 +261,8 @@ static void format_duration(const void *slot, struct buf *out)
 
 static int parse_paths(const char *text, bool append, void *slot)
 {
+	if (!*text)
+		return -EINVAL;
 	if (!append)
 		strings_fini(slot);
 	strings_add(slot, text);

@@ -1,7 +1,6 @@
 /*
- * Small files under /proc/sys, read first and written only when needed: in a
- * user namespace or a container writing may be refused where nothing is to be
- * written anyway.
+ * Files under /proc/sys are read first and written only if they differ: a user
+ * namespace or a container may refuse writes.
  */
 #include "proxy/host/sysctls.h"
 
@@ -19,8 +18,7 @@
 #define NETFILTER    "/proc/sys/net/netfilter/"
 #define HASH_SIZE    "/sys/module/nf_conntrack/parameters/hashsize"
 #define BUCKET_SHARE 4 /* connections for each hash bucket, as kube-proxy has it */
-#define SCALED_MAX                                                                       \
-	(1 << 20) /* what many processors don't come to, as kube-proxy has it */
+#define SCALED_MAX   (1 << 20) /* for any number of processors, as kube-proxy has it */
 
 static int read_number(const char *path, int64_t *ret)
 {
@@ -46,22 +44,29 @@ static int write_number(const char *path, int64_t value)
 	return 0;
 }
 
-/* at_least: a larger number that is there is left alone. */
+/* at_least: a larger number in the kernel stays. */
 static int ensure(const char *root, const char *file, int64_t value, bool at_least)
 {
 	_cleanup_(freep) char *path = xasprintf("%s%s", root, file);
-	int64_t now = 0;
-	int err = read_number(path, &now);
+	int64_t before = 0;
+	int err = read_number(path, &before);
 
-	if (!err && (now == value || (at_least && now > value)))
+	if (!err && before == value)
 		return 0;
+	if (!err && at_least && before > value) {
+		log_info("conntrack: %s stays %" PRId64 ", which is more than %" PRId64,
+			 file, before, value);
+		return 0;
+	}
 	if (!err)
 		err = write_number(path, value);
 	if (err)
-		log_warn("conntrack: %s can't be set to %" PRId64 ": %s", file, value,
-			 strerror(-err));
+		log_warn("conntrack: could not set %s to %" PRId64
+			 ": %s; it stays as it is",
+			 file, value, strerror(-err));
 	else
-		log_info("conntrack: %s is now %" PRId64, file, value);
+		log_info("conntrack: %s is now %" PRId64 ", was %" PRId64, file, value,
+			 before);
 	return err;
 }
 
@@ -96,7 +101,8 @@ int sysctls_apply(const struct conntrack_settings *settings, unsigned n_cpus,
 
 	if (max > 0) {
 		first = ensure(root, HASH_SIZE, max / BUCKET_SHARE, true);
-		err = ensure(root, NETFILTER "nf_conntrack_max", max, false);
+		/* unlike kube-proxy: lowering it would cut off open connections */
+		err = ensure(root, NETFILTER "nf_conntrack_max", max, true);
 		first = first ? first : err;
 	}
 	for (size_t i = 0; i < N_ELEMENTS(timeouts); i++) {

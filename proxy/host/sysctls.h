@@ -1,6 +1,6 @@
 /*
- * The conntrack settings that kube-proxy makes at start: sizes and timeouts.
- * Written only when they differ.
+ * The conntrack settings that kube-proxy makes at its start: sizes and timeouts.
+ * Sizes are only raised: a smaller table would cut off open connections.
  */
 #pragma once
 
@@ -15,13 +15,12 @@ struct conntrack_settings {
 	bool tcp_be_liberal;
 };
 
-/* nf_conntrack_max for this many processors; 0: leave it alone. */
+/* nf_conntrack_max at least for this many processors; 0: leave it alone. */
 int64_t sysctls_conntrack_max(const struct conntrack_settings *settings, unsigned n_cpus);
 
 /*
- * root is "" (or a folder that stands for "/", for tests). Each failure is
- * logged; answers the first, -EROFS and -EACCES being usual in a container
- * whose /proc is read-only.
+ * root is "", or in tests a folder in place of "/".  Logs each change and each
+ * failure; returns the first error: -EROFS and -EACCES are usual in a container.
  */
 int sysctls_apply(const struct conntrack_settings *settings, unsigned n_cpus,
 		  const char *root);

@@ -13,6 +13,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "proxy/host/sysctls.h"
+#include "tests/unit/capture.h"
 
 #define NETFILTER "proc/sys/net/netfilter/"
 #define HASH_SIZE "sys/module/nf_conntrack/parameters/hashsize"
@@ -138,6 +139,7 @@ static void test_connections_to_track_grow_with_the_processors(void **state)
 static void test_defaults_are_written(void **state)
 {
 	(void)state;
+	set(NETFILTER "nf_conntrack_max", "65536");
 	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
 	assert_int_equal(get(NETFILTER "nf_conntrack_max"), 131072);
 	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_timeout_established"), 86400);
@@ -182,6 +184,30 @@ static time_t modified(const char *name)
 	return st.st_ino ? st.st_mtim.tv_nsec : 0;
 }
 
+/* The table may be full of connections that a smaller one would not take. */
+static void test_a_larger_table_of_connections_is_kept_and_that_is_logged(void **state)
+{
+	const char *log;
+
+	(void)state;
+	capture_start();
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
+	log = capture_end();
+	assert_int_equal(get(NETFILTER "nf_conntrack_max"), 262144);
+	assert_non_null(strstr(log, "nf_conntrack_max stays 262144, which is more than "
+				    "131072\n"));
+}
+
+static void test_the_log_says_what_a_setting_was_before(void **state)
+{
+	(void)state;
+	set(NETFILTER "nf_conntrack_max", "65536");
+	capture_start();
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
+	assert_non_null(
+		strstr(capture_end(), "nf_conntrack_max is now 131072, was 65536\n"));
+}
+
 /* In a container /proc may be read-only where everything is right already. */
 static void test_what_is_right_is_not_written(void **state)
 {
@@ -219,6 +245,8 @@ int main(void)
 		cmocka_unit_test(test_connections_to_track_grow_with_the_processors),
 		IN_ROOT(test_defaults_are_written),
 		IN_ROOT(test_the_table_of_buckets_only_grows),
+		IN_ROOT(test_a_larger_table_of_connections_is_kept_and_that_is_logged),
+		IN_ROOT(test_the_log_says_what_a_setting_was_before),
 		IN_ROOT(test_udp_and_leniency_when_asked_for),
 		IN_ROOT(test_what_is_right_is_not_written),
 		IN_ROOT(test_what_is_not_there_is_told_and_the_rest_is_done),
