@@ -12,6 +12,7 @@
 #include "proxy/config/options.h"
 #include "proxy/engine/parts.h"
 #include "rules/nft/nft.h"
+#include "rules/nft/nft_host.h"
 #include "rules/conntrack/stale_flows.h"
 
 static int make_source(const struct config *config, const char *node_name,
@@ -75,7 +76,7 @@ static int cleanup(void)
 	int err = nft_cleanup();
 
 	if (err != 0)
-		log_err("nftables: our tables can't be removed: %s", strerror(-err));
+		log_err("nftables: could not remove our tables: %s", strerror(-err));
 	return err;
 }
 
@@ -83,6 +84,8 @@ static const struct parts parts = {
 	.make_source = make_source,
 	.make_dataplane = make_dataplane,
 	.cleanup = cleanup,
+	.cleanup_kube_proxy = nft_host_remove_kube_proxy,
+	.list_chains = nft_host_chains,
 };
 
 static int (*const functions[COMMAND_N])(struct options *, const struct parts *) = {

@@ -91,6 +91,13 @@ static void print_waiting(const json_t *waiting, struct buf *out)
 	}
 }
 
+static void print_warnings(const json_t *warnings, struct buf *out)
+{
+	for (size_t i = 0; i < json_array_size(warnings); i++)
+		buf_printf(out, "warning: %s\n",
+			   json_string_value(json_array_get(warnings, i)));
+}
+
 static void print_match(const json_t *result, struct buf *out)
 {
 	const json_t *sources = json_object_get(result, "sources");
@@ -103,6 +110,7 @@ static void print_match(const json_t *result, struct buf *out)
 		buf_printf(out, ", clients stay with their endpoint for %lld s",
 			   affinity);
 	buf_add_char(out, '\n');
+	print_warnings(json_object_get(result, "warnings"), out);
 	for (size_t i = 0; i < json_array_size(sources); i++)
 		print_source(json_array_get(sources, i), out);
 	print_allowed(json_object_get(result, "allowedSources"), out);

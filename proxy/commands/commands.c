@@ -111,12 +111,6 @@ int command_prepare(struct options *options)
 	return STATUS_OK;
 }
 
-int command_cleanup(struct options *options, const struct parts *parts)
-{
-	config_set_up_log(&options->config);
-	return parts->cleanup() == 0 ? STATUS_OK : STATUS_FAILED;
-}
-
 int command_version(struct options *options, const struct parts *parts)
 {
 	(void)options;

@@ -252,6 +252,7 @@ int options_parse(struct options *o, int argc, char *const *argv, char **ret_err
 
 	if (argc > 0 && is_kube_proxy(argv[0])) {
 		o->command = COMMAND_RUN;
+		o->kube_proxy = true;
 	} else {
 		err = parse_command(o, &r);
 		if (err != 0 || o->command == COMMAND_N)

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 
+#include "core/nf_chain.h"
 #include "proxy/control/control.h"
 
 struct cluster;
@@ -18,6 +19,8 @@ struct inspect { /* all borrowed */
 	const struct node_info *node_info;
 	const struct state *state;
 	const struct dataplane *dataplane;
+	/* Reports every chain of netfilter on this host; NULL: explain does without. */
+	int (*list_chains)(nf_chain_fn fn, void *data);
 	/* Why there is nothing to show so far, freed by the caller; NULL: there is. */
 	char *(*unready)(const void *data);
 	const void *data;

@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/state.h"
 #include "proxy/host/node_info.h"
+#include "proxy/host/preconditions.h"
 #include "proxy/control/inspect_parts.h"
 #include "proxy/control/target.h"
 #include "watchers/cluster.h"
@@ -152,6 +153,42 @@ static json_t *explain_conflicts(const struct question *q, const struct service 
 	return list;
 }
 
+struct warnings {
+	json_t *list;
+	enum family family;
+	unsigned clients;
+};
+
+static void add_warning(void *data, enum family family, unsigned clients,
+			const char *finding)
+{
+	const struct warnings *w = data;
+
+	if (family == w->family && (clients & w->clients))
+		(void)json_array_append_new(w->list, json_string(finding));
+}
+
+/* Why a connection may fail although it is balanced. */
+static json_t *explain_warnings(const struct question *q)
+{
+	const struct preconditions preconditions = {
+		.root = "",
+		.node_info = q->in->node_info,
+		.to = &q->target.addr,
+		.list_chains = q->in->list_chains,
+	};
+	struct warnings w = {
+		.list = json_array(),
+		.family = addr_family(&q->target.addr),
+	};
+
+	for (enum client_class client = 0; client < CLIENT_N; client++)
+		if (may_be(q, client))
+			w.clients |= 1u << client;
+	preconditions_check(&preconditions, add_warning, &w);
+	return w.list;
+}
+
 static void explain_match(const struct question *q, const struct service *s,
 			  const struct frontend *f, json_t *result)
 {
@@ -164,6 +201,7 @@ static void explain_match(const struct question *q, const struct service *s,
 	(void)json_object_set_new(result, "allowedSources", explain_allowed(s, f));
 	(void)json_object_set_new(result, "endpoints", explain_endpoints(q, s));
 	(void)json_object_set_new(result, "waiting", explain_conflicts(q, s));
+	(void)json_object_set_new(result, "warnings", explain_warnings(q));
 }
 
 /* A frontend of this kind at this address (any port), or at this port (any address). */

@@ -4,6 +4,8 @@
  */
 #pragma once
 
+#include "core/buf.h"
+#include "core/nf_chain.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/engine/source.h"
 
@@ -20,4 +22,8 @@ struct parts {
 	int (*make_dataplane)(const struct config *config, struct dataplane *ret);
 	/* Removes what any data plane of ours made. */
 	int (*cleanup)(void);
+	/* Removes what kube-proxy left; adds a line for each table to removed. */
+	int (*cleanup_kube_proxy)(struct buf *removed);
+	/* Reports every chain of netfilter on this host. */
+	int (*list_chains)(nf_chain_fn fn, void *data);
 };

@@ -54,8 +54,11 @@ static int ensure(const char *root, const char *file, int64_t value, bool at_lea
 	if (!err && before == value)
 		return 0;
 	if (!err && at_least && before > value) {
-		log_info("conntrack: %s stays %" PRId64 ", which is more than %" PRId64,
-			 file, before, value);
+		/* more buckets than needed are nothing to know about */
+		if (strcmp(file, HASH_SIZE) != 0)
+			log_info("conntrack: %s stays %" PRId64
+				 ", which is more than %" PRId64,
+				 file, before, value);
 		return 0;
 	}
 	if (!err)

@@ -28,12 +28,14 @@
 #include "proxy/host/privileges.h"
 #include "proxy/engine/rejections.h"
 #include "proxy/http/servers.h"
+#include "proxy/run/startup_hints.h"
 #include "proxy/engine/sync.h"
 #include "watchers/cluster.h"
 
 struct daemon {
 	struct engine engine;
 	struct options *options;
+	const struct parts *parts;
 	struct inspect inspect; /* what the control socket shows */
 	struct control *control;
 	struct conflict_log conflicts;
@@ -76,6 +78,7 @@ static void on_ran(void *data, const struct sync_run *run)
 		return;
 	d->is_announced = true;
 	announce(&d->engine, run);
+	startup_hints(&d->engine, d->parts->list_chains);
 	(void)notify_send("READY=1\nSTATUS=programmed"); /* nobody may listen */
 }
 
@@ -169,6 +172,7 @@ static int start_control(struct daemon *d)
 		.node_info = &d->engine.node_info,
 		.state = sync_state(d->engine.sync),
 		.dataplane = &d->engine.dataplane,
+		.list_chains = d->parts->list_chains,
 		.unready = unready,
 		.data = &d->engine,
 	};
@@ -284,7 +288,7 @@ static int run(struct daemon *d)
 
 int daemon_run(struct options *options, const struct parts *parts)
 {
-	struct daemon d = {.options = options};
+	struct daemon d = {.options = options, .parts = parts};
 	const struct engine_hooks hooks = {
 		.synced = on_synced,
 		.ready = on_ready,

@@ -1,0 +1,199 @@
+/*
+ * What is found on a host, with settings in a folder and a fake list of chains.
+ */
+#include "tests/test.h"
+
+#include <netinet/in.h> /* before the kernel's */
+
+#include <linux/netfilter.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "proxy/config/config.h"
+#include "proxy/host/node_info.h"
+#include "proxy/host/preconditions.h"
+
+static struct nf_chain chains[8];
+static size_t n_chains;
+
+static int list_chains(nf_chain_fn fn, void *data)
+{
+	for (size_t i = 0; i < n_chains; i++)
+		fn(data, &chains[i]);
+	return 0;
+}
+
+static void note(void *data, enum family family, unsigned clients, const char *finding)
+{
+	buf_printf(data, "%s %x: %s\n", family_name(family), clients, finding);
+}
+
+/* One line for each finding: the family, the clients, the text. */
+static char *findings(const struct preconditions *like, const char *forward)
+{
+	char root[] = "/tmp/sluice-preconditions-XXXXXX";
+	_cleanup_(freep) char *make = NULL, *remove = NULL;
+	struct preconditions p = *like;
+	struct buf out = BUF_INIT;
+
+	assert_non_null(mkdtemp(root));
+	make = xasprintf("mkdir -p %s/proc/sys/net/ipv4 && echo %s "
+			 ">%s/proc/sys/net/ipv4/ip_forward",
+			 root, forward, root);
+	remove = xasprintf("rm -r %s", root);
+	assert_int_equal(system(make), 0);
+	p.root = root;
+	p.list_chains = list_chains;
+	preconditions_check(&p, note, &out);
+	assert_int_equal(system(remove), 0);
+	return buf_take(&out);
+}
+
+struct host {
+	struct config config;
+	struct node_info info;
+	struct preconditions p;
+	struct addr to;
+};
+
+static int set_up(void **state)
+{
+	struct host *h = xcalloc(1, sizeof(*h));
+	struct addr addr;
+
+	config_init(&h->config);
+	config_complete(&h->config);
+	node_info_init(&h->info, &h->config, "node-0");
+	assert_int_equal(addr_parse("10.1.0.1", &addr), 0);
+	node_info_set_hosts(&h->info, &addr, 1);
+	assert_int_equal(addr_parse("127.0.0.1", &h->to), 0); /* there is a route to it */
+	h->p = (struct preconditions){.node_info = &h->info, .to = &h->to};
+	n_chains = 0;
+	*state = h;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct host *h = *state;
+
+	node_info_fini(&h->info);
+	config_fini(&h->config);
+	free(h);
+	return 0;
+}
+
+static void expect(const struct host *h, const char *forward, const char *text)
+{
+	_cleanup_(freep) char *found = findings(&h->p, forward);
+
+	assert_string_equal(found ? found : "", text);
+}
+
+static void test_a_host_that_forwards_has_no_findings(void **state)
+{
+	expect(*state, "1", "");
+}
+
+static void test_forwarding_that_is_off_is_found(void **state)
+{
+	expect(*state, "0",
+	       "IPv4 5: net/ipv4/ip_forward is 0: the kernel forwards nothing to "
+	       "endpoints\n");
+}
+
+static void test_a_forward_chain_that_drops_by_default_is_found(void **state)
+{
+	chains[n_chains++] = (struct nf_chain){
+		.family = "ip",
+		.table = "filter",
+		.name = "FORWARD",
+		.type = "filter",
+		.hook = NF_INET_FORWARD,
+		.is_drop = true,
+	};
+	expect(*state, "1",
+	       "IPv4 5: chain FORWARD of table ip filter drops by default: only what its "
+	       "rules accept is forwarded to endpoints\n");
+	chains[0].family = "ip6"; /* this host has no address of it */
+	expect(*state, "1", "");
+}
+
+static void test_nat_chains_before_ours_are_found_and_later_ones_are_not(void **state)
+{
+	const struct nf_chain nat = {
+		.family = "ip",
+		.table = "other",
+		.name = "early",
+		.type = "nat",
+		.hook = NF_INET_PRE_ROUTING,
+		.priority = -105,
+	};
+
+	chains[0] = chains[1] = nat;
+	chains[1].table = "sluice";
+	chains[1].priority = -101;
+	n_chains = 2;
+	expect(*state, "1",
+	       "IPv4 7: other nat chains come before ours (ip other early): an address "
+	       "that they translate does not reach our rules\n");
+	chains[0].priority = -100;
+	expect(*state, "1", "");
+}
+
+static void test_rules_of_kube_proxy_are_found(void **state)
+{
+	chains[n_chains++] = (struct nf_chain){.family = "ip",
+					       .table = "kube-proxy",
+					       .name = "services",
+					       .type = ""};
+	chains[n_chains++] = (struct nf_chain){.family = "ip",
+					       .table = "nat",
+					       .name = "KUBE-SERVICES",
+					       .type = ""};
+	expect(*state, "1",
+	       "IPv4 7: rules of kube-proxy are still there (ip kube-proxy services, ip "
+	       "nat "
+	       "KUBE-SERVICES): they may win; sluice cleanup --kube-proxy removes "
+	       "them\n");
+}
+
+static void test_an_address_without_a_route_is_found(void **state)
+{
+	struct host *h = *state;
+
+	if (unshare(CLONE_NEWNET) != 0)
+		skip();
+	assert_int_equal(addr_parse("10.96.0.10", &h->to), 0);
+	expect(h, "1",
+	       "IPv4 2: there is no route to 10.96.0.10: what this node itself sends "
+	       "there "
+	       "fails before it reaches our rules\n");
+	h->p.to = NULL;
+	expect(h, "1",
+	       "IPv4 2: there is no default route: what this node itself sends to a "
+	       "Service fails where no other route leads\n");
+}
+
+#define ON_HOST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		ON_HOST(test_a_host_that_forwards_has_no_findings),
+		ON_HOST(test_forwarding_that_is_off_is_found),
+		ON_HOST(test_a_forward_chain_that_drops_by_default_is_found),
+		ON_HOST(test_nat_chains_before_ours_are_found_and_later_ones_are_not),
+		ON_HOST(test_rules_of_kube_proxy_are_found),
+		ON_HOST(test_an_address_without_a_route_is_found),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
