@@ -1,7 +1,6 @@
 /*
- * `explain`: which frontend matches, what is decided for whom, and each
- * endpoint with the reason why it is in or out; or, when no frontend matches,
- * what happens then and why.
+ * `explain`: the matching frontend, the decision for each class of client, what on this
+ * host may be in the way, and each endpoint with the reason why it is in or out.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -16,21 +15,6 @@
 #include "proxy/control/target.h"
 #include "watchers/cluster.h"
 
-struct question {
-	const struct inspect *in;
-	struct target target;
-	bool has_from;
-	struct addr from;
-};
-
-static bool is_host(const struct node_info *node_info, const struct addr *a)
-{
-	for (size_t i = 0; i < node_info->n_hosts; i++)
-		if (addr_equal(&node_info->hosts[i], a))
-			return true;
-	return false;
-}
-
 /* Which classes an address may belong to; detectors by interface can't be asked for one. */
 static bool may_be(const struct question *q, enum client_class client)
 {
@@ -43,7 +27,7 @@ static bool may_be(const struct question *q, enum client_class client)
 
 	if (!q->has_from)
 		return true;
-	if (is_host(q->in->node_info, &q->from))
+	if (inspect_is_host(q->in, &q->from))
 		return client == CLIENT_NODE;
 	if (client == CLIENT_POD)
 		return is_pod || by_interface;
@@ -204,113 +188,6 @@ static void explain_match(const struct question *q, const struct service *s,
 	(void)json_object_set_new(result, "warnings", explain_warnings(q));
 }
 
-/* A frontend of this kind at this address (any port), or at this port (any address). */
-static const struct service *find_similar(const struct question *q, uint8_t kind,
-					  bool same_address)
-{
-	const struct service *s;
-
-	for (size_t cursor = 0; (s = state_next(q->in->state, &cursor));)
-		for (uint32_t i = 0; i < s->n_frontends; i++) {
-			const struct frontend *f = &service_frontends(s)[i];
-
-			if (f->kind != kind)
-				continue;
-			if (same_address ? addr_equal(&f->addr, &q->target.addr)
-					 : f->port == q->target.port &&
-						   s->proto == q->target.proto)
-				return s;
-		}
-	return NULL;
-}
-
-static bool has_cluster_ip(const struct object_service *s, const struct addr *a)
-{
-	enum family family = addr_family(a);
-
-	return s->has_family[family] && addr_equal(&s->cluster_ip[family], a);
-}
-
-/* ipMode Proxy: what is sent there shall go to the load balancer. */
-static bool has_proxied_address(const struct object_service *s, const struct addr *a)
-{
-	for (uint32_t i = 0; i < s->n_ingress; i++)
-		if (s->ingress[i].is_proxy_mode && addr_equal(&s->ingress[i].addr, a))
-			return true;
-	return false;
-}
-
-/* The Service that has this address, although nothing is programmed for it. */
-static const struct object_service *
-find_unserved(const struct question *q,
-	      bool (*has)(const struct object_service *s, const struct addr *a))
-{
-	size_t n;
-	_cleanup_(freep) const struct object_service **all =
-		cluster_services(q->in->cluster, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (has(all[i], &q->target.addr))
-			return all[i];
-	return NULL;
-}
-
-static bool is_service_cidr(const struct question *q)
-{
-	const struct environment *env = &q->in->node_info->env;
-
-	for (uint32_t i = 0; i < env->n_service_cidrs; i++)
-		if (cidr_contains(&env->service_cidrs[i], &q->target.addr))
-			return true;
-	return false;
-}
-
-static char *why_unserved(const struct object_service *s)
-{
-	return xasprintf("it is the cluster IP of %s/%s, which %s", s->base.ns,
-			 s->base.name,
-			 s->is_hidden			    ? "a label hides from us"
-			 : s->is_headless		    ? "is headless"
-			 : s->type == SERVICE_EXTERNAL_NAME ? "is an ExternalName"
-							    : "is not programmed yet");
-}
-
-/* What happens to a connection that no frontend matches. */
-static void explain_no_match(const struct question *q, json_t *result)
-{
-	char label[512];
-	_cleanup_(freep) char *why = NULL;
-	const char *action = "untouched";
-	const struct object_service *unserved;
-	const struct service *s;
-
-	if ((s = find_similar(q, FRONTEND_CLUSTER_IP, true))) {
-		action = "reject";
-		why = xasprintf("it is the cluster IP of %s, and no port of it",
-				service_label(s, label, sizeof(label)));
-	} else if (is_service_cidr(q)) {
-		action = "drop";
-		unserved = find_unserved(q, has_cluster_ip);
-		why = unserved ? why_unserved(unserved)
-			       : xstrdup("no Service has this address of a ServiceCIDR");
-	} else if ((unserved = find_unserved(q, has_cluster_ip))) {
-		why = why_unserved(unserved);
-	} else if ((unserved = find_unserved(q, has_proxied_address))) {
-		why = xasprintf("it is a load balancer's address of %s/%s with ipMode "
-				"Proxy, which the load balancer itself serves",
-				unserved->base.ns, unserved->base.name);
-	} else if (is_host(q->in->node_info, &q->target.addr) &&
-		   (s = find_similar(q, FRONTEND_NODE_PORT, false))) {
-		why = xasprintf("it is a node port of %s, which doesn't answer on this "
-				"address (nodeport-addresses)",
-				service_label(s, label, sizeof(label)));
-	} else {
-		why = xstrdup("it is no address of a Service");
-	}
-	(void)json_object_set_new(result, "action", json_string(action));
-	(void)json_object_set_new(result, "why", json_string(why));
-}
-
 static int parse(struct question *q, const struct control_request *request,
 		 char **ret_error)
 {
@@ -345,6 +222,6 @@ json_t *inspect_explain(const struct inspect *in, const struct control_request *
 	if (s)
 		explain_match(&q, s, f, result);
 	else
-		explain_no_match(&q, result);
+		inspect_explain_unmatched(&q, result);
 	return result;
 }

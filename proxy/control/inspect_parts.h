@@ -1,5 +1,5 @@
 /*
- * What the files of inspect share; for nobody else.
+ * Shared by the files inspect*.c alone.
  */
 #pragma once
 
@@ -7,6 +7,7 @@
 
 #include "core/service.h"
 #include "proxy/control/inspect.h"
+#include "proxy/control/target.h"
 #include "watchers/plan/plan.h"
 
 json_t *inspect_addr(const struct addr *addr);
@@ -25,3 +26,15 @@ struct control_answer *inspect_endpoints(const struct inspect *in,
 struct control_answer *inspect_diff(const struct inspect *in, char **ret_error);
 json_t *inspect_explain(const struct inspect *in, const struct control_request *request,
 			char **ret_error);
+
+struct question { /* of explain */
+	const struct inspect *in;
+	struct target target;
+	bool has_from;
+	struct addr from;
+};
+
+/* Is this one of this host's addresses? */
+bool inspect_is_host(const struct inspect *in, const struct addr *a);
+/* Adds to result what happens to a connection that no frontend matches, and why. */
+void inspect_explain_unmatched(const struct question *q, json_t *result);

@@ -114,10 +114,10 @@ static const struct {
 } unmatched[] = {
 	{"svc20:81", "reject", "it is the cluster IP of test/limited"},
 	{"svc99:80", "drop", "no Service has this address of a ServiceCIDR"},
-	{"ext20:81", "untouched", "it is no address of a Service"},
-	{"ext50:80", "untouched", "it is no address of a Service"},
+	{"ext20:81", "untouched", "it is an address of test/limited"},
+	{"ext50:80", "untouched", "it is not an address of a Service"},
 	{"node2:3001", "untouched", "it is a node port of test/limited"},
-	{"node:3002", "untouched", "it is no address of a Service"},
+	{"node:3002", "untouched", "it is not an address of a Service"},
 };
 
 static void what_no_frontend_matches_has_a_reason_too(void **state)

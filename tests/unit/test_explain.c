@@ -1,0 +1,189 @@
+/*
+ * What explain says about addresses that are not a frontend, and about what is in the
+ * way of those that are.
+ */
+#include "tests/test.h"
+
+#include <netinet/in.h> /* before the kernel's */
+
+#include <linux/netfilter.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "core/state.h"
+#include "proxy/config/config.h"
+#include "proxy/control/inspect.h"
+#include "proxy/engine/dataplane.h"
+#include "proxy/host/node_info.h"
+#include "tests/unit/cluster_text.h"
+#include "watchers/cluster.h"
+#include "watchers/plan/plan.h"
+
+static const char objects[] = "apiVersion: v1\n"
+			      "kind: Service\n"
+			      "metadata: {name: web, namespace: demo}\n"
+			      "spec:\n"
+			      "  type: LoadBalancer\n"
+			      "  externalTrafficPolicy: Local\n"
+			      "  healthCheckNodePort: 30999\n"
+			      "  clusterIP: 10.96.0.10\n"
+			      "  externalIPs: [198.51.100.5]\n"
+			      "  ports: [{name: http, port: 80, nodePort: 30080}]\n"
+			      "status: {loadBalancer: {ingress: [{ip: 203.0.113.5}]}}\n"
+			      "---\n"
+			      "apiVersion: discovery.k8s.io/v1\n"
+			      "kind: EndpointSlice\n"
+			      "metadata: {name: web, namespace: demo,\n"
+			      "  labels: {kubernetes.io/service-name: web}}\n"
+			      "addressType: IPv4\n"
+			      "endpoints: [{addresses: [10.244.1.1], nodeName: node-0}]\n"
+			      "ports: [{name: http, port: 8080}]\n";
+
+struct world {
+	struct config config;
+	struct cluster *cluster;
+	struct node_info info;
+	struct state *state;
+	struct dataplane dataplane;
+	struct inspect in;
+};
+
+static char *is_ready(const void *data)
+{
+	(void)data;
+	return NULL;
+}
+
+static int set_up(void **state)
+{
+	struct world *w = xcalloc(1, sizeof(*w));
+	struct addr host;
+
+	config_init(&w->config);
+	config_complete(&w->config);
+	w->cluster = cluster_new("node-0");
+	w->state = state_new();
+	node_info_init(&w->info, &w->config, "node-0");
+	assert_int_equal(addr_parse("10.1.0.1", &host), 0);
+	node_info_set_hosts(&w->info, &host, 1);
+	(void)cluster_put_text(w->cluster, objects);
+	(void)node_info_update(&w->info, w->cluster);
+	(void)plan_dirty(w->cluster, &w->info.options, w->state, SIZE_MAX);
+	w->in = (struct inspect){
+		.cluster = w->cluster,
+		.node_info = &w->info,
+		.state = w->state,
+		.dataplane = &w->dataplane,
+		.unready = is_ready,
+	};
+	*state = w;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct world *w = *state;
+
+	node_info_fini(&w->info);
+	state_free(w->state);
+	cluster_free(w->cluster);
+	config_fini(&w->config);
+	free(w);
+	return 0;
+}
+
+static json_t *explain(struct world *w, const char *frontend)
+{
+	struct control_request request = {.verb = CONTROL_EXPLAIN};
+	_cleanup_(freep) char *error = NULL;
+	struct control_answer *answer;
+	struct buf out = BUF_INIT;
+	json_t *json;
+
+	(void)snprintf(request.frontend, sizeof(request.frontend), "%s", frontend);
+	answer = inspect_answer(&w->in, &request, &error);
+	assert_non_null(answer);
+	while (answer->ops->write(answer, &out))
+		continue;
+	answer->ops->free(answer);
+	json = json_loads(buf_string(&out), 0, NULL);
+	buf_fini(&out);
+	assert_non_null(json);
+	return json;
+}
+
+static const struct {
+	const char *frontend, *action, *why;
+} unmatched[] = {
+	{"10.96.0.10:81", "reject",
+	 "it is the cluster IP of demo/web:http, but not a port of it"},
+	{"203.0.113.5:81", "untouched",
+	 "it is an address of demo/web:http (LoadBalancer), but not a port of it"},
+	{"198.51.100.5:81", "untouched",
+	 "it is an address of demo/web:http (ExternalIP), but not a port of it"},
+	{"10.1.0.1:30999", "untouched",
+	 "it is the health check node port of demo/web: 200, 1 endpoint on this node"},
+	{"10.1.0.2:30999", "untouched", "it is not an address of a Service"},
+	{"10.244.1.1:8080", "untouched",
+	 "it is an endpoint of demo/web:http; packets go there directly and are not "
+	 "balanced"},
+	{"10.244.1.1:8081", "untouched", "it is not an address of a Service"},
+};
+
+static void test_what_is_not_a_frontend_has_its_reason(void **state)
+{
+	for (size_t i = 0; i < N_ELEMENTS(unmatched); i++) {
+		json_t *result = explain(*state, unmatched[i].frontend);
+
+		assert_string_equal(json_string_value(json_object_get(result, "why")),
+				    unmatched[i].why);
+		assert_string_equal(json_string_value(json_object_get(result, "action")),
+				    unmatched[i].action);
+		json_decref(result);
+	}
+}
+
+static int list_chains(nf_chain_fn fn, void *data)
+{
+	const struct nf_chain forward = {
+		.family = "ip",
+		.table = "filter",
+		.name = "FORWARD",
+		.type = "filter",
+		.hook = NF_INET_FORWARD,
+		.is_drop = true,
+	};
+
+	fn(data, &forward);
+	return 0;
+}
+
+static void test_a_chain_that_drops_by_default_is_a_warning(void **state)
+{
+	struct world *w = *state;
+	json_t *result, *warnings;
+	bool is_there = false;
+
+	w->in.list_chains = list_chains;
+	result = explain(w, "203.0.113.5:80");
+	warnings = json_object_get(result, "warnings");
+	for (size_t i = 0; i < json_array_size(warnings); i++)
+		is_there |= strstr(json_string_value(json_array_get(warnings, i)),
+				   "chain FORWARD of table ip filter drops") != NULL;
+	assert_true(is_there);
+	json_decref(result);
+}
+
+#define WITH_OBJECTS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		WITH_OBJECTS(test_what_is_not_a_frontend_has_its_reason),
+		WITH_OBJECTS(test_a_chain_that_drops_by_default_is_a_warning),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
