@@ -1,13 +1,17 @@
 /*
- * A line is built whole and leaves with one write(2), so that lines of several
- * threads, or of a parent and its child, don't mix.
+ * A line is built whole and written in one piece, so that lines of several threads, or
+ * of a parent and its child, don't mix.  A reader that stands still must not stop us:
+ * lines that its pipe has no room for are counted and dropped.
  */
 #include "core/log.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,9 +20,11 @@
 #include "core/cleanup.h"
 
 #define MESSAGE_MAX_LEN 8192
+#define STUCK_MS	200 /* without a reader for so long: stuck */
 
 static atomic_int log_max_level = LOG_LEVEL_INFO;
 static atomic_bool log_is_json;
+static atomic_uint n_lost; /* lines since the last one that was written */
 
 static const char *const level_names[] = {
 	[LOG_LEVEL_ERR] = "error",
@@ -40,39 +46,50 @@ static void add_time(struct buf *b)
 		   now.tv_nsec / 1000000);
 }
 
-/* How long the UTF-8 character at s is; 0 when the bytes there are none. */
-static size_t utf8_len(const unsigned char *s)
+/* Reads one UTF-8 character: its length, or 0 if the bytes are not valid. */
+static size_t read_utf8(const unsigned char *s, uint32_t *ret)
 {
 	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
+	uint32_t c = n == 1 ? s[0] : s[0] & (0x7fu >> n);
 
-	if (n == 1)
-		return 1;
-	/* continuation bytes, overlong forms, surrogates, beyond U+10FFFF */
-	if (s[0] < 0xc2 || s[0] > 0xf4 || (s[0] == 0xe0 && s[1] < 0xa0) ||
-	    (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-	    (s[0] == 0xf4 && s[1] > 0x8f))
+	/* overlong forms, surrogates, beyond U+10FFFF */
+	if (n > 1 && (s[0] < 0xc2 || s[0] > 0xf4 || (s[0] == 0xe0 && s[1] < 0xa0) ||
+		      (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
+		      (s[0] == 0xf4 && s[1] > 0x8f)))
 		return 0;
-	for (size_t i = 1; i < n; i++)
+	for (size_t i = 1; i < n; i++) {
 		if ((s[i] & 0xc0) != 0x80)
 			return 0;
+		c = c << 6 | (s[i] & 0x3f);
+	}
+	*ret = c;
 	return n;
 }
 
-/* Foreign bytes end up in messages: nothing may end the line or fake another one. */
+/* C0 and C1 controls, line separators, and what changes the direction of writing. */
+static bool is_control(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e ||
+	       c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
+/* Foreign bytes in a message must not end the line, fake another one, or move text. */
 static void add_escaped(struct buf *b, const char *text, bool json)
 {
 	const unsigned char *s = (const unsigned char *)text;
+	uint32_t c = 0;
 
 	for (size_t n; *s; s += n ? n : 1) {
-		n = utf8_len(s);
+		n = read_utf8(s, &c);
 		if (n == 0)
 			buf_add_string(b, json ? "\\ufffd" : "\xef\xbf\xbd");
-		else if (*s == '\n')
+		else if (c == '\n')
 			buf_add_string(b, "\\n");
-		else if (*s < 0x20 || *s == 0x7f)
-			buf_printf(b, json ? "\\u%04x" : "\\x%02x", *s);
-		else if (json && (*s == '"' || *s == '\\'))
-			buf_printf(b, "\\%c", *s);
+		else if (is_control(c))
+			buf_printf(b, json || c > 0x7f ? "\\u%04x" : "\\x%02x", c);
+		else if (json && (c == '"' || c == '\\'))
+			buf_printf(b, "\\%c", (int)c);
 		else
 			buf_add(b, s, n);
 	}
@@ -94,18 +111,52 @@ static void build_line(struct buf *line, enum log_level level, const char *messa
 	buf_add_char(line, '\n');
 }
 
-static void write_all(int fd, const char *bytes, size_t len)
+/* Room for PIPE_BUF bytes; the first time that there is none it waits for a moment. */
+static bool is_writable(int fd)
+{
+	struct pollfd p = {.fd = fd, .events = POLLOUT};
+	int n = poll(&p, 1, atomic_load(&n_lost) ? 0 : STUCK_MS);
+
+	return n > 0 && (p.revents & POLLOUT);
+}
+
+/* False when not all of it could be written. */
+static bool write_all(int fd, const char *bytes, size_t len)
 {
 	while (len > 0) {
-		ssize_t n = write(fd, bytes, len);
+		ssize_t n;
 
+		if (!is_writable(fd))
+			return false;
+		n = write(fd, bytes, len < PIPE_BUF ? len : PIPE_BUF);
 		if (n == -1 && errno == EINTR)
 			continue;
 		if (n <= 0)
-			return; /* nobody reads our log: nowhere to say so */
+			return false;
 		bytes += n;
 		len -= (size_t)n;
 	}
+	return true;
+}
+
+static void write_line(const struct buf *line)
+{
+	_cleanup_(buf_fini) struct buf note = BUF_INIT;
+	char message[64];
+	unsigned lost = atomic_load(&n_lost);
+
+	if (lost) {
+		(void)snprintf(message, sizeof(message),
+			       "log: %u lines were lost, nothing read them", lost);
+		build_line(&note, LOG_LEVEL_WARN, message);
+		if (!write_all(STDERR_FILENO, note.data, note.len)) {
+			atomic_fetch_add(&n_lost, 1);
+			return;
+		}
+		atomic_fetch_sub(&n_lost, lost);
+	}
+	if (!write_all(STDERR_FILENO, line->data, line->len))
+		atomic_fetch_add(&n_lost, 1);
 }
 
 void log_set_verbosity(int verbosity)
@@ -137,6 +188,6 @@ void log_line(enum log_level level, const char *fmt, ...)
 	(void)vsnprintf(message, sizeof(message), fmt, ap); /* longer ones are cut */
 	va_end(ap);
 	build_line(&line, level, message);
-	write_all(STDERR_FILENO, line.data, line.len);
+	write_line(&line);
 	errno = saved_errno;
 }

@@ -5,11 +5,13 @@
 #include "proxy/config/config_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/addr.h"
@@ -295,36 +297,49 @@ int config_file_read(const char *path, struct config *c, char **ret_error)
 	return err;
 }
 
-static int write_bytes(const char *path, const struct buf *text)
+static int write_bytes(int fd, const struct buf *text)
 {
-	FILE *file = fopen(path, "we");
-	bool is_written;
+	size_t done = 0;
 
-	if (!file)
+	while (done < text->len) {
+		ssize_t n = write(fd, text->data + done, text->len - done);
+
+		if (n == -1 && errno != EINTR)
+			return -errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return fsync(fd) == -1 ? -errno : 0;
+}
+
+/* Whole or not at all, also when the power fails; a link of this name is not followed. */
+static int replace_file(const char *path, const struct buf *text)
+{
+	_cleanup_(freep) char *temporary = xasprintf("%s.XXXXXX", path);
+	_cleanup_(closep) int fd = mkostemp(temporary, O_CLOEXEC);
+	int err;
+
+	if (fd == -1)
 		return -errno;
-	is_written = fwrite(buf_string(text), 1, text->len, file) == text->len;
-	/* closing writes what is buffered, so it counts */
-	if (fclose(file) != 0 || !is_written)
-		return -EIO;
-	return 0;
+	err = fchmod(fd, 0644) == -1 ? -errno : write_bytes(fd, text);
+	if (err == 0 && rename(temporary, path) == -1)
+		err = -errno;
+	if (err != 0)
+		(void)unlink(temporary);
+	return err;
 }
 
 int config_file_write(const char *path, const struct config *c, char **ret_error)
 {
-	_cleanup_(freep) char *temporary = xasprintf("%s.tmp", path);
 	json_t *json = config_to_json(c);
 	struct buf text = BUF_INIT;
 	int err;
 
 	yaml_print(json, &text);
 	json_decref(json);
-	err = write_bytes(temporary, &text);
-	if (err == 0 && rename(temporary, path) == -1)
-		err = -errno;
-	if (err != 0) {
-		(void)unlink(temporary);
-		*ret_error = xasprintf("%s: can't be written: %s", path, strerror(-err));
-	}
+	err = replace_file(path, &text);
+	if (err != 0)
+		*ret_error =
+			xasprintf("%s: could not write it: %s", path, strerror(-err));
 	buf_fini(&text);
 	return err;
 }

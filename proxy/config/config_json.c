@@ -4,6 +4,7 @@
  */
 #include "proxy/config/config_json.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "core/buf.h"
@@ -60,8 +61,8 @@ static json_t *field_to_json(const struct config_field *field, const void *slot)
 		return json_integer(*(const int32_t *)slot);
 	case VALUE_FLOAT:
 		number = *(const double *)slot;
-		/* Go writes whole numbers without a fraction. */
-		return number == (double)(json_int_t)number
+		/* Go writes whole numbers without a fraction; larger ones have no exact integer. */
+		return fabs(number) < 1e15 && number == (double)(json_int_t)number
 			       ? json_integer((json_int_t)number)
 			       : json_real(number);
 	case VALUE_STRING:

@@ -1,9 +1,9 @@
 /*
- * The folder is watched, not the file: a new file under the old name is what
- * most writers make.  Events come in bursts, and a file may be half written,
- * so the callback waits until there is quiet; whether anything is different is
- * told by size, time and inode, whatever the events were about.  A folder that is
- * made anew is watched anew.
+ * The folder is watched, not the file: most writers put a new file under the old name.
+ * Events come in bursts, and a file may be half written, so the callback waits until
+ * the folder is quiet, but not for long: a busy folder may never be.  Size, time and
+ * inode decide whether the file is another one, whatever the events were about.  A
+ * folder that is removed and made again is watched again.
  */
 #include "proxy/host/path_watch.h"
 
@@ -19,8 +19,9 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 
-#define QUIET_SEC .1
-#define RETRY_SEC 1. /* when there is no folder to watch */
+#define QUIET_SEC    .1
+#define MAX_WAIT_SEC 1.
+#define RETRY_SEC    1. /* when there is no folder to watch */
 #define EVENTS                                                                           \
 	(IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM |          \
 	 IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
@@ -31,6 +32,7 @@ struct path_watch {
 	int fd;
 	ev_io io;
 	ev_timer quiet;
+	ev_tstamp first; /* when the burst started */
 	struct stat seen;
 	void (*changed)(void *data);
 	void *data;
@@ -55,7 +57,7 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
 		ev_timer_set(timer, RETRY_SEC, QUIET_SEC);
 		ev_timer_start(loop, timer);
 	}
-	/* gone for a moment: what comes next is told; a pipe would have to be waited for */
+	/* missing for a moment: its successor counts; reading a pipe would wait for a writer */
 	if (stat(w->path, &now) == -1 || !S_ISREG(now.st_mode) || is_same(&now, &w->seen))
 		return;
 	w->seen = now;
@@ -69,8 +71,11 @@ static void on_events(struct ev_loop *loop, ev_io *io, int revents)
 
 	(void)revents;
 	while (read(w->fd, events, sizeof(events)) > 0)
-		continue; /* only that there were any counts */
-	ev_timer_again(loop, &w->quiet);
+		continue; /* that there were some is enough */
+	if (!ev_is_active(&w->quiet))
+		w->first = ev_now(loop);
+	if (ev_now(loop) - w->first < MAX_WAIT_SEC)
+		ev_timer_again(loop, &w->quiet);
 }
 
 static char *folder_of(const char *path)

@@ -112,6 +112,49 @@ static void a_long_message_is_cut_and_still_one_line(void **state)
 	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);
 }
 
+/* Right-to-left override, a C1 control, a line separator: none reaches a terminal. */
+static void characters_that_move_or_hide_text_are_escaped(void **state)
+{
+	(void)state;
+	capture_start();
+	log_info("a\xe2\x80\xae"
+		 "b\xc2\x9b"
+		 "c\xe2\x80\xa8"
+		 "d\xe2\x81\xa6"
+		 "e");
+	assert_non_null(strstr(captured(), " a\\u202eb\\u009bc\\u2028d\\u2066e\n"));
+}
+
+static void a_reader_that_stands_still_costs_lines_and_not_the_program(void **state)
+{
+	int pipe_fds[2], saved = dup(STDERR_FILENO);
+	static char bytes[1 << 20];
+	ssize_t n, len = 0;
+
+	(void)state;
+	assert_int_equal(pipe(pipe_fds), 0);
+	assert_int_equal(dup2(pipe_fds[1], STDERR_FILENO), STDERR_FILENO);
+	(void)alarm(60); /* ends a program that hangs */
+	for (int i = 0; i < 5000; i++)
+		log_info("line %d, which is long enough to fill a pipe in a while", i);
+	assert_int_equal(fcntl(pipe_fds[0], F_SETFL, O_NONBLOCK), 0);
+	while ((n = read(pipe_fds[0], bytes + len, sizeof(bytes) - (size_t)len)) > 0)
+		len += n;
+	log_info("the reader is back");
+	while ((n = read(pipe_fds[0], bytes + len, sizeof(bytes) - (size_t)len)) > 0)
+		len += n;
+	(void)alarm(0);
+	assert_int_equal(dup2(saved, STDERR_FILENO), STDERR_FILENO);
+	(void)close(saved);
+	(void)close(pipe_fds[0]);
+	(void)close(pipe_fds[1]);
+	bytes[len] = '\0';
+	assert_non_null(strstr(bytes, "line 0, "));
+	assert_null(strstr(bytes, "line 4999, "));
+	assert_non_null(strstr(bytes, " lines were lost, nothing read them\n"));
+	assert_non_null(strstr(bytes, "the reader is back\n"));
+}
+
 static void errno_survives(void **state)
 {
 	(void)state;
@@ -161,6 +204,11 @@ int main(void)
 		cmocka_unit_test_setup(a_message_cannot_fake_another_line, reset),
 		cmocka_unit_test_setup(json_is_escaped, reset),
 		cmocka_unit_test_setup(a_long_message_is_cut_and_still_one_line, reset),
+		cmocka_unit_test_setup(characters_that_move_or_hide_text_are_escaped,
+				       reset),
+		cmocka_unit_test_setup(
+			a_reader_that_stands_still_costs_lines_and_not_the_program,
+			reset),
 		cmocka_unit_test_setup(errno_survives, reset),
 		cmocka_unit_test_setup(lines_of_threads_do_not_mix, reset),
 	};
