@@ -1,5 +1,5 @@
 /*
- * `sluice explain`: the daemon's answer, put into sentences.
+ * `sluice explain`: the daemon's answer as sentences.
  */
 #include <string.h>
 
@@ -37,17 +37,6 @@ static void print_source(const json_t *source, struct buf *out)
 	buf_add_char(out, '\n');
 }
 
-static const char *pools_of(const json_t *endpoint)
-{
-	bool in_cluster = json_is_true(json_object_get(endpoint, "inClusterPool"));
-	bool in_local = json_is_true(json_object_get(endpoint, "inLocalPool"));
-
-	return in_cluster && in_local ? "cluster,local"
-	       : in_cluster	      ? "cluster"
-	       : in_local	      ? "local"
-				      : "none";
-}
-
 static void print_endpoints(const json_t *endpoints, struct buf *out)
 {
 	struct table t = {.n_columns = 4};
@@ -65,7 +54,8 @@ static void print_endpoints(const json_t *endpoints, struct buf *out)
 
 		table_add(&t, json_text(endpoint, "endpoint"));
 		table_add(&t, json_text(endpoint, "node"));
-		table_add(&t, pools_of(endpoint));
+		table_add(&t,
+			  *command_pools(endpoint) ? command_pools(endpoint) : "none");
 		table_add(&t, json_text(endpoint, "reason"));
 	}
 	table_print(&t, out);

@@ -1,6 +1,6 @@
 /*
- * `sluice get`: the daemon's rows as a table. A column is a heading and a way
- * to make a cell from a row.
+ * `sluice get`: the daemon's rows as a table.  A column is a heading and a way to make a
+ * cell from a row.
  */
 #include <string.h>
 
@@ -38,7 +38,7 @@ static void port_cell(struct table *t, const json_t *row)
 		     json_text(row, "protocol"));
 }
 
-/* The service port that an endpoint stands behind: its name, or its protocol. */
+/* The service port of an endpoint: name and protocol, or the protocol alone. */
 static void service_port_cell(struct table *t, const json_t *row)
 {
 	const char *name = json_text(row, "portName");
@@ -58,7 +58,7 @@ static void endpoint_cell(struct table *t, const json_t *row)
 		table_add(t, "");
 }
 
-/* How many, or what happens instead. */
+/* Their number, or what happens instead of balancing. */
 static void endpoints_cell(struct table *t, const json_t *row)
 {
 	const char *action = json_text(row, "action");
@@ -81,13 +81,38 @@ static void affinity_cell(struct table *t, const json_t *row)
 
 static void pools_cell(struct table *t, const json_t *row)
 {
-	bool in_cluster = json_is_true(json_object_get(row, "inClusterPool"));
-	bool in_local = json_is_true(json_object_get(row, "inLocalPool"));
+	table_add(t, command_pools(row));
+}
 
-	table_add(t, in_cluster && in_local ? "cluster,local"
-		     : in_cluster	    ? "cluster"
-		     : in_local		    ? "local"
-					    : "");
+static void health_port_cell(struct table *t, const json_t *row)
+{
+	json_int_t port = number_of(row, "healthCheckNodePort");
+
+	if (port)
+		table_printf(t, "%lld", (long long)port);
+	else
+		table_add(t, "");
+}
+
+/* The reason in one word, for scripts that split lines at blanks. */
+static void state_cell(struct table *t, const json_t *row)
+{
+	static const struct {
+		const char *start, *word;
+	} states[] = {
+		{"ready,", "unused"}, /* by policy or hints */
+		{"ready", "ready"},
+		{"terminating", "terminating"},
+		{"not ready", "not-ready"},
+	};
+	const char *reason = json_text(row, "reason");
+
+	for (size_t i = 0; i < N_ELEMENTS(states); i++)
+		if (strncmp(reason, states[i].start, strlen(states[i].start)) == 0) {
+			table_add(t, states[i].word);
+			return;
+		}
+	table_add(t, "unknown");
 }
 
 static const struct column service_columns[] = {
@@ -101,7 +126,7 @@ static const struct column service_columns[] = {
 	{.heading = "CONNS", .key = "connections"},
 	{.heading = "PORTNAME", .key = "portName", .is_wide = true},
 	{.heading = "AFFINITY", .cell = affinity_cell, .is_wide = true},
-	{.heading = "HEALTHPORT", .key = "healthCheckNodePort", .is_wide = true},
+	{.heading = "HEALTHPORT", .cell = health_port_cell, .is_wide = true},
 };
 
 static const struct column endpoint_columns[] = {
@@ -110,10 +135,11 @@ static const struct column endpoint_columns[] = {
 	{.heading = "PORT", .cell = service_port_cell},
 	{.heading = "ENDPOINT", .cell = endpoint_cell},
 	{.heading = "NODE", .key = "node"},
-	{.heading = "STATE", .key = "reason"},
+	{.heading = "STATE", .cell = state_cell},
 	{.heading = "CONNS", .key = "connections"},
 	{.heading = "FAMILY", .key = "family", .is_wide = true},
 	{.heading = "POOLS", .cell = pools_cell, .is_wide = true},
+	{.heading = "REASON", .key = "reason", .is_wide = true},
 };
 
 static const struct resource resources[] = {
@@ -155,6 +181,16 @@ static void print_table(const struct resource *r, const json_t *rows, bool is_wi
 				add_cell(&t, &r->columns[i], json_array_get(rows, n));
 	table_print(&t, out);
 	table_fini(&t);
+}
+
+/* On stderr: standard output stays empty for scripts. */
+static void print_none(const struct resource *r, const struct control_request *request)
+{
+	if (*request->ns)
+		(void)fprintf(stderr, "No %s in namespace %s.\n", r->names[0],
+			      request->ns);
+	else
+		(void)fprintf(stderr, "No %s.\n", r->names[0]);
 }
 
 static void print_json(const json_t *rows, struct buf *out)
@@ -210,6 +246,8 @@ int command_get(struct options *options, const struct parts *parts)
 		return STATUS_FAILED;
 	if (strcmp(options->output, "json") == 0)
 		print_json(rows, &text);
+	else if (json_array_size(rows) == 0)
+		print_none(r, &request);
 	else
 		print_table(r, rows, strcmp(options->output, "wide") == 0, &text);
 	json_decref(rows);

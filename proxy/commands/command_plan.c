@@ -1,5 +1,5 @@
 /*
- * `sluice plan`: what is decided, without touching anything.
+ * `sluice plan`: prints the decisions, without touching anything.
  */
 #include <string.h>
 
@@ -11,14 +11,6 @@
 #include "watchers/plan/plan_print.h"
 
 static const char *const formats[] = {"text", "json", "yaml"};
-
-static int find_format(const char *name)
-{
-	for (size_t i = 0; i < N_ELEMENTS(formats); i++)
-		if (strcmp(name, formats[i]) == 0)
-			return (int)i;
-	return -1;
-}
 
 static int print(const struct snapshot *s, int format)
 {
@@ -34,7 +26,8 @@ static int print(const struct snapshot *s, int format)
 
 int command_plan(struct options *options, const struct parts *parts)
 {
-	int format = find_format(*options->output ? options->output : "text");
+	int format = command_find_word(*options->output ? options->output : "text",
+				       formats, N_ELEMENTS(formats));
 	int status = command_prepare(options);
 
 	if (status != STATUS_OK)

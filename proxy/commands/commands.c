@@ -1,5 +1,5 @@
 /*
- * What several commands need, and the two that are a few lines only.
+ * What several commands share, and `sluice version`.
  */
 #include "proxy/commands/commands.h"
 
@@ -38,8 +38,24 @@ int command_print(const struct buf *text)
 	if (fwrite(buf_string(text), 1, text->len, stdout) == text->len &&
 	    fflush(stdout) == 0)
 		return STATUS_OK;
-	command_error("standard output: can't be written");
+	command_error("could not write to standard output");
 	return STATUS_FAILED;
+}
+
+int command_find_word(const char *word, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(word, words[i]) == 0)
+			return (int)i;
+	return -1;
+}
+
+const char *command_pools(const json_t *endpoint)
+{
+	static const char *const names[] = {"", "cluster", "local", "cluster,local"};
+
+	return names[json_is_true(json_object_get(endpoint, "inClusterPool")) |
+		     json_is_true(json_object_get(endpoint, "inLocalPool")) << 1];
 }
 
 static bool is_repeated(const struct options *options, size_t index)
@@ -61,18 +77,54 @@ static void warn_without_effect(const struct options *options)
 	}
 }
 
-/* One line for each; the fields are called as the file calls them. */
-static void print_errors(struct buf *errors, const char *file)
+/* The flag on the command line that sets the field of this path; NULL: none does. */
+static const struct flag *flag_of_field(const struct options *options, const char *path)
+{
+	const struct config_field *field = config_field_find(path);
+	size_t offset;
+
+	if (!field)
+		return NULL;
+	offset = offsetof(struct options, config) + field->offset;
+	for (size_t i = options->n_given; i-- > 0;) {
+		const struct flag *flag = options->given[i].flag;
+
+		if (flag->offset == offset || flag->also == offset)
+			return flag;
+	}
+	return NULL;
+}
+
+/* A line "field: reason" as its user knows it: by the file and field, or by the flag. */
+static void print_error(const struct options *options, char *line, const char *file)
+{
+	char *reason = strstr(line, ": ");
+	const struct flag *flag;
+
+	if (!file && reason) {
+		*reason = '\0';
+		flag = flag_of_field(options, line);
+		if (flag) {
+			command_error("--%s: %s", flag->name, reason + 2);
+			return;
+		}
+		*reason = ':';
+	}
+	command_error("%s%s%s", file ? file : "", file ? ": " : "", line);
+}
+
+static void print_errors(const struct options *options, struct buf *errors,
+			 const char *file)
 {
 	char *rest = buf_take(errors), *start = rest, *line;
 
 	while ((line = strsep(&rest, "\n")))
 		if (*line)
-			command_error("%s%s%s", file ? file : "", file ? ": " : "", line);
+			print_error(options, line, file);
 	free(start);
 }
 
-/* The file is the configuration then; only some flags count beside it. */
+/* With a file, only some flags count. */
 static int read_file(struct options *options)
 {
 	_cleanup_(freep) char *error = NULL;
@@ -98,12 +150,12 @@ int command_prepare(struct options *options)
 	bool from_file = *options->config_file;
 	struct buf errors = BUF_INIT;
 
-	config_set_up_log(&options->config); /* what the flags say, until we know more */
+	config_set_up_log(&options->config); /* by the flags, until the file is read */
 	if (from_file && read_file(options) != 0)
 		return STATUS_FAILED;
 	config_complete(&options->config);
 	if (!config_validate(&options->config, &errors)) {
-		print_errors(&errors, from_file ? options->config_file : NULL);
+		print_errors(options, &errors, from_file ? options->config_file : NULL);
 		return from_file ? STATUS_FAILED : STATUS_USAGE;
 	}
 	config_set_up_log(&options->config);

@@ -1,8 +1,11 @@
 /*
- * The commands. Each answers with the exit status: 0 done, 1 a difference or a
- * failure, 2 wrong usage; what went wrong has been told on stderr.
+ * The commands.  Each returns the exit status: 0 done, 1 a difference or a failure, 2
+ * wrong usage.  Errors have been printed on stderr.
  */
 #pragma once
+
+#include <jansson.h>
+#include <stddef.h>
 
 #include "core/buf.h"
 
@@ -21,12 +24,16 @@ int command_cleanup(struct options *options, const struct parts *parts);
 int command_version(struct options *options, const struct parts *parts);
 
 /*
- * What run, plan and dump do first: read --config, complete and validate the
- * configuration, set the log up, warn about what has no effect. A status.
+ * The first step of run, plan and dump: reads --config, completes and validates the
+ * configuration, sets the log up, warns about flags without effect.  Returns a status.
  */
 int command_prepare(struct options *options);
 
 /* One line on stderr, "sluice: ...". */
 __attribute__((format(printf, 1, 2))) void command_error(const char *fmt, ...);
-/* All of it to stdout; STATUS_FAILED when that can't be written. */
+/* Writes to stdout; STATUS_OK, or STATUS_FAILED if it could not be written. */
 int command_print(const struct buf *text);
+/* The index of a word in a list, or -1. */
+int command_find_word(const char *word, const char *const *words, size_t n);
+/* The pools that an endpoint is in: "cluster,local", "cluster", "local" or "". */
+const char *command_pools(const json_t *endpoint);

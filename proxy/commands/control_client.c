@@ -14,12 +14,18 @@
 #include "proxy/commands/commands.h"
 #include "proxy/control/control.h"
 
-#define ANSWER_MAX_LEN	   (256u << 20)
-#define ANSWER_TIMEOUT_SEC 30
+#define ANSWER_MAX_LEN (256u << 20)
+
+static int timeout_sec = 30; /* without a byte of the answer */
+
+void control_client_set_timeout(int sec)
+{
+	timeout_sec = sec;
+}
 
 static int connect_to(const char *path, int *ret_fd)
 {
-	const struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_SEC};
+	const struct timeval timeout = {.tv_sec = timeout_sec};
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	_cleanup_(closep) int fd = -1;
 
@@ -72,14 +78,24 @@ static int decode_answer(const struct buf *answer, json_t **ret_result)
 	json_t *root = json_loadb(buf_string(answer), answer->len, 0, NULL);
 	json_t *result = json_object_get(root, "result");
 	const char *error = json_string_value(json_object_get(root, "error"));
-	bool is_good = result && !error; /* one that was begun may still fail */
+	bool is_good = result && !error; /* an answer may fail halfway */
 
 	if (is_good)
 		*ret_result = json_incref(result);
 	else
-		command_error("%s", error ? error : "the daemon gave no answer");
+		command_error("%s", error ? error : "the daemon's answer is incomplete");
 	json_decref(root);
 	return is_good ? 0 : -EPROTO;
+}
+
+static void print_no_connection(const char *path, int err)
+{
+	if (err == -EACCES || err == -EPERM)
+		command_error("%s: permission denied: the socket belongs to the daemon's "
+			      "user, run this as root",
+			      path);
+	else
+		command_error("%s: no daemon answers there: %s", path, strerror(-err));
 }
 
 int control_ask(const char *path, const struct control_request *request,
@@ -90,13 +106,16 @@ int control_ask(const char *path, const struct control_request *request,
 	int err = connect_to(path, &fd);
 
 	if (err != 0) {
-		command_error("%s: no daemon answers there: %s", path, strerror(-err));
+		print_no_connection(path, err);
 		return err;
 	}
 	err = send_request(fd, request);
 	if (err == 0)
 		err = read_answer(fd, &answer);
-	if (err != 0)
+	if (err == -ETIMEDOUT)
+		command_error("%s: the daemon has not answered for %d s", path,
+			      timeout_sec);
+	else if (err != 0)
 		command_error("%s: %s", path, strerror(-err));
 	else
 		err = decode_answer(&answer, ret_result);

@@ -1,5 +1,5 @@
 /*
- * The asking side of the control socket.
+ * The client's side of the control socket.
  */
 #pragma once
 
@@ -7,6 +7,11 @@
 
 struct control_request;
 
-/* Asks the daemon at path and waits; told when it fails. The caller owns *ret_result. */
+/*
+ * Sends a request to the daemon at path and waits for the answer; errors are printed.
+ * The caller owns *ret_result.
+ */
 int control_ask(const char *path, const struct control_request *request,
 		json_t **ret_result);
+/* How long to wait without a byte of the answer; 30 s unless set. For tests. */
+void control_client_set_timeout(int sec);

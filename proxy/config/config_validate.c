@@ -91,12 +91,15 @@ struct duration_rule {
 static void check_periods(const char *section, int64_t sync_ns, int64_t min_ns,
 			  struct buf *errors)
 {
+	_cleanup_(freep) char *sync = xasprintf("%s.syncPeriod", section);
+	_cleanup_(freep) char *min = xasprintf("%s.minSyncPeriod", section);
+
 	if (sync_ns <= 0)
-		complain(errors, section, "syncPeriod must be greater than 0");
+		complain(errors, sync, "must be greater than 0");
 	if (min_ns < 0)
-		complain(errors, section, "minSyncPeriod must not be negative");
+		complain(errors, min, "must not be negative");
 	if (min_ns > sync_ns)
-		complain(errors, section, "minSyncPeriod is longer than syncPeriod");
+		complain(errors, min, "is longer than syncPeriod");
 }
 
 static void check_not_negative(const struct duration_rule *rules, size_t n,

@@ -227,16 +227,17 @@ static int parse_command(struct options *o, struct reader *r)
 		*r->ret_error = xstrdup("no command; see sluice --help");
 		return -EINVAL;
 	}
+	o->help = strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0 ||
+		  strcmp(text, "help") == 0;
+	if (o->help && r->next < r->argc)
+		text = r->argv[r->next++];
+	else if (o->help)
+		return 0;
 	for (size_t i = 0; i < COMMAND_N; i++)
 		if (strcmp(text, commands[i].name) == 0) {
 			o->command = (enum command)i;
 			return 0;
 		}
-	if (strcmp(text, "--help") == 0 || strcmp(text, "-h") == 0 ||
-	    strcmp(text, "help") == 0) {
-		o->help = true;
-		return 0;
-	}
 	if (strcmp(text, "--version") == 0) {
 		o->command = COMMAND_VERSION;
 		return 0;
@@ -271,12 +272,4 @@ void options_reapply(const struct options *given, struct options *to)
 			(void)apply_flag(to, flag, given->given[i].text,
 					 is_repeated(given, flag, i));
 	}
-}
-
-bool options_has(const struct options *o, const char *name)
-{
-	for (size_t i = 0; i < o->n_given; i++)
-		if (strcmp(o->given[i].flag->name, name) == 0)
-			return true;
-	return false;
 }

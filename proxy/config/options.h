@@ -96,8 +96,5 @@ int options_parse(struct options *o, int argc, char *const *argv, char **ret_err
 /* Applies to another one the given flags that count beside a configuration file. */
 void options_reapply(const struct options *given, struct options *to);
 
-/* Was this flag on the command line? */
-bool options_has(const struct options *o, const char *name);
-
 /* The help text of a command; COMMAND_N: of the program. */
 void options_help(enum command command, struct buf *out);

@@ -358,10 +358,10 @@ static const struct {
 	{"mode: kernelspace\n", "mode: \"kernelspace\" is not supported"},
 	{"mode: ipvs\n", NULL},
 	{"iptables: {syncPeriod: 0s}\n", NULL},
-	{"iptables: {syncPeriod: -1s}\n", "iptables: syncPeriod must be greater than 0"},
-	{"iptables: {minSyncPeriod: 40s}\n", "minSyncPeriod is longer than syncPeriod"},
+	{"iptables: {syncPeriod: -1s}\n", "iptables.syncPeriod: must be greater than 0"},
+	{"iptables: {minSyncPeriod: 40s}\n", "minSyncPeriod: is longer than syncPeriod"},
 	{"mode: nftables\nnftables: {minSyncPeriod: -1s}\n",
-	 "nftables: minSyncPeriod must not be negative"},
+	 "nftables.minSyncPeriod: must not be negative"},
 	/* the other mode's section is not looked at */
 	{"mode: iptables\nnftables: {minSyncPeriod: -1s, masqueradeBit: 32}\n", NULL},
 	{"mode: nftables\niptables: {syncPeriod: 1s, minSyncPeriod: 2s}\n", NULL},
@@ -396,7 +396,7 @@ static const struct {
 	{"logging: {format: xml}\n", "logging.format"},
 	{"mode: ipvs\nipvs: {excludeCIDRs: [x]}\n", "ipvs.excludeCIDRs"},
 	{"mode: ipvs\nipvs: {tcpTimeout: -1s}\n", "ipvs.tcpTimeout"},
-	{"mode: ipvs\nipvs: {minSyncPeriod: 1h}\n", "ipvs: minSyncPeriod is longer"},
+	{"mode: ipvs\nipvs: {minSyncPeriod: 1h}\n", "ipvs.minSyncPeriod: is longer"},
 	{"ipvs: {excludeCIDRs: [x], tcpTimeout: -1s, minSyncPeriod: 1h}\n", NULL},
 };
 
@@ -438,7 +438,7 @@ static void test_zero_from_a_flag_counts(void **state)
 	assert_field(&c, "conntrack.tcpEstablishedTimeout", "0s");
 	assert_field(&c, "metricsBindAddress", "");
 	assert_false(config_validate(&c, &errors));
-	assert_non_null(strstr(buf_string(&errors), "iptables: syncPeriod"));
+	assert_non_null(strstr(buf_string(&errors), "iptables.syncPeriod"));
 	buf_fini(&errors);
 	config_fini(&c);
 }

@@ -21,6 +21,7 @@
 #include "core/mem.h"
 #include "proxy/commands/control_client.h"
 #include "proxy/control/control.h"
+#include "tests/unit/capture.h"
 
 struct world {
 	struct ev_loop *loop;
@@ -477,6 +478,25 @@ static void test_a_client_that_leaves_stops_a_long_answer(void **state)
 	world_fini(&w);
 }
 
+/* A daemon that is stopped, or busy. */
+static void test_a_daemon_that_does_not_answer_is_reported_as_such(void **state)
+{
+	const struct control_request request = {.verb = CONTROL_SERVICES};
+	json_t *result = NULL;
+	const char *printed;
+	struct world w;
+
+	(void)state;
+	world_init(&w);
+	control_client_set_timeout(1);
+	capture_start();
+	assert_int_equal(control_ask(w.path, &request, &result), -ETIMEDOUT);
+	printed = capture_end();
+	assert_non_null(strstr(printed, ": the daemon has not answered for 1 s\n"));
+	control_client_set_timeout(30);
+	world_fini(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -493,6 +513,7 @@ int main(void)
 		cmocka_unit_test(test_a_stale_socket_is_replaced),
 		cmocka_unit_test(test_a_file_that_is_no_socket_stays),
 		cmocka_unit_test(test_the_client_gets_the_result),
+		cmocka_unit_test(test_a_daemon_that_does_not_answer_is_reported_as_such),
 		cmocka_unit_test(test_a_long_answer_comes_in_pieces),
 		cmocka_unit_test(test_a_client_that_leaves_stops_a_long_answer),
 	};
