@@ -138,7 +138,7 @@ static void sync_changes(struct bench *b, bool full, uint64_t start_us,
 	uint64_t planned_us;
 	int err;
 
-	while (cluster_has_dirty(b->cluster))
+	while (cluster_n_dirty(b->cluster) > 0)
 		(void)plan_dirty(b->cluster, &b->options, b->state, SIZE_MAX);
 	taken = state_take(b->state, full);
 	cs = (struct changeset){.full = taken.full,

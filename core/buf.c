@@ -85,16 +85,6 @@ void buf_vprintf(struct buf *b, const char *fmt, va_list ap)
 	b->len += (size_t)len;
 }
 
-void buf_consume(struct buf *b, size_t len)
-{
-	if (len >= b->len) {
-		buf_clear(b);
-		return;
-	}
-	b->len -= len;
-	memmove(b->data, b->data + len, b->len + 1);
-}
-
 const char *buf_string(const struct buf *b)
 {
 	return b->data ? b->data : "";

@@ -22,8 +22,6 @@ void buf_add_char(struct buf *b, char c);
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *b, const char *fmt,
 						      ...);
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
-/* Drops the first len bytes. */
-void buf_consume(struct buf *b, size_t len);
 /* Never NULL. */
 const char *buf_string(const struct buf *b);
 /* Hands the string to the caller, who frees it. */

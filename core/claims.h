@@ -1,7 +1,7 @@
 /*
- * Who gets a frontend.  The claims on one (address, protocol, port) form a
- * queue in order of arrival; its first one is the holder.  Claims belong to
- * the caller, who keeps them in place while they are in a queue.
+ * Claims on frontends.  The claims on one (address, protocol, port) form a queue
+ * in order of arrival; the first one is the holder.  Claims belong to the
+ * caller and must not move while they are in a queue.
  */
 #pragma once
 
@@ -22,13 +22,13 @@ struct claim { /* embedded; the caller sets the first three */
 };
 
 void claims_init(struct hash *claims);
-/* The claims themselves are left as they are. */
+/* Does not change the claims. */
 void claims_fini(struct hash *claims);
-/* To the end of its queue. */
+/* Appends it to its queue. */
 void claims_put(struct hash *claims, struct claim *claim);
-/* Out of its queue; returns who became the holder by that, or NULL. */
+/* Removes it from its queue; returns the claim that became the holder, or NULL. */
 struct claim *claims_del(struct hash *claims, struct claim *claim);
-/* "to", in no queue and on the same frontend, takes the place of "from", which is out. */
+/* Replaces "from" by "to", which is in no queue and has the same frontend. */
 void claims_move(struct hash *claims, struct claim *from, struct claim *to);
 struct claim *claims_holder(const struct hash *claims, const struct frontend *frontend,
 			    uint8_t proto);

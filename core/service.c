@@ -1,7 +1,7 @@
 /*
  * One block: the struct, then frontends, endpoints, allowed networks, text
- * ("ns\0name\0port\0").  Everything behind `size_len` is the value, padding
- * zeroed, so equality is memcmp().
+ * ("ns\0name\0port\0health path\0").  Everything after `size_len` is the value,
+ * padding zeroed, so equality is memcmp().
  */
 #include "core/service.h"
 
@@ -16,7 +16,7 @@
 
 #define VALUE_OFFSET offsetof(struct service, affinity_sec)
 
-/* An endpoint with its place in the order. */
+/* An endpoint with its sort key. */
 struct sorted_endpoint {
 	char text[ADDR_PORT_TEXT_LEN];
 	struct endpoint endpoint;
@@ -56,7 +56,7 @@ static int compare_cidrs(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct cidr));
 }
 
-/* Copies, sorts, drops repeated ones; answers how many are left. */
+/* Copies, sorts and removes duplicates; returns how many are left. */
 static uint32_t fill_frontends(const struct service_spec *spec, struct frontend *ret)
 {
 	uint32_t n = 0;
@@ -73,7 +73,7 @@ static uint32_t fill_frontends(const struct service_spec *spec, struct frontend 
 	return n;
 }
 
-/* The same for endpoints; repeated ones are joined. */
+/* The same for endpoints; the flags of duplicates are joined. */
 static uint32_t fill_endpoints(const struct service_spec *spec, struct endpoint *ret)
 {
 	_cleanup_(freep) struct sorted_endpoint *sorted =
@@ -122,10 +122,7 @@ static void count_pools(struct service *s)
 			s->n_pool[pool] += endpoints[i].flags >> pool & 1;
 }
 
-/*
- * The lists may turn out shorter than what was asked for, so each is written
- * where the one before it ended.
- */
+/* Removing duplicates shortens lists, so each starts where the previous one ended. */
 static void *end_of_lists(struct service *s)
 {
 	return (char *)s->frontends + s->n_frontends * sizeof(struct frontend) +
@@ -150,6 +147,7 @@ static void fill_text(struct service *s, const struct service_spec *spec)
 	offset = add_text(text, offset, spec->name);
 	s->port_name_offset = (uint32_t)offset;
 	offset = add_text(text, offset, spec->port_name);
+	offset = add_text(text, offset, spec->health_path ? spec->health_path : "");
 	s->size_len = (uint32_t)(text + offset - (char *)s);
 }
 
@@ -158,7 +156,38 @@ static size_t max_len(const struct service_spec *spec)
 	return sizeof(struct service) + spec->n_frontends * sizeof(struct frontend) +
 	       spec->n_endpoints * sizeof(struct endpoint) +
 	       spec->n_allowed * sizeof(struct cidr) + strlen(spec->ns) +
-	       strlen(spec->name) + strlen(spec->port_name) + 3;
+	       strlen(spec->name) + strlen(spec->port_name) +
+	       (spec->health_path ? strlen(spec->health_path) : 0) + 4;
+}
+
+static bool is_same_target(const struct decision *a, const struct decision *b)
+{
+	return a->action == b->action && a->pool == b->pool;
+}
+
+static bool is_masquerading_known(const struct frontend *f)
+{
+	bool pod = f->from[CLIENT_POD].masquerade, node = f->from[CLIENT_NODE].masquerade,
+	     external = f->from[CLIENT_EXTERNAL].masquerade;
+
+	if (pod)
+		return node && external;
+	return node || !external;
+}
+
+/* What the sinks rely on, see struct frontend. */
+static void check_frontend(const struct frontend *f)
+{
+	const struct decision *pod = &f->from[CLIENT_POD];
+
+	for (unsigned client = 0; client < CLIENT_N; client++)
+		assert(f->from[client].action == ACTION_BALANCE ||
+		       (f->from[client].pool == 0 && f->from[client].masquerade == 0));
+	assert(is_same_target(pod, &f->from[CLIENT_NODE]) ||
+	       memcmp(pod, &f->from[CLIENT_EXTERNAL], sizeof(*pod)) == 0);
+	assert(is_masquerading_known(f));
+	assert(f->kind == FRONTEND_CLUSTER_IP || f->from[CLIENT_POD].masquerade ||
+	       !f->from[CLIENT_EXTERNAL].masquerade);
 }
 
 struct service *service_new(const struct service_spec *spec)
@@ -168,6 +197,8 @@ struct service *service_new(const struct service_spec *spec)
 
 	assert(len <= UINT32_MAX);
 	assert(proto_name(spec->proto));
+	for (size_t i = 0; i < spec->n_frontends; i++)
+		check_frontend(&spec->frontends[i]);
 	s = xcalloc(1, len);
 	s->refs = 1;
 	s->family = (uint8_t)spec->family;
@@ -175,12 +206,36 @@ struct service *service_new(const struct service_spec *spec)
 	s->affinity_sec = spec->affinity_sec;
 	s->local_ready = spec->local_ready;
 	s->health_check_port = spec->health_check_port;
+	s->options = spec->options;
 	s->n_frontends = fill_frontends(spec, end_of_lists(s));
 	s->n_endpoints = fill_endpoints(spec, end_of_lists(s));
 	s->n_allowed = fill_allowed(spec, end_of_lists(s));
 	count_pools(s);
 	fill_text(s, spec);
 	return s->size_len < len ? xrealloc(s, s->size_len) : s;
+}
+
+struct service *service_with_frontends(const struct service *s,
+				       const struct frontend *frontends, size_t n)
+{
+	return service_new(&(struct service_spec){
+		.ns = service_namespace(s),
+		.name = service_name(s),
+		.port_name = service_port_name(s),
+		.family = s->family,
+		.proto = s->proto,
+		.affinity_sec = s->affinity_sec,
+		.local_ready = s->local_ready,
+		.health_check_port = s->health_check_port,
+		.options = s->options,
+		.health_path = service_health_path(s),
+		.frontends = frontends,
+		.n_frontends = n,
+		.endpoints = service_endpoints(s),
+		.n_endpoints = s->n_endpoints,
+		.allowed = service_allowed(s),
+		.n_allowed = s->n_allowed,
+	});
 }
 
 const struct frontend *service_frontends(const struct service *s)
@@ -213,12 +268,19 @@ const char *service_port_name(const struct service *s)
 	return service_namespace(s) + s->port_name_offset;
 }
 
+const char *service_health_path(const struct service *s)
+{
+	const char *port_name = service_port_name(s);
+
+	return port_name + strlen(port_name) + 1;
+}
+
 const char *service_label(const struct service *s, char *buf, size_t len)
 {
 	const char *port_name = service_port_name(s);
 
 	(void)snprintf(buf, len, "%s/%s%s%s", service_namespace(s), service_name(s),
-		       *port_name ? ":" : "", port_name); /* a long one is cut */
+		       *port_name ? ":" : "", port_name); /* may be truncated */
 	return buf;
 }
 

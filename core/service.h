@@ -12,8 +12,9 @@
 #include <stdint.h>
 
 #include "core/addr.h"
+#include "core/service_options.h"
 
-/* Class of client.  Without a local-traffic detector nobody is classed as a pod. */
+/* Class of client.  Without a local-traffic detector no client is classed as a pod. */
 enum client_class { CLIENT_POD, CLIENT_NODE, CLIENT_EXTERNAL, CLIENT_N };
 
 enum action { ACTION_BALANCE, ACTION_REJECT, ACTION_DROP };
@@ -35,19 +36,21 @@ struct decision {
 };
 
 /*
- * An exact place where traffic enters.  Node ports come already expanded over
- * the node's addresses (only `plan` keeps them at the unspecified address).
+ * An exact address and port where traffic enters.  Node ports are already
+ * expanded over the node's addresses (only `plan` keeps them at the unspecified
+ * address).
  *
- * Masquerading comes in these combinations only, for (pod, node, external):
+ * Only these combinations of masquerading exist, for (pod, node, external):
  * none; all; (0,1,1) for a ClusterIP with a detector; (0,1,0) for policy Local.
- * Pod and node share a pool, where a detector tells pods apart; without one the
- * pod row repeats the external one, and nobody is ever classed as a pod.
+ * Pod and node have the same action and pool where a detector exists; without
+ * one the pod row repeats the external row.  service_new() asserts both: the
+ * sinks rely on them.
  */
 struct frontend {
 	struct addr addr;
 	uint16_t port;
 	uint8_t kind;	    /* enum frontend_kind */
-	uint8_t is_limited; /* only service_allowed() sources get in */
+	uint8_t is_limited; /* only sources in service_allowed() get in */
 	struct decision from[CLIENT_N];
 	uint8_t zero[3];
 };
@@ -55,8 +58,8 @@ struct frontend {
 enum endpoint_flag {
 	ENDPOINT_CLUSTER = 1 << POOL_CLUSTER, /* in the cluster pool */
 	ENDPOINT_LOCAL = 1 << POOL_LOCAL,     /* in the node-local pool */
-	ENDPOINT_SERVING = 1 << 2,	      /* its flows live on, in a pool or not */
-	ENDPOINT_HERE = 1 << 3, /* on this node, or nobody says where: may hairpin */
+	ENDPOINT_SERVING = 1 << 2, /* existing flows continue, in a pool or not */
+	ENDPOINT_HERE = 1 << 3,	   /* on this or an unknown node: may hairpin */
 };
 
 struct endpoint {
@@ -76,7 +79,8 @@ struct service {
 	uint8_t proto;		    /* IPPROTO_TCP, _UDP, _SCTP */
 	uint32_t n_frontends, n_endpoints, n_allowed;
 	uint32_t n_pool[POOL_N];		/* how many endpoints each pool has */
-	uint32_t name_offset, port_name_offset; /* into text, behind the namespace */
+	uint32_t name_offset, port_name_offset; /* from the start of the text */
+	struct service_options options;
 	/* then: frontends, endpoints, allowed, text; all padding is zero */
 	struct frontend frontends[];
 };
@@ -89,6 +93,8 @@ const struct cidr *service_allowed(const struct service *s);
 const char *service_namespace(const struct service *s);
 const char *service_name(const struct service *s);
 const char *service_port_name(const struct service *s); /* "" when unnamed */
+const char *
+service_health_path(const struct service *s); /* "" without HEALTH_CHECK_HTTP */
 /* "ns/name:port" or "ns/name"; points into buf. */
 const char *service_label(const struct service *s, char *buf, size_t len);
 
@@ -102,13 +108,15 @@ int service_compare_key(const struct service *a, const struct service *b);
 /* kind, address, port: no two frontends of a service have all of them equal. */
 int service_compare_frontend(const struct frontend *a, const struct frontend *b);
 
-/* What to build one from.  Arrays and strings are borrowed for the call. */
+/* Input of service_new().  Arrays and strings are borrowed for the call. */
 struct service_spec {
 	const char *ns, *name, *port_name;
 	enum family family;
 	uint8_t proto;
 	uint32_t affinity_sec, local_ready;
 	uint16_t health_check_port;
+	struct service_options options;
+	const char *health_path; /* NULL: none */
 	const struct frontend *frontends;
 	const struct endpoint *endpoints;
 	const struct cidr *allowed;
@@ -117,8 +125,11 @@ struct service_spec {
 
 /* Sorts copies, counts the pools, zeroes the padding.  Returns one reference. */
 struct service *service_new(const struct service_spec *spec);
+/* A copy with these frontends instead. */
+struct service *service_with_frontends(const struct service *s,
+				       const struct frontend *frontends, size_t n);
 
-/* True when some source is balanced over this pool by some frontend. */
+/* True when some frontend balances some client over this pool. */
 bool service_uses_pool(const struct service *s, enum pool pool);
 
 /* As `plan` and `get` print them: "ClusterIP", "balance", "pod". */

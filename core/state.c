@@ -1,7 +1,7 @@
 /*
- * How the state changes: state_replace() works out which entries come, stay and
- * go, lets them claim first and let go after that, and in the end makes anew
- * what sinks see of each entry that was touched.
+ * Changing the state.  state_replace() finds the entries to add, keep and
+ * remove.  New claims are put first, old ones are released after that, and
+ * then the visible service of each touched entry is rebuilt.
  */
 #include "core/state.h"
 
@@ -13,10 +13,10 @@
 #include "core/state_entry.h"
 
 /* One item of a state_replace(). */
-struct wish {
+struct replacement {
 	struct service *service;
 	struct entry *entry;
-	size_t place; /* in the caller's array */
+	size_t position; /* in the caller's array */
 };
 
 static bool same_places(const struct service *a, const struct service *b)
@@ -29,16 +29,16 @@ static bool same_places(const struct service *a, const struct service *b)
 	return true;
 }
 
-static struct departure *depart(struct state *st, struct entry *e)
+static struct detached *detach(struct state *st, struct entry *e)
 {
-	struct departure *d;
+	struct detached *d;
 
-	st->departures = xgrow(st->departures, st->n_departures, &st->departures_cap,
-			       sizeof(*st->departures));
-	d = &st->departures[st->n_departures++];
-	*d = (struct departure){.claims = take_ptr(e->claims),
-				.n = e->wanted ? e->wanted->n_frontends : 0,
-				.service = take_ptr(e->wanted)};
+	st->detached = xgrow(st->detached, st->n_detached, &st->detached_cap,
+			     sizeof(*st->detached));
+	d = &st->detached[st->n_detached++];
+	*d = (struct detached){.claims = take_ptr(e->claims),
+			       .n = e->desired ? e->desired->n_frontends : 0,
+			       .service = take_ptr(e->desired)};
 	for (size_t i = 0; i < d->n; i++)
 		d->claims[i].is_leaving = true;
 	st->n_waiting -= e->n_waiting;
@@ -47,15 +47,15 @@ static struct departure *depart(struct state *st, struct entry *e)
 }
 
 /*
- * Claims what the service wants. What the entry had before keeps its place in
- * the queue; both are sorted, so that finding it is a merge.
+ * Puts claims for the frontends of the service.  A claim that the entry already
+ * had keeps its place in the queue.  Both lists are sorted, so they are merged.
  */
 static void claim_frontends(struct state *st, struct entry *e, struct service *service)
 {
-	struct departure *old = depart(st, e);
+	struct detached *old = detach(st, e);
 	size_t k = 0;
 
-	e->wanted = service;
+	e->desired = service;
 	e->claims = xcalloc(service->n_frontends, sizeof(*e->claims));
 	for (uint32_t i = 0; i < service->n_frontends; i++) {
 		const struct frontend *f = &service->frontends[i];
@@ -82,34 +82,34 @@ static void claim_frontends(struct state *st, struct entry *e, struct service *s
 }
 
 /* Takes the reference. */
-static void want(struct state *st, struct entry *e, struct service *service)
+static void set_desired(struct state *st, struct entry *e, struct service *service)
 {
-	if (e->wanted && service_equal(e->wanted, service)) {
+	if (e->desired && service_equal(e->desired, service)) {
 		service_unref(service);
 		return;
 	}
 	entry_touch(st, e);
-	if (!e->wanted)
+	if (!e->desired)
 		e->index = (uint32_t)entry_list_add(&st->entries, e);
-	if (!e->wanted || !same_places(e->wanted, service)) {
+	if (!e->desired || !same_places(e->desired, service)) {
 		claim_frontends(st, e, service);
 		return;
 	}
 	for (uint32_t i = 0; i < service->n_frontends; i++)
 		e->claims[i].frontend = &service->frontends[i];
-	service_unref(e->wanted);
-	e->wanted = service;
+	service_unref(e->desired);
+	e->desired = service;
 }
 
-static void unwant(struct state *st, struct entry *e)
+static void remove_desired(struct state *st, struct entry *e)
 {
 	uint32_t at = e->index;
 
-	if (!e->wanted)
+	if (!e->desired)
 		return;
 	entry_touch(st, e);
 	entry_list_del(&st->entries, at)->index = at;
-	(void)depart(st, e);
+	(void)detach(st, e);
 }
 
 static void note_holder(struct state *st, struct claim *c)
@@ -124,79 +124,64 @@ static void note_holder(struct state *st, struct claim *c)
 }
 
 /*
- * When one port of a Kubernetes Service lets go of what another port of it has
- * asked for in the same state_replace(), the place stays in the house. Those who
- * have just asked are at the end of the queue; the first of them inherits.
+ * When a frontend moves between two ports of one Kubernetes Service, the
+ * Service keeps it, although others may wait.  The claims of this
+ * state_replace() are the last ones in the queue; the first of them succeeds.
  */
-static struct claim *find_heir(const struct state *st, struct claim *leaving)
+static struct claim *find_successor(const struct state *st, struct claim *leaving)
 {
 	struct claim *c = claims_holder(&st->claims, leaving->frontend, leaving->proto);
-	struct claim *heir = NULL;
+	struct claim *successor = NULL;
 
 	for (c = c->prev; c != leaving && c->serial == st->serial; c = c->prev)
-		heir = c;
-	return heir;
+		successor = c;
+	return successor;
 }
 
-static void release(struct state *st, struct claim *leaving)
+static void release_claim(struct state *st, struct claim *leaving)
 {
-	struct claim *heir = find_heir(st, leaving);
+	struct claim *successor = find_successor(st, leaving);
 
-	if (!heir) {
-		heir = claims_del(&st->claims, leaving);
-		if (heir)
-			note_holder(st, heir);
+	if (!successor) {
+		successor = claims_del(&st->claims, leaving);
+		if (successor)
+			note_holder(st, successor);
 		return;
 	}
-	(void)claims_del(&st->claims, heir);
-	claims_move(&st->claims, leaving, heir);
-	if (heir->is_holder)
-		note_holder(st, heir);
+	(void)claims_del(&st->claims, successor);
+	claims_move(&st->claims, leaving, successor);
+	if (successor->is_holder)
+		note_holder(st, successor);
 }
 
-static void release_departures(struct state *st)
+static void release_detached(struct state *st)
 {
-	for (size_t i = 0; i < st->n_departures; i++) {
-		struct departure *d = &st->departures[i];
+	for (size_t i = 0; i < st->n_detached; i++) {
+		struct detached *d = &st->detached[i];
 
 		for (size_t k = 0; k < d->n; k++)
 			if (d->claims[k].owner)
-				release(st, &d->claims[k]);
+				release_claim(st, &d->claims[k]);
 	}
-	/* Only now: until its claim is gone, a frontend may be looked at. */
-	for (size_t i = 0; i < st->n_departures; i++) {
-		free(st->departures[i].claims);
-		service_unref(st->departures[i].service);
+	/* Not earlier: claims in a queue point at their frontends. */
+	for (size_t i = 0; i < st->n_detached; i++) {
+		free(st->detached[i].claims);
+		service_unref(st->detached[i].service);
 	}
-	st->n_departures = 0;
+	st->n_detached = 0;
 }
 
-/* What sinks see of a service some of whose claims wait. */
+/* The visible service of an entry with claims that wait. */
 static struct service *without_waiting(const struct entry *e)
 {
-	const struct service *s = e->wanted;
+	const struct service *s = e->desired;
 	_cleanup_(freep) struct frontend *held = xcalloc(s->n_frontends, sizeof(*held));
 	size_t n = 0;
 
 	for (uint32_t i = 0; i < s->n_frontends; i++)
 		if (e->claims[i].is_holder)
 			held[n++] = s->frontends[i];
-	return service_new(&(struct service_spec){
-		.ns = service_namespace(s),
-		.name = service_name(s),
-		.port_name = service_port_name(s),
-		.family = s->family,
-		.proto = s->proto,
-		.affinity_sec = s->affinity_sec,
-		.local_ready = s->local_ready,
-		.health_check_port = s->health_check_port,
-		.frontends = held,
-		.n_frontends = n,
-		.endpoints = service_endpoints(s),
-		.n_endpoints = s->n_endpoints,
-		.allowed = service_allowed(s),
-		.n_allowed = s->n_allowed,
-	});
+	return service_with_frontends(s, held, n);
 }
 
 static void set_service(struct service **at, struct service *takes)
@@ -212,18 +197,19 @@ static struct service *ref_or_null(const struct service *s)
 
 static void settle(struct state *st, struct entry *e)
 {
-	bool is_as_told;
+	bool is_as_taken;
 
 	e->is_touched = false;
-	if (!e->wanted && !e->told) {
+	if (!e->desired && !e->taken) {
 		entry_remove(st, e);
 		return;
 	}
-	set_service(&e->seen, e->n_waiting ? without_waiting(e) : ref_or_null(e->wanted));
-	is_as_told = e->seen && e->told && service_equal(e->seen, e->told);
-	if (is_as_told)
-		set_service(&e->told, service_ref(e->seen)); /* one block is enough */
-	entry_set_dirty(st, e, !is_as_told);
+	set_service(&e->visible,
+		    e->n_waiting ? without_waiting(e) : ref_or_null(e->desired));
+	is_as_taken = e->visible && e->taken && service_equal(e->visible, e->taken);
+	if (is_as_taken)
+		set_service(&e->taken, service_ref(e->visible)); /* one block is enough */
+	entry_set_dirty(st, e, !is_as_taken);
 }
 
 static void settle_touched(struct state *st)
@@ -233,19 +219,19 @@ static void settle_touched(struct state *st)
 	st->touched.n = 0;
 }
 
-static int compare_wishes(const void *a, const void *b)
+static int compare_replacements(const void *a, const void *b)
 {
-	const struct wish *x = a, *y = b;
+	const struct replacement *x = a, *y = b;
 	int order = service_compare_key(x->service, y->service);
 
-	return order ? order : (x->place > y->place) - (x->place < y->place);
+	return order ? order : (x->position > y->position) - (x->position < y->position);
 }
 
-static int compare_wish_places(const void *a, const void *b)
+static int compare_positions(const void *a, const void *b)
 {
-	const struct wish *x = a, *y = b;
+	const struct replacement *x = a, *y = b;
 
-	return (x->place > y->place) - (x->place < y->place);
+	return (x->position > y->position) - (x->position < y->position);
 }
 
 static struct entry *new_entry(struct entry *next)
@@ -257,59 +243,61 @@ static struct entry *new_entry(struct entry *next)
 }
 
 /*
- * Finds or makes the entry of each wish, and unwants the entries that nobody
- * wishes for. Wishes are sorted by key, as the list is. A key that comes twice
- * leaves the later wish without an entry.
+ * Finds or makes the entry of each replacement; entries without one lose their
+ * desired service.  Both are sorted by key.  The second of two replacements
+ * with the same key gets no entry.
  */
-static struct entry *match(struct state *st, struct entry *first, struct wish *wishes,
-			   size_t n)
+static struct entry *match(struct state *st, struct entry *first,
+			   struct replacement *replacements, size_t n)
 {
 	struct entry **at = &first;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct service *service = wishes[i].service;
+		const struct service *service = replacements[i].service;
 		int order = -1;
 
-		if (i > 0 && service_same_key(wishes[i - 1].service, service))
+		if (i > 0 && service_same_key(replacements[i - 1].service, service))
 			continue;
 		while (*at &&
 		       (order = service_compare_key(entry_service(*at), service)) < 0) {
-			unwant(st, *at);
+			remove_desired(st, *at);
 			at = &(*at)->next;
 		}
 		if (!*at || order != 0)
 			*at = new_entry(*at);
-		wishes[i].entry = *at;
+		replacements[i].entry = *at;
 		at = &(*at)->next;
 	}
 	for (; *at; at = &(*at)->next)
-		unwant(st, *at);
+		remove_desired(st, *at);
 	return first;
 }
 
 void state_replace(struct state *st, const char *ns, const char *name,
 		   struct service *const *services, size_t n)
 {
-	_cleanup_(freep) struct wish *wishes = xcalloc(n, sizeof(*wishes));
+	_cleanup_(freep) struct replacement *replacements =
+		xcalloc(n, sizeof(*replacements));
 	struct entry *first = state_find_group(st, ns, name);
 
 	st->serial++;
 	for (size_t i = 0; i < n; i++)
-		wishes[i] = (struct wish){.service = services[i], .place = i};
+		replacements[i] =
+			(struct replacement){.service = services[i], .position = i};
 	if (n > 1)
-		qsort(wishes, n, sizeof(*wishes), compare_wishes);
-	first = match(st, first, wishes, n);
+		qsort(replacements, n, sizeof(*replacements), compare_replacements);
+	first = match(st, first, replacements, n);
 	/* Among ports of one Service, the first in the caller's order gets a frontend. */
 	if (n > 1)
-		qsort(wishes, n, sizeof(*wishes), compare_wish_places);
+		qsort(replacements, n, sizeof(*replacements), compare_positions);
 	for (size_t i = 0; i < n; i++)
-		if (wishes[i].entry)
-			want(st, wishes[i].entry, wishes[i].service);
+		if (replacements[i].entry)
+			set_desired(st, replacements[i].entry, replacements[i].service);
 		else
-			service_unref(wishes[i].service);
+			service_unref(replacements[i].service);
 	if (first)
 		(void)hash_put(&st->groups, first);
-	release_departures(st);
+	release_detached(st);
 	settle_touched(st);
 }
 
@@ -326,9 +314,9 @@ void state_free(struct state *st)
 {
 	if (!st)
 		return;
-	/* Those that are not wanted any more are all dirty. */
+	/* Entries without a desired service are all dirty. */
 	for (size_t i = 0; i < st->dirty.n; i++)
-		if (!st->dirty.items[i]->wanted)
+		if (!st->dirty.items[i]->desired)
 			entry_free(st->dirty.items[i]);
 	for (size_t i = 0; i < st->entries.n; i++)
 		entry_free(st->entries.items[i]);
@@ -337,7 +325,7 @@ void state_free(struct state *st)
 	free(st->entries.items);
 	free(st->dirty.items);
 	free(st->touched.items);
-	free(st->departures);
+	free(st->detached);
 	free(st);
 }
 
@@ -347,11 +335,11 @@ bool state_has_changes(const struct state *st)
 }
 
 /* Both references go to the change. */
-static struct change tell(struct entry *e)
+static struct change take_change(struct entry *e)
 {
-	struct change change = {.old = e->told, .new = ref_or_null(e->seen)};
+	struct change change = {.old = e->taken, .new = ref_or_null(e->visible)};
 
-	e->told = ref_or_null(e->seen);
+	e->taken = ref_or_null(e->visible);
 	e->dirty_index = NOT_DIRTY;
 	return change;
 }
@@ -364,10 +352,10 @@ static struct state_taken take_delta(struct state *st)
 	for (size_t i = 0; i < taken.n; i++) {
 		struct entry *e = st->dirty.items[i];
 
-		taken.changes[i] = tell(e);
-		if (!e->wanted) {
-			/* Its key is that of what it was told last. */
-			e->told = service_ref(taken.changes[i].old);
+		taken.changes[i] = take_change(e);
+		if (!e->desired) {
+			/* Removing it needs its key. */
+			e->taken = service_ref(taken.changes[i].old);
 			entry_remove(st, e);
 		}
 	}
@@ -383,7 +371,7 @@ static struct state_taken take_full(struct state *st)
 	state_taken_fini(&delta);
 	taken.changes = xcalloc(taken.n, sizeof(*taken.changes));
 	for (size_t i = 0; i < taken.n; i++)
-		taken.changes[i].new = service_ref(st->entries.items[i]->seen);
+		taken.changes[i].new = service_ref(st->entries.items[i]->visible);
 	return taken;
 }
 

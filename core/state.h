@@ -1,14 +1,14 @@
 /*
- * What should be: all services that are wanted, and what has changed since it
- * was last asked.  Frontends are kept unique here: when two services claim the
- * same address, protocol and port, the first claim holds it, the others wait
- * and take over, oldest first, when it goes.  What sinks see of a waiting
- * service is a copy without the frontends that it does not hold.  A frontend
- * that goes from one service to another does so within one take.
+ * The desired state: all services, and their changes since the last take.
+ * Frontends are unique here.  When two services claim the same address,
+ * protocol and port, the first claim holds it.  The others wait and take over,
+ * oldest first, when it is released.  Sinks get a copy of a waiting service
+ * without the frontends that it does not hold.  A frontend moves from one
+ * service to another within one take.
  *
- * Changes are collected until taken: several changes of one service become
- * one (first old -> last new), and one that ends where it began is none.
- * Cost is that of what changed.
+ * Changes are collected until taken: several changes of one service become one
+ * (first old -> last new), and none if both are equal.  The cost depends on the
+ * number of changes only.
  */
 #pragma once
 
@@ -23,21 +23,21 @@ struct state *state_new(void);
 void state_free(struct state *st);
 
 /*
- * These are now all services of the Kubernetes Service ns/name (its ports, in
- * each family); what it had besides goes.  n may be 0.  Takes a reference of
- * each item; all must carry that ns and name. Of several with the same key the
- * first counts; of several that claim the same frontend the first is first.
+ * Replaces all services of the Kubernetes Service ns/name (its ports, in each
+ * family).  n may be 0.  Takes a reference of each item; all must have that ns
+ * and name.  Among items with the same key the first is used; among items that
+ * claim the same frontend the first gets it.
  */
 void state_replace(struct state *st, const char *ns, const char *name,
 		   struct service *const *services, size_t n);
 
-/* Is there anything to take? */
+/* True if the next take has changes. */
 bool state_has_changes(const struct state *st);
 
 /*
- * The changes since the last take, or (full) every service, as seen by sinks.
- * The array and the services stay valid until the next state_* call that
- * changes the state or state_taken_fini(); env is left NULL for the caller.
+ * The changes since the last take, or (full) every service, without the
+ * frontends that it waits for.  The array and the services stay valid until
+ * state_taken_fini().
  */
 struct state_taken {
 	struct change *changes;
@@ -49,7 +49,7 @@ void state_taken_fini(struct state_taken *taken);
 
 size_t state_n_services(const struct state *st);
 
-/* Every service as sinks see it, in no order: for (size_t i = 0; (s = state_next(st, &i));) */
+/* Every visible service, in no order: for (size_t i = 0; (s = state_next(st, &i));) */
 const struct service *state_next(const struct state *st, size_t *cursor);
 /* All in key order; the caller frees the array, not the services. */
 const struct service **state_sorted(const struct state *st, size_t *ret_n);
@@ -59,10 +59,10 @@ const struct service *state_find_frontend(const struct state *st, const struct a
 					  uint8_t proto, uint16_t port,
 					  const struct frontend **ret_frontend);
 
-/* How many claims wait; costs nothing. */
+/* Number of claims that wait; in constant time. */
 size_t state_n_conflicts(const struct state *st);
 
-/* A claim that waits, and who has what it wants.  As wanted, not as seen by sinks. */
+/* A claim that waits, and the holder of its frontend.  Desired services, not visible ones. */
 struct state_conflict {
 	struct frontend frontend;
 	const struct service *holder, *waiting;

@@ -9,7 +9,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 
-/* The key of a group is "ns\0name\0", which is how every service's text begins. */
+/* The key of a group is "ns\0name\0", the first bytes of every service's text. */
 static size_t group_key_len(const char *key)
 {
 	size_t ns_len = strlen(key) + 1;
@@ -83,9 +83,9 @@ void entry_touch(struct state *st, struct entry *e)
 
 void entry_free(struct entry *e)
 {
-	service_unref(e->wanted);
-	service_unref(e->seen);
-	service_unref(e->told);
+	service_unref(e->desired);
+	service_unref(e->visible);
+	service_unref(e->taken);
 	free(e->claims);
 	free(e);
 }

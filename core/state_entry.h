@@ -1,13 +1,13 @@
 /*
- * What a state is made of; for state.c, state_view.c and state_entry.c only.
+ * The parts of a state; private to state.c, state_view.c and state_entry.c.
  *
  * An entry is one service.  The entries of one Kubernetes Service are a list
- * in key order, whose first one stands in the table `groups`.
+ * in key order; the table `groups` has the first entry of each list.
  *
- * An entry has three services, mostly the same block: wanted (by the source),
- * seen (wanted without the frontends that others hold) and told (seen, as of
- * the last take).  Between calls, it is in `dirty` exactly when seen and told
- * differ, and an entry that is neither wanted nor told does not exist.
+ * An entry has three services, mostly the same block: desired (by the source),
+ * visible (desired without the frontends that others hold) and taken (visible,
+ * as of the last take).  Between calls, an entry is in `dirty` exactly when
+ * visible and taken differ.  An entry with neither desired nor taken is removed.
  */
 #pragma once
 
@@ -22,11 +22,11 @@
 #define NOT_DIRTY UINT32_MAX
 
 struct entry {
-	struct service *wanted; /* NULL: gone, but not yet told */
-	struct service *seen, *told;
+	struct service *desired; /* NULL: removed, but this was not taken yet */
+	struct service *visible, *taken;
 	struct entry *next;   /* in its group */
-	struct claim *claims; /* one for each frontend of wanted */
-	uint32_t index;	      /* in state->entries, while wanted */
+	struct claim *claims; /* one for each frontend of desired */
+	uint32_t index;	      /* in state->entries, while desired */
 	uint32_t dirty_index; /* in state->dirty, or NOT_DIRTY */
 	uint32_t n_waiting;   /* claims that don't hold */
 	bool is_touched;
@@ -37,8 +37,8 @@ struct entry_list {
 	size_t n, cap;
 };
 
-/* Claims that an entry had, until their places are passed on. */
-struct departure {
+/* Previous claims of an entry, until they are released. */
+struct detached {
 	struct claim *claims;
 	size_t n;
 	struct service *service; /* a reference: the claims point at its frontends */
@@ -48,18 +48,18 @@ struct state {
 	struct hash groups, claims;
 	size_t n_waiting; /* claims that don't hold, of all entries */
 	uint32_t serial;  /* of the state_replace(), to tell the claims that it made */
-	struct entry_list entries; /* those that are wanted */
+	struct entry_list entries; /* those with a desired service */
 	struct entry_list dirty;
 	/* Both are empty between calls: */
-	struct entry_list touched; /* seen must be made again */
-	struct departure *departures;
-	size_t n_departures, departures_cap;
+	struct entry_list touched; /* visible must be rebuilt */
+	struct detached *detached;
+	size_t n_detached, detached_cap;
 };
 
-/* Any of its services: all have its key. */
+/* Any of its services: all have the same key. */
 static inline const struct service *entry_service(const struct entry *e)
 {
-	return e->wanted ? e->wanted : e->seen ? e->seen : e->told;
+	return e->desired ? e->desired : e->visible ? e->visible : e->taken;
 }
 
 extern const struct hash_ops entry_group_ops;
@@ -71,7 +71,7 @@ size_t entry_list_add(struct entry_list *list, struct entry *e);
 struct entry *entry_list_del(struct entry_list *list, size_t index);
 void entry_set_dirty(struct state *st, struct entry *e, bool is_dirty);
 void entry_touch(struct state *st, struct entry *e);
-/* Out of its group and out of dirty, and freed; it is neither wanted nor told. */
+/* Removes it from its group and from dirty, and frees it; it has neither desired nor taken. */
 void entry_remove(struct state *st, struct entry *e);
-/* Just the memory. */
+/* Frees only the memory. */
 void entry_free(struct entry *e);

@@ -16,7 +16,7 @@ size_t state_n_services(const struct state *st)
 
 const struct service *state_next(const struct state *st, size_t *cursor)
 {
-	return *cursor < st->entries.n ? st->entries.items[(*cursor)++]->seen : NULL;
+	return *cursor < st->entries.n ? st->entries.items[(*cursor)++]->visible : NULL;
 }
 
 static int compare_services(const void *a, const void *b)
@@ -31,7 +31,7 @@ const struct service **state_sorted(const struct state *st, size_t *ret_n)
 	const struct service **sorted = xcalloc(st->entries.n + 1, sizeof(*sorted));
 
 	for (size_t i = 0; i < st->entries.n; i++)
-		sorted[i] = st->entries.items[i]->seen;
+		sorted[i] = st->entries.items[i]->visible;
 	qsort(sorted, st->entries.n, sizeof(*sorted), compare_services);
 	*ret_n = st->entries.n;
 	return sorted;
@@ -47,8 +47,8 @@ const struct service *state_find_frontend(const struct state *st, const struct a
 
 	if (!holder)
 		return NULL;
-	/* Seen may have fewer frontends than the claims, but all that it holds. */
-	s = ((const struct entry *)holder->owner)->seen;
+	/* Visible has exactly the frontends that it holds. */
+	s = ((const struct entry *)holder->owner)->visible;
 	for (uint32_t i = 0; i < s->n_frontends; i++) {
 		if (service_compare_frontend(&s->frontends[i], holder->frontend) != 0)
 			continue;
@@ -72,9 +72,9 @@ static int compare_conflicts(const void *a, const void *b)
 	return order ? order : service_compare_frontend(&x->frontend, &y->frontend);
 }
 
-static const struct service *wanted_by(const struct claim *c)
+static const struct service *desired_by(const struct claim *c)
 {
-	return ((const struct entry *)c->owner)->wanted;
+	return ((const struct entry *)c->owner)->desired;
 }
 
 size_t state_n_conflicts(const struct state *st)
@@ -95,8 +95,8 @@ struct state_conflict *state_conflicts(const struct state *st, size_t *ret_n)
 		for (const struct claim *c = holder->next; c; c = c->next)
 			conflicts[k++] = (struct state_conflict){
 				.frontend = *c->frontend,
-				.holder = wanted_by(holder),
-				.waiting = wanted_by(c),
+				.holder = desired_by(holder),
+				.waiting = desired_by(c),
 			};
 	qsort(conflicts, n, sizeof(*conflicts), compare_conflicts);
 	*ret_n = n;

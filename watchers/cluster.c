@@ -343,11 +343,6 @@ bool cluster_take_dirty(struct cluster *c, const char **ret_ns, const char **ret
 	return true;
 }
 
-bool cluster_has_dirty(const struct cluster *c)
-{
-	return subjects_n_dirty(&c->subjects) > 0;
-}
-
 size_t cluster_n_dirty(const struct cluster *c)
 {
 	return subjects_n_dirty(&c->subjects);

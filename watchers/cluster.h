@@ -62,7 +62,6 @@ void cluster_mark_all(struct cluster *c);
  * until the next call; false when there is none.
  */
 bool cluster_take_dirty(struct cluster *c, const char **ret_ns, const char **ret_name);
-bool cluster_has_dirty(const struct cluster *c);
 size_t cluster_n_dirty(const struct cluster *c);
 
 /* Every Service in key order; the caller frees the array. */

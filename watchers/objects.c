@@ -53,7 +53,10 @@ struct layout {
 	}
 
 static const struct text_at service_port_texts[] = {TEXT(object_service_port, name)};
-static const struct text_at service_texts[] = {BASE_TEXTS(object_service)};
+static const struct text_at service_texts[] = {
+	BASE_TEXTS(object_service),
+	TEXT(object_service, health_path),
+};
 static const struct array_at service_arrays[] = {
 	ARRAY(object_service, ports, n_ports, service_port_texts, 1),
 	ARRAY(object_service, external_ips, n_external_ips, NULL, 0),

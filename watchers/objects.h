@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "core/addr.h"
+#include "core/service_options.h"
 
 enum object_kind {
 	OBJECT_SERVICE,
@@ -62,6 +63,8 @@ struct object_service {
 	bool has_affinity;     /* sessionAffinity ClientIP */
 	uint32_t affinity_sec; /* 10800 when not given */
 	uint16_t health_check_node_port;
+	struct service_options options; /* sluice.io/ annotations */
+	const char *health_path;	/* "" without HEALTH_CHECK_HTTP */
 	bool has_family
 		[FAMILY_N]; /* has a cluster IP of this family, by the rules of dual stack */
 	struct addr cluster_ip[FAMILY_N];

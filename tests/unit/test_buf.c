@@ -74,21 +74,6 @@ static void bytes_may_be_zero(void **state)
 	assert_memory_equal(b.data, "a\0b", 4);
 }
 
-static void consuming_drops_from_the_front(void **state)
-{
-	_buf_ b = BUF_INIT;
-
-	(void)state;
-	buf_add_string(&b, "hello world");
-	buf_consume(&b, 6);
-	assert_string_equal(buf_string(&b), "world");
-	buf_consume(&b, 5);
-	assert_string_equal(buf_string(&b), "");
-	buf_add_string(&b, "x");
-	buf_consume(&b, 100);
-	assert_int_equal(b.len, 0);
-}
-
 static void taking_leaves_it_empty(void **state)
 {
 	_buf_ b = BUF_INIT;
@@ -112,7 +97,6 @@ int main(void)
 		cmocka_unit_test(it_grows_by_single_bytes_and_by_large_prints),
 		cmocka_unit_test(prints_of_every_length_around_the_capacity_are_whole),
 		cmocka_unit_test(bytes_may_be_zero),
-		cmocka_unit_test(consuming_drops_from_the_front),
 		cmocka_unit_test(taking_leaves_it_empty),
 	};
 

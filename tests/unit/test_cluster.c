@@ -25,7 +25,7 @@ static void assert_dirty(struct cluster *c, const char *want)
 	while (cluster_take_dirty(c, &ns, &name))
 		buf_printf(&got, "%s%s", got.len ? " " : "", name);
 	assert_string_equal(buf_string(&got), want);
-	assert_false(cluster_has_dirty(c));
+	assert_int_equal(cluster_n_dirty(c), 0);
 	buf_fini(&got);
 }
 

@@ -14,6 +14,7 @@
 #include "core/state.h"
 #include "tests/unit/cluster_text.h"
 #include "watchers/decode/document.h"
+#include "watchers/plan/options_print.h"
 #include "watchers/plan/plan.h"
 #include "watchers/plan/plan_print.h"
 #include "watchers/plan/yaml_print.h"
@@ -195,9 +196,52 @@ static void test_other_forms(void **state)
 	buf_fini(&out);
 }
 
+static void options_that_are_set_are_printed(void **state)
+{
+	static const char want_text[] = ", removed endpoints drain, drain 1500 ms, "
+					"health check http, hold 20 ms, "
+					"path /ready";
+	static const char want_json[] =
+		"{\"onEndpointRemoved\":\"drain\",\"drainMilliseconds\":1500,"
+		"\"healthCheck\":\"http\",\"holdMilliseconds\":20,"
+		"\"healthPath\":\"/ready\"}";
+	struct service_spec spec = {
+		.ns = "n",
+		.name = "a",
+		.port_name = "",
+		.proto = IPPROTO_TCP,
+		.options = {.on_endpoint_removed = ENDPOINT_REMOVAL_DRAIN,
+			    .drain_ms = 1500,
+			    .health_check = HEALTH_CHECK_HTTP,
+			    .hold_ms = 20},
+		.health_path = "/ready",
+	};
+	struct service *s = service_new(&spec);
+	struct buf text = BUF_INIT;
+	json_t *json = options_print_json(s);
+	_cleanup_(freep) char *got = json_dumps(json, JSON_COMPACT);
+
+	(void)state;
+	options_print_text(s, &text);
+	assert_string_equal(buf_string(&text), want_text);
+	assert_string_equal(got, want_json);
+	json_decref(json);
+	buf_fini(&text);
+	service_unref(s);
+
+	s = service_new(&(struct service_spec){
+		.ns = "n", .name = "a", .port_name = "", .proto = IPPROTO_TCP});
+	options_print_text(s, &text);
+	assert_string_equal(buf_string(&text), "");
+	assert_null(options_print_json(s));
+	buf_fini(&text);
+	service_unref(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(options_that_are_set_are_printed),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_yaml_says_what_json_says),
 		cmocka_unit_test(test_yaml_of_odd_values),

@@ -3,7 +3,11 @@
  */
 #include "tests/test.h"
 
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/cleanup.h"
 #include "core/service.h"
@@ -156,8 +160,8 @@ static void keys_are_ordered_by_namespace_name_port_protocol_family(void **state
 
 static void a_pool_is_used_when_somebody_is_balanced_over_it(void **state)
 {
-	struct frontend f = {.from = {{.action = ACTION_REJECT},
-				      {.action = ACTION_DROP, .pool = POOL_LOCAL},
+	struct frontend f = {.from = {{.action = ACTION_DROP},
+				      {.action = ACTION_DROP},
 				      {.action = ACTION_BALANCE, .pool = POOL_LOCAL}}};
 	struct service_spec spec = {.ns = "n",
 				    .name = "a",
@@ -168,12 +172,118 @@ static void a_pool_is_used_when_somebody_is_balanced_over_it(void **state)
 	_service_ *local = service_new(&spec);
 
 	(void)state;
-	f.from[CLIENT_EXTERNAL].action = ACTION_DROP;
+	f.from[CLIENT_EXTERNAL] = (struct decision){.action = ACTION_DROP};
 	_service_ *none = service_new(&spec);
 
 	assert_true(service_uses_pool(local, POOL_LOCAL));
 	assert_false(service_uses_pool(local, POOL_CLUSTER));
 	assert_false(service_uses_pool(none, POOL_LOCAL));
+}
+
+/* What a process dies of that builds a service with this frontend; 0: nothing. */
+static int build_alone(const struct decision from[CLIENT_N], uint8_t kind)
+{
+	struct frontend f = {.kind = kind, .addr = sample_addr("1.1.1.1"), .port = 1};
+	struct service_spec spec = {.ns = "n",
+				    .name = "a",
+				    .port_name = "",
+				    .proto = IPPROTO_TCP,
+				    .frontends = &f,
+				    .n_frontends = 1};
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0) {
+		(void)setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+		(void)close(STDERR_FILENO);
+		(void)signal(SIGABRT, SIG_DFL);
+		memcpy(f.from, from, sizeof(f.from));
+		service_unref(service_new(&spec));
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static void combinations_that_sinks_do_not_know_are_refused(void **state)
+{
+#define B(pool_, masquerade_)                                                            \
+	{                                                                                \
+		ACTION_BALANCE, POOL_##pool_, masquerade_                                \
+	}
+#define NOT(action_)                                                                     \
+	{                                                                                \
+		ACTION_##action_, 0, 0                                                   \
+	}
+	static const struct {
+		struct decision from[CLIENT_N];
+		uint8_t kind;
+		bool is_known;
+	} cases[] = {
+		{{B(CLUSTER, 0), B(CLUSTER, 0), B(CLUSTER, 0)},
+		 FRONTEND_CLUSTER_IP,
+		 true},
+		{{B(CLUSTER, 0), B(CLUSTER, 1), B(CLUSTER, 1)},
+		 FRONTEND_CLUSTER_IP,
+		 true},
+		{{B(CLUSTER, 1), B(CLUSTER, 1), B(CLUSTER, 1)}, FRONTEND_NODE_PORT, true},
+		{{B(CLUSTER, 0), B(CLUSTER, 1), B(LOCAL, 0)}, FRONTEND_NODE_PORT, true},
+		{{B(LOCAL, 0), B(CLUSTER, 1), B(LOCAL, 0)}, FRONTEND_NODE_PORT, true},
+		{{NOT(DROP), B(CLUSTER, 1), NOT(DROP)}, FRONTEND_NODE_PORT, true},
+		{{NOT(REJECT), NOT(REJECT), NOT(REJECT)}, FRONTEND_NODE_PORT, true},
+		/* masquerading */
+		{{B(CLUSTER, 1), B(CLUSTER, 0), B(CLUSTER, 0)},
+		 FRONTEND_CLUSTER_IP,
+		 false},
+		{{B(CLUSTER, 1), B(CLUSTER, 1), B(CLUSTER, 0)},
+		 FRONTEND_CLUSTER_IP,
+		 false},
+		{{B(CLUSTER, 0), B(CLUSTER, 0), B(CLUSTER, 1)},
+		 FRONTEND_CLUSTER_IP,
+		 false},
+		{{B(CLUSTER, 0), B(CLUSTER, 1), B(CLUSTER, 1)},
+		 FRONTEND_NODE_PORT,
+		 false},
+		/* pools */
+		{{B(LOCAL, 0), B(CLUSTER, 0), B(CLUSTER, 0)}, FRONTEND_CLUSTER_IP, false},
+		{{B(CLUSTER, 0), NOT(DROP), B(LOCAL, 0)}, FRONTEND_NODE_PORT, false},
+		/* of what is not balanced */
+		{{NOT(DROP), NOT(DROP), {ACTION_DROP, POOL_LOCAL, 0}},
+		 FRONTEND_NODE_PORT,
+		 false},
+		{{NOT(DROP), NOT(DROP), {ACTION_DROP, 0, 1}}, FRONTEND_NODE_PORT, false},
+	};
+#undef B
+#undef NOT
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++)
+		assert_int_equal(build_alone(cases[i].from, cases[i].kind),
+				 cases[i].is_known ? 0 : SIGABRT);
+}
+
+static void options_are_part_of_the_value_and_are_kept_with_other_frontends(void **state)
+{
+	struct service_spec spec = {.ns = "n",
+				    .name = "a",
+				    .port_name = "p",
+				    .proto = IPPROTO_TCP,
+				    .options = {.drain_ms = 7},
+				    .health_path = "/ready"};
+	_service_ *with = service_new(&spec);
+	_service_ *copy = service_with_frontends(with, NULL, 0);
+
+	(void)state;
+	spec.health_path = NULL;
+	_service_ *without_path = service_new(&spec);
+	spec.options.drain_ms = 0;
+	_service_ *plain = service_new(&spec);
+
+	assert_true(service_equal(with, copy));
+	assert_string_equal(service_health_path(copy), "/ready");
+	assert_string_equal(service_health_path(plain), "");
+	assert_false(service_equal(with, without_path));
+	assert_false(service_equal(without_path, plain));
 }
 
 static void references_are_counted(void **state)
@@ -208,6 +318,9 @@ int main(void)
 		cmocka_unit_test(texts_come_back),
 		cmocka_unit_test(keys_are_ordered_by_namespace_name_port_protocol_family),
 		cmocka_unit_test(a_pool_is_used_when_somebody_is_balanced_over_it),
+		cmocka_unit_test(combinations_that_sinks_do_not_know_are_refused),
+		cmocka_unit_test(
+			options_are_part_of_the_value_and_are_kept_with_other_frontends),
 		cmocka_unit_test(references_are_counted),
 		cmocka_unit_test(five_endpoints_fit_in_a_small_block),
 	};

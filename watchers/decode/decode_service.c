@@ -238,6 +238,7 @@ void decode_service(const struct json_reader *root, struct scratch *scratch,
 
 	memset(&svc, 0, sizeof(svc)); /* padding too: it is compared */
 	svc.base.kind = OBJECT_SERVICE;
+	svc.health_path = "";
 	if (!decode_metadata(&metadata, true, &svc.base))
 		return;
 	svc.is_hidden = decode_is_hidden(&metadata);

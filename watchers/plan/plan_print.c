@@ -1,6 +1,5 @@
 /*
- * One JSON tree holds what is printed; YAML is that tree in other clothes, and
- * text says the same in lines for people.
+ * JSON and YAML print one tree; the text format has its own file.
  */
 #include "watchers/plan/plan_print.h"
 
@@ -10,10 +9,11 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "watchers/plan/options_print.h"
 #include "watchers/plan/plan_text.h"
 #include "watchers/plan/yaml_print.h"
 
-/* What was read or typed may hold anything; bytes that are no UTF-8 can't stand in JSON. */
+/* Input may hold any bytes, but JSON only UTF-8. */
 static json_t *format_text(const char *text)
 {
 	json_t *string = json_string(text);
@@ -86,18 +86,21 @@ static json_t *format_frontend(const struct service *s, const struct frontend *f
 
 static json_t *format_service(const struct service *s)
 {
-	json_t *frontends = json_array();
+	json_t *frontends = json_array(), *options = options_print_json(s), *object;
 
 	for (uint32_t i = 0; i < s->n_frontends; i++)
 		json_array_append_new(frontends,
 				      format_frontend(s, &service_frontends(s)[i]));
-	return json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:o}", "namespace",
-			 service_namespace(s), "name", service_name(s), "portName",
-			 service_port_name(s), "protocol", proto_name(s->proto), "family",
-			 family_name(s->family), "affinitySeconds",
-			 (json_int_t)s->affinity_sec, "healthCheckNodePort",
-			 s->health_check_port, "localReadyEndpoints",
-			 (json_int_t)s->local_ready, "frontends", frontends);
+	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:o}", "namespace",
+			   service_namespace(s), "name", service_name(s), "portName",
+			   service_port_name(s), "protocol", proto_name(s->proto),
+			   "family", family_name(s->family), "affinitySeconds",
+			   (json_int_t)s->affinity_sec, "healthCheckNodePort",
+			   s->health_check_port, "localReadyEndpoints",
+			   (json_int_t)s->local_ready, "frontends", frontends);
+	if (options)
+		json_object_set_new(object, "options", options);
+	return object;
 }
 
 static json_t *format_services(const struct state *state)

@@ -4,7 +4,7 @@
  *	    pod             balance 10.244.1.4:8080 10.244.2.7:8080
  *	    node, external  balance, masquerade 10.244.1.4:8080 10.244.2.7:8080
  *
- * Sources for which the same is decided share a line.
+ * Clients with the same decision share a line.
  */
 #include "watchers/plan/plan_text.h"
 
@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "watchers/plan/options_print.h"
 
 static void print_place(const struct frontend *f, uint8_t proto, struct buf *out)
 {
@@ -49,7 +50,7 @@ static void class_names(const struct frontend *f, enum client_class first, char 
 		strcpy(ret, "anyone");
 }
 
-static bool is_told(const struct frontend *f, enum client_class client)
+static bool is_printed(const struct frontend *f, enum client_class client)
 {
 	for (enum client_class s = 0; s < client; s++)
 		if (same_decision(&f->from[s], &f->from[client]))
@@ -76,7 +77,7 @@ static void print_decisions(const struct service *s, const struct frontend *f,
 		const struct decision *d = &f->from[client];
 		char names[32];
 
-		if (is_told(f, client))
+		if (is_printed(f, client))
 			continue;
 		class_names(f, client, names, sizeof(names));
 		buf_printf(out, "    %-15s %s%s", names, action_name(d->action),
@@ -109,6 +110,7 @@ static void print_service(const struct service *s, struct buf *out)
 	if (s->health_check_port > 0)
 		buf_printf(out, ", health check on %u with %u ready here",
 			   s->health_check_port, s->local_ready);
+	options_print_text(s, out);
 	buf_add_char(out, '\n');
 	for (uint32_t i = 0; i < s->n_frontends; i++) {
 		const struct frontend *f = &service_frontends(s)[i];
