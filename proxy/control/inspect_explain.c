@@ -129,7 +129,7 @@ static json_t *explain_conflicts(const struct question *q, const struct service 
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		if (conflicts[i].holder == s &&
+		if (service_same_key(conflicts[i].holder, s) &&
 		    conflicts[i].frontend.port == q->target.port &&
 		    addr_equal(&conflicts[i].frontend.addr, &q->target.addr))
 			(void)json_array_append_new(list, inspect_service_key(
