@@ -111,6 +111,7 @@ int snapshot_take(struct snapshot *s, const struct config *config,
 	s->cluster = cluster_new(s->node_name);
 	s->state = state_new();
 	node_info_init(&s->node_info, config, s->node_name);
+	s->node_info.options.reject = rejections_reject(s->rejections);
 	s->node_info.options.keep_nodeports = keep_nodeports;
 	if (!keep_nodeports)
 		read_hosts(&s->node_info);

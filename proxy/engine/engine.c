@@ -142,6 +142,7 @@ static void make_knowledge(struct engine *e)
 	e->rejections = rejections_new(false);
 	rejections_start(e->rejections, e->loop);
 	node_info_init(&e->node_info, e->config, e->node_name);
+	e->node_info.options.reject = rejections_reject(e->rejections);
 	node_info_ask_host(&e->node_info);
 	ev_timer_init(&e->pod_cidr_timer, on_pod_cidr_timeout, POD_CIDR_TIMEOUT_SEC, 0.);
 	e->pod_cidr_timer.data = e;

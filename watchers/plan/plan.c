@@ -14,13 +14,18 @@
 #include "core/mem.h"
 #include "core/state.h"
 #include "watchers/cluster.h"
+#include "watchers/plan/budget.h"
 #include "watchers/plan/endpoints.h"
 #include "watchers/plan/frontends.h"
 #include "watchers/plan/nodeport.h"
 #include "watchers/plan/source_ranges.h"
 #include "watchers/plan/topology.h"
+#include "watchers/reject.h"
 
-/* What of the node holds for all Services; found out when first needed. */
+/* Rejections of plan() are counted apart from those of the Service's decoder. */
+#define PLAN_REJECT_KIND "planned Service"
+
+/* What the node contributes to all Services; computed when first needed. */
 struct planner_node {
 	bool is_known;
 	bool has_primary;
@@ -178,6 +183,8 @@ static struct service *plan_port(struct planner *p, const struct exposure *expos
 		.affinity_sec = s->has_affinity ? s->affinity_sec : 0,
 		.local_ready = local_ready,
 		.health_check_port = health_check_port(exposure),
+		.options = s->options,
+		.health_path = s->health_path,
 		.frontends = p->frontends.items,
 		.n_frontends = p->frontends.n,
 		.endpoints = p->endpoints,
@@ -205,6 +212,16 @@ static void plan_family(struct planner *p, const struct object_service *s,
 	}
 }
 
+static bool is_affordable(struct planner *p, const struct object_service *s,
+			  const struct slices *slices)
+{
+	size_t n_nodeports[FAMILY_N];
+
+	for (enum family f = 0; f < FAMILY_N; f++)
+		n_nodeports[f] = planner_node(p, f)->n_nodeports;
+	return budget_check(s, slices, n_nodeports, p->options);
+}
+
 /* Leaves the results in p->services. */
 static void planner_run(struct planner *p, const struct object_service *s,
 			const struct object_slice *const *items, size_t n_items)
@@ -216,7 +233,7 @@ static void planner_run(struct planner *p, const struct object_service *s,
 	};
 
 	p->n = 0;
-	if (!is_ours(s))
+	if (!is_ours(s) || !is_affordable(p, s, &slices))
 		return;
 	for (enum family f = 0; f < FAMILY_N; f++)
 		if (s->has_family[f])
@@ -247,10 +264,12 @@ static void plan_one(struct planner *p, struct cluster *cluster, struct state *s
 	size_t n = 0;
 
 	p->n = 0;
+	reject_begin(p->options->reject, PLAN_REJECT_KIND, ns, name);
 	if (s) {
 		slices = cluster_slices(cluster, ns, name, &n);
 		planner_run(p, s, slices, n);
 	}
+	reject_end(p->options->reject);
 	state_replace(state, ns, name, p->services, p->n);
 	p->n = 0; /* the state has the references now */
 }

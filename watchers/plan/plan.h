@@ -13,6 +13,7 @@
 #include "watchers/objects.h"
 
 struct cluster;
+struct reject;
 struct state;
 
 /* --nodeport-addresses, parsed */
@@ -43,12 +44,14 @@ struct plan_options {
 	bool keep_nodeports;
 	/* the primary node address by family, from the Node or --bind-address; unspecified when unknown */
 	struct addr node_ip[FAMILY_N];
+	const struct reject *reject; /* gets a Service over its budget; may be NULL */
 };
 
 /*
  * Decides one Service: at most ports x families results, each with one
- * reference for the caller, who frees the array. svc may be hidden, headless,
- * …: then none. slices as from cluster_slices().
+ * reference for the caller, who frees the array.  There are none for a Service
+ * that is hidden, headless, … or over its budget.  slices as from
+ * cluster_slices().
  */
 struct service **plan_service(const struct object_service *svc,
 			      const struct object_slice *const *slices, size_t n_slices,
