@@ -1,6 +1,6 @@
 /*
- * A growing byte buffer for building text and messages.  Always NUL-terminated
- * behind its length, so data can be read as a string.
+ * A growing byte buffer for building text and messages.  A NUL follows its last
+ * byte, so data can be read as a string.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /*
- * What every sink must know besides the services: how local pods are told
- * from others, and the marks and networks in use.  A plain value; one that
- * changes comes with a full change set.
+ * What every sink needs besides the services: how local pods are detected, and
+ * the marks and networks in use.  A plain value; a change of it is always sent
+ * with a full change set.
  */
 #pragma once
 

@@ -4,7 +4,7 @@
  * makes deleting during an iteration safe; tombstones go when the table grows.
  *
  * Keys come from outside, so bytes are hashed with SipHash-1-3 under a key
- * that nobody outside knows.
+ * that is random for each process.
  */
 #include "core/hash.h"
 

@@ -16,12 +16,6 @@
 
 #define VALUE_OFFSET offsetof(struct service, affinity_sec)
 
-/* An endpoint with its sort key. */
-struct sorted_endpoint {
-	char text[ADDR_PORT_TEXT_LEN];
-	struct endpoint endpoint;
-};
-
 static int compare_numbers(unsigned a, unsigned b)
 {
 	return (a > b) - (a < b);
@@ -46,9 +40,10 @@ static int compare_frontends(const void *a, const void *b)
 
 static int compare_endpoints(const void *a, const void *b)
 {
-	const struct sorted_endpoint *x = a, *y = b;
+	const struct endpoint *x = a, *y = b;
+	int order = addr_compare(&x->addr, &y->addr);
 
-	return strcmp(x->text, y->text);
+	return order ? order : compare_numbers(x->port, y->port);
 }
 
 static int compare_cidrs(const void *a, const void *b)
@@ -76,26 +71,17 @@ static uint32_t fill_frontends(const struct service_spec *spec, struct frontend 
 /* The same for endpoints; the flags of duplicates are joined. */
 static uint32_t fill_endpoints(const struct service_spec *spec, struct endpoint *ret)
 {
-	_cleanup_(freep) struct sorted_endpoint *sorted =
-		xcalloc(spec->n_endpoints, sizeof(*sorted));
 	uint32_t n = 0;
 
-	for (size_t i = 0; i < spec->n_endpoints; i++) {
-		sorted[i].endpoint = spec->endpoints[i];
-		(void)addr_port_format(&spec->endpoints[i].addr, spec->endpoints[i].port,
-				       sorted[i].text);
-	}
-	if (spec->n_endpoints > 1)
-		qsort(sorted, spec->n_endpoints, sizeof(*sorted), compare_endpoints);
-	for (size_t i = 0; i < spec->n_endpoints; i++) {
-		const struct endpoint *e = &sorted[i].endpoint;
-
-		if (n > 0 && ret[n - 1].port == e->port &&
-		    addr_equal(&ret[n - 1].addr, &e->addr))
-			ret[n - 1].flags |= e->flags;
+	if (spec->n_endpoints == 0)
+		return 0;
+	memcpy(ret, spec->endpoints, spec->n_endpoints * sizeof(*ret));
+	qsort(ret, spec->n_endpoints, sizeof(*ret), compare_endpoints);
+	for (size_t i = 0; i < spec->n_endpoints; i++)
+		if (n > 0 && compare_endpoints(&ret[n - 1], &ret[i]) == 0)
+			ret[n - 1].flags |= ret[i].flags;
 		else
-			ret[n++] = *e;
-	}
+			ret[n++] = ret[i];
 	return n;
 }
 

@@ -85,7 +85,7 @@ struct service {
 	struct frontend frontends[];
 };
 
-/* Frontends are ordered by kind, address, port; endpoints as strings. */
+/* Frontends are ordered by kind, address, port; endpoints by address, port. */
 const struct frontend *service_frontends(const struct service *s);
 const struct endpoint *service_endpoints(const struct service *s);
 /* loadBalancerSourceRanges, canonical; for frontends with is_limited. */

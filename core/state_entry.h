@@ -47,7 +47,7 @@ struct detached {
 struct state {
 	struct hash groups, claims;
 	size_t n_waiting; /* claims that don't hold, of all entries */
-	uint32_t serial;  /* of the state_replace(), to tell the claims that it made */
+	uint32_t serial;  /* of the last state_replace(); its new claims have it */
 	struct entry_list entries; /* those with a desired service */
 	struct entry_list dirty;
 	/* Both are empty between calls: */

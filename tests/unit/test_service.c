@@ -16,10 +16,10 @@
 DEFINE_CLEANUP(struct service *, service_unref);
 #define _service_ _cleanup_(service_unrefp) struct service
 
-static void endpoints_are_sorted_as_text(void **state)
+static void endpoints_are_sorted_by_address_and_port(void **state)
 {
-	static const char *const expected[] = {"10.0.0.10:80", "10.0.0.9:443",
-					       "10.0.0.9:80", "[2001:db8::1]:80"};
+	static const char *const expected[] = {"10.0.0.9:80", "10.0.0.9:443",
+					       "10.0.0.10:80", "[2001:db8::1]:80"};
 	_service_ *s =
 		sample_service("a", "", "",
 			       "[2001:db8::1]:80 10.0.0.9:80 10.0.0.10:80 10.0.0.9:443");
@@ -158,7 +158,7 @@ static void keys_are_ordered_by_namespace_name_port_protocol_family(void **state
 		service_unref(services[i]);
 }
 
-static void a_pool_is_used_when_somebody_is_balanced_over_it(void **state)
+static void a_pool_is_used_if_a_frontend_balances_over_it(void **state)
 {
 	struct frontend f = {.from = {{.action = ACTION_DROP},
 				      {.action = ACTION_DROP},
@@ -311,13 +311,13 @@ static void five_endpoints_fit_in_a_small_block(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(endpoints_are_sorted_as_text),
+		cmocka_unit_test(endpoints_are_sorted_by_address_and_port),
 		cmocka_unit_test(a_repeated_endpoint_is_in_all_pools_that_it_was_in),
 		cmocka_unit_test(frontends_are_sorted_by_kind_address_port),
 		cmocka_unit_test(equal_input_in_any_order_gives_equal_services),
 		cmocka_unit_test(texts_come_back),
 		cmocka_unit_test(keys_are_ordered_by_namespace_name_port_protocol_family),
-		cmocka_unit_test(a_pool_is_used_when_somebody_is_balanced_over_it),
+		cmocka_unit_test(a_pool_is_used_if_a_frontend_balances_over_it),
 		cmocka_unit_test(combinations_that_sinks_do_not_know_are_refused),
 		cmocka_unit_test(
 			options_are_part_of_the_value_and_are_kept_with_other_frontends),

@@ -38,15 +38,12 @@ static json_t *format_address(const struct frontend *f)
 
 static json_t *format_endpoints(const struct service *s, enum pool pool)
 {
-	const struct endpoint *endpoints = service_endpoints(s);
+	size_t n;
+	_cleanup_(freep) struct endpoint_text *texts = plan_text_pool(s, pool, &n);
 	json_t *list = json_array();
-	char text[ADDR_PORT_TEXT_LEN];
 
-	for (uint32_t i = 0; i < s->n_endpoints; i++)
-		if (endpoints[i].flags >> pool & 1)
-			json_array_append_new(list, json_string(addr_port_format(
-							    &endpoints[i].addr,
-							    endpoints[i].port, text)));
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(texts[i].text));
 	return list;
 }
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "watchers/plan/options_print.h"
 
 static void print_place(const struct frontend *f, uint8_t proto, struct buf *out)
@@ -58,16 +59,35 @@ static bool is_printed(const struct frontend *f, enum client_class client)
 	return false;
 }
 
-static void print_endpoints(const struct service *s, enum pool pool, struct buf *out)
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(((const struct endpoint_text *)a)->text,
+		      ((const struct endpoint_text *)b)->text);
+}
+
+struct endpoint_text *plan_text_pool(const struct service *s, enum pool pool,
+				     size_t *ret_n)
 {
 	const struct endpoint *endpoints = service_endpoints(s);
-	char text[ADDR_PORT_TEXT_LEN];
+	struct endpoint_text *texts = xcalloc(s->n_pool[pool] + 1, sizeof(*texts));
+	size_t n = 0;
 
 	for (uint32_t i = 0; i < s->n_endpoints; i++)
 		if (endpoints[i].flags >> pool & 1)
-			buf_printf(out, " %s",
-				   addr_port_format(&endpoints[i].addr, endpoints[i].port,
-						    text));
+			(void)addr_port_format(&endpoints[i].addr, endpoints[i].port,
+					       texts[n++].text);
+	qsort(texts, n, sizeof(*texts), compare_texts);
+	*ret_n = n;
+	return texts;
+}
+
+static void print_endpoints(const struct service *s, enum pool pool, struct buf *out)
+{
+	size_t n;
+	_cleanup_(freep) struct endpoint_text *texts = plan_text_pool(s, pool, &n);
+
+	for (size_t i = 0; i < n; i++)
+		buf_printf(out, " %s", texts[i].text);
 }
 
 static void print_decisions(const struct service *s, const struct frontend *f,
