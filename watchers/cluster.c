@@ -1,6 +1,5 @@
 /*
- * What comes into the cluster and goes; what is asked of it is in
- * cluster_read.c.
+ * Changes of the cluster; the functions that only read it are in cluster_read.c.
  */
 #include "watchers/cluster.h"
 
@@ -17,11 +16,9 @@ struct cluster *cluster_new(const char *node_name)
 	struct cluster *c = xcalloc(1, sizeof(*c));
 
 	c->node_name = xstrdup(node_name);
-	subjects_init(&c->subjects);
+	service_index_init(&c->index);
 	hash_init(&c->slices, &name_key_ops);
 	hash_init(&c->service_cidrs, &name_key_ops);
-	for (size_t i = 0; i < OBJECT_KIND_N; i++)
-		relist_init(&c->relists[i]);
 	return c;
 }
 
@@ -38,59 +35,57 @@ void cluster_free(struct cluster *c)
 {
 	if (!c)
 		return;
-	subjects_fini(&c->subjects);
+	service_index_fini(&c->index);
 	free_objects(&c->slices);
 	free_objects(&c->service_cidrs);
 	object_unref(c->node);
-	for (size_t i = 0; i < OBJECT_KIND_N; i++)
-		relist_fini(&c->relists[i]);
 	triggers_fini(&c->triggers);
 	free(c->node_name);
 	free(c);
 }
 
-static void release(struct cluster *c, struct object *o)
+/* It is in the cluster, and was put by the relist that may be running. */
+static void mark_put(const struct cluster *c, struct object *o)
 {
-	relist_forget(&c->relists[o->kind], o);
-	object_unref(o);
+	o->relist = c->relists[o->kind];
 }
 
-/* Is the same thing there already? Then it counts as put, and the new one goes. */
+/* Is the new object equal to the old one? Then the old one counts as put. */
 static bool is_known(struct cluster *c, struct object *old, struct object *new)
 {
 	if (!old || !object_equal(old, new))
 		return false;
-	relist_note(&c->relists[old->kind], old);
-	object_unref(new); /* also when it is the very same: the reference was given */
+	mark_put(c, old);
+	object_unref(new); /* also if both are the same block: the reference was passed */
 	return true;
 }
 
 static bool put_service(struct cluster *c, struct object *o)
 {
-	struct subject *subject = subjects_get(&c->subjects, o->ns, o->name);
+	struct service_record *record = service_index_get(&c->index, o->ns, o->name);
 
-	if (is_known(c, subject->service, o))
+	if (is_known(c, record->service, o))
 		return false;
-	if (subject->service)
-		release(c, subject->service);
+	if (record->service)
+		object_unref(record->service);
 	else
 		c->n_services++;
-	subject->service = o;
-	relist_note(&c->relists[o->kind], o);
-	subjects_mark(&c->subjects, subject);
+	record->service = o;
+	mark_put(c, o);
+	service_index_mark(&c->index, record);
 	return true;
 }
 
 static bool del_service(struct cluster *c, const char *ns, const char *name)
 {
-	struct subject *subject = subjects_find(&c->subjects, ns, name);
+	struct service_record *record = service_index_find(&c->index, ns, name);
 
-	if (!subject || !subject->service)
+	if (!record || !record->service)
 		return false;
-	/* The caller's strings may be those of the object that goes. */
-	subjects_mark(&c->subjects, subject);
-	release(c, subject->service);
-	subject->service = NULL;
+	/* The caller's strings may be those of the removed object. */
+	service_index_mark(&c->index, record);
+	object_unref(record->service);
+	record->service = NULL;
 	c->n_services--;
 	return true;
 }
@@ -98,12 +93,12 @@ static bool del_service(struct cluster *c, const char *ns, const char *name)
 static void remove_slice(struct cluster *c, struct object *o)
 {
 	const char *service = object_as_slice(o)->service;
-	struct subject *subject = subjects_find(&c->subjects, o->ns, service);
+	struct service_record *record = service_index_find(&c->index, o->ns, service);
 
-	if (subject)
-		subjects_remove_slice(&c->subjects, subject, o);
+	if (record)
+		service_index_remove_slice(&c->index, record, o);
 	(void)hash_del(&c->slices, o);
-	release(c, o);
+	object_unref(o);
 }
 
 static bool put_slice(struct cluster *c, struct object *o)
@@ -113,7 +108,7 @@ static bool put_slice(struct cluster *c, struct object *o)
 
 	if (is_known(c, old, o))
 		return false;
-	/* It may have moved to another Service: out here, in there. */
+	/* It may have moved to another Service. */
 	if (old)
 		remove_slice(c, old);
 	if (!*slice->service) {
@@ -121,9 +116,9 @@ static bool put_slice(struct cluster *c, struct object *o)
 		return old;
 	}
 	(void)hash_put(&c->slices, o);
-	relist_note(&c->relists[o->kind], o);
-	subjects_add_slice(&c->subjects,
-			   subjects_get(&c->subjects, o->ns, slice->service), o);
+	mark_put(c, o);
+	service_index_add_slice(&c->index,
+				service_index_get(&c->index, o->ns, slice->service), o);
 	triggers_note(&c->triggers, slice->trigger_us);
 	return true;
 }
@@ -138,7 +133,7 @@ static bool del_slice(struct cluster *c, const char *ns, const char *name)
 	return o;
 }
 
-/* Does anything differ that plan() or the pod detector looks at? */
+/* Does a field differ that plan() or the pod detector uses? */
 static bool node_matters(const struct object_node *a, const struct object_node *b)
 {
 	if (strcmp(a->zone, b->zone) != 0 || a->n_addresses != b->n_addresses ||
@@ -166,13 +161,13 @@ static bool put_node(struct cluster *c, struct object *o)
 	if (!old || node_matters(object_as_node(old), object_as_node(o)))
 		c->node_changed = true;
 	if (old)
-		release(c, old);
+		object_unref(old);
 	c->node = o;
-	relist_note(&c->relists[o->kind], o);
+	mark_put(c, o);
 	return true;
 }
 
-/* For as long as we run the host is there, whatever becomes of its object. */
+/* The host exists while this process runs, even without its Node object. */
 static bool del_node(struct cluster *c, const char *ns, const char *name)
 {
 	(void)c;
@@ -189,10 +184,10 @@ static bool put_service_cidr(struct cluster *c, struct object *o)
 		return false;
 	if (old) {
 		(void)hash_del(&c->service_cidrs, old);
-		release(c, old);
+		object_unref(old);
 	}
 	(void)hash_put(&c->service_cidrs, o);
-	relist_note(&c->relists[o->kind], o);
+	mark_put(c, o);
 	c->service_cidrs_changed = true;
 	return true;
 }
@@ -204,7 +199,7 @@ static bool del_service_cidr(struct cluster *c, const char *ns, const char *name
 
 	if (!o)
 		return false;
-	release(c, o);
+	object_unref(o);
 	c->service_cidrs_changed = true;
 	return true;
 }
@@ -232,19 +227,19 @@ bool cluster_del(struct cluster *c, enum object_kind kind, const char *ns,
 
 void cluster_begin_replace(struct cluster *c, enum object_kind kind)
 {
-	relist_start(&c->relists[kind]);
+	c->relists[kind] = ++c->n_relists;
 }
 
 static struct object *find(const struct cluster *c, enum object_kind kind, const char *ns,
 			   const char *name)
 {
 	const struct object key = {.ns = ns, .name = name};
-	const struct subject *subject;
+	const struct service_record *record;
 
 	switch (kind) {
 	case OBJECT_SERVICE:
-		subject = subjects_find(&c->subjects, ns, name);
-		return subject ? subject->service : NULL;
+		record = service_index_find(&c->index, ns, name);
+		return record ? record->service : NULL;
 	case OBJECT_SLICE:
 		return hash_find(&c->slices, &key);
 	case OBJECT_SERVICE_CIDR:
@@ -262,21 +257,21 @@ void cluster_keep(struct cluster *c, enum object_kind kind, const char *ns,
 	struct object *o = find(c, kind, ns, name);
 
 	if (o)
-		relist_note(&c->relists[kind], o);
+		mark_put(c, o);
 }
 
 static void sweep(struct cluster *c, enum object_kind kind, struct object *o)
 {
-	if (o && !relist_has(&c->relists[kind], o))
+	if (o && o->relist != c->relists[kind])
 		(void)kinds[kind].del(c, o->ns, o->name);
 }
 
 static void sweep_services(struct cluster *c)
 {
-	struct subject *subject;
+	struct service_record *record;
 
-	for (size_t i = 0; (subject = subjects_next(&c->subjects, &i));)
-		sweep(c, OBJECT_SERVICE, subject->service);
+	for (size_t i = 0; (record = service_index_next(&c->index, &i));)
+		sweep(c, OBJECT_SERVICE, record->service);
 }
 
 static void sweep_table(struct cluster *c, enum object_kind kind,
@@ -290,7 +285,7 @@ static void sweep_table(struct cluster *c, enum object_kind kind,
 
 void cluster_end_replace(struct cluster *c, enum object_kind kind)
 {
-	if (!c->relists[kind].is_running)
+	if (!c->relists[kind])
 		return;
 	switch (kind) {
 	case OBJECT_SERVICE:
@@ -306,7 +301,7 @@ void cluster_end_replace(struct cluster *c, enum object_kind kind)
 	case OBJECT_KIND_N:
 		break;
 	}
-	relist_stop(&c->relists[kind]);
+	c->relists[kind] = 0;
 }
 
 static bool take_flag(bool *flag)
@@ -329,23 +324,23 @@ bool cluster_take_service_cidr_change(struct cluster *c)
 
 void cluster_mark_all(struct cluster *c)
 {
-	subjects_mark_all(&c->subjects);
+	service_index_mark_all(&c->index);
 }
 
 bool cluster_take_dirty(struct cluster *c, const char **ret_ns, const char **ret_name)
 {
-	const struct subject *subject = subjects_take(&c->subjects);
+	const struct service_record *record = service_index_take(&c->index);
 
-	if (!subject)
+	if (!record)
 		return false;
-	*ret_ns = subject->ns;
-	*ret_name = subject->name;
+	*ret_ns = record->ns;
+	*ret_name = record->name;
 	return true;
 }
 
 size_t cluster_n_dirty(const struct cluster *c)
 {
-	return subjects_n_dirty(&c->subjects);
+	return service_index_n_dirty(&c->index);
 }
 
 size_t cluster_take_triggers(struct cluster *c, int64_t *ret, size_t max)

@@ -1,7 +1,10 @@
 /*
- * What cluster*.c share.  Services hang in their subjects (which also index the
- * slices by Service), slices and ServiceCIDRs in hash tables by name, of Nodes
- * only ours is kept.
+ * Shared by cluster*.c only.  The index has the Services and the slices of each;
+ * slices and ServiceCIDRs are also in hash tables by name.  Of the Nodes only
+ * ours is kept.
+ *
+ * A relist is a mark and sweep: each has a number, which the objects put during
+ * it carry.
  */
 #pragma once
 
@@ -10,17 +13,17 @@
 
 #include "core/hash.h"
 #include "watchers/cluster.h"
-#include "watchers/relist.h"
-#include "watchers/subjects.h"
+#include "watchers/service_index.h"
 #include "watchers/triggers.h"
 
 struct cluster {
 	char *node_name;
-	struct subjects subjects;
+	struct service_index index;
 	size_t n_services;
 	struct hash slices, service_cidrs; /* of objects, owned */
 	struct object *node;		   /* ours */
 	bool node_changed, service_cidrs_changed;
-	struct relist relists[OBJECT_KIND_N];
+	uint32_t relists[OBJECT_KIND_N]; /* number of the running relist; 0: none */
+	uint32_t n_relists;
 	struct triggers triggers;
 };

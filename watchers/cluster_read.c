@@ -13,9 +13,9 @@ const struct object_node *cluster_node(const struct cluster *c)
 const struct object_service *cluster_service(const struct cluster *c, const char *ns,
 					     const char *name)
 {
-	const struct subject *subject = subjects_find(&c->subjects, ns, name);
+	const struct service_record *record = service_index_find(&c->index, ns, name);
 
-	return subject && subject->service ? object_as_service(subject->service) : NULL;
+	return record && record->service ? object_as_service(record->service) : NULL;
 }
 
 size_t cluster_n(const struct cluster *c, enum object_kind kind)
@@ -35,10 +35,10 @@ size_t cluster_n(const struct cluster *c, enum object_kind kind)
 	return 0;
 }
 
-static bool has_real_slice(const struct subject *subject)
+static bool has_real_slice(const struct service_record *record)
 {
-	for (size_t i = 0; i < subject->n_slices; i++) {
-		const struct object_slice *s = object_as_slice(subject->slices[i]);
+	for (size_t i = 0; i < record->n_slices; i++) {
+		const struct object_slice *s = object_as_slice(record->slices[i]);
 
 		if (!s->is_hidden && !s->is_mirror)
 			return true;
@@ -49,17 +49,17 @@ static bool has_real_slice(const struct subject *subject)
 const struct object_slice **cluster_slices(const struct cluster *c, const char *ns,
 					   const char *service, size_t *ret_n)
 {
-	const struct subject *subject = subjects_find(&c->subjects, ns, service);
+	const struct service_record *record = service_index_find(&c->index, ns, service);
 	const struct object_slice **slices;
 	bool use_mirrors;
 
 	*ret_n = 0;
-	if (!subject || subject->n_slices == 0)
+	if (!record || record->n_slices == 0)
 		return NULL;
-	slices = xreallocarray(NULL, subject->n_slices, sizeof(struct object_slice *));
-	use_mirrors = !has_real_slice(subject);
-	for (size_t i = 0; i < subject->n_slices; i++) {
-		const struct object_slice *s = object_as_slice(subject->slices[i]);
+	slices = xreallocarray(NULL, record->n_slices, sizeof(struct object_slice *));
+	use_mirrors = !has_real_slice(record);
+	for (size_t i = 0; i < record->n_slices; i++) {
+		const struct object_slice *s = object_as_slice(record->slices[i]);
 
 		if (!s->is_hidden && s->is_mirror == use_mirrors)
 			slices[(*ret_n)++] = s;
@@ -110,12 +110,12 @@ const struct object_service **cluster_services(const struct cluster *c, size_t *
 {
 	const struct object_service **services =
 		xcalloc(c->n_services + 1, sizeof(struct object_service *));
-	struct subject *subject;
+	struct service_record *record;
 	size_t n = 0;
 
-	for (size_t i = 0; (subject = subjects_next(&c->subjects, &i));)
-		if (subject->service)
-			services[n++] = object_as_service(subject->service);
+	for (size_t i = 0; (record = service_index_next(&c->index, &i));)
+		if (record->service)
+			services[n++] = object_as_service(record->service);
 	qsort(services, n, sizeof(struct object_service *), compare_service);
 	*ret_n = n;
 	return services;

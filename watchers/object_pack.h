@@ -8,7 +8,7 @@
 #include "watchers/objects.h"
 
 /*
- * from->kind says which struct it is; its refs and size_len don't matter.  All
+ * from->kind says which struct it is; its refs and size_len are ignored.  All
  * padding must be zero, in arrays too: it is part of what object_equal()
  * compares.  Returns one reference.
  */

@@ -1,7 +1,7 @@
 /*
- * Building, comparing and sharing objects.  What points where in an object is
- * told by one table for all kinds, so that copying and comparing are written
- * once: an object is a head, then its arrays, then its text.
+ * Building, comparing and sharing objects.  One table lists the pointers of every
+ * kind of object, so that there is one copy and one compare function.  An object
+ * is a head, then its arrays, then its text.
  */
 #include "watchers/objects.h"
 
@@ -327,6 +327,7 @@ static void head_values(const struct layout *layout, const struct object *o,
 	memcpy(ret, o, layout->head_len);
 	memset(ret + offsetof(struct object, refs), 0, sizeof(o->refs));
 	memset(ret + offsetof(struct object, size_len), 0, sizeof(o->size_len));
+	memset(ret + offsetof(struct object, relist), 0, sizeof(o->relist));
 	for (size_t i = 0; i < layout->n_texts; i++)
 		memset(ret + layout->texts[i].offset, 0, POINTER_LEN);
 	for (size_t i = 0; i < layout->n_arrays; i++)

@@ -1,25 +1,24 @@
 /*
- * Telling about input that was ignored: one line that names where it stood,
- * the object, the field, and why.  Whoever decodes calls back; the callee
- * copies what it keeps.
+ * Reports input that was ignored: source, object, field, reason.  Decoders call
+ * back; the callee copies the strings that it keeps.
  *
- * Who reads a thing (a file, an object of the API server) says where it begins
- * and ends: what is told between is all that is wrong with it now, so that the
- * callee need not repeat what it told before, and knows what has been mended.
+ * Readers mark the start and the end of each object (a file, an object of the
+ * API server).  The rejections in between replace those of the previous time,
+ * so the callee can log only new ones and count those that remain.
  */
 #pragma once
 
 #include <stddef.h>
 
 struct rejection {
-	const char *source;    /* "web.yaml, document 2", "api"; "" when there is none */
+	const char *source;    /* "web.yaml, document 2", "api"; "" if there is none */
 	const char *kind;      /* "Service" */
 	const char *ns, *name; /* "" when unknown */
 	const char *field;     /* "spec.ports[1].port"; "" means the whole object */
 	const char *reason;
 };
 
-struct reject_thing {
+struct reject_object {
 	const char *kind; /* "" for a file, whose name is its path */
 	const char *ns, *name;
 };
@@ -27,10 +26,10 @@ struct reject_thing {
 struct reject {
 	void (*call)(void *data, const struct rejection *rejection);
 	void *data;
-	/* All may be NULL, for those who only want the lines. */
-	void (*begin)(void *data, const struct reject_thing *thing);
+	/* All may be NULL, for callees that need only the lines. */
+	void (*begin)(void *data, const struct reject_object *object);
 	void (*end)(void *data);
-	/* All things of a kind are read in between; those that are not are gone. */
+	/* All objects of a kind are read in between; the others were deleted. */
 	void (*begin_all)(void *data, const char *kind);
 	void (*end_all)(void *data, const char *kind);
 };
@@ -46,7 +45,7 @@ static inline void reject_begin(const struct reject *reject, const char *kind,
 				const char *ns, const char *name)
 {
 	if (reject && reject->begin)
-		reject->begin(reject->data, &(struct reject_thing){kind, ns, name});
+		reject->begin(reject->data, &(struct reject_object){kind, ns, name});
 }
 
 static inline void reject_end(const struct reject *reject)

@@ -1,9 +1,9 @@
 /*
- * A hash table of subjects, and a queue of the dirty ones among them.  Whoever
- * empties a subject also marks it, so that every empty one comes by in the
- * queue once more and is freed there: nowhere else.
+ * A hash table of records, and a queue of the dirty ones.  Emptying a record
+ * also marks it, so every empty record is taken once more; release_taken() is
+ * the only place that frees records.
  */
-#include "watchers/subjects.h"
+#include "watchers/service_index.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -11,12 +11,12 @@
 #include "core/hash_keys.h"
 #include "core/mem.h"
 
-#define QUEUE_KEEP 1024 /* an empty queue larger than this is given back */
+#define QUEUE_KEEP 1024 /* a larger queue is freed when it is empty */
 
-static struct subject *subject_new(const char *ns, const char *name)
+static struct service_record *record_new(const char *ns, const char *name)
 {
 	size_t ns_len = strlen(ns) + 1, name_len = strlen(name) + 1;
-	struct subject *s = xcalloc(1, sizeof(*s) + ns_len + name_len);
+	struct service_record *s = xcalloc(1, sizeof(*s) + ns_len + name_len);
 
 	memcpy(s->text, ns, ns_len);
 	memcpy(s->text + ns_len, name, name_len);
@@ -25,59 +25,61 @@ static struct subject *subject_new(const char *ns, const char *name)
 	return s;
 }
 
-static void subject_free(struct subject *s)
+static void record_free(struct service_record *s)
 {
 	object_unref(s->service);
 	free(s->slices);
 	free(s);
 }
 
-static bool subject_is_empty(const struct subject *s)
+static bool record_is_empty(const struct service_record *s)
 {
 	return !s->service && s->n_slices == 0;
 }
 
-void subjects_init(struct subjects *s)
+void service_index_init(struct service_index *s)
 {
-	*s = (struct subjects){.is_unsorted = true};
+	*s = (struct service_index){.is_unsorted = true};
 	hash_init(&s->table, &name_key_ops);
 }
 
-void subjects_fini(struct subjects *s)
+void service_index_fini(struct service_index *s)
 {
-	struct subject *subject;
+	struct service_record *record;
 
-	for (size_t i = 0; (subject = hash_next(&s->table, &i));)
-		subject_free(subject);
+	for (size_t i = 0; (record = hash_next(&s->table, &i));)
+		record_free(record);
 	hash_fini(&s->table);
 	free(s->queue);
 }
 
-struct subject *subjects_find(const struct subjects *s, const char *ns, const char *name)
+struct service_record *service_index_find(const struct service_index *s, const char *ns,
+					  const char *name)
 {
 	const struct name_key key = {.ns = ns, .name = name};
 
 	return hash_find(&s->table, &key);
 }
 
-struct subject *subjects_get(struct subjects *s, const char *ns, const char *name)
+struct service_record *service_index_get(struct service_index *s, const char *ns,
+					 const char *name)
 {
-	struct subject *subject = subjects_find(s, ns, name);
+	struct service_record *record = service_index_find(s, ns, name);
 
-	if (subject)
-		return subject;
-	subject = subject_new(ns, name);
-	(void)hash_put(&s->table, subject);
-	return subject;
+	if (record)
+		return record;
+	record = record_new(ns, name);
+	(void)hash_put(&s->table, record);
+	return record;
 }
 
-struct subject *subjects_next(const struct subjects *s, size_t *cursor)
+struct service_record *service_index_next(const struct service_index *s, size_t *cursor)
 {
 	return hash_next(&s->table, cursor);
 }
 
-/* The first slice whose name isn't before this one's. */
-static size_t slice_position(const struct subject *s, const char *name)
+/* The first slice whose name is not less than this one. */
+static size_t slice_position(const struct service_record *s, const char *name)
 {
 	size_t low = 0, high = s->n_slices;
 
@@ -92,69 +94,70 @@ static size_t slice_position(const struct subject *s, const char *name)
 	return low;
 }
 
-void subjects_add_slice(struct subjects *s, struct subject *subject, struct object *slice)
+void service_index_add_slice(struct service_index *s, struct service_record *record,
+			     struct object *slice)
 {
-	size_t n = subject->n_slices, at = slice_position(subject, slice->name);
+	size_t n = record->n_slices, at = slice_position(record, slice->name);
 
 	/* Nearly every Service has one slice: no room is kept beyond what is used,
 	 * and it doubles whenever n is a power of two. */
 	if ((n & (n - 1)) == 0)
-		subject->slices = xreallocarray(subject->slices, n ? 2 * n : 1,
-						sizeof(*subject->slices));
-	memmove(&subject->slices[at + 1], &subject->slices[at],
-		(n - at) * sizeof(*subject->slices));
-	subject->slices[at] = slice;
-	subject->n_slices++;
-	subjects_mark(s, subject);
+		record->slices = xreallocarray(record->slices, n ? 2 * n : 1,
+					       sizeof(*record->slices));
+	memmove(&record->slices[at + 1], &record->slices[at],
+		(n - at) * sizeof(*record->slices));
+	record->slices[at] = slice;
+	record->n_slices++;
+	service_index_mark(s, record);
 }
 
-void subjects_remove_slice(struct subjects *s, struct subject *subject,
-			   const struct object *slice)
+void service_index_remove_slice(struct service_index *s, struct service_record *record,
+				const struct object *slice)
 {
-	size_t at = slice_position(subject, slice->name);
+	size_t at = slice_position(record, slice->name);
 
-	while (at < subject->n_slices && subject->slices[at] != slice)
+	while (at < record->n_slices && record->slices[at] != slice)
 		at++;
-	if (at == subject->n_slices)
+	if (at == record->n_slices)
 		return;
-	subject->n_slices--;
-	memmove(&subject->slices[at], &subject->slices[at + 1],
-		(subject->n_slices - at) * sizeof(*subject->slices));
-	subjects_mark(s, subject);
+	record->n_slices--;
+	memmove(&record->slices[at], &record->slices[at + 1],
+		(record->n_slices - at) * sizeof(*record->slices));
+	service_index_mark(s, record);
 }
 
-/* A queue that never runs empty must not creep through memory. */
-static void close_gap(struct subjects *s)
+/* The queue may never become empty, so its start is reused. */
+static void close_gap(struct service_index *s)
 {
 	memmove(s->queue, &s->queue[s->head], (s->tail - s->head) * sizeof(*s->queue));
 	s->tail -= s->head;
 	s->head = 0;
 }
 
-void subjects_mark(struct subjects *s, struct subject *subject)
+void service_index_mark(struct service_index *s, struct service_record *record)
 {
-	if (subject->is_dirty)
+	if (record->is_dirty)
 		return;
-	subject->is_dirty = true;
+	record->is_dirty = true;
 	if (s->tail == s->cap && s->head > s->tail / 2)
 		close_gap(s);
 	s->queue = xgrow(s->queue, s->tail, &s->cap, sizeof(*s->queue));
-	s->queue[s->tail++] = subject;
+	s->queue[s->tail++] = record;
 }
 
-void subjects_mark_all(struct subjects *s)
+void service_index_mark_all(struct service_index *s)
 {
-	struct subject *subject;
+	struct service_record *record;
 
-	for (size_t i = 0; (subject = hash_next(&s->table, &i));)
-		subjects_mark(s, subject);
+	for (size_t i = 0; (record = hash_next(&s->table, &i));)
+		service_index_mark(s, record);
 	s->is_unsorted = true;
 }
 
 static int compare_age(const void *va, const void *vb)
 {
-	const struct subject *a = *(struct subject *const *)va;
-	const struct subject *b = *(struct subject *const *)vb;
+	const struct service_record *a = *(struct service_record *const *)va;
+	const struct service_record *b = *(struct service_record *const *)vb;
 	int64_t born_a = a->service ? a->service->created_sec : 0;
 	int64_t born_b = b->service ? b->service->created_sec : 0;
 	int order;
@@ -165,18 +168,18 @@ static int compare_age(const void *va, const void *vb)
 	return order ? order : strcmp(a->name, b->name);
 }
 
-static void release_taken(struct subjects *s)
+static void release_taken(struct service_index *s)
 {
-	struct subject *subject = s->taken;
+	struct service_record *record = s->taken;
 
 	s->taken = NULL;
-	if (!subject || subject->is_dirty || !subject_is_empty(subject))
+	if (!record || record->is_dirty || !record_is_empty(record))
 		return;
-	(void)hash_del(&s->table, subject);
-	subject_free(subject);
+	(void)hash_del(&s->table, record);
+	record_free(record);
 }
 
-static void reset_queue(struct subjects *s)
+static void reset_queue(struct service_index *s)
 {
 	s->head = s->tail = 0;
 	if (s->cap <= QUEUE_KEEP)
@@ -186,7 +189,7 @@ static void reset_queue(struct subjects *s)
 	s->cap = 0;
 }
 
-const struct subject *subjects_take(struct subjects *s)
+const struct service_record *service_index_take(struct service_index *s)
 {
 	release_taken(s);
 	if (s->head == s->tail) {
@@ -202,7 +205,7 @@ const struct subject *subjects_take(struct subjects *s)
 	return s->taken;
 }
 
-size_t subjects_n_dirty(const struct subjects *s)
+size_t service_index_n_dirty(const struct service_index *s)
 {
 	return s->tail - s->head;
 }

@@ -1,7 +1,6 @@
 /*
- * Everything that belongs to one Service name: the Service, its slices, and
- * whether it waits to be planned again.  A subject exists as long as there is
- * something in it or somebody still has to be told that it became empty.
+ * The Services by name.  A record has the Service, its slices, and whether it
+ * must be planned again.  An empty record is freed after it was taken as dirty.
  */
 #pragma once
 
@@ -11,41 +10,43 @@
 #include "core/hash.h"
 #include "watchers/objects.h"
 
-struct subject {
+struct service_record {
 	const char *ns, *name;	/* in text; first: a struct name_key */
-	struct object *service; /* owned; NULL when there is none */
+	struct object *service; /* owned; NULL if there is none */
 	struct object **slices; /* borrowed, sorted by name */
 	uint32_t n_slices;
 	bool is_dirty; /* in the queue */
 	char text[];
 };
 
-struct subjects { /* embedded */
+struct service_index { /* embedded */
 	struct hash table;
-	struct subject **queue; /* the dirty ones are [head, tail) */
+	struct service_record **queue; /* the dirty ones are [head, tail) */
 	size_t head, tail, cap;
-	struct subject *taken; /* handed out last; its strings must stay */
-	bool is_unsorted;      /* the queue should be put in order of age first */
+	struct service_record *taken; /* by the last take; its strings stay valid */
+	bool is_unsorted;	      /* sort the queue by age before the next take */
 };
 
-void subjects_init(struct subjects *s);
-/* Frees the subjects and their Services; slices belong to someone else. */
-void subjects_fini(struct subjects *s);
+void service_index_init(struct service_index *s);
+/* Frees the records and their Services, but not the slices. */
+void service_index_fini(struct service_index *s);
 
-struct subject *subjects_find(const struct subjects *s, const char *ns, const char *name);
-/* Finds or makes it. */
-struct subject *subjects_get(struct subjects *s, const char *ns, const char *name);
-/* for (size_t i = 0; (subject = subjects_next(s, &i));) */
-struct subject *subjects_next(const struct subjects *s, size_t *cursor);
+struct service_record *service_index_find(const struct service_index *s, const char *ns,
+					  const char *name);
+/* Finds or creates it. */
+struct service_record *service_index_get(struct service_index *s, const char *ns,
+					 const char *name);
+/* for (size_t i = 0; (record = service_index_next(s, &i));) */
+struct service_record *service_index_next(const struct service_index *s, size_t *cursor);
 
-void subjects_add_slice(struct subjects *s, struct subject *subject,
-			struct object *slice);
-void subjects_remove_slice(struct subjects *s, struct subject *subject,
-			   const struct object *slice);
+void service_index_add_slice(struct service_index *s, struct service_record *record,
+			     struct object *slice);
+void service_index_remove_slice(struct service_index *s, struct service_record *record,
+				const struct object *slice);
 
-void subjects_mark(struct subjects *s, struct subject *subject);
-/* Marks all; they will be handed out oldest Service first. */
-void subjects_mark_all(struct subjects *s);
-/* The next dirty one, which stays valid until the next take; or NULL. */
-const struct subject *subjects_take(struct subjects *s);
-size_t subjects_n_dirty(const struct subjects *s);
+void service_index_mark(struct service_index *s, struct service_record *record);
+/* Marks all; the oldest Service is taken first. */
+void service_index_mark_all(struct service_index *s);
+/* The next dirty record, valid until the next take; or NULL. */
+const struct service_record *service_index_take(struct service_index *s);
+size_t service_index_n_dirty(const struct service_index *s);

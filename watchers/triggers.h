@@ -1,6 +1,6 @@
 /*
- * When the changes that came in were triggered, until somebody asks: at most
- * TRIGGERS_MAX of them, and none from before since_us.
+ * Times at which recent changes were triggered: at most TRIGGERS_MAX, none
+ * before since_us.
  */
 #pragma once
 
@@ -15,7 +15,7 @@ struct triggers { /* embedded, zeroed */
 };
 
 void triggers_fini(struct triggers *t);
-/* Unix time; 0: nobody knows. */
+/* Unix time; 0: unknown. */
 void triggers_note(struct triggers *t, int64_t time_us);
-/* Writes at most max of them, and forgets all. */
+/* Writes at most max of them, and removes all. */
 size_t triggers_take(struct triggers *t, int64_t *ret, size_t max);

@@ -147,7 +147,7 @@ static void on_rejection(void *data, const struct rejection *x)
 		r->reading.lines[thing->n - 1] = take_ptr(line);
 }
 
-static void on_begin(void *data, const struct reject_thing *thing)
+static void on_begin(void *data, const struct reject_object *thing)
 {
 	struct rejections *r = data;
 	uint64_t kind = hash_string(thing->kind);

@@ -146,7 +146,7 @@ static json_int_t number_at(const json_t *object, const char *key)
 }
 
 /* "10.1.0.3:80" -> "0.3" */
-static void tell_endpoint(const char *endpoint, struct buf *out)
+static void print_endpoint(const char *endpoint, struct buf *out)
 {
 	const char *port = strrchr(endpoint, ':');
 	const char *from = endpoint;
@@ -163,7 +163,7 @@ static void tell_endpoint(const char *endpoint, struct buf *out)
 		buf_add_string(out, port);
 }
 
-static void tell_decision(const json_t *decision, struct buf *out)
+static void print_decision(const json_t *decision, struct buf *out)
 {
 	const char *action = text_at(decision, "action");
 	const json_t *endpoints = json_object_get(decision, "endpoints");
@@ -180,30 +180,30 @@ static void tell_decision(const json_t *decision, struct buf *out)
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0)
 			buf_add_char(out, ' ');
-		tell_endpoint(json_string_value(json_array_get(endpoints, i)), out);
+		print_endpoint(json_string_value(json_array_get(endpoints, i)), out);
 	}
 	buf_add_string(out, is_masked ? ")+m" : ")");
 }
 
-static void tell_sources(const json_t *from, struct buf *out)
+static void print_sources(const json_t *from, struct buf *out)
 {
 	const json_t *pod = json_object_get(from, "pod");
 	const json_t *node = json_object_get(from, "node");
 	const json_t *external = json_object_get(from, "external");
 
 	assert_int_equal(json_object_size(from), 3);
-	tell_decision(pod, out);
+	print_decision(pod, out);
 	if (json_equal(pod, node) && json_equal(node, external))
 		return;
 	buf_add_string(out, " / ");
-	tell_decision(node, out);
+	print_decision(node, out);
 	if (json_equal(node, external))
 		return;
 	buf_add_string(out, " / ");
-	tell_decision(external, out);
+	print_decision(external, out);
 }
 
-static void tell_allowed(const json_t *allowed, struct buf *out)
+static void print_allowed(const json_t *allowed, struct buf *out)
 {
 	for (size_t i = 0; i < json_array_size(allowed); i++)
 		buf_printf(out, "%s%s", i ? " " : " from[",
@@ -212,26 +212,26 @@ static void tell_allowed(const json_t *allowed, struct buf *out)
 		buf_add_char(out, ']');
 }
 
-static void tell_frontend(const json_t *f, struct buf *out)
+static void print_frontend(const json_t *f, struct buf *out)
 {
 	const char *address = text_at(f, "address");
 
 	buf_printf(out, " | %s ", text_at(f, "kind"));
 	buf_printf(out, strchr(address, ':') ? "[%s]" : "%s", address);
 	buf_printf(out, ":%lld", (long long)number_at(f, "port"));
-	tell_allowed(json_object_get(f, "allowedSources"), out);
+	print_allowed(json_object_get(f, "allowedSources"), out);
 	buf_add_char(out, ' ');
-	tell_sources(json_object_get(f, "from"), out);
+	print_sources(json_object_get(f, "from"), out);
 }
 
-static void tell_number(const json_t *service, const char *key, const char *word,
-			struct buf *out)
+static void print_number(const json_t *service, const char *key, const char *word,
+			 struct buf *out)
 {
 	if (number_at(service, key) != 0)
 		buf_printf(out, " %s=%lld", word, (long long)number_at(service, key));
 }
 
-static void tell_service(const json_t *s, struct buf *out)
+static void print_service(const json_t *s, struct buf *out)
 {
 	const json_t *frontends = json_object_get(s, "frontends");
 
@@ -242,14 +242,14 @@ static void tell_service(const json_t *s, struct buf *out)
 		buf_printf(out, "/%s", text_at(s, "protocol"));
 	if (strcmp(text_at(s, "family"), "IPv4") != 0)
 		buf_printf(out, " %s", text_at(s, "family"));
-	tell_number(s, "affinitySeconds", "affinity", out);
-	tell_number(s, "healthCheckNodePort", "health", out);
-	tell_number(s, "localReadyEndpoints", "ready", out);
+	print_number(s, "affinitySeconds", "affinity", out);
+	print_number(s, "healthCheckNodePort", "health", out);
+	print_number(s, "localReadyEndpoints", "ready", out);
 	for (size_t i = 0; i < json_array_size(frontends); i++)
-		tell_frontend(json_array_get(frontends, i), out);
+		print_frontend(json_array_get(frontends, i), out);
 }
 
-static void tell_conflict(const json_t *c, struct buf *out)
+static void print_conflict(const json_t *c, struct buf *out)
 {
 	buf_printf(out, "conflict %s %s:%lld: %s has it, %s waits", text_at(c, "kind"),
 		   text_at(c, "address"), (long long)number_at(c, "port"),
@@ -257,14 +257,14 @@ static void tell_conflict(const json_t *c, struct buf *out)
 		   text_at(json_object_get(c, "waiting"), "name"));
 }
 
-static char *tell_plan(const json_t *plan)
+static char *print_plan(const json_t *plan)
 {
 	static const struct {
 		const char *key;
 		void (*tell)(const json_t *item, struct buf *out);
 	} lists[] = {
-		{"services", tell_service},
-		{"conflicts", tell_conflict},
+		{"services", print_service},
+		{"conflicts", print_conflict},
 	};
 	struct buf out = BUF_INIT;
 
@@ -283,10 +283,10 @@ static char *tell_plan(const json_t *plan)
 
 static void check(const struct plan_case *c, const char *what, const json_t *plan)
 {
-	_cleanup_(freep) char *told = tell_plan(plan);
+	_cleanup_(freep) char *got = print_plan(plan);
 
-	if (strcmp(told, c->want) != 0)
-		fail_msg("%s, %s\nwant:\n%s\ngot:\n%s", c->name, what, c->want, told);
+	if (strcmp(got, c->want) != 0)
+		fail_msg("%s, %s\nwant:\n%s\ngot:\n%s", c->name, what, c->want, got);
 }
 
 void plan_case_check(const struct plan_case *c)

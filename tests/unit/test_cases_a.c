@@ -7,7 +7,7 @@
 #include "core/cleanup.h"
 #include "tests/unit/plan_case.h"
 
-/* Without a detector, pods are treated like strangers; "node" shows all of the cluster's. */
+/* Without a detector, pods are treated like external clients; "node" shows all of the cluster's. */
 #define CIP "ClusterIP 10.96.0.1:80 "
 #define NP  " | NodePort *:30080 "
 

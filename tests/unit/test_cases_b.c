@@ -49,7 +49,7 @@ static const struct plan_case load_balancer_cases[] = {
 	 " | LoadBalancer 5.6.7.8:80 ok(0.1)+m | NodePort *:3001 ok(0.1)+m"},
 };
 
-/* Pods of IPv6 are strangers here: the detector is a network of IPv4. */
+/* Pods of IPv6 are external clients here: the detector is a network of IPv4. */
 static const struct plan_case node_port_cases[] = {
 	{"B3", "svc1:p80 ready=1 | ClusterIP 172.30.0.41:80 ok(0.1) / ok(0.1)+m"
 	       " | NodePort *:3001 ok(0.1)+m\n"

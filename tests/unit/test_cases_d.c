@@ -1,5 +1,5 @@
 /*
- * Which Services exist for the proxy, and what is taken from them.
+ * The Services that the proxy uses, and the fields that it reads.
  */
 #include "tests/test.h"
 

@@ -16,7 +16,7 @@
 	", namespace: default}, spec: {clusterIP: 10.96.0.1,"                            \
 	" ports: [{name: http, port: 80}]}}"
 
-/* The names of what is dirty, taken until nothing is left. */
+/* Takes all dirty names. */
 static void assert_dirty(struct cluster *c, const char *want)
 {
 	struct buf got = BUF_INIT;
@@ -244,7 +244,7 @@ static void test_replace_given_up_keeps_everything(void **state)
 	(void)cluster_put_text(c, SERVICE("web"));
 	cluster_begin_replace(c, OBJECT_SERVICE);
 	assert_non_null(cluster_service(c, "default", "web"));
-	cluster_end_replace(c, OBJECT_NODE); /* of another kind, and not begun */
+	cluster_end_replace(c, OBJECT_NODE); /* of another kind, and not started */
 	assert_non_null(cluster_service(c, "default", "web"));
 
 	cluster_begin_replace(c, OBJECT_SERVICE);
@@ -297,7 +297,7 @@ static void test_only_our_node_is_kept(void **state)
 	assert_false(cluster_del(c, OBJECT_NODE, "", "node-2"));
 }
 
-/* Zone, addresses, pod CIDRs: traffic goes on for as long as the host is there. */
+/* Zone, addresses, pod CIDRs: traffic continues while the host exists. */
 static void test_a_node_that_is_deleted_is_kept_as_it_was(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
@@ -340,7 +340,7 @@ static void test_service_cidrs_are_joined(void **state)
 	assert_string_equal(cidr_format(&got[2], text), "fd00::/112");
 	assert_int_equal(cluster_service_cidrs(c, got, 2), 2);
 
-	/* replaced: what it had before is no Service network any more */
+	/* replaced: the previous network is not a Service network any longer */
 	(void)cluster_put_text(c, "apiVersion: networking.k8s.io/v1\n"
 				  "kind: ServiceCIDR\n"
 				  "metadata: {name: two}\n"
@@ -404,7 +404,7 @@ static void put_triggered(struct cluster *c, const char *name, const char *trigg
 		name, trigger);
 }
 
-static void test_triggers_are_told_once(void **state)
+static void test_triggers_are_taken_once(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 	int64_t got[4];
@@ -424,7 +424,7 @@ static void test_triggers_are_told_once(void **state)
 	assert_int_equal(cluster_take_triggers(c, got, 4), 0);
 }
 
-/* The queue is never empty, yet doesn't grow: what is taken makes room. */
+/* The queue is never empty, yet doesn't grow: a take makes room. */
 static void test_a_queue_that_never_runs_empty(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
@@ -462,7 +462,7 @@ int main(void)
 		cmocka_unit_test(test_a_node_that_is_deleted_is_kept_as_it_was),
 		cmocka_unit_test(test_service_cidrs_are_joined),
 		cmocka_unit_test(test_first_round_is_by_age_then_in_order),
-		cmocka_unit_test(test_triggers_are_told_once),
+		cmocka_unit_test(test_triggers_are_taken_once),
 		cmocka_unit_test(test_a_queue_that_never_runs_empty),
 	};
 

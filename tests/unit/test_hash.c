@@ -1,5 +1,5 @@
 /*
- * The hash map holds what was put and nothing else, through growth, deletion
+ * The hash map has exactly the items that were put, through growth, deletion
  * and deletion while iterating.
  */
 #include "tests/test.h"
@@ -138,7 +138,7 @@ static void iterating_meets_everything_once_also_when_it_is_deleted(void **state
 	}
 }
 
-static void hashes_tell_keys_apart(void **state)
+static void hashes_of_different_keys_differ(void **state)
 {
 	static const char bytes[64] = {0};
 
@@ -172,7 +172,7 @@ int main(void)
 		cmocka_unit_test(it_is_a_set_whatever_is_put_and_deleted),
 		cmocka_unit_test(it_is_a_set_when_all_keys_collide),
 		cmocka_unit_test(iterating_meets_everything_once_also_when_it_is_deleted),
-		cmocka_unit_test(hashes_tell_keys_apart),
+		cmocka_unit_test(hashes_of_different_keys_differ),
 		cmocka_unit_test(low_bits_are_spread),
 	};
 

@@ -141,7 +141,7 @@ static void test_primary_from_options(void **state)
 static void test_what_is_no_list(void **state)
 {
 	static const char *const bad[] = {"primry", "192.168.0.2", "192.168.0.0/33",
-					  "primary nonsense", "::/129"};
+					  "primary invalid", "::/129"};
 
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(bad); i++) {

@@ -76,7 +76,7 @@ static void test_endpoint_flags(void **state)
 	static const struct {
 		const char *spec, *endpoints, *want;
 	} cases[] = {
-		/* a pool that nobody uses has nobody in it */
+		/* an unused pool is empty */
 		{PORT, "10.0.0.1@here 10.0.0.2@there", "10.0.0.1=CSH 10.0.0.2=CS"},
 		{PORT ", internalTrafficPolicy: Local", "10.0.0.1@here 10.0.0.2@there",
 		 "10.0.0.1=LSH 10.0.0.2=S"},
@@ -165,7 +165,7 @@ static void test_what_changes_for_sinks(void **state)
 	assert_int_equal(n_changes(c, &defaults, st), 0);
 	assert_true(cluster_put_slice(c, "u", "web", "10.0.0.3@there!"));
 	assert_int_equal(n_changes(c, &defaults, st), 0);
-	/* added and deleted before anybody looked: nothing */
+	/* added and deleted before the next take: no change */
 	(void)cluster_put_slice(c, "v", "web", "10.0.0.4@here");
 	(void)cluster_del(c, OBJECT_SLICE, "default", "v");
 	assert_int_equal(n_changes(c, &defaults, st), 0);
@@ -199,7 +199,7 @@ static void test_labels_hide_and_show(void **state)
 	assert_int_equal(state_n_services(st), 1);
 }
 
-static void test_at_most_so_many_at_once(void **state)
+static void test_at_most_max_services_are_planned(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	_cleanup_(state_freep) struct state *st = state_new();
@@ -277,7 +277,7 @@ static void test_source_ranges_aren_t_passed_by_through_a_node_port(void **state
 	service_unref(s);
 }
 
-/* Source ranges that limit nobody must not make a service differ. */
+/* Source ranges without an effect must not change the service. */
 static void test_ranges_without_balancer(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
@@ -291,7 +291,7 @@ static void test_ranges_without_balancer(void **state)
 	service_unref(s);
 }
 
-static void test_nobody_listens_on_the_unspecified_address(void **state)
+static void test_the_unspecified_address_is_not_a_frontend(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	struct service *s;
@@ -378,11 +378,11 @@ int main(void)
 		cmocka_unit_test(test_overlapping_slices),
 		cmocka_unit_test(test_what_changes_for_sinks),
 		cmocka_unit_test(test_labels_hide_and_show),
-		cmocka_unit_test(test_at_most_so_many_at_once),
+		cmocka_unit_test(test_at_most_max_services_are_planned),
 		cmocka_unit_test(test_node_ports_are_expanded),
 		cmocka_unit_test(test_source_ranges_aren_t_passed_by_through_a_node_port),
 		cmocka_unit_test(test_ranges_without_balancer),
-		cmocka_unit_test(test_nobody_listens_on_the_unspecified_address),
+		cmocka_unit_test(test_the_unspecified_address_is_not_a_frontend),
 		cmocka_unit_test(test_reasons),
 		cmocka_unit_test(test_reasons_of_hints),
 	};

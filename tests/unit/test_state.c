@@ -1,5 +1,5 @@
 /*
- * The state keeps frontends unique and tells exactly what changed.
+ * The state keeps frontends unique and reports exactly the changes.
  */
 #include "tests/test.h"
 
@@ -29,7 +29,7 @@ static void drop(struct state *st, const char *name)
 	state_replace(st, "default", name, NULL, 0);
 }
 
-/* "name:port-name", or "" when nobody has it. */
+/* "name:port-name", or "" without a holder. */
 static const char *holder_of(const struct state *st, const char *place)
 {
 	static char label[128];
@@ -90,7 +90,7 @@ static const char *changes_of(struct state *st)
 	return text;
 }
 
-static void an_empty_state_has_nothing_to_tell(void **state)
+static void an_empty_state_has_no_changes(void **state)
 {
 	_state_ *st = state_new();
 
@@ -132,7 +132,7 @@ static void an_update_that_changes_nothing_is_none(void **state)
 	assert_false(state_has_changes(st));
 }
 
-static void several_changes_are_told_as_one(void **state)
+static void several_changes_are_taken_as_one(void **state)
 {
 	_state_ *st = state_new();
 
@@ -144,7 +144,7 @@ static void several_changes_are_told_as_one(void **state)
 	assert_string_equal(changes_of(st), " -default/a(1,1) +default/a(1,3)");
 }
 
-static void what_ends_where_it_began_is_not_told(void **state)
+static void a_change_that_is_reverted_is_not_taken(void **state)
 {
 	_state_ *st = state_new();
 
@@ -165,7 +165,7 @@ static void what_ends_where_it_began_is_not_told(void **state)
 	assert_string_equal(holder_of(st, "1.1.1.1:80"), "default/a");
 }
 
-static void a_service_that_came_back_is_told_as_a_change(void **state)
+static void a_service_that_came_back_is_taken_as_a_change(void **state)
 {
 	_state_ *st = state_new();
 
@@ -229,7 +229,7 @@ static void a_full_take_has_everything_and_empties_the_delta(void **state)
 			assert_int_equal(taken.changes[i].new->n_frontends, 1);
 		}
 		assert_false(state_has_changes(st));
-		/* What was taken stays valid whatever comes. */
+		/* A take stays valid during later changes. */
 		drop(st, "b");
 		assert_string_equal(service_namespace(taken.changes[0].new), "default");
 	}
@@ -445,12 +445,12 @@ static void thousands_may_wait_for_one_frontend(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(an_empty_state_has_nothing_to_tell),
+		cmocka_unit_test(an_empty_state_has_no_changes),
 		cmocka_unit_test(a_service_comes_changes_and_goes),
 		cmocka_unit_test(an_update_that_changes_nothing_is_none),
-		cmocka_unit_test(several_changes_are_told_as_one),
-		cmocka_unit_test(what_ends_where_it_began_is_not_told),
-		cmocka_unit_test(a_service_that_came_back_is_told_as_a_change),
+		cmocka_unit_test(several_changes_are_taken_as_one),
+		cmocka_unit_test(a_change_that_is_reverted_is_not_taken),
+		cmocka_unit_test(a_service_that_came_back_is_taken_as_a_change),
 		cmocka_unit_test(the_ports_of_a_service_come_and_go_by_themselves),
 		cmocka_unit_test(names_do_not_run_into_each_other),
 		cmocka_unit_test(a_full_take_has_everything_and_empties_the_delta),

@@ -43,8 +43,8 @@ struct wish {
 struct model {
 	struct wish wishes[N_NAMES][N_PORTS];
 	struct queue queues[N_PLACES];
-	/* What sinks were told, added up. */
-	struct service *told[N_NAMES][N_PORTS];
+	/* The sum of all takes. */
+	struct service *taken[N_NAMES][N_PORTS];
 };
 
 static const char *const names[N_NAMES] = {"a", "aa", "b", "c", "d", "e"};
@@ -97,7 +97,7 @@ static int find_claim(const struct queue *q, int name, int port, int kind)
 	return -1;
 }
 
-/* The first of those behind `at` that are new and have nobody old behind them. */
+/* The first new claim after `at` with no old claim after it. */
 static int find_heir(const struct queue *q, int at)
 {
 	int heir = q->n;
@@ -195,7 +195,7 @@ static void random_replace(struct state *st, struct model *m)
 	model_replace(m, name, order, n);
 }
 
-/* What sinks should see: the wish without what others hold. */
+/* The visible service: the desired one without the frontends of other holders. */
 static struct service *expected(const struct model *m, int name, int port)
 {
 	struct wish w = m->wishes[name][port];
@@ -207,13 +207,13 @@ static struct service *expected(const struct model *m, int name, int port)
 	return build(name, port, &w);
 }
 
-static struct service **told_of(struct model *m, const struct service *s)
+static struct service **taken_of(struct model *m, const struct service *s)
 {
-	return &m->told[index_of(names, N_NAMES, service_name(s))]
-		       [index_of(port_names, N_PORTS, service_port_name(s))];
+	return &m->taken[index_of(names, N_NAMES, service_name(s))]
+			[index_of(port_names, N_PORTS, service_port_name(s))];
 }
 
-/* Adds a delta to what sinks were told before; each change must fit to that. */
+/* Adds a delta to the previous takes; each change must continue them. */
 static void follow(struct state *st, struct model *m)
 {
 	_cleanup_(state_taken_fini) struct state_taken taken = state_take(st, false);
@@ -221,15 +221,15 @@ static void follow(struct state *st, struct model *m)
 	assert_false(state_has_changes(st));
 	for (size_t i = 0; i < taken.n; i++) {
 		const struct change *c = &taken.changes[i];
-		struct service **told = told_of(m, c->old ? c->old : c->new);
+		struct service **known = taken_of(m, c->old ? c->old : c->new);
 
-		assert_int_equal(*told != NULL, c->old != NULL);
+		assert_int_equal(*known != NULL, c->old != NULL);
 		if (c->old)
-			assert_true(service_equal(*told, c->old));
+			assert_true(service_equal(*known, c->old));
 		if (c->old && c->new)
 			assert_false(service_equal(c->old, c->new));
-		service_unref(*told);
-		*told = c->new ? service_ref(c->new) : NULL;
+		service_unref(*known);
+		*known = c->new ? service_ref(c->new) : NULL;
 	}
 }
 
@@ -244,7 +244,7 @@ static const struct service *find_seen(const struct state *st, int name, int por
 	return NULL;
 }
 
-static void check_services(const struct state *st, const struct model *m, bool is_told)
+static void check_services(const struct state *st, const struct model *m, bool is_taken)
 {
 	size_t n = 0;
 
@@ -253,8 +253,8 @@ static void check_services(const struct state *st, const struct model *m, bool i
 			const struct service *seen = find_seen(st, name, port);
 
 			assert_int_equal(seen != NULL, m->wishes[name][port].is_there);
-			if (is_told)
-				assert_int_equal(m->told[name][port] != NULL,
+			if (is_taken)
+				assert_int_equal(m->taken[name][port] != NULL,
 						 seen != NULL);
 			if (!seen)
 				continue;
@@ -262,8 +262,8 @@ static void check_services(const struct state *st, const struct model *m, bool i
 
 			n++;
 			assert_true(service_equal(seen, e));
-			if (is_told)
-				assert_true(service_equal(m->told[name][port], e));
+			if (is_taken)
+				assert_true(service_equal(m->taken[name][port], e));
 		}
 	assert_int_equal(state_n_services(st), n);
 }
@@ -309,7 +309,7 @@ static void random_run(unsigned seed, int n_steps)
 	}
 	for (int name = 0; name < N_NAMES; name++)
 		for (int port = 0; port < N_PORTS; port++)
-			service_unref(m->told[name][port]);
+			service_unref(m->taken[name][port]);
 	free(m);
 }
 
@@ -341,12 +341,12 @@ static void a_full_take_says_what_the_deltas_add_up_to(void **state)
 		/* From here on deltas are relative to this. */
 		for (int name = 0; name < N_NAMES; name++)
 			for (int port = 0; port < N_PORTS; port++) {
-				service_unref(m->told[name][port]);
-				m->told[name][port] = NULL;
+				service_unref(m->taken[name][port]);
+				m->taken[name][port] = NULL;
 			}
 		for (size_t i = 0; i < full.n; i++) {
 			assert_null(full.changes[i].old);
-			*told_of(m, full.changes[i].new) =
+			*taken_of(m, full.changes[i].new) =
 				service_ref(full.changes[i].new);
 		}
 		random_replace(st, m);
@@ -355,7 +355,7 @@ static void a_full_take_says_what_the_deltas_add_up_to(void **state)
 	}
 	for (int name = 0; name < N_NAMES; name++)
 		for (int port = 0; port < N_PORTS; port++)
-			service_unref(m->told[name][port]);
+			service_unref(m->taken[name][port]);
 	free(m);
 }
 

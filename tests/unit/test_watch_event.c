@@ -101,9 +101,9 @@ static void rejected_and_hidden_objects_are_known_by_name(void **state)
 	}
 }
 
-static void note_begin(void *data, const struct reject_thing *thing)
+static void note_begin(void *data, const struct reject_object *object)
 {
-	buf_printf(data, "%s %s/%s {", thing->kind, thing->ns, thing->name);
+	buf_printf(data, "%s %s/%s {", object->kind, object->ns, object->name);
 }
 
 static void note_end(void *data)

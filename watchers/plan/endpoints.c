@@ -1,6 +1,6 @@
 /*
- * Merging is collect, sort, keep the last of equals: linear but for the sort,
- * whatever a slice may hold.
+ * Merging is collect, sort, keep the last of equals, so its cost is that of the
+ * sort.
  */
 #include "watchers/plan/endpoints.h"
 
@@ -42,7 +42,7 @@ static void add_slice_port(struct merged_list *list, const struct slices *slices
 	}
 }
 
-/* By what makes two entries the same endpoint of the same slice port. */
+/* Compares the identity: the endpoint and its slice port. */
 static int compare_identity(const struct merged *a, const struct merged *b)
 {
 	int order = addr_compare(&a->addr, &b->addr);
@@ -63,7 +63,7 @@ static bool is_terminating(const struct merged *m)
 	return m->flags & OBJECT_ENDPOINT_TERMINATING;
 }
 
-/* The one that counts comes last. */
+/* The winner is last. */
 static int compare_merged(const void *va, const void *vb)
 {
 	const struct merged *a = va, *b = vb;
@@ -131,7 +131,7 @@ uint32_t merged_local_ready(struct merged_list *list, const struct slices *slice
 	uint32_t n = 0;
 
 	if (!has_local(slices, family))
-		return 0; /* as for most Services on most nodes */
+		return 0; /* most Services on most nodes */
 	list->n = 0;
 	for (size_t i = 0; i < slices->n; i++) {
 		const struct object_slice *slice = slices->items[i];

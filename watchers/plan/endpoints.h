@@ -1,12 +1,11 @@
 /*
- * The endpoints behind one port of a Service in one family, merged from all
- * slices: one for each address and port.
+ * The endpoints of one port of a Service in one family, merged from all slices:
+ * one for each address and port.
  *
- * An address may be there twice: while a pod moves between slices, or because
- * the network gave a dying pod's address to a new one.  Then what is not
- * terminating counts before what is, what is on our node before what isn't, and
- * among the rest the last (of the terminating the first; slices come sorted by
- * name), as far as kube-proxy defines it.
+ * An address can be in two slices: while a pod moves between slices, or because
+ * a new pod has the address of a terminating one.  Endpoints that are not
+ * terminating win over terminating ones, then local ones over remote ones, then
+ * the last in the order of slice names (of terminating ones the first).
  */
 #pragma once
 
@@ -22,12 +21,12 @@ struct merged {
 	uint8_t flags; /* enum object_endpoint_flag */
 	bool is_local; /* on our node */
 	bool in_pool[POOL_N];
-	uint32_t order; /* in which it was met */
+	uint32_t order; /* position in the slices */
 	const struct object_endpoint *endpoint;
 	const struct object_slice_port *slice_port;
 };
 
-struct merged_list { /* embedded; scratch that is used again and again */
+struct merged_list { /* embedded; reused scratch memory */
 	struct merged *items;
 	size_t n, cap;
 };
@@ -40,7 +39,7 @@ struct slices { /* borrowed */
 
 void merged_fini(struct merged_list *list);
 
-/* What was in the list goes. Sorted by address and port; in no pool yet. */
+/* Replaces the list. Sorted by address and port; not yet in a pool. */
 void merged_collect(struct merged_list *list, const struct slices *slices,
 		    enum family family, const char *port_name, uint8_t proto);
 
@@ -53,7 +52,7 @@ static inline bool merged_is_ready(const struct merged *m)
 	return m->flags & OBJECT_ENDPOINT_READY;
 }
 
-/* On its way out, but still answering: of use when nothing is ready. */
+/* Terminating but still serving: used if no endpoint is ready. */
 static inline bool merged_is_fallback(const struct merged *m)
 {
 	return (m->flags & OBJECT_ENDPOINT_SERVING) &&

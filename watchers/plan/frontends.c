@@ -76,24 +76,23 @@ static struct decision balance(const struct selection *sel, enum pool pool,
 	};
 }
 
-/* Pods reach a cluster IP with their own address; others only where replies come back by themselves. */
+/* Pods reach a cluster IP with their own address; others are masqueraded if a detector exists. */
 static void decide_internal(const struct frontend_input *in,
 			    struct decision from[CLIENT_N])
 {
 	bool all = in->options->masquerade_all;
-	bool strangers = all || in->options->has_detector[in->exposure->family];
+	bool non_pods = all || in->options->has_detector[in->exposure->family];
 	enum pool pool =
 		in->exposure->service->internal_local ? POOL_LOCAL : POOL_CLUSTER;
 
 	from[CLIENT_POD] = balance(in->selection, pool, all);
-	from[CLIENT_NODE] = balance(in->selection, pool, strangers);
+	from[CLIENT_NODE] = balance(in->selection, pool, non_pods);
 	from[CLIENT_EXTERNAL] = from[CLIENT_NODE];
 }
 
 /*
- * Policy Local keeps the client's address by staying on the node.  That matters
- * to clients from outside only: pods and this node itself short-circuit to all
- * endpoints, as if they had asked the cluster IP.
+ * Policy Local keeps the address of external clients by using local endpoints
+ * only.  Pods and this node itself use all endpoints, as with the cluster IP.
  */
 static void decide_external(const struct frontend_input *in,
 			    struct decision from[CLIENT_N])
@@ -107,7 +106,7 @@ static void decide_external(const struct frontend_input *in,
 	}
 	from[CLIENT_EXTERNAL] = balance(sel, POOL_LOCAL, false);
 	from[CLIENT_NODE] = balance(sel, POOL_CLUSTER, true);
-	/* Nobody can tell pods from strangers without a detector. */
+	/* Without a detector pods and external clients are the same. */
 	from[CLIENT_POD] = in->options->has_detector[in->exposure->family]
 				   ? balance(sel, POOL_CLUSTER, false)
 				   : from[CLIENT_EXTERNAL];
@@ -118,7 +117,7 @@ static void add(struct frontend_list *list, const struct frontend *template,
 {
 	struct frontend *f;
 
-	/* 0.0.0.0 isn't a place; only `plan` lets it stand for all node addresses. */
+	/* 0.0.0.0 is not an address; only `plan` prints it for all node addresses. */
 	if (kind != FRONTEND_NODE_PORT && addr_is_unspecified(addr))
 		return;
 	list->items = xgrow(list->items, list->n, &list->cap, sizeof(*list->items));
@@ -151,7 +150,7 @@ static void add_external(struct frontend_list *list, const struct frontend_input
 		    in->port->node_port);
 }
 
-/* The lower stays. */
+/* The lowest is kept. */
 static const uint8_t ranks[] = {
 	[FRONTEND_CLUSTER_IP] = 0,
 	[FRONTEND_LOAD_BALANCER] = 1,

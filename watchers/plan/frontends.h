@@ -1,6 +1,5 @@
 /*
- * Where one port of a Service can be reached in one family, and what happens
- * there to whom.
+ * The frontends of one port of a Service in one family, and their decisions.
  */
 #pragma once
 
@@ -11,21 +10,21 @@
 #include "watchers/plan/plan.h"
 #include "watchers/plan/topology.h"
 
-/* What of a Service is the same for all its ports in one family. */
+/* The properties that all ports of a Service share in one family. */
 struct exposure {
 	const struct object_service *service;
 	enum family family;
-	bool external_local; /* externalTrafficPolicy Local, and it has a meaning here */
+	bool external_local; /* externalTrafficPolicy Local, and it applies */
 	bool has_addresses;  /* external ones: load balancer or externalIPs */
 };
 
 void exposure_init(struct exposure *e, const struct object_service *service,
 		   enum family family, const struct plan_options *options);
-/* Which pools a port of it can need at all. */
+/* The pools that a port may use. */
 void exposure_pools(const struct exposure *e, const struct object_service_port *port,
 		    bool ret_uses[POOL_N]);
 
-struct frontend_list { /* embedded; scratch that is used again and again */
+struct frontend_list { /* embedded; reused scratch memory */
 	struct frontend *items;
 	size_t n, cap;
 };
@@ -42,8 +41,8 @@ struct frontend_input {
 
 void frontend_list_fini(struct frontend_list *list);
 /*
- * What was in the list goes.  One frontend for each address and port: where a
- * Service names an address twice, the cluster IP stays before the load
- * balancer's (whose source ranges must hold), externalIPs, node ports.
+ * Replaces the list.  There is one frontend for each address and port.  For
+ * duplicates the order is: cluster IP, load balancer (its source ranges must
+ * apply), externalIPs, node ports.
  */
 void frontend_list_fill(struct frontend_list *list, const struct frontend_input *in);

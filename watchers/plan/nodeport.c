@@ -1,11 +1,11 @@
 /*
- * --nodeport-addresses, and what it comes to on this host.
+ * --nodeport-addresses, applied to this host.
  *
  * Networks select among the addresses on this host's interfaces; "primary" is
- * an address by itself, whether or not an interface has it yet.  A list that
- * has nothing to say about a family means all addresses of that family.
- * Loopback is served only when a network or "localhost" names it, never by way
- * of "all" or a /0: packets from 127.0.0.1 don't leave a host.
+ * used even if no interface has it.  A list without an entry for a family
+ * selects all addresses of that family.  Loopback is served only if a network
+ * or "localhost" names it, not by "all" or a /0: packets from 127.0.0.1 do not
+ * leave a host.
  */
 #include "watchers/plan/nodeport.h"
 
@@ -92,7 +92,7 @@ bool nodeport_primary(const struct plan_options *options, const struct object_no
 	return true;
 }
 
-/* What the list says about one family. */
+/* The list as it applies to one family. */
 struct scope {
 	const struct nodeport_addresses *np;
 	enum family family;
@@ -107,7 +107,7 @@ static const struct nodeport_addresses default_addresses = {.primary = true};
 static void scope_init(struct scope *s, const struct plan_options *options,
 		       const struct object_node *node, enum family family)
 {
-	bool says_nothing = true;
+	bool is_unlisted = true;
 
 	*s = (struct scope){.np = options->nodeports, .family = family};
 	if (!s->np)
@@ -118,11 +118,11 @@ static void scope_init(struct scope *s, const struct plan_options *options,
 	for (size_t i = 0; i < s->np->n_cidrs; i++) {
 		if (cidr_family(&s->np->cidrs[i]) != family)
 			continue;
-		says_nothing = false;
+		is_unlisted = false;
 		if (s->np->cidrs[i].prefix_len == 0)
 			s->is_all = true;
 	}
-	if (s->has_primary || s->np->localhost || s->is_all || !says_nothing)
+	if (s->has_primary || s->np->localhost || s->is_all || !is_unlisted)
 		return;
 	s->is_all = !s->np->primary;
 	s->is_fallback = s->np->primary;

@@ -1,9 +1,9 @@
 /*
- * Puts the parts of planning together: for each family and port of a Service,
- * merge its endpoints, select pools, decide frontends, build the value.
+ * For each family and port of a Service: merge its endpoints, select pools,
+ * decide frontends, build the service.
  *
- * All arrays in between belong to the planner and are used again for the next
- * Service, so planning allocates little more than its results.
+ * The planner owns the intermediate arrays and reuses them for the next Service,
+ * so planning allocates little more than its results.
  */
 #include "watchers/plan/plan.h"
 
@@ -111,7 +111,7 @@ static uint16_t endpoint_flags(const struct merged *m)
 	return flags;
 }
 
-/* Those that get no new flows and have no old ones are left out. */
+/* Endpoints without new and without existing flows are left out. */
 static size_t fill_endpoints(struct planner *p)
 {
 	size_t n = 0;

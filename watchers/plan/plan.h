@@ -1,6 +1,6 @@
 /*
- * All Kubernetes policy: one pure function from objects, node and options to
- * decided services.  The rules are kube-proxy 1.36's, see docs/SEMANTICS.md.
+ * All Kubernetes policy: a pure function from objects, node and options to
+ * services.  The rules are kube-proxy 1.36's, see docs/SEMANTICS.md.
  * No clock, no system call, no global.
  */
 #pragma once
@@ -58,16 +58,16 @@ struct service **plan_service(const struct object_service *svc,
 			      const struct object_node *node,
 			      const struct plan_options *options, size_t *ret_n);
 
-/* Plans what is dirty in the cluster into the state, at most max Services; answers how many. */
+/* Plans at most max dirty Services of the cluster into the state; returns how many. */
 size_t plan_dirty(struct cluster *cluster, const struct plan_options *options,
 		  struct state *state, size_t max);
 
-/* Which of the host's addresses serve node ports; the caller frees the array. */
+/* The host addresses that serve node ports; the caller frees the array. */
 struct addr *plan_nodeport_addresses(const struct plan_options *options,
 				     const struct object_node *node, enum family family,
 				     size_t *ret_n);
 
-/* Why an endpoint is in or out of a pool, for `explain`. */
+/* The reason why an endpoint is in or out of a pool, for `explain`. */
 struct plan_endpoint_reason {
 	struct addr addr;
 	uint16_t port;

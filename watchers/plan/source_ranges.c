@@ -1,7 +1,7 @@
 /*
- * A node that asks for a load balancer's address may find it on its own
- * loopback (cloud agents put it there); the request then comes from that very
- * address.  So where the node itself is allowed, these addresses are too.
+ * A cloud agent may have put the load balancer's address on this node's loopback.
+ * A connection from this node then has that address as its source.  So if the
+ * node itself is allowed, these addresses are allowed, too.
  */
 #include "watchers/plan/source_ranges.h"
 

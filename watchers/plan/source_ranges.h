@@ -1,6 +1,6 @@
 /*
- * loadBalancerSourceRanges in one family: who may use the load balancer's
- * addresses.
+ * loadBalancerSourceRanges in one family: the clients that may use the load
+ * balancer's addresses.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 
 #include "watchers/plan/plan.h"
 
-struct cidr_list { /* embedded; scratch that is used again and again */
+struct cidr_list { /* embedded; reused scratch memory */
 	struct cidr *items;
 	size_t n, cap;
 };
@@ -17,8 +17,8 @@ struct cidr_list { /* embedded; scratch that is used again and again */
 void cidr_list_fini(struct cidr_list *list);
 
 /*
- * What was in the list goes.  Empty means "everybody": no ranges of this
- * family, or one that is everything.  node_ip is this node's address, or NULL.
+ * Replaces the list.  An empty list allows all clients: there are no ranges of
+ * this family, or one of them is /0.  node_ip is this node's address, or NULL.
  */
 void source_ranges_fill(struct cidr_list *list, const struct object_service *service,
 			enum family family, const struct addr *node_ip);

@@ -1,14 +1,14 @@
 /*
- * Hints are believed only when every ready endpoint has one and some name this
- * node (or its zone): a controller that is halfway through writing them must
- * not take endpoints away.  Only ready endpoints are asked; the fallback to
- * terminating ones ignores hints, and each pool falls back on its own.
+ * Hints are used only if every ready endpoint has one and at least one names this
+ * node (or its zone), because a controller may have written only some of them.
+ * The fallback to terminating endpoints ignores hints.  Each pool falls back
+ * independently.
  */
 #include "watchers/plan/topology.h"
 
 #include <string.h>
 
-/* list: strings one after the other, ended by an empty one. */
+/* list: consecutive strings, ended by an empty one. */
 static bool list_has(const char *list, const char *what)
 {
 	for (; *list; list += strlen(list) + 1)
@@ -64,7 +64,7 @@ static bool is_candidate(const struct selection *sel, enum pool pool,
 	return pool == POOL_LOCAL ? m->is_local : is_near(sel, m);
 }
 
-/* Terminating ones are taken from anywhere: near or far is for ready ones. */
+/* Hints do not apply to terminating endpoints. */
 static bool is_fallback_candidate(enum pool pool, const struct merged *m)
 {
 	return merged_is_fallback(m) && (pool == POOL_CLUSTER || m->is_local);

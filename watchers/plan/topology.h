@@ -1,7 +1,7 @@
 /*
- * Which of the merged endpoints a service port uses from this node: the
- * cluster pool (narrowed by topology hints), the node-local pool, and what to
- * fall back to while nothing is ready.
+ * Selects the merged endpoints that this node uses for a service port: the
+ * cluster pool (reduced by topology hints), the node-local pool, and a fallback
+ * to terminating endpoints if none is ready.
  */
 #pragma once
 
@@ -18,8 +18,8 @@ struct selection {
 	bool use_node_hints;
 	const char *node_name, *zone; /* "" when unknown */
 	/* out */
-	enum topology topology; /* what the hints narrow the cluster pool to */
-	bool has_any;		/* is there anything usable anywhere? */
+	enum topology topology; /* limit of the cluster pool, by hints */
+	bool has_any;		/* there is a usable endpoint on some node */
 	size_t n_pool[POOL_N];
 };
 

@@ -1,6 +1,6 @@
 /*
- * Strings that could be read as something else are written the way JSON writes
- * them, which YAML reads alike; all others stand plain.
+ * Strings that could be read as another type are quoted as in JSON, which is
+ * valid YAML; all others are plain.
  */
 #include "watchers/plan/yaml_print.h"
 
@@ -12,7 +12,7 @@
 
 #include "core/cleanup.h"
 
-/* Words that YAML 1.1 readers take for something else than a string. */
+/* Words that are not strings in YAML 1.1. */
 static const char *const words[] = {
 	"null", "true", "false", "yes", "no", "on", "off", "y", "n",
 };
@@ -69,7 +69,7 @@ static void print_object(json_t *object, struct buf *out, int depth, bool is_inl
 	}
 }
 
-/* Items stand as deep as the key that they belong to. */
+/* Items have the indentation of their key. */
 static void print_array(const json_t *array, struct buf *out, int depth)
 {
 	size_t i;
@@ -88,7 +88,7 @@ static bool is_block(const json_t *value)
 	return json_object_size(value) > 0 || json_array_size(value) > 0;
 }
 
-/* What comes behind a "key:" or, inline, behind the dash of an item. */
+/* The rest after a "key:" or, inline, after the dash of an item. */
 static void print_value(const json_t *value, struct buf *out, int depth, bool is_inline)
 {
 	if (!is_block(value)) {
