@@ -1,6 +1,6 @@
 /*
- * Everything is computed anew from its inputs and compared with what it was:
- * there is no event that could be missed.
+ * Everything is computed from its inputs each time and compared with the previous
+ * values, so no event can be missed.
  */
 #include "proxy/host/node_info.h"
 
@@ -14,7 +14,7 @@
 #include "proxy/config/config.h"
 #include "watchers/cluster.h"
 
-/* The parts of plan_options and Node that decide, for telling whether they changed. */
+/* The parts of plan_options and Node whose change requires planning. */
 struct fingerprint {
 	struct addr node_ip[FAMILY_N];
 	bool has_detector[FAMILY_N];
@@ -22,8 +22,8 @@ struct fingerprint {
 
 /*
  * Without a list, kube-proxy's iptables and ipvs modes answer node ports on
- * all addresses, nftables on the primary one.  Who asks for the old modes by
- * name gets what they did.
+ * all addresses, nftables on the primary one.  With the name of an old mode the
+ * addresses are those of that mode.
  */
 static void init_nodeports(struct node_info *f)
 {

@@ -1,6 +1,6 @@
 /*
- * What is known about this node: configuration, its Node object and its
- * host's addresses, put into the forms that plan() and the sinks take.
+ * This node: the options of plan() and the environment of the sinks, computed
+ * from the configuration, the Node object and the host's addresses.
  */
 #pragma once
 
@@ -21,16 +21,16 @@ struct node_info { /* embedded */
 	struct nodeport_addresses nodeports;
 	struct plan_options options;
 	struct environment env;
-	struct addr *nodeport_list[FAMILY_N]; /* where node ports answer */
+	struct addr *nodeport_list[FAMILY_N]; /* the addresses of node ports */
 	size_t n_nodeport_list[FAMILY_N];
 };
 
-/* config, which has been validated, and node_name are borrowed for good. */
+/* config, which has been validated, and node_name are borrowed until node_info_fini(). */
 void node_info_init(struct node_info *f, const struct config *config,
 		    const char *node_name);
 void node_info_fini(struct node_info *f);
 
-/* Families that this host can do; both until somebody asks the host. */
+/* Finds the families that this host supports; both are enabled before. */
 void node_info_ask_host(struct node_info *f);
 void node_info_set_hosts(struct node_info *f, const struct addr *hosts, size_t n);
 
@@ -38,5 +38,5 @@ enum node_info_change {
 	NODE_INFO_PLAN = 1,	   /* services must be planned again */
 	NODE_INFO_ENVIRONMENT = 2, /* sinks need a full change set */
 };
-/* Looks at the cluster's Node and ServiceCIDRs again; answers what is different now. */
+/* Reads the cluster's Node and ServiceCIDRs; returns a mask of the changes. */
 unsigned node_info_update(struct node_info *f, struct cluster *cluster);
