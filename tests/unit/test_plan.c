@@ -180,6 +180,30 @@ static void test_what_changes_for_sinks(void **state)
 	assert_int_equal(state_n_services(st), 0);
 }
 
+static void test_options_of_the_object_are_those_of_each_port(void **state)
+{
+	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
+	struct service **services;
+	struct object_service copy;
+	size_t n;
+
+	(void)state;
+	put_web(c, "ports: [{name: a, port: 80}, {name: b, port: 81}]");
+	copy = *cluster_service(c, "default", "web");
+	copy.options = (struct service_options){.proxy_protocol = 2, .hold_ms = 5};
+	copy.health_path = "/ready";
+	services = plan_service(&copy, NULL, 0, NULL, &defaults, &n);
+
+	assert_int_equal(n, 2);
+	for (size_t i = 0; i < n; i++) {
+		assert_memory_equal(&services[i]->options, &copy.options,
+				    sizeof(copy.options));
+		assert_string_equal(service_health_path(services[i]), "/ready");
+		service_unref(services[i]);
+	}
+	free(services);
+}
+
 static void test_labels_hide_and_show(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
@@ -377,6 +401,7 @@ int main(void)
 		cmocka_unit_test(test_endpoint_flags),
 		cmocka_unit_test(test_overlapping_slices),
 		cmocka_unit_test(test_what_changes_for_sinks),
+		cmocka_unit_test(test_options_of_the_object_are_those_of_each_port),
 		cmocka_unit_test(test_labels_hide_and_show),
 		cmocka_unit_test(test_at_most_max_services_are_planned),
 		cmocka_unit_test(test_node_ports_are_expanded),
