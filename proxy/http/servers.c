@@ -105,6 +105,26 @@ static void show_livez(struct servers *s, const struct http_request *request,
 	answer_health(s, true, reply);
 }
 
+/* Have the objects been read and programmed once? What an earlier run left doesn't count. */
+static void show_readyz(struct servers *s, const struct http_request *request,
+			struct http_reply *reply)
+{
+	struct health h = current_health(s);
+
+	(void)request;
+	reply->nosniff = true;
+	http_reply_text(reply, "ok");
+	for (int family = 0; family < FAMILY_N; family++)
+		if (h.family[family].is_used && !h.family[family].updated_us) {
+			reply->status = 503;
+			buf_clear(&reply->body);
+			buf_add_string(&reply->body,
+				       "nothing has been programmed yet: not all objects "
+				       "have been read");
+			return;
+		}
+}
+
 static void show_ok(struct servers *s, const struct http_request *request,
 		    struct http_reply *reply)
 {
@@ -239,6 +259,7 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 static const struct page health_pages[] = {
 	{"/healthz", show_healthz},
 	{"/livez", show_livez},
+	{"/readyz", show_readyz},
 };
 
 static const struct page metrics_pages[] = {

@@ -106,7 +106,7 @@ retries() {
 	if [ -z "$problem" ] && [ "$cure" != none ]; then
 		"$cure" >/dev/null 2>&1
 		await 90 has_recovered "$name" || problem="it does not recover"
-		[ -n "$problem" ] || await 5 grep -q 'heard of again after' "$STATE/$name.log" || problem="does not say that it is over"
+		[ -n "$problem" ] || await 5 grep -q 'reachable again after' "$STATE/$name.log" || problem="does not say that it is over"
 		[ "$(silence)" = 0 ] || problem="sluice_api_silent_seconds is $(silence) after recovery"
 	fi
 	reap "$name"

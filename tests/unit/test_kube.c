@@ -287,8 +287,8 @@ static void test_nonsense_again_and_again_is_one_outage(void **state)
 	run_close(&r);
 	log = capture_end();
 	assert_true(is_well);
-	assert_int_equal(capture_count(log, "can't be read"), 1);
-	assert_int_equal(capture_count(log, "heard of again"), 1);
+	assert_int_equal(capture_count(log, "cannot list"), 1);
+	assert_int_equal(capture_count(log, "reachable again"), 1);
 }
 
 static bool has_told(const struct run *r)
@@ -317,9 +317,86 @@ static void test_a_streamed_list_that_is_complete_may_be_told_of_at_once(void **
 	run_close(&r);
 }
 
+static bool is_synced(const struct run *r)
+{
+	return r->has_synced;
+}
+
+static const char *const cidr_refusals[] = {
+	"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+	"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+	"HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+	"SSH-2.0-OpenSSH_9.2\r\n",
+};
+
+/* As API servers before 1.33, and kube-proxy's ClusterRole of old, have it. */
+static void test_without_service_cidrs_the_rest_is_programmed(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cidr_refusals); i++) {
+		const struct fake_answer answers[] = {
+			{.request = "/servicecidrs", .bytes = cidr_refusals[i]},
+			QUIET("/services"),
+			OTHERS,
+		};
+		struct run r = {0};
+		const char *log;
+		bool is_well;
+
+		capture_start();
+		run_open(&r, answers, N_ELEMENTS(answers));
+		is_well = wait_for(&r, is_synced, SEC);
+		(void)wait_for(&r, never, 1.0);
+		log = capture_end();
+		assert_true(is_well);
+		assert_int_equal(capture_count(log, "cannot list servicecidrs"), 1);
+		assert_int_equal(kube_silent_since_us(r.kube), 0);
+		/* An answer that won't change is not asked for every few seconds. */
+		if (i < 2)
+			assert_in_range(fake_server_n_requests(r.server, "/servicecidrs"),
+					1, 2);
+		run_close(&r);
+	}
+}
+
+static bool knows_cidr(const struct run *r)
+{
+	return cluster_n(r->cluster, OBJECT_SERVICE_CIDR) == 1;
+}
+
+static void test_service_cidrs_that_come_later_are_used(void **state)
+{
+	static const struct fake_answer answers[] = {
+		{.request = "/servicecidrs",
+		 .bytes = "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: "
+			  "close\r\n\r\n",
+		 .times = 1},
+		{.request = "/servicecidrs",
+		 .bytes = EVENT("ADDED",
+				"{\"kind\":\"ServiceCIDR\",\"metadata\":{\"name\":"
+				"\"kubernetes\",\"resourceVersion\":\"7\"},\"spec\":"
+				"{\"cidrs\":[\"10.96.0.0/12\"]}}") END,
+		 .is_body = true,
+		 .end = FAKE_STALL},
+		QUIET("/services"),
+		OTHERS,
+	};
+	struct run r = {0};
+
+	(void)state;
+	run_open(&r, answers, N_ELEMENTS(answers));
+	assert_true(wait_for(&r, is_synced, SEC));
+	assert_false(knows_cidr(&r));
+	assert_true(wait_for(&r, knows_cidr, SEC));
+	assert_int_not_equal(r.n_changes, 0);
+	run_close(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_without_service_cidrs_the_rest_is_programmed),
+		cmocka_unit_test(test_service_cidrs_that_come_later_are_used),
 		cmocka_unit_test(test_bytes_may_come_one_by_one),
 		cmocka_unit_test(test_a_server_that_cannot_stream_lists_is_listed),
 		cmocka_unit_test(test_what_went_while_nobody_listened_is_noticed),

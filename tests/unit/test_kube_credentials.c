@@ -196,6 +196,61 @@ static void test_a_plugins_token_that_is_refused_is_fetched_anew(void **state)
 	account_close(&a);
 }
 
+static size_t count_lines(const struct account *a, const char *name)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/%s", a->folder, name);
+	FILE *f = fopen(path, "re");
+	size_t n = 0;
+
+	assert_non_null(f);
+	for (int c; (c = getc(f)) != EOF;)
+		n += c == '\n';
+	(void)fclose(f);
+	return n;
+}
+
+#define SLOWLY_REFUSED                                                                   \
+	"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n"                             \
+	"X-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"      \
+	"X-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"      \
+	"X-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"      \
+	"X-A: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"      \
+	"Connection: close\r\n\r\n"
+
+/* One refusal arrives when the second credential is in use already: it is about the first. */
+static void test_a_late_refusal_leaves_the_new_credential(void **state)
+{
+	static const struct fake_answer answers[] = {
+		/* a byte each half millisecond: 1.2 s or more, after the second run */
+		{.request = "/nodes",
+		 .bytes = SLOWLY_REFUSED SLOWLY_REFUSED,
+		 .piece_len = 1,
+		 .header = FIRST},
+		{.request = "GET", .bytes = REFUSED, .header = FIRST},
+		{.request = "/services",
+		 .bytes = EVENT("ADDED", SERVICE("web", "10.96.0.1")) END,
+		 .is_body = true,
+		 .end = FAKE_STALL,
+		 .header = SECOND},
+		OTHERS,
+	};
+	struct run r = {0};
+	struct account a;
+
+	(void)state;
+	account_open(&a);
+	add_plugin(&a);
+	r.kubeconfig = a.kubeconfig;
+	run_open(&r, answers, N_ELEMENTS(answers));
+	assert_true(wait_for(&r, has_web, SEC));
+	(void)wait_for(&r, never, 1.0);
+	assert_int_equal(count_lines(&a, "runs"), 2);
+	run_close(&r);
+	remove_from(&a, "plugin");
+	remove_from(&a, "runs");
+	account_close(&a);
+}
+
 static void test_what_cannot_change_is_asked_again_less_and_less_often(void **state)
 {
 	const struct fake_answer answers[] = {
@@ -220,6 +275,7 @@ int main(void)
 		cmocka_unit_test(test_a_plugins_token_that_is_refused_is_fetched_anew),
 		cmocka_unit_test(
 			test_a_token_that_was_rotated_before_it_was_refused_is_used_at_once),
+		cmocka_unit_test(test_a_late_refusal_leaves_the_new_credential),
 		cmocka_unit_test(
 			test_what_cannot_change_is_asked_again_less_and_less_often),
 	};

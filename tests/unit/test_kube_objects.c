@@ -37,8 +37,9 @@ static const struct {
 	 "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]}]" TAIL,
 	 68, BAD "is larger than 4 MiB, or deeper than 64 levels"},
 	{"no UTF-8", HEAD "\"annotations\":{\"a\":\"", "\xff", "\"}" TAIL, 1,
-	 BAD "is no JSON"},
-	{"a number beyond all", HEAD "\"generation\":", "9", TAIL, 400, BAD "is no JSON"},
+	 BAD "is not valid JSON"},
+	{"a number beyond all", HEAD "\"generation\":", "9", TAIL, 400,
+	 BAD "is not valid JSON"},
 	{"no name", "{\"kind\":\"Service\",\"metadata\":{\"namespace\":\"ns\"},", "",
 	 "\"spec\":{}}", 0, "Service in ns: "},
 	{"a name that is none", "{\"kind\":\"Service\",\"metadata\":{\"name\":\"", "\\n",
@@ -79,12 +80,12 @@ static void expect_told_once(const struct fake_answer *answers, size_t n,
 	run_close(&r);
 	rejections_free(rejections);
 	log = capture_end();
-	if (!is_well || capture_count(log, told) != 1 || strstr(log, "can't be read:"))
+	if (!is_well || capture_count(log, told) != 1 || strstr(log, "cannot list"))
 		print_error("%s", log);
 	assert_true(is_well);
 	assert_int_not_equal(n_rejected, 0);
 	assert_int_equal(capture_count(log, told), 1);
-	assert_null(strstr(log, "can't be read:"));
+	assert_null(strstr(log, "cannot list"));
 }
 
 #define GONE EVENT("ERROR", STATUS(410, "Expired"))
@@ -165,6 +166,80 @@ static void test_one_in_a_list_costs_only_itself(void **state)
 	}
 }
 
+static bool has_relisted(const struct run *r)
+{
+	return cluster_service(r->cluster, "ns", "late");
+}
+
+#define DEEP	 "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["
+#define DEEP_END "]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
+
+/* How ns/web looks in the second list, and by what name it is reported. */
+static const struct {
+	const char *what, *item, *told;
+} relisted[] = {
+	{"names first",
+	 "{\"kind\":\"Service\",\"metadata\":{\"name\":\"web\",\"namespace\":\"ns\"},"
+	 "\"spec\":" DEEP DEEP_END "}",
+	 "Service ns/web: is larger"},
+	{"names in alphabetical order, and others like them",
+	 "{\"metadata\":{\"labels\":{\"name\":\"other\",\"a\":\"\\\"name\\\":\"},"
+	 "\"ownerReferences\":[{\"name\":\"owner\"}],\"name\":\"web\","
+	 "\"namespace\":\"ns\"},\"spec\":" DEEP DEEP_END "}",
+	 "Service ns/web: is larger"},
+	{"with blanks",
+	 "{ \"metadata\" : {\n \"name\" : \"web\",\n \"namespace\": \"ns\" },\n"
+	 " \"spec\": " DEEP DEEP_END "}",
+	 "Service ns/web: is larger"},
+	{"without a name", "{\"metadata\":{},\"spec\":" DEEP DEEP_END "}",
+	 "Service: is larger"},
+};
+
+/* The object still exists: a Service must not end because its object can't be read. */
+static void test_a_broken_object_keeps_its_last_state_in_a_relist(void **state)
+{
+	(void)state;
+	for (size_t k = 0; k < N_ELEMENTS(relisted); k++) {
+		_cleanup_(freep) char *first =
+			xasprintf("%s%s%s", EVENT("ADDED", SERVICE("web", "10.96.0.1")),
+				  EVENT("ADDED", SERVICE("gone", "10.96.0.9")), END GONE);
+		_cleanup_(freep) char *second =
+			xasprintf("{\"type\":\"ADDED\",\"object\":%s}\n%s",
+				  relisted[k].item,
+				  EVENT("ADDED", SERVICE("late", "10.96.0.3")) END);
+		const struct fake_answer answers[] = {
+			OTHERS,
+			{.request = "/services",
+			 .bytes = first,
+			 .is_body = true,
+			 .times = 1},
+			{.request = "/services",
+			 .bytes = second,
+			 .is_body = true,
+			 .end = FAKE_STALL},
+		};
+		struct rejections *rejections = rejections_new(false);
+		struct run r = {.reject = rejections_reject(rejections)};
+		bool is_nameless = k == N_ELEMENTS(relisted) - 1;
+		const char *log;
+
+		print_message("  %s\n", relisted[k].what);
+		capture_start();
+		run_open(&r, answers, N_ELEMENTS(answers));
+		(void)wait_for(&r, has_relisted, SEC);
+		(void)wait_for(&r, never, 0.2);
+		log = capture_end();
+		assert_non_null(cluster_service(r.cluster, "ns", "late"));
+		assert_non_null(cluster_service(r.cluster, "ns", "web"));
+		/* Without a name, nothing is known to be gone. */
+		assert_int_equal(cluster_service(r.cluster, "ns", "gone") != NULL,
+				 is_nameless);
+		assert_int_equal(capture_count(log, relisted[k].told), 1);
+		run_close(&r);
+		rejections_free(rejections);
+	}
+}
+
 static void test_an_annotation_may_hold_anything(void **state)
 {
 	const struct fake_answer answers[] = {
@@ -192,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_in_a_stream_costs_only_itself),
 		cmocka_unit_test(test_one_in_a_list_costs_only_itself),
+		cmocka_unit_test(test_a_broken_object_keeps_its_last_state_in_a_relist),
 		cmocka_unit_test(test_an_annotation_may_hold_anything),
 	};
 

@@ -4,10 +4,15 @@
 #include "tests/test.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/buf.h"
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "watchers/kube/exec_plugin.h"
 #include "watchers/kube/kubeconfig.h"
 
@@ -144,8 +149,128 @@ static void test_master_is_enough_alone(void **state)
 	_cleanup_(freep) char *error = NULL;
 
 	(void)state;
-	assert_int_equal(kube_config_load(NULL, "127.0.0.1:8080", &c, &error), 0);
+	assert_int_equal(kube_config_load(NULL, "127.0.0.1:8080", NULL, &c, &error), 0);
 	assert_string_equal(c.server, "http://127.0.0.1:8080");
+}
+
+/* A Pod's folder with token and CA. */
+static void make_account(char folder[])
+{
+	static const char *const names[] = {"token", "ca.crt"};
+
+	assert_non_null(mkdtemp(folder));
+	for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+		_cleanup_(freep) char *path = xasprintf("%s/%s", folder, names[i]);
+		FILE *f = fopen(path, "we");
+
+		assert_non_null(f);
+		assert_int_not_equal(fputs("text", f), EOF);
+		assert_int_equal(fclose(f), 0);
+	}
+}
+
+static void remove_account(const char *folder)
+{
+	static const char *const names[] = {"token", "ca.crt"};
+
+	for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+		_cleanup_(freep) char *path = xasprintf("%s/%s", folder, names[i]);
+
+		assert_int_equal(unlink(path), 0);
+	}
+	assert_int_equal(rmdir(folder), 0);
+}
+
+static const struct {
+	const char *host, *port, *master;
+	const char *server;
+	bool has_account;
+} pods[] = {
+	{"10.96.0.1", "443", NULL, "https://10.96.0.1:443", true},
+	{"fd00::1", "443", NULL, "https://[fd00::1]:443", true},
+	{"10.96.0.1", "443", "https://api:6443", "https://api:6443", true},
+	/* the token is not sent in the clear */
+	{"10.96.0.1", "443", "http://127.0.0.1:8001", "http://127.0.0.1:8001", false},
+	{"10.96.0.1", "443", "127.0.0.1:8001", "http://127.0.0.1:8001", false},
+	/* not in a Pod */
+	{"", "", "https://api:6443", "https://api:6443", false},
+};
+
+static void test_in_a_pod_master_overrides_the_server_alone(void **state)
+{
+	char folder[] = "/tmp/sluice-account.XXXXXX";
+
+	(void)state;
+	make_account(folder);
+	for (size_t i = 0; i < N_ELEMENTS(pods); i++) {
+		_cleanup_(kube_config_fini) struct kube_config c = {0};
+		_cleanup_(freep) char *token = xasprintf("%s/token", folder);
+		_cleanup_(freep) char *ca = xasprintf("%s/ca.crt", folder);
+		_cleanup_(freep) char *error = NULL;
+
+		(void)setenv("KUBERNETES_SERVICE_HOST", pods[i].host, 1);
+		(void)setenv("KUBERNETES_SERVICE_PORT", pods[i].port, 1);
+		assert_int_equal(kube_config_load(NULL, pods[i].master, folder, &c,
+						  &error),
+				 0);
+		assert_string_equal(c.server, pods[i].server);
+		assert_int_equal(c.is_in_cluster, pods[i].has_account);
+		if (pods[i].has_account) {
+			assert_string_equal(c.token_file, token);
+			assert_string_equal(c.ca_file, ca);
+		} else {
+			assert_null(c.token_file);
+			assert_null(c.ca_file);
+		}
+	}
+	(void)unsetenv("KUBERNETES_SERVICE_HOST");
+	(void)unsetenv("KUBERNETES_SERVICE_PORT");
+	remove_account(folder);
+}
+
+static const char *const fifo_fields[] = {
+	"cluster: {server: 'https://x', certificate-authority: %s}}]\nusers: [{name: u, "
+	"user: {}}]\n",
+	"cluster: {server: 'https://x'}}]\nusers: [{name: u, user: {tokenFile: %s}}]\n",
+	"cluster: {server: 'https://x'}}]\nusers: [{name: u, user: {client-certificate: "
+	"%s, client-key-data: YQ==}}]\n",
+	"cluster: {server: 'https://x'}}]\nusers: [{name: u, user: {client-key: %s, "
+	"client-certificate-data: YQ==}}]\n",
+};
+
+/* (a FIFO without a writer would block the program for ever) */
+static void test_a_fifo_is_refused_where_a_credential_should_be(void **state)
+{
+	char folder[] = "/tmp/sluice-fifo.XXXXXX";
+	_cleanup_(freep) char *fifo = NULL;
+	_cleanup_(freep) char *path = NULL;
+
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	fifo = xasprintf("%s/fifo", folder);
+	path = xasprintf("%s/config", folder);
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	for (size_t i = 0; i < N_ELEMENTS(fifo_fields); i++) {
+		struct kube_config c = {0};
+		_cleanup_(freep) char *error = NULL;
+		_cleanup_(buf_fini) struct buf text = BUF_INIT;
+		FILE *f = fopen(path, "we");
+		char *at;
+
+		buf_add_string(&text, "contexts: [{name: k, context: {cluster: c, user: "
+				      "u}}]\nclusters: [{name: c, ");
+		buf_add_string(&text, fifo_fields[i]);
+		at = strstr(text.data, "%s");
+		assert_non_null(f);
+		(void)fprintf(f, "%.*s%s%s", (int)(at - text.data), text.data, fifo,
+			      at + 2);
+		assert_int_equal(fclose(f), 0);
+		assert_int_equal(kube_config_load(path, NULL, NULL, &c, &error), -ESPIPE);
+		assert_non_null(strstr(error, "/fifo: not a regular file"));
+	}
+	assert_int_equal(unlink(fifo), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
 }
 
 static void test_a_missing_file_is_named(void **state)
@@ -154,7 +279,7 @@ static void test_a_missing_file_is_named(void **state)
 	_cleanup_(freep) char *error = NULL;
 
 	(void)state;
-	assert_int_equal(kube_config_load("/nowhere/kubeconfig", NULL, &c, &error),
+	assert_int_equal(kube_config_load("/nowhere/kubeconfig", NULL, NULL, &c, &error),
 			 -ENOENT);
 	assert_string_equal(error, "/nowhere/kubeconfig: No such file or directory");
 }
@@ -166,7 +291,7 @@ static void test_outside_of_a_pod_it_says_what_to_do(void **state)
 
 	(void)state;
 	unsetenv("KUBERNETES_SERVICE_HOST");
-	assert_int_equal(kube_config_load(NULL, NULL, &c, &error), -ENOENT);
+	assert_int_equal(kube_config_load(NULL, NULL, NULL, &c, &error), -ENOENT);
 	assert_non_null(strstr(error, "--kubeconfig"));
 }
 
@@ -179,15 +304,15 @@ static const struct {
 	 "\"clientKeyData\":\"k\",\"expirationTimestamp\":\"2026-01-02T03:04:05Z\"}}",
 	 NULL},
 	{"{\"kind\":\"ExecCredential\",\"status\":{}}",
-	 "it gave neither a token nor a client certificate with its key"},
+	 "returned neither a token nor a client certificate with key"},
 	{"{\"kind\":\"ExecCredential\",\"status\":{\"token\":\"t\","
 	 "\"expirationTimestamp\":\"x\"}}",
-	 "its expirationTimestamp is no time"},
+	 "invalid expirationTimestamp"},
 	{"{\"kind\":\"Pod\",\"status\":{\"token\":\"t\"}}",
-	 "its output is no ExecCredential"},
-	{"error: not logged in", "its output is not JSON"},
+	 "output is not an ExecCredential"},
+	{"error: not logged in", "output is not JSON"},
 	{"{\"kind\":\"ExecCredential\",\"status\":{\"token\":\"a\\nb\"}}",
-	 "its token has a line break"},
+	 "the token has a line break"},
 };
 
 static void test_checks_what_a_plugin_prints(void **state)
@@ -214,6 +339,8 @@ int main(void)
 		cmocka_unit_test(test_reads_what_kubeadm_writes),
 		cmocka_unit_test(test_says_what_is_wrong_with_a_kubeconfig),
 		cmocka_unit_test(test_master_is_enough_alone),
+		cmocka_unit_test(test_in_a_pod_master_overrides_the_server_alone),
+		cmocka_unit_test(test_a_fifo_is_refused_where_a_credential_should_be),
 		cmocka_unit_test(test_a_missing_file_is_named),
 		cmocka_unit_test(test_outside_of_a_pod_it_says_what_to_do),
 		cmocka_unit_test(test_checks_what_a_plugin_prints),

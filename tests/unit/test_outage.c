@@ -79,8 +79,8 @@ static void test_one_cause_is_one_line(void **state)
 	stop_listening(&l);
 	assert_int_equal(count_lines(l.text), 1);
 	assert_non_null(strstr(l.text,
-			       "https://api:6443: services, endpointslices and nodes "
-			       "can't be read: HTTP 401 Unauthorized"));
+			       "https://api:6443: cannot list services, "
+			       "endpointslices and nodes: HTTP 401 Unauthorized"));
 	assert_non_null(strstr(l.text, "check the credentials in /etc/kubeconfig"));
 }
 
@@ -96,10 +96,34 @@ static void test_each_cause_has_a_line(void **state)
 	stop_listening(&l);
 	assert_int_equal(count_lines(l.text), 2);
 	assert_non_null(strstr(l.text,
-			       "services can't be read: may not list services; give "
+			       "cannot list services: may not list services; give "
 			       "the account of /etc/kubeconfig the ClusterRole"));
 	assert_non_null(
-		strstr(l.text, "endpointslices can't be read: out of order; trying"));
+		strstr(l.text, "cannot list endpointslices: out of order; retrying"));
+}
+
+static void test_an_optional_kind_is_one_line(void **state)
+{
+	struct listener l = {0};
+
+	(void)state;
+	listen_to(&l);
+	outage_set_optional(l.outage, OBJECT_SERVICE_CIDR);
+	outage_failed(l.outage, OBJECT_SERVICE_CIDR, "servicecidrs", 404, "HTTP 404");
+	pass(&l, 0.4);
+	assert_int_equal(count_lines(l.text), 1);
+	assert_non_null(strstr(l.text, "cannot list servicecidrs: HTTP 404; going "
+				       "without"));
+	/* Another kind's failure does not repeat it; a common cause names both. */
+	outage_failed(l.outage, OBJECT_SERVICE, "services", 500, "out of order");
+	pass(&l, 0.4);
+	assert_int_equal(count_lines(l.text), 1);
+	assert_null(strstr(l.text, "servicecidrs"));
+	outage_failed(l.outage, OBJECT_SERVICE, "services", 404, "HTTP 404");
+	pass(&l, 0.4);
+	stop_listening(&l);
+	assert_non_null(
+		strstr(l.text, "cannot list services and servicecidrs: HTTP 404"));
 }
 
 static void test_the_same_again_is_no_news_another_cause_is(void **state)
@@ -123,7 +147,7 @@ static void test_the_same_again_is_no_news_another_cause_is(void **state)
 
 static void test_the_end_is_told_when_all_are_well(void **state)
 {
-	static const char told[] = "https://api:6443: heard of again after ";
+	static const char told[] = "https://api:6443: reachable again after ";
 	struct listener l = {0};
 	ev_tstamp begin = ev_time();
 	const char *line;
@@ -165,6 +189,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_one_cause_is_one_line),
 		cmocka_unit_test(test_each_cause_has_a_line),
+		cmocka_unit_test(test_an_optional_kind_is_one_line),
 		cmocka_unit_test(test_the_same_again_is_no_news_another_cause_is),
 		cmocka_unit_test(test_the_end_is_told_when_all_are_well),
 		cmocka_unit_test(test_what_passes_at_once_is_not_told),

@@ -4,8 +4,10 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 struct buf;
 struct stat;
@@ -21,3 +23,9 @@ int file_text_open(const char *path, enum file_text_accept accept, int *ret_fd,
 /* 0, -errno as above, or -EFBIG if it is longer than max_len. */
 int file_text_read(const char *path, enum file_text_accept accept, size_t max_len,
 		   struct buf *out);
+
+/* The reason of such an error, for messages. */
+static inline const char *file_text_error(int err)
+{
+	return err == -ESPIPE ? "not a regular file" : strerror(-err);
+}

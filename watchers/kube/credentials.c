@@ -1,7 +1,7 @@
 /*
- * Two ways that credentials change: a token file that the kubelet rewrites,
- * and a plugin whose credential ends.  Everything else is static and was set
- * when the struct http was made.
+ * Two kinds of credentials change: a token file that the kubelet rewrites, and
+ * the credential of a plugin, which expires.  All others are static and were
+ * set when the struct http was made.
  */
 #include "watchers/kube/credentials.h"
 
@@ -26,7 +26,8 @@
 #define TOKEN_FRESH_US 50000000ull /* client-go: a minute less ten seconds */
 #define TOKEN_POLL_SEC 1.0	   /* while what was in it is refused */
 #define EXEC_RETRY_SEC 5.0
-#define EXEC_EARLY_SEC 10 /* a credential counts as ended so long before its end */
+#define EXEC_EARLY_SEC 10 /* a credential is renewed that long before it expires */
+#define EXEC_MIN_US    5000000ull /* and serves at least that long, even if it has expired */
 
 struct credentials {
 	struct ev_loop *loop;
@@ -34,14 +35,17 @@ struct credentials {
 	struct http *http;
 	void (*ready)(void *data, bool is_changed);
 	void *data;
-	char *token;		    /* of the file, as it was read last */
+	unsigned version;	    /* counts the credentials that http was given */
+	char *token;		    /* of the file, as last read */
 	uint64_t token_read_us;	    /* 0: never */
-	int token_err;		    /* why it could not be read then, and this was told */
-	struct ev_timer poll;	    /* of the token file while it is refused */
+	int token_err;		    /* of the last read; it has been logged */
+	struct ev_timer poll;	    /* of the token file while its token is refused */
 	struct exec_plugin *plugin; /* running now */
 	struct ev_timer retry;	    /* after a plugin failed */
-	int64_t exec_expires_sec;   /* Unix time; 0: does not end */
+	uint64_t exec_ran_us;	    /* when the plugin returned the credential */
+	int64_t exec_expires_sec;   /* Unix time; 0: never */
 	bool has_exec_credential;
+	bool has_logged_expired; /* the last credential had expired on arrival */
 };
 
 /* Its text without white space around it. */
@@ -62,7 +66,7 @@ static int read_token(const char *path, char **ret)
 	return 0;
 }
 
-/* Is there another token than before? */
+/* True if the token has changed. */
 static bool read_token_file(struct credentials *c)
 {
 	const char *path = c->config->token_file;
@@ -71,20 +75,21 @@ static bool read_token_file(struct credentials *c)
 
 	c->token_read_us = clock_monotonic_us();
 	if (err && err != c->token_err)
-		log_warn("api: token file %s: %s; going on with the last one", path,
-			 err == -EINVAL ? "has no token in it" : strerror(-err));
+		log_warn("api: token file %s: %s; keeping the previous token", path,
+			 err == -EINVAL ? "contains no token" : file_text_error(err));
 	c->token_err = err;
 	if (err || (c->token && !strcmp(c->token, token)))
 		return false;
 	free(c->token);
 	c->token = take_ptr(token);
 	http_set_token(c->http, c->token);
+	c->version++;
 	return true;
 }
 
 /*
- * The file is looked at by its contents: the kubelet swaps a link to its
- * folder, others rename or rewrite it, and some file systems tell of nothing.
+ * Compares contents: the kubelet swaps a link to the folder, other programs
+ * rename or rewrite the file, and some file systems send no notifications.
  */
 static void on_poll(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
@@ -93,7 +98,7 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *w, int revents)
 	(void)revents;
 	if (!read_token_file(c))
 		return;
-	log_info("api: %s has another token", c->config->token_file);
+	log_info("api: the token in %s has changed", c->config->token_file);
 	ev_timer_stop(loop, w);
 	c->ready(c->data, true);
 }
@@ -114,45 +119,70 @@ static void wait_and_retry(struct credentials *c)
 	ev_timer_start(c->loop, &c->retry);
 }
 
+static void plugin_failed(struct credentials *c, const char *why)
+{
+	const struct kube_exec *e = c->config->exec;
+
+	log_err("api: credential plugin %s: %s%s%s; retrying in %.0f s", e->command, why,
+		e->install_hint ? "; " : "", e->install_hint ? e->install_hint : "",
+		EXEC_RETRY_SEC);
+	wait_and_retry(c);
+}
+
+/* The credential of a host whose clock is ahead, or a very short-lived one. */
+static void log_expired(struct credentials *c)
+{
+	long long left_sec = (long long)(c->exec_expires_sec - (int64_t)time(NULL));
+	bool is_expired = c->exec_expires_sec && left_sec <= EXEC_EARLY_SEC;
+
+	if (is_expired && !c->has_logged_expired)
+		log_warn("api: credential plugin %s: its credential expires %lld s "
+			 "from now; using it, and renewing it every %llu s; check this "
+			 "host's clock",
+			 c->config->exec->command, left_sec, EXEC_MIN_US / 1000000);
+	c->has_logged_expired = is_expired;
+}
+
 static void plugin_done(void *data, const struct exec_credential *credential,
 			const char *why)
 {
 	struct credentials *c = data;
-	const struct kube_exec *e = c->config->exec;
 
 	c->plugin = NULL;
 	if (!credential) {
-		log_err("api: credential plugin %s: %s%s%s", e->command, why,
-			e->install_hint ? "; " : "",
-			e->install_hint ? e->install_hint : "");
-		wait_and_retry(c);
+		plugin_failed(c, why);
 		return;
 	}
 	c->has_exec_credential = true;
+	c->exec_ran_us = clock_monotonic_us();
 	c->exec_expires_sec = credential->expires_sec;
+	log_expired(c);
 	http_set_token(c->http, credential->token);
 	http_set_client_cert(c->http, credential->cert_pem, credential->key_pem);
+	c->version++;
 	c->ready(c->data, false);
+}
+
+static bool is_exec_usable(const struct credentials *c)
+{
+	if (!c->has_exec_credential)
+		return false;
+	return !c->exec_expires_sec ||
+	       (int64_t)time(NULL) < c->exec_expires_sec - EXEC_EARLY_SEC ||
+	       clock_monotonic_us() - c->exec_ran_us < EXEC_MIN_US;
 }
 
 static bool refresh_exec(struct credentials *c)
 {
-	const struct kube_exec *e = c->config->exec;
-	int64_t now_sec = (int64_t)time(NULL);
 	int err;
 
-	if (c->has_exec_credential &&
-	    (!c->exec_expires_sec || now_sec < c->exec_expires_sec - EXEC_EARLY_SEC))
+	if (is_exec_usable(c))
 		return true;
 	if (c->plugin || ev_is_active(&c->retry))
 		return false;
-	err = exec_plugin_start(c->loop, c->config, plugin_done, c, &c->plugin);
-	if (err) {
-		log_err("api: credential plugin %s: %s%s%s", e->command, strerror(-err),
-			e->install_hint ? "; " : "",
-			e->install_hint ? e->install_hint : "");
-		wait_and_retry(c);
-	}
+	err = exec_plugin_start(c->loop, c->config, 0, plugin_done, c, &c->plugin);
+	if (err)
+		plugin_failed(c, strerror(-err));
 	return false;
 }
 
@@ -189,7 +219,7 @@ bool credentials_refresh(struct credentials *c)
 {
 	if (c->config->exec)
 		return refresh_exec(c);
-	/* (while it is refused, the poll is who finds another one and tells) */
+	/* (while the token is refused, on_poll() reads the file) */
 	if (c->config->token_file && !ev_is_active(&c->poll) &&
 	    (!c->token_read_us ||
 	     clock_monotonic_us() - c->token_read_us > TOKEN_FRESH_US))
@@ -197,12 +227,19 @@ bool credentials_refresh(struct credentials *c)
 	return true;
 }
 
-void credentials_refused(struct credentials *c)
+unsigned credentials_version(const struct credentials *c)
 {
+	return c->version;
+}
+
+void credentials_refused(struct credentials *c, unsigned version)
+{
+	if (version != c->version)
+		return;
 	c->has_exec_credential = false;
 	if (!c->config->token_file || c->config->exec || ev_is_active(&c->poll))
 		return;
-	/* From the loop, at once: whoever tells us this is in the middle of it. */
+	/* From the loop: the caller is handling the end of its call. */
 	ev_timer_set(&c->poll, 0, TOKEN_POLL_SEC);
 	ev_timer_start(c->loop, &c->poll);
 }

@@ -1,8 +1,8 @@
 /*
- * Keeps the credentials of a struct http fresh: a token file that rotates is
- * read again (at most every 50 s, as client-go does; each second while the
- * server refuses what was in it), an exec plugin is run when its credential
- * ends.  Secrets are never logged.
+ * Keeps the credentials of a struct http fresh: a token file is read again (at
+ * most every 50 s, as client-go does; each second while the server refuses its
+ * token), an exec plugin is run when its credential expires.  Secrets are never
+ * logged.
  */
 #pragma once
 
@@ -15,8 +15,8 @@ struct kube_config;
 
 /*
  * ready(data, is_changed) is called on the loop when a refresh that had to wait
- * is over, well or not; is_changed: another token has taken the place of one
- * that was refused.
+ * is over, with or without success; is_changed: a token that was refused has
+ * been replaced.
  */
 struct credentials *credentials_new(struct ev_loop *loop,
 				    const struct kube_config *config, struct http *http,
@@ -25,11 +25,16 @@ struct credentials *credentials_new(struct ev_loop *loop,
 void credentials_free(struct credentials *c);
 
 /*
- * Before each call: true when it may go out now; false when a plugin is running
- * (or waits after a failure): ready() follows.
+ * Before each call: true if it may start now; false while a plugin runs or waits
+ * after a failure: ready() follows.
  */
 bool credentials_refresh(struct credentials *c);
-/* The server answered 401: what we have is not to be used again. */
-void credentials_refused(struct credentials *c);
-/* It answered 200. */
+/* Of the credentials that a call started now would send. */
+unsigned credentials_version(const struct credentials *c);
+/*
+ * The server answered 401 to a call with this version: those credentials are not
+ * used again.  Ignored for an older version.
+ */
+void credentials_refused(struct credentials *c, unsigned version);
+/* The server answered 200. */
 void credentials_accepted(struct credentials *c);

@@ -1,6 +1,6 @@
 /*
- * One run of a plugin: its standard output comes through a pipe on the loop;
- * the end of output, the end of the child, or the timer end the run.
+ * One run of a plugin.  Its standard output arrives through a pipe on the loop;
+ * the end of the process ends the run.
  */
 #include "watchers/kube/exec_plugin.h"
 
@@ -17,10 +17,12 @@
 
 #include "core/buf.h"
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "watchers/decode/file_text.h"
-#include "watchers/kube/kubeconfig.h"
+#include "watchers/decode/json_text.h"
 #include "watchers/decode/timestamp.h"
+#include "watchers/kube/kubeconfig.h"
 
 #define OUTPUT_MAX_LEN (256u << 10)
 #define CA_MAX_LEN     (64u << 10) /* more than an environment holds */
@@ -31,22 +33,21 @@ extern char **environ;
 struct exec_plugin {
 	struct ev_loop *loop;
 	struct ev_io output;
-	struct ev_io child; /* a pidfd: readable when the child has ended */
+	struct ev_io child; /* a pidfd: readable when the process has ended */
 	struct ev_timer timer;
 	pid_t pid;
-	bool has_ended, is_eof;
-	int status;
+	const char *why; /* it was killed; NULL: it was not */
 	struct buf text;
 	void (*done)(void *data, const struct exec_credential *credential,
 		     const char *why);
 	void *data;
 };
 
-static const char *string_at(const json_t *object, const char *field)
+static const char *text_or_null(const json_t *object, const char *field)
 {
-	const char *text = json_string_value(json_object_get(object, field));
+	const char *text = json_text(object, field);
 
-	return text && *text ? text : NULL;
+	return *text ? text : NULL;
 }
 
 int exec_credential_parse(const char *text, size_t len, void **ret_keep,
@@ -54,28 +55,27 @@ int exec_credential_parse(const char *text, size_t len, void **ret_keep,
 {
 	json_t *root = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
 	const json_t *status = json_object_get(root, "status");
-	const char *kind = string_at(root, "kind");
-	const char *expires = string_at(status, "expirationTimestamp");
+	const char *kind = json_text(root, "kind");
+	const char *expires = json_text(status, "expirationTimestamp");
 	struct exec_credential found = {
-		.token = string_at(status, "token"),
-		.cert_pem = string_at(status, "clientCertificateData"),
-		.key_pem = string_at(status, "clientKeyData"),
+		.token = text_or_null(status, "token"),
+		.cert_pem = text_or_null(status, "clientCertificateData"),
+		.key_pem = text_or_null(status, "clientKeyData"),
 	};
 	int64_t expires_us = 0;
 
 	*ret_why = NULL;
-	if (expires && timestamp_parse(expires, &expires_us))
-		*ret_why = "its expirationTimestamp is no time";
+	if (*expires && timestamp_parse(expires, &expires_us))
+		*ret_why = "invalid expirationTimestamp";
 	found.expires_sec = expires_us / 1000000;
 	if (!root)
-		*ret_why = "its output is not JSON";
-	else if (!kind || strcmp(kind, "ExecCredential"))
-		*ret_why = "its output is no ExecCredential";
+		*ret_why = "output is not JSON";
+	else if (strcmp(kind, "ExecCredential"))
+		*ret_why = "output is not an ExecCredential";
 	else if (!found.token && !(found.cert_pem && found.key_pem))
-		*ret_why =
-			"it gave neither a token nor a client certificate with its key";
+		*ret_why = "returned neither a token nor a client certificate with key";
 	else if (found.token && strpbrk(found.token, "\r\n"))
-		*ret_why = "its token has a line break";
+		*ret_why = "the token has a line break";
 	if (*ret_why) {
 		json_decref(root);
 		return -EINVAL;
@@ -85,89 +85,100 @@ int exec_credential_parse(const char *text, size_t len, void **ret_keep,
 	return 0;
 }
 
-static void stop(struct exec_plugin *p)
+static void release(struct exec_plugin *p)
 {
 	ev_io_stop(p->loop, &p->output);
 	ev_io_stop(p->loop, &p->child);
-	(void)close(p->child.fd);
 	ev_timer_stop(p->loop, &p->timer);
-	if (!p->has_ended) {
-		(void)kill(p->pid, SIGKILL);
-		(void)waitpid(p->pid, NULL, 0);
-	}
+	(void)close(p->child.fd);
 	(void)close(p->output.fd);
 	buf_fini(&p->text);
 	free(p);
 }
 
-static void fail(struct exec_plugin *p, const char *why)
+/*
+ * The process may be in an uninterruptible sleep: on_child() reaps it and
+ * reports why.  Until then no other run is started.
+ */
+static void give_up(struct exec_plugin *p, const char *why)
 {
-	p->done(p->data, NULL, why);
-	stop(p);
+	if (!p->why)
+		p->why = why;
+	ev_io_stop(p->loop, &p->output);
+	(void)kill(-p->pid, SIGKILL);
 }
 
-static void finish(struct exec_plugin *p)
+static void report(struct exec_plugin *p, int status)
 {
 	struct exec_credential credential;
-	const char *why;
-	void *keep;
+	const char *why = p->why;
+	void *keep = NULL;
 
-	if (!p->has_ended || !p->is_eof)
-		return;
-	if (!WIFEXITED(p->status) || WEXITSTATUS(p->status)) {
-		fail(p, "it failed");
-		return;
-	}
-	if (exec_credential_parse(buf_string(&p->text), p->text.len, &keep, &credential,
-				  &why)) {
-		fail(p, why);
-		return;
-	}
-	p->done(p->data, &credential, NULL);
+	if (!why && (!WIFEXITED(status) || WEXITSTATUS(status)))
+		why = "exited with an error";
+	if (!why)
+		(void)exec_credential_parse(buf_string(&p->text), p->text.len, &keep,
+					    &credential, &why);
+	p->done(p->data, why ? NULL : &credential, why);
 	json_decref(keep);
-	stop(p);
+}
+
+/* False when there is no more output for now. */
+static bool read_output(struct exec_plugin *p)
+{
+	char chunk[4096];
+	ssize_t n = read(p->output.fd, chunk, sizeof(chunk));
+
+	if (n == -1 && errno == EINTR)
+		return true;
+	if (n == 0 || (n == -1 && errno != EAGAIN))
+		ev_io_stop(p->loop, &p->output);
+	if (n <= 0)
+		return false;
+	buf_add(&p->text, chunk, (size_t)n);
+	if (p->text.len <= OUTPUT_MAX_LEN)
+		return true;
+	give_up(p, "output is larger than 256 KiB");
+	return false;
 }
 
 static void on_output(struct ev_loop *loop, struct ev_io *w, int revents)
 {
-	struct exec_plugin *p = w->data;
-	char chunk[4096];
-	ssize_t n = read(w->fd, chunk, sizeof(chunk));
-
+	(void)loop;
 	(void)revents;
-	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return;
-	if (n <= 0) {
-		ev_io_stop(loop, w);
-		p->is_eof = true;
-		finish(p);
-		return;
-	}
-	buf_add(&p->text, chunk, (size_t)n);
-	if (p->text.len > OUTPUT_MAX_LEN)
-		fail(p, "it prints too much");
+	(void)read_output(w->data);
 }
 
+/* Processes that the plugin left running may keep the pipe open: only its own end counts. */
 static void on_child(struct ev_loop *loop, struct ev_io *w, int revents)
 {
 	struct exec_plugin *p = w->data;
+	int status;
 
+	(void)loop;
 	(void)revents;
-	if (waitpid(p->pid, &p->status, WNOHANG) != p->pid)
+	if (waitpid(p->pid, &status, WNOHANG) != p->pid)
 		return;
-	ev_io_stop(loop, w);
-	p->has_ended = true;
-	finish(p);
+	while (!p->why && read_output(p))
+		;
+	report(p, status);
+	release(p);
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
+	struct exec_plugin *p = w->data;
+
 	(void)loop;
 	(void)revents;
-	fail(w->data, "it took longer than 60 s");
+	if (p->why)
+		log_warn("api: credential plugin: process %d was killed and has not "
+			 "ended yet; waiting for it",
+			 (int)p->pid);
+	give_up(p, "took too long and was killed");
 }
 
-/* The CA as the plugin wants it; NULL when there is none of its own. */
+/* base64 of the PEM text, as the plugin interface defines it; NULL without a CA. */
 static char *encode_ca(const struct kube_config *config)
 {
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
@@ -194,7 +205,7 @@ static json_t *describe_cluster(const struct kube_config *config)
 			 config->disable_compression);
 }
 
-/* KUBERNETES_EXEC_INFO, as the plugin interface wants it. */
+/* KUBERNETES_EXEC_INFO of the plugin interface. */
 static char *exec_info(const struct kube_config *config)
 {
 	const struct kube_exec *e = config->exec;
@@ -214,7 +225,7 @@ static char *exec_info(const struct kube_config *config)
 	return line;
 }
 
-/* The info, the plugin's own, then our environment: getenv() finds the first of a name. */
+/* KUBERNETES_EXEC_INFO, exec.env, then our environment: getenv() finds the first of a name. */
 static char **build_env(const struct kube_config *config, char **ret_info)
 {
 	size_t n = 0, n_own = 0;
@@ -233,10 +244,26 @@ static char **build_env(const struct kube_config *config, char **ret_info)
 	return env;
 }
 
+/* Its own process group, and the signals that this program ignores or blocks as usual. */
+static void set_attributes(posix_spawnattr_t *attr)
+{
+	sigset_t dfl, none;
+
+	sigemptyset(&none);
+	sigemptyset(&dfl);
+	sigaddset(&dfl, SIGPIPE);
+	posix_spawnattr_init(attr);
+	posix_spawnattr_setflags(attr, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGDEF |
+					       POSIX_SPAWN_SETSIGMASK);
+	posix_spawnattr_setsigdefault(attr, &dfl);
+	posix_spawnattr_setsigmask(attr, &none);
+}
+
 static int spawn(const struct kube_config *config, int fd, pid_t *ret_pid)
 {
 	const struct kube_exec *e = config->exec;
 	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attr;
 	_cleanup_(freep) char **argv = NULL;
 	_cleanup_(freep) char *info = NULL;
 	_cleanup_(freep) char **env = build_env(config, &info);
@@ -253,12 +280,15 @@ static int spawn(const struct kube_config *config, int fd, pid_t *ret_pid)
 	posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY,
 					 0);
 	posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
-	err = posix_spawnp(ret_pid, e->command, &actions, NULL, argv, env);
+	set_attributes(&attr);
+	err = posix_spawnp(ret_pid, e->command, &actions, &attr, argv, env);
+	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
 	return -err;
 }
 
 int exec_plugin_start(struct ev_loop *loop, const struct kube_config *config,
+		      double max_sec,
 		      void (*done)(void *data, const struct exec_credential *credential,
 				   const char *why),
 		      void *data, struct exec_plugin **ret)
@@ -282,8 +312,7 @@ int exec_plugin_start(struct ev_loop *loop, const struct kube_config *config,
 	pidfd = pidfd_open(pid, 0);
 	if (pidfd == -1) {
 		err = -errno;
-		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, NULL, 0);
+		(void)kill(-pid, SIGKILL);
 		return err;
 	}
 	p = xcalloc(1, sizeof(*p));
@@ -293,7 +322,8 @@ int exec_plugin_start(struct ev_loop *loop, const struct kube_config *config,
 	p->data = data;
 	ev_io_init(&p->output, on_output, take_fd(in), EV_READ);
 	ev_io_init(&p->child, on_child, take_fd(pidfd), EV_READ);
-	ev_timer_init(&p->timer, on_timer, RUN_MAX_SEC, 0);
+	max_sec = max_sec > 0 ? max_sec : RUN_MAX_SEC;
+	ev_timer_init(&p->timer, on_timer, max_sec, max_sec);
 	p->output.data = p->child.data = p->timer.data = p;
 	ev_io_start(loop, &p->output);
 	ev_io_start(loop, &p->child);
@@ -304,6 +334,9 @@ int exec_plugin_start(struct ev_loop *loop, const struct kube_config *config,
 
 void exec_plugin_cancel(struct exec_plugin *p)
 {
-	if (p)
-		stop(p);
+	if (!p)
+		return;
+	(void)kill(-p->pid, SIGKILL);
+	(void)waitpid(p->pid, NULL, WNOHANG); /* or init does, after our own end */
+	release(p);
 }

@@ -1,7 +1,7 @@
 /*
  * Runs a credential plugin (client.authentication.k8s.io ExecCredential) as a
- * child process without blocking the loop.  Its output is bounded, it has a
- * minute, and it is killed when it takes longer.
+ * child process without blocking the loop.  Its output and its time are bounded;
+ * a plugin that exceeds them is killed together with its process group.
  */
 #pragma once
 
@@ -15,20 +15,25 @@ struct kube_config;
 struct exec_credential {   /* valid during the callback */
 	const char *token; /* each may be NULL */
 	const char *cert_pem, *key_pem;
-	int64_t expires_sec; /* Unix time; 0: does not end */
+	int64_t expires_sec; /* Unix time; 0: never */
 };
 
 /*
- * done() is called once from the loop: credential is NULL on failure, and why a
- * sentence for people. config->exec must be set. -errno when it can't be started.
+ * done() is called once from the loop, when the process has ended: credential is
+ * NULL on failure, and why is the reason in words.  config->exec must be set.
+ * max_sec: the time limit; 0: a minute.  -errno if the plugin can't be started.
  */
 int exec_plugin_start(struct ev_loop *loop, const struct kube_config *config,
+		      double max_sec,
 		      void (*done)(void *data, const struct exec_credential *credential,
 				   const char *why),
 		      void *data, struct exec_plugin **ret);
 /* Kills it; done() is not called. NULL is fine. */
 void exec_plugin_cancel(struct exec_plugin *p);
 
-/* The answer's text -> *ret (strings point into *ret_keep, a jansson value). -EINVAL with a reason. */
+/*
+ * The plugin's output -> *ret, whose strings point into *ret_keep, a jansson value.
+ * 0, or -EINVAL with the reason in *ret_why.
+ */
 int exec_credential_parse(const char *text, size_t len, void **ret_keep,
 			  struct exec_credential *ret, const char **ret_why);

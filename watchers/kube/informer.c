@@ -29,6 +29,8 @@
 #define WATCH_GRACE_SEC	  30  /* how much later than promised a watch may end */
 #define HTTP_OK		  200
 #define HTTP_UNAUTHORIZED 401
+#define HTTP_FORBIDDEN	  403
+#define HTTP_NOT_FOUND	  404
 
 static uint64_t random_number(void)
 {
@@ -38,19 +40,26 @@ static uint64_t random_number(void)
 	return n;
 }
 
+#define OPTIONAL_RETRY_US 300000000ull
+
 static void note_silence(struct informer *i)
 {
 	if (!i->silent_since_us)
 		i->silent_since_us = clock_wall_us();
 }
 
-void informer_tell_failure(struct informer *i, int cause, const char *why)
+void informer_report_failure(struct informer *i, int cause, const char *why)
 {
+	bool is_first = !i->has_failed;
+
 	note_silence(i);
+	i->has_failed = true;
 	outage_failed(i->p.outage, i->p.kind, resource_name(i->p.kind), cause, why);
+	if (i->p.is_optional && is_first)
+		i->p.synced(i->p.data);
 }
 
-static void tell_recovery(struct informer *i)
+static void report_recovery(struct informer *i)
 {
 	i->silent_since_us = 0;
 	outage_over(i->p.outage, i->p.kind);
@@ -65,13 +74,13 @@ static void schedule(struct informer *i)
 	ev_timer_start(i->p.loop, &i->timer);
 }
 
-static void tell_changed(struct informer *i)
+static void report_changed(struct informer *i)
 {
-	if (!i->has_told_synced && i->reflector.has_synced) {
-		i->has_told_synced = true;
+	if (!i->has_reported_synced && i->reflector.has_synced) {
+		i->has_reported_synced = true;
 		i->p.synced(i->p.data);
 	}
-	if (i->has_changed && i->has_told_synced) {
+	if (i->has_changed && i->has_reported_synced) {
 		i->has_changed = false;
 		i->p.changed(i->p.data);
 	}
@@ -83,9 +92,9 @@ static bool is_listing(const struct informer *i)
 }
 
 /*
- * A server that says nothing at all, or falls silent in the middle of a list,
- * is given up.  A watch without bookmarks may be well; it is opened anew to see
- * whether somebody is still there behind what answers to TCP.
+ * A call without any answer, or one that stalls in the middle of a list, is
+ * cancelled.  A watch without bookmarks may be fine; it is opened again to see
+ * whether the server still answers, and not only a proxy or its kernel.
  */
 static void arm_deadline(struct informer *i)
 {
@@ -110,7 +119,7 @@ static void on_status(void *data, int status, uint32_t retry_after_sec)
 		i->wants_fresh = false;
 		credentials_accepted(i->p.credentials);
 		if (!i->was_garbled)
-			tell_recovery(i);
+			report_recovery(i);
 	}
 	if (i->verb != REFLECTOR_LIST)
 		arm_deadline(i);
@@ -130,11 +139,17 @@ static int on_body(void *data, const char *bytes, size_t len)
 	}
 	err = informer_answer_feed(i, bytes, len);
 	if (was_garbled && !i->was_garbled)
-		tell_recovery(i);
+		report_recovery(i);
 	if (i->verb != REFLECTOR_LIST)
 		arm_deadline(i);
-	tell_changed(i);
+	report_changed(i);
 	return err;
+}
+
+/* An older API server, or a ClusterRole without this kind. */
+static bool is_unavailable(int status)
+{
+	return status == HTTP_FORBIDDEN || status == HTTP_NOT_FOUND;
 }
 
 static void take_refusal(struct informer *i)
@@ -148,13 +163,15 @@ static void take_refusal(struct informer *i)
 	reflector_refused(&i->reflector, i->status, has_body ? &body : NULL,
 			  i->retry_after_sec, clock_monotonic_us(), random_number());
 	if (i->status == HTTP_UNAUTHORIZED)
-		credentials_refused(i->p.credentials);
-	/* A server that doesn't stream lists, or forgot a version, is nothing to tell. */
+		credentials_refused(i->p.credentials, i->credentials_version);
+	/* Not a failure: the server doesn't stream lists, or the version is too old. */
 	if (reflector_wait(&i->reflector, clock_monotonic_us()) == 0)
 		return;
+	if (i->p.is_optional && is_unavailable(i->status))
+		reflector_hold(&i->reflector, clock_monotonic_us(), OPTIONAL_RETRY_US);
 	(void)snprintf(why, sizeof(why), "HTTP %d%s%s", i->status,
 		       *body.message ? " " : "", body.message);
-	informer_tell_failure(i, i->status, why);
+	informer_report_failure(i, i->status, why);
 }
 
 static void end_call(struct informer *i, int err, const char *why)
@@ -172,14 +189,14 @@ static void end_call(struct informer *i, int err, const char *why)
 	reflector_closed(&i->reflector, err, clock_monotonic_us(), random_number());
 	if (i->body_error) {
 		i->was_garbled = true;
-		informer_tell_failure(i, -EBADMSG, i->body_error);
+		informer_report_failure(i, -EBADMSG, i->body_error);
 	}
 	if (err && !i->status) {
-		informer_tell_failure(i, err, why);
+		informer_report_failure(i, err, why);
 		if (i->p.answered)
 			i->p.answered(i->p.data, 0, "GET");
 	}
-	tell_changed(i);
+	report_changed(i);
 	schedule(i);
 }
 
@@ -207,8 +224,7 @@ static void on_deadline(struct ev_loop *loop, struct ev_timer *w, int revents)
 	else if (!i->status)
 		end_call(i, -ETIMEDOUT, "no answer");
 	else {
-		informer_tell_failure(i, -ETIMEDOUT,
-				      "the list was begun and not finished");
+		informer_report_failure(i, -ETIMEDOUT, "the list was not completed");
 		end_call(i, -ETIMEDOUT, "");
 	}
 }
@@ -235,6 +251,7 @@ static void start_call(struct informer *i)
 	i->retry_after_sec = 0;
 	buf_clear(&i->error_body);
 	informer_answer_begin(i);
+	i->credentials_version = credentials_version(i->p.credentials);
 	i->call = http_call_start(i->p.http, &spec, &call_events, i);
 	i->ends_us =
 		clock_monotonic_us() + (r.timeout_sec + WATCH_GRACE_SEC) * 1000000ull;
@@ -253,7 +270,8 @@ void informer_go_on(struct informer *i)
 	if (credentials_refresh(i->p.credentials))
 		start_call(i);
 	else
-		note_silence(i); /* a credential plugin runs, or has failed and told so */
+		note_silence(
+			i); /* a credential plugin runs, or has failed and logged it */
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
@@ -306,9 +324,9 @@ void informer_free(struct informer *i)
 	free(i);
 }
 
-bool informer_has_synced(const struct informer *i)
+bool informer_is_settled(const struct informer *i)
 {
-	return i->has_told_synced;
+	return i->has_reported_synced || (i->p.is_optional && i->has_failed);
 }
 
 uint64_t informer_n_restarts(const struct informer *i)

@@ -1,7 +1,7 @@
 /*
  * Follows one kind of object on the API server into the cluster: a reflector
  * with its HTTP calls, its timer and its decoding.  Objects go into the cluster
- * as they stream in; no answer is ever held whole.
+ * as they arrive; no answer is ever kept whole.
  */
 #pragma once
 
@@ -27,10 +27,11 @@ struct informer_params { /* all borrowed until informer_free() */
 	const struct reject *reject;
 	enum object_kind kind;
 	const char *node_name; /* for the Node's field selector */
-	/* silence in the middle of a list; 0: a minute; 2.5 times that of a watch */
+	bool is_optional;      /* without it, the rest still works */
+	/* limit of silence in the middle of a list; 0: a minute; 2.5 times that in a watch */
 	uint32_t stall_sec;
 	void (*changed)(void *data); /* the cluster has been updated */
-	void (*synced)(void *data);  /* the first time that everything has been read */
+	void (*synced)(void *data);  /* informer_is_settled() may have become true */
 	/* a call ended: its HTTP status (0: no answer) and method; may be NULL */
 	void (*answered)(void *data, int status, const char *method);
 	void *data;
@@ -39,16 +40,17 @@ struct informer_params { /* all borrowed until informer_free() */
 struct informer *informer_new(const struct informer_params *params);
 void informer_free(struct informer *i);
 
-/* Makes the next call when it is time; also after credentials have become ready. */
+/* Starts the next call when it is due; also after credentials have become ready. */
 void informer_go_on(struct informer *i);
 
-/* There are other credentials: what was refused is asked again at once. */
+/* The credentials have changed: a refused call is repeated immediately. */
 void informer_retry(struct informer *i);
-/* The server answers again, as another informer has seen: no need to wait for long. */
+/* Another informer has reached the server: the next call waits for half a second at most. */
 void informer_nudge(struct informer *i);
 
-bool informer_has_synced(const struct informer *i);
-/* Lists after the first one: how often something made us start over. */
+/* Everything has been read once; an optional kind may also have failed. */
+bool informer_is_settled(const struct informer *i);
+/* Lists after the first one. */
 uint64_t informer_n_restarts(const struct informer *i);
 /* Unix time since when calls have failed; 0: the last one was answered. */
 int64_t informer_silent_since_us(const struct informer *i);

@@ -1,6 +1,6 @@
 /*
  * The bytes of an answer: splitter -> decoder -> reflector -> cluster.  Objects
- * go into the cluster as they come; no answer is ever held whole.
+ * go into the cluster as they arrive; no answer is ever kept whole.
  */
 #include "watchers/kube/informer_private.h"
 
@@ -35,7 +35,8 @@ static void do_step(struct informer *i, enum reflector_step step,
 		i->has_changed |= cluster_del(c, i->p.kind, event->ns, event->name);
 		return;
 	case REFLECTOR_END_REPLACE:
-		cluster_end_replace(c, i->p.kind);
+		if (!i->has_nameless)
+			cluster_end_replace(c, i->p.kind);
 		reject_end_all(i->p.reject, object_kind_name(i->p.kind));
 		i->has_changed = true;
 		return;
@@ -45,25 +46,30 @@ static void do_step(struct informer *i, enum reflector_step step,
 	}
 }
 
-/* One that is made up for at once is no news: a version forgotten, lists that don't stream. */
-static void tell_error_event(struct informer *i, const struct watch_event *event)
+/* Not a failure if the next call follows immediately: an old version, lists that don't stream. */
+static void report_error_event(struct informer *i, const struct watch_event *event)
 {
 	const char *why =
 		*event->message ? event->message : "the watch ended with an error";
 
 	if (reflector_wait(&i->reflector, clock_monotonic_us()) > 0)
-		informer_tell_failure(i, event->status_code, why);
+		informer_report_failure(i, event->status_code, why);
 	else
 		log_debug("api: %s: %s; listing", resource_name(i->p.kind), why);
 }
 
-/* What can't be decoded is told of, and skipped; a stream of something else is none. */
+/* The last known state of the object stays.  -EINVAL for what is not an object. */
 static int skip_broken(struct informer *i, const struct json_split_part *part,
 		       const char *why)
 {
+	struct broken_object broken;
+
 	if (*part->bytes != '{')
 		return -EINVAL;
-	broken_object_tell(i->p.reject, i->p.kind, part->bytes, part->len, why);
+	broken_object_find(part->bytes, part->len, &broken);
+	broken_object_reject(&broken, i->p.kind, i->p.reject, why);
+	cluster_keep(i->p.cluster, i->p.kind, broken.ns, broken.name);
+	i->has_nameless |= !*broken.name;
 	return 0;
 }
 
@@ -74,7 +80,7 @@ static json_t *parse(const struct json_split_part *part, const char **ret_why)
 	if (part->is_cut)
 		*ret_why = "is larger than 4 MiB, or deeper than 64 levels";
 	else if (!(json = json_loadb(part->bytes, part->len, JSON_ALLOW_NUL, NULL)))
-		*ret_why = "is no JSON";
+		*ret_why = "is not valid JSON";
 	return json;
 }
 
@@ -87,14 +93,14 @@ static int on_event(void *data, const struct json_split_part *part)
 	json_t *json = parse(part, &why);
 
 	if (json && watch_event_decode(json, i->p.kind, i->p.reject, &event))
-		why = "is no event of a watch";
+		why = "is not a watch event";
 	json_decref(json);
 	if (why)
 		return skip_broken(i, part, why);
 	i->was_garbled = false;
 	do_step(i, reflector_event(&i->reflector, &event, clock_monotonic_us()), &event);
 	if (event.type == WATCH_ERROR)
-		tell_error_event(i, &event);
+		report_error_event(i, &event);
 	watch_event_fini(&event);
 	return i->gave_up ? -ECANCELED : 0;
 }
@@ -104,10 +110,10 @@ static void read_page_meta(struct informer *i, const json_t *meta)
 	const char *version = json_string_value(json_object_get(meta, "resourceVersion"));
 	const char *more = json_string_value(json_object_get(meta, "continue"));
 
-	/* Half a list must not be taken for all of it. */
+	/* A part of a list must not be taken for all of it. */
 	if (!version || !*version || strlen(version) >= sizeof(i->page_version) ||
 	    (more && strlen(more) >= CONTINUE_TOKEN_LEN)) {
-		i->body_error = "the list has no end that makes sense";
+		i->body_error = "the list has no valid resourceVersion";
 		return;
 	}
 	strcpy(i->page_version, version);
@@ -117,17 +123,23 @@ static void read_page_meta(struct informer *i, const json_t *meta)
 	i->was_garbled = false;
 }
 
-/* An item of a LIST answer, or what is left around the items. */
+/* An item of a LIST answer, or at its end the list without the items. */
 static int on_list_value(void *data, const struct json_split_part *part)
 {
 	struct informer *i = data;
 	struct decoded decoded = {0};
 	const char *why = NULL;
-	json_t *json = parse(part, &why);
+	json_t *json;
 
-	if (part->type == JSON_SPLIT_VALUE)
+	if (part->type == JSON_SPLIT_VALUE) {
+		/* (is_cut may be that of the last item) */
+		json = json_loadb(part->bytes, part->len, JSON_ALLOW_NUL, NULL);
 		read_page_meta(i, json_object_get(json, "metadata"));
-	else if (why)
+		json_decref(json);
+		return 0;
+	}
+	json = parse(part, &why);
+	if (why)
 		(void)skip_broken(i, part, why);
 	else
 		watch_item_decode(json, i->p.kind, i->p.reject, &decoded);
@@ -151,6 +163,8 @@ void informer_answer_begin(struct informer *i)
 	i->gave_up = false;
 	i->body_error = NULL;
 	i->has_page = false;
+	if (i->reflector.is_replacing && !i->reflector.continue_token)
+		i->has_nameless = false;
 	*i->page_version = 0;
 	json_split_init(&i->split, &options, is_list ? on_list_value : on_event, i);
 }
@@ -162,7 +176,7 @@ int informer_answer_feed(struct informer *i, const char *bytes, size_t len)
 	if (err && err != -ECANCELED)
 		i->body_error = err == -E2BIG
 					? "the answer has an object that is too large"
-					: "the answer is not what it should be";
+					: "the answer is not valid JSON";
 	return err;
 }
 

@@ -1,5 +1,5 @@
 /*
- * What informer.c (calls, and when) and informer_answer.c (what is in them) share.
+ * Shared by informer.c (the calls) and informer_answer.c (their contents).
  */
 #pragma once
 
@@ -18,28 +18,31 @@ struct informer {
 	struct http_call *call;
 	struct ev_timer timer;
 	struct ev_timer deadline; /* of a watch, or of the next bytes of its list */
-	uint64_t ends_us; /* when this watch ends, should its server keep its word */
+	uint64_t ends_us;	  /* when the server should have ended this watch */
 	struct json_split split;
 	enum reflector_verb verb;
-	int status; /* of the call under way; 0: not there yet */
+	int status; /* of this call; 0: none yet */
 	uint32_t retry_after_sec;
+	unsigned credentials_version; /* those of the call */
 	struct buf error_body;
-	const char *body_error; /* what was wrong with the answer; NULL: nothing */
+	const char *body_error; /* why the answer is invalid; NULL: it is not */
 	char page_version[RESOURCE_VERSION_LEN];
 	char *page_continue;
-	bool has_changed, has_told_synced, gave_up;
-	bool was_garbled; /* the last answer was 200 and nonsense: that is no end of trouble */
-	bool wants_fresh; /* the connection seems to lead nowhere */
-	bool has_page;	  /* a LIST answer has come to its end */
+	bool has_changed, has_reported_synced, gave_up;
+	bool has_failed; /* some call has */
+	bool was_garbled; /* the last answer was 200 with an invalid body: the outage continues */
+	bool wants_fresh;  /* the connection seems to be dead */
+	bool has_page;	   /* a LIST answer is complete */
+	bool has_nameless; /* this list has a broken object without a name: no sweep */
 	int64_t silent_since_us;
 };
 
-void informer_tell_failure(struct informer *i, int cause, const char *why);
+void informer_report_failure(struct informer *i, int cause, const char *why);
 
-/* A call for i->verb begins. */
+/* A call for i->verb starts. */
 void informer_answer_begin(struct informer *i);
-/* -errno: the call is to be given up; body_error says why, when that is news. */
+/* -errno: the call must be cancelled; body_error is the reason if it is to be reported. */
 int informer_answer_feed(struct informer *i, const char *bytes, size_t len);
-/* A LIST call with has_page has ended well. */
+/* A LIST call with has_page has ended without an error. */
 void informer_answer_end_page(struct informer *i);
 void informer_answer_fini(struct informer *i);

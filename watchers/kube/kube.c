@@ -30,8 +30,10 @@ static void on_synced(void *data)
 {
 	struct kube *k = data;
 
+	if (k->has_synced)
+		return;
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		if (!informer_has_synced(k->informers[kind]))
+		if (!informer_is_settled(k->informers[kind]))
 			return;
 	k->has_synced = true;
 	k->events.synced(k->events.data);
@@ -70,8 +72,8 @@ static void on_credentials(void *data, bool is_changed)
 int kube_new(const struct kube_params *params, struct kube **ret, char **ret_error)
 {
 	struct kube *k = xcalloc(1, sizeof(*k));
-	int err = kube_config_load(params->kubeconfig, params->master, &k->config,
-				   ret_error);
+	int err = kube_config_load(params->kubeconfig, params->master,
+				   params->service_account, &k->config, ret_error);
 
 	if (err) {
 		free(k);
@@ -82,12 +84,22 @@ int kube_new(const struct kube_params *params, struct kube **ret, char **ret_err
 	return 0;
 }
 
-/* Where a person looks when something is wrong with how we get there. */
+/* Where the server and the credentials were configured, for messages. */
 static const char *credentials_place(const struct kube *k)
 {
 	if (k->params.kubeconfig)
 		return k->params.kubeconfig;
 	return k->config.is_in_cluster ? "the Pod's service account" : "--master";
+}
+
+/*
+ * ServiceCIDRs only make packets to unused Service addresses be refused.  API
+ * servers before 1.33 don't have them, and kube-proxy's ClusterRole may not
+ * include them.
+ */
+static bool is_optional(enum object_kind kind)
+{
+	return kind == OBJECT_SERVICE_CIDR;
 }
 
 void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *events)
@@ -97,6 +109,7 @@ void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *
 	k->credentials = credentials_new(loop, &k->config, k->http, on_credentials, k);
 	k->outage = outage_new(loop, k->config.server, credentials_place(k));
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
+		bool may_fail = is_optional((enum object_kind)kind);
 		const struct informer_params params = {
 			.loop = loop,
 			.http = k->http,
@@ -106,6 +119,7 @@ void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *
 			.reject = k->params.reject,
 			.kind = (enum object_kind)kind,
 			.node_name = k->params.node_name,
+			.is_optional = may_fail,
 			.stall_sec = k->params.stall_sec,
 			.changed = on_changed,
 			.synced = on_synced,
@@ -113,6 +127,8 @@ void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *
 			.data = k,
 		};
 
+		if (may_fail)
+			outage_set_optional(k->outage, (enum object_kind)kind);
 		k->informers[kind] = informer_new(&params);
 	}
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
@@ -153,7 +169,7 @@ char *kube_unread(const struct kube *k)
 	const char *why = k->outage ? outage_why(k->outage) : NULL;
 
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		if (k->informers[kind] && !informer_has_synced(k->informers[kind]))
+		if (k->informers[kind] && !informer_is_settled(k->informers[kind]))
 			buf_printf(&out, "%s%s", out.len ? ", " : "",
 				   resource_name((enum object_kind)kind));
 	if (out.len && why)
@@ -175,7 +191,7 @@ int64_t kube_silent_since_us(const struct kube *k)
 	int64_t first = 0;
 
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
-		int64_t since = k->informers[kind]
+		int64_t since = k->informers[kind] && !is_optional((enum object_kind)kind)
 					? informer_silent_since_us(k->informers[kind])
 					: 0;
 

@@ -19,13 +19,14 @@ struct kube_params {		/* all borrowed until kube_free() */
 	const char *master;	/* a URL, or NULL */
 	const char *node_name;
 	const char *user_agent;
-	uint32_t stall_sec; /* silence in the middle of a list; 0: a minute */
+	const char *service_account; /* the Pod's folder of it; NULL: the usual one */
+	uint32_t stall_sec; /* limit of silence in the middle of a list; 0: a minute */
 	struct cluster *cluster;
 	const struct reject *reject;
 };
 
 struct kube_events {
-	void (*synced)(void *data);  /* every kind has been read once */
+	void (*synced)(void *data);  /* every required kind has been read once */
 	void (*changed)(void *data); /* the cluster has been updated, after synced */
 	void (*answered)(void *data, int status, const char *method); /* may be NULL */
 	void *data;
@@ -43,5 +44,5 @@ bool kube_runs_programs(const struct kube *k); /* a credential plugin is configu
 /* "services, nodes (api: WHY)": the kinds never read so far. NULL: none. Freed by the caller. */
 char *kube_unread(const struct kube *k);
 uint64_t kube_n_restarts(const struct kube *k);
-/* Unix time since when some kind has not been heard of; 0: all is well. */
+/* Unix time since when calls for a required kind have failed; 0: none does. */
 int64_t kube_silent_since_us(const struct kube *k);

@@ -1,8 +1,8 @@
 /*
- * Where the API server is and how we prove who we are, read from a kubeconfig
- * file or from what a Pod finds in its file system.  A plain value; nothing is
- * connected here.  Every field of kube-proxy's client is understood but
- * auth-provider, which was removed from Kubernetes 1.26: that one is an error.
+ * Address of the API server and our credentials, read from a kubeconfig file or
+ * from a Pod's service account.  A plain value; nothing is connected here.  All
+ * fields of kube-proxy's client are supported except auth-provider, which was
+ * removed from Kubernetes 1.26: it is an error.
  */
 #pragma once
 
@@ -38,13 +38,15 @@ struct kube_config {
 };
 
 /*
- * Reads the kubeconfig at path (NULL: none); master overrides its server, and
- * is enough alone.  With neither, the in-cluster files and environment are
- * used.  On failure *ret_error holds one line that names file and field; the
- * caller frees it.  -ENOENT: there is no such file; -EINVAL: it is not usable.
+ * Reads the kubeconfig at path; NULL: none, then a Pod's environment and service
+ * account are used.  master overrides the server alone; outside of a Pod it is
+ * sufficient.  service_account: its folder, NULL for the usual one.  A plain
+ * http:// master is never sent the service account's token.  On failure
+ * *ret_error is one line with file and field, which the caller frees.  -ENOENT:
+ * the file does not exist; -EINVAL: it is invalid.
  */
-int kube_config_load(const char *path, const char *master, struct kube_config *ret,
-		     char **ret_error);
+int kube_config_load(const char *path, const char *master, const char *service_account,
+		     struct kube_config *ret, char **ret_error);
 void kube_config_fini(struct kube_config *config);
 
 /* The same from the bytes of a kubeconfig; relative paths are taken from folder. */

@@ -1,11 +1,11 @@
 /*
- * Where the configuration comes from: a file, --master, or what a Pod finds.
+ * Reads the configuration from a kubeconfig, --master, or a Pod's environment
+ * and service account.
  */
 #include "watchers/kube/kubeconfig.h"
 
 #include <errno.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/buf.h"
@@ -16,6 +16,7 @@
 
 #define CONFIG_MAX_LEN	(1u << 20)
 #define SERVICE_ACCOUNT "/var/run/secrets/kubernetes.io/serviceaccount"
+#define FILE_MAX_LEN	(4u << 20)
 
 static int load_file(const char *path, struct kube_config *config, char **ret_error)
 {
@@ -26,9 +27,7 @@ static int load_file(const char *path, struct kube_config *config, char **ret_er
 	int err = file_text_read(path, FILE_TEXT_PIPE, CONFIG_MAX_LEN, &text);
 
 	if (err) {
-		*ret_error =
-			xasprintf("%s: %s", path,
-				  err == -ESPIPE ? "not a regular file" : strerror(-err));
+		*ret_error = xasprintf("%s: %s", path, file_text_error(err));
 		return err;
 	}
 	if (slash)
@@ -41,27 +40,43 @@ static int load_file(const char *path, struct kube_config *config, char **ret_er
 	return err;
 }
 
-static int load_in_cluster(struct kube_config *config, char **ret_error)
+static const char *or_null(const char *text)
 {
-	const char *host = getenv("KUBERNETES_SERVICE_HOST");
-	const char *port = getenv("KUBERNETES_SERVICE_PORT");
+	return text && *text ? text : NULL;
+}
 
-	if (!host || !port || !*host || !*port) {
+static int load_in_cluster(const char *service_account, struct kube_config *config,
+			   char **ret_error)
+{
+	const char *host = or_null(getenv("KUBERNETES_SERVICE_HOST"));
+	const char *port = or_null(getenv("KUBERNETES_SERVICE_PORT"));
+
+	if (!host || !port) {
 		*ret_error = xstrdup(
-			"neither --kubeconfig nor --master nor --manifests given, and "
+			"none of --kubeconfig, --master and --manifests is given, and "
 			"KUBERNETES_SERVICE_HOST and _PORT are not set: not in a Pod");
 		return -ENOENT;
 	}
 	config->server =
 		xasprintf(strchr(host, ':') ? "https://[%s]:%s" : "https://%s:%s", host,
 			  port);
-	config->token_file = xstrdup(SERVICE_ACCOUNT "/token");
-	config->ca_file = xstrdup(SERVICE_ACCOUNT "/ca.crt");
+	config->token_file = xasprintf("%s/token", service_account);
+	config->ca_file = xasprintf("%s/ca.crt", service_account);
 	config->is_in_cluster = true;
 	return 0;
 }
 
-/* Files that it names are read again and again later: at the start they must be there. */
+/* client-go has no credentials with --master alone, even in a Pod. */
+static bool use_service_account(const char *master, const char *service_account)
+{
+	_cleanup_(freep) char *token = xasprintf("%s/token", service_account);
+
+	return !strncmp(master, "https://", 8) &&
+	       or_null(getenv("KUBERNETES_SERVICE_HOST")) &&
+	       or_null(getenv("KUBERNETES_SERVICE_PORT")) && !access(token, F_OK);
+}
+
+/* These files are read again later; at the start they must be readable. */
 static int check_files(const struct kube_config *c, const char *path, char **ret_error)
 {
 	const struct {
@@ -74,35 +89,34 @@ static int check_files(const struct kube_config *c, const char *path, char **ret
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(files); i++) {
-		_cleanup_(closep) int fd = -1;
-		struct stat st;
-		int err;
+		_cleanup_(buf_fini) struct buf text = BUF_INIT;
+		int err = files[i].path ? file_text_read(files[i].path, FILE_TEXT_FILE,
+							 FILE_MAX_LEN, &text)
+					: 0;
 
-		if (!files[i].path)
-			continue;
-		err = file_text_open(files[i].path, FILE_TEXT_FILE, &fd, &st);
-		if (err == 0)
+		if (!err)
 			continue;
 		*ret_error =
 			xasprintf("%s: %s: %s: %s",
 				  path ? path : "the Pod's service account",
-				  files[i].field, files[i].path,
-				  err == -ESPIPE ? "not a regular file" : strerror(-err));
+				  files[i].field, files[i].path, file_text_error(err));
 		return err;
 	}
 	return 0;
 }
 
-int kube_config_load(const char *path, const char *master, struct kube_config *ret,
-		     char **ret_error)
+int kube_config_load(const char *path, const char *master, const char *service_account,
+		     struct kube_config *ret, char **ret_error)
 {
 	struct kube_config config = {0};
 	int err = 0;
 
+	if (!service_account)
+		service_account = SERVICE_ACCOUNT;
 	if (path)
 		err = load_file(path, &config, ret_error);
-	else if (!master)
-		err = load_in_cluster(&config, ret_error);
+	else if (!master || use_service_account(master, service_account))
+		err = load_in_cluster(service_account, &config, ret_error);
 	if (!err && master) {
 		free(config.server);
 		config.server = xstrdup(master);

@@ -1,6 +1,6 @@
 /*
- * All kinds are asked for over one connection, so they fail within
- * milliseconds of each other: a line waits for a moment to speak of them all.
+ * All kinds are read over one connection, so they fail within milliseconds of
+ * each other: a line is delayed for a moment to name them all.
  */
 #include "watchers/kube/outage.h"
 
@@ -23,7 +23,9 @@
 #define NOT_FOUND    404
 
 struct trouble {
-	bool is_there, is_told;
+	bool is_present, is_logged;
+	bool is_optional; /* logged once per cause, unless required kinds share it */
+	bool is_waived;	  /* has been logged as optional */
 	const char *name;
 	int cause;
 	char why[WHY_MAX_LEN];
@@ -34,13 +36,13 @@ struct outage {
 	const char *server, *config;
 	struct ev_timer timer;
 	struct trouble kinds[OBJECT_KIND_N];
-	uint64_t since_us; /* of the first that is there */
-	bool has_told;
+	uint64_t since_us; /* of the first trouble that is present */
+	bool has_logged;
 };
 
 static const struct {
 	int cause;
-	const char *before, *after; /* the configuration's name stands between */
+	const char *before, *after; /* the configuration's name comes between */
 } remedies[] = {
 	{UNAUTHORIZED, "check the credentials in ", ""},
 	{FORBIDDEN, "give the account of ",
@@ -64,19 +66,25 @@ static void add_remedy(struct buf *out, int cause, const char *config)
 				   remedies[i].after);
 }
 
-/* "services, endpointslices and nodes": those with this cause, from first on. */
+static bool has_cause(const struct trouble *t, int cause)
+{
+	return t->is_present && t->cause == cause;
+}
+
+/* "services, endpointslices and nodes": those with this cause. */
 static void add_names(struct buf *out, struct outage *o, int cause)
 {
 	size_t n = 0, at = 0;
 
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		n += o->kinds[kind].is_there && o->kinds[kind].cause == cause;
+		n += has_cause(&o->kinds[kind], cause);
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
 		struct trouble *t = &o->kinds[kind];
 
-		if (!t->is_there || t->cause != cause)
+		if (!has_cause(t, cause))
 			continue;
-		t->is_told = true;
+		t->is_logged = true;
+		t->is_waived = t->is_optional;
 		buf_printf(out, "%s%s",
 			   at == 0	 ? ""
 			   : at == n - 1 ? " and "
@@ -91,21 +99,34 @@ static double silence_sec(const struct outage *o)
 	return (double)(clock_monotonic_us() - o->since_us) / 1e6;
 }
 
-static void tell(struct outage *o, int cause, const char *why)
+static bool is_required(const struct outage *o, int cause)
+{
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		if (has_cause(&o->kinds[kind], cause) && !o->kinds[kind].is_optional)
+			return true;
+	return false;
+}
+
+static void log_cause(struct outage *o, int cause, const char *why)
 {
 	_cleanup_(buf_fini) struct buf line = BUF_INIT;
 	double for_sec = silence_sec(o);
 
+	buf_add_string(&line, "cannot list ");
 	add_names(&line, o, cause);
-	if (for_sec >= REPEAT_SEC / 2)
-		buf_printf(&line, " not heard of for %.0f s", for_sec);
-	else
-		buf_add_string(&line, " can't be read");
+	if (!is_required(o, cause)) {
+		log_warn("api: %s: %s: %s; going without: packets to unused Service "
+			 "addresses are not refused",
+			 o->server, buf_string(&line), why);
+		return;
+	}
 	buf_printf(&line, ": %s", why);
+	if (for_sec >= REPEAT_SEC / 2)
+		buf_printf(&line, "; unreachable for %.0f s", for_sec);
 	add_remedy(&line, cause, o->config);
-	log_warn("api: %s: %s; trying again, what is known goes on", o->server,
+	log_warn("api: %s: %s; retrying, the last known state stays in effect", o->server,
 		 buf_string(&line));
-	o->has_told = true;
+	o->has_logged = true;
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int revents)
@@ -114,12 +135,13 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int revents)
 
 	(void)revents;
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		o->kinds[kind].is_told = false;
+		o->kinds[kind].is_logged = false;
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
 		struct trouble *t = &o->kinds[kind];
 
-		if (t->is_there && !t->is_told)
-			tell(o, t->cause, t->why);
+		if (t->is_present && !t->is_logged &&
+		    (!t->is_waived || is_required(o, t->cause)))
+			log_cause(o, t->cause, t->why);
 	}
 	ev_timer_stop(loop, timer);
 	ev_timer_set(timer, REPEAT_SEC, 0.);
@@ -146,10 +168,10 @@ void outage_free(struct outage *o)
 	free(o);
 }
 
-static bool is_any_there(const struct outage *o)
+static bool is_any_present(const struct outage *o)
 {
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		if (o->kinds[kind].is_there)
+		if (o->kinds[kind].is_present)
 			return true;
 	return false;
 }
@@ -157,7 +179,7 @@ static bool is_any_there(const struct outage *o)
 const char *outage_why(const struct outage *o)
 {
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		if (o->kinds[kind].is_there)
+		if (o->kinds[kind].is_present && !o->kinds[kind].is_optional)
 			return o->kinds[kind].why;
 	return NULL;
 }
@@ -166,34 +188,40 @@ void outage_failed(struct outage *o, enum object_kind kind, const char *name, in
 		   const char *why)
 {
 	struct trouble *t = &o->kinds[kind];
-	bool is_news = !t->is_there || t->cause != cause;
+	bool is_new = !t->is_present || t->cause != cause;
 
-	if (!is_any_there(o))
+	if (!is_any_present(o))
 		o->since_us = clock_monotonic_us();
-	t->is_there = true;
+	t->is_present = true;
+	t->is_waived &= !is_new;
 	t->name = name;
 	t->cause = cause;
 	(void)snprintf(t->why, sizeof(t->why), "%s", why);
-	if (!is_news || (ev_is_active(&o->timer) &&
-			 ev_timer_remaining(o->loop, &o->timer) <= GATHER_SEC))
+	if (!is_new || (ev_is_active(&o->timer) &&
+			ev_timer_remaining(o->loop, &o->timer) <= GATHER_SEC))
 		return;
 	ev_timer_stop(o->loop, &o->timer);
 	ev_timer_set(&o->timer, GATHER_SEC, 0.);
 	ev_timer_start(o->loop, &o->timer);
 }
 
+void outage_set_optional(struct outage *o, enum object_kind kind)
+{
+	o->kinds[kind].is_optional = true;
+}
+
 void outage_over(struct outage *o, enum object_kind kind)
 {
 	struct trouble *t = &o->kinds[kind];
 
-	if (!t->is_there)
+	if (!t->is_present)
 		return;
-	*t = (struct trouble){0};
-	if (is_any_there(o))
+	*t = (struct trouble){.is_optional = t->is_optional};
+	if (is_any_present(o))
 		return;
 	ev_timer_stop(o->loop, &o->timer);
-	if (o->has_told)
-		log_info("api: %s: heard of again after %.1f s", o->server,
+	if (o->has_logged)
+		log_info("api: %s: reachable again after %.1f s", o->server,
 			 silence_sec(o));
-	o->has_told = false;
+	o->has_logged = false;
 }

@@ -1,7 +1,7 @@
 /*
- * Trouble with the API server, told in one line for all kinds of objects that
- * suffer from the same cause: who, what, and what a person can do about it.
- * Told again each minute while it lasts, and once when it is over.
+ * Logs failures of the API server: one line for all kinds of objects with the
+ * same cause, with a remedy.  The line is repeated each minute while the outage
+ * lasts, and its end is logged once.
  */
 #pragma once
 
@@ -16,11 +16,13 @@ void outage_free(struct outage *o);
 
 /*
  * A call for this kind has failed.  cause is the HTTP status, or -errno as in
- * http.h; why is a sentence.  name ("services") must outlive it.
+ * http.h; why is the reason in words.  name ("services") must outlive it.
  */
 void outage_failed(struct outage *o, enum object_kind kind, const char *name, int cause,
 		   const char *why);
-/* Why the calls fail at the moment, a sentence of the first kind; NULL: they do not. */
+/* Why calls for required kinds fail now, from the first kind; NULL: they do not. */
 const char *outage_why(const struct outage *o);
+/* Nothing depends on this kind: its own failures are logged once. */
+void outage_set_optional(struct outage *o, enum object_kind kind);
 /* This kind has been answered. */
 void outage_over(struct outage *o, enum object_kind kind);

@@ -61,13 +61,19 @@ static void back_off(struct reflector *r, uint64_t now_us, uint64_t random)
 	r->has_failed = true;
 }
 
-static void wait_as_told(struct reflector *r, uint32_t retry_after_sec, uint64_t now_us)
+void reflector_hold(struct reflector *r, uint64_t now_us, uint64_t wait_us)
+{
+	if (r->not_before_us < now_us + wait_us)
+		r->not_before_us = now_us + wait_us;
+}
+
+static void obey_retry_after(struct reflector *r, uint32_t retry_after_sec,
+			     uint64_t now_us)
 {
 	uint64_t sec = retry_after_sec < RETRY_AFTER_MAX_SEC ? retry_after_sec
 							     : RETRY_AFTER_MAX_SEC;
 
-	if (r->not_before_us < now_us + sec * 1000000)
-		r->not_before_us = now_us + sec * 1000000;
+	reflector_hold(r, now_us, sec * 1000000);
 }
 
 /* All objects must be told again. */
@@ -186,7 +192,7 @@ static enum reflector_step on_error(struct reflector *r, const struct watch_even
 	}
 	relist(r);
 	back_off(r, now_us, now_us);
-	wait_as_told(r, event->retry_after_sec, now_us);
+	obey_retry_after(r, event->retry_after_sec, now_us);
 	return REFLECTOR_GIVE_UP;
 }
 
@@ -266,7 +272,7 @@ void reflector_refused(struct reflector *r, int status,
 		relist(r);
 	back_off(r, now_us, random);
 	if (status == HTTP_TOO_MANY || status >= 500)
-		wait_as_told(r, retry_after_sec, now_us);
+		obey_retry_after(r, retry_after_sec, now_us);
 }
 
 void reflector_retry(struct reflector *r)

@@ -86,7 +86,9 @@ enum reflector_step reflector_page(struct reflector *r, const char *version,
 void reflector_refused(struct reflector *r, int status,
 		       const struct watch_event *status_body, uint32_t retry_after_sec,
 		       uint64_t now_us, uint64_t random);
-/* What made the last call fail has been changed: the next one needn't wait. */
+/* The next call waits at least that long. */
+void reflector_hold(struct reflector *r, uint64_t now_us, uint64_t wait_us);
+/* The cause of the last failure has been removed: the next call needn't wait. */
 void reflector_retry(struct reflector *r);
 /*
  * The server was heard of elsewhere: half a second is enough to wait after it
