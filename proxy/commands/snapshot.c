@@ -21,8 +21,6 @@
 #include "watchers/plan/plan.h"
 #include "watchers/plan/plan_print.h"
 
-#define SOURCE_TIMEOUT_SEC 60.
-
 struct waiting {
 	struct ev_loop *loop;
 	bool is_synced;
@@ -50,7 +48,8 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
 	ev_break(loop, EVBREAK_ALL);
 }
 
-static int wait_for_source(struct object_source *source, int *ret_source_err)
+static int wait_for_source(struct object_source *source, double timeout_sec,
+			   int *ret_source_err)
 {
 	struct waiting w = {.loop = ev_loop_new(EVFLAG_AUTO)};
 	const struct source_events events = {
@@ -62,14 +61,16 @@ static int wait_for_source(struct object_source *source, int *ret_source_err)
 	int err = source->ops->start(source, w.loop, &events);
 
 	if (err == 0 && !w.is_synced) {
-		ev_timer_init(&timeout, on_timeout, SOURCE_TIMEOUT_SEC, 0.);
-		ev_timer_start(w.loop, &timeout);
+		ev_timer_init(&timeout, on_timeout, timeout_sec, 0.);
+		if (timeout_sec > 0)
+			ev_timer_start(w.loop, &timeout);
 		ev_run(w.loop, 0);
 		ev_timer_stop(w.loop, &timeout);
 	}
 	if (err == 0 && !w.is_synced) {
-		log_err("%s: not all objects could be read within %.0f s",
-			source->ops->name, SOURCE_TIMEOUT_SEC);
+		log_err("%s: not all objects could be read within %g s; giving up "
+			"(see --timeout)",
+			source->ops->name, timeout_sec);
 		err = -ETIMEDOUT;
 	}
 	*ret_source_err = w.err;
@@ -118,7 +119,8 @@ int snapshot_take(struct snapshot *s, const struct config *config,
 	err = parts->make_source(config, s->node_name, s->cluster,
 				 rejections_reject(s->rejections), &source);
 	if (err == 0)
-		err = wait_for_source(source, &s->source_err);
+		err = wait_for_source(source, (double)config->timeout_ns / 1e9,
+				      &s->source_err);
 	if (err != 0)
 		return err;
 	if (node_info_update(&s->node_info, s->cluster) & NODE_INFO_PLAN)

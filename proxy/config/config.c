@@ -112,6 +112,7 @@ void config_init(struct config *c)
 {
 	*c = (struct config){
 		.gather_period_ns = INT64_C(10) * 1000 * 1000,
+		.timeout_ns = INT64_C(30) * 1000 * 1000 * 1000,
 		.service_metrics = true,
 		.audit_period_ns = INT64_C(3600) * 1000 * 1000 * 1000,
 		.healthz_port = HEALTHZ_PORT,

@@ -85,6 +85,7 @@ struct config {
 	struct strings manifests;
 	char *control_socket;
 	int64_t gather_period_ns; /* how long a burst of changes is gathered */
+	int64_t timeout_ns;	  /* of reading all objects once; 0: none */
 	bool service_metrics;	  /* a series of metrics for each service */
 	int64_t audit_period_ns;  /* between two comparisons with the kernel; 0: never */
 };

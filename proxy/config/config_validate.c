@@ -13,7 +13,6 @@
 #include "core/cleanup.h"
 #include "core/environment.h"
 #include "core/mem.h"
-#include "proxy/config/feature_gates.h"
 #include "watchers/plan/plan.h"
 
 __attribute__((format(printf, 3, 4))) static void
@@ -120,6 +119,7 @@ static void check_durations(const struct config *c, struct buf *errors)
 		{"conntrack.udpStreamTimeout", c->conntrack.udp_stream_ns},
 		{"gather-period", c->gather_period_ns},
 		{"audit-period", c->audit_period_ns},
+		{"timeout", c->timeout_ns},
 	};
 
 	check_not_negative(not_negative, N_ELEMENTS(not_negative), errors);
@@ -217,17 +217,6 @@ static void check_ipvs(const struct config *c, struct buf *errors)
 				 ipvs->exclude_cidrs.items[i]);
 }
 
-static void check_gates(const struct config *c, struct buf *errors)
-{
-	for (size_t i = 0; i < c->feature_gates.n; i++) {
-		const char *text = c->feature_gates.items[i];
-		_cleanup_(freep) char *name = xstrndup(text, strcspn(text, "="));
-
-		if (!feature_gate_is_known(name))
-			complain(errors, "featureGates", "unknown gate \"%s\"", name);
-	}
-}
-
 bool config_validate(const struct config *c, struct buf *errors)
 {
 	size_t before = errors->len;
@@ -238,6 +227,5 @@ bool config_validate(const struct config *c, struct buf *errors)
 	check_addresses(c, errors);
 	check_detect_local(c, errors);
 	check_ipvs(c, errors);
-	check_gates(c, errors);
 	return errors->len == before;
 }

@@ -1,9 +1,13 @@
 /*
- * Which names of feature gates a command line or a configuration file may use.
- * What two of them mean here is asked with config_gate().
+ * Kubernetes' feature gates: all names are accepted, since tools pass the same
+ * ones to all components; two of them have an effect here.
  */
 #pragma once
 
-#include <stdbool.h>
+#define GATE_EXTERNAL_IPS "AllowServiceExternalIPs"
+#define GATE_SAME_TRAFFIC "PreferSameTrafficDistribution"
 
-bool feature_gate_is_known(const char *name);
+struct config;
+
+/* The gates that are set and have no effect, "A, B"; "" for none. The caller frees it. */
+char *feature_gates_unused(const struct config *c);

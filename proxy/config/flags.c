@@ -120,12 +120,12 @@ const struct flag flags[] = {
 	{ .name = "ipvs-udp-timeout", .kind = VALUE_DURATION, .commands = OBJECTS,
 	  .offset = CONFIG(ipvs.udp_timeout_ns), .help = "without effect", .no_effect = IPVS },
 	{ .name = "kube-api-burst", .kind = VALUE_INT, .commands = OBJECTS,
-	  .offset = CONFIG(burst), .help = "API requests that may be made at once" },
+	  .offset = CONFIG(burst), .help = "API requests that may start in one go" },
 	{ .name = "kube-api-content-type", .kind = VALUE_STRING, .commands = OBJECTS,
 	  .offset = CONFIG(content_type), .help = "without effect",
 	  .no_effect = "requests and answers are JSON" },
 	{ .name = "kube-api-qps", .kind = VALUE_FLOAT, .commands = OBJECTS,
-	  .offset = CONFIG(qps), .help = "API requests a second" },
+	  .offset = CONFIG(qps), .help = "API requests a second, on average; negative: no limit" },
 	{ .name = "kubeconfig", .kind = VALUE_STRING, .commands = OBJECTS,
 	  .offset = CONFIG(kubeconfig), .value_name = "path",
 	  .help = "how to reach the API server; without it, by a pod's environment and service account" },
@@ -235,6 +235,9 @@ const struct flag flags[] = {
 	{ .name = "service-metrics", .kind = VALUE_BOOL, .commands = RUN, .properties = FLAG_WITH_FILE,
 	  .offset = CONFIG(service_metrics), .bare_value = "true",
 	  .help = "count connections and endpoints of each service (up to 1000) in /metrics" },
+	{ .name = "timeout", .kind = VALUE_DURATION, .commands = OBJECTS, .properties = FLAG_WITH_FILE,
+	  .offset = CONFIG(timeout_ns),
+	  .help = "how long plan, dump and run --once wait until all objects have been read; 0: no limit" },
 };
 /* clang-format on */
 

@@ -31,7 +31,7 @@ struct object_source;
 
 /* How a source that asks a server is doing. */
 struct source_api {
-	const char *host;	   /* its URL */
+	const char *host;	   /* its host and port */
 	uint64_t n_watch_restarts; /* a kind of object had to be listed again */
 	int64_t silent_since_us;   /* Unix time since when calls fail; 0: all is well */
 };

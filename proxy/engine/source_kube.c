@@ -1,6 +1,5 @@
 /*
- * The API server as a source: watchers/kube does the work, this gives it the
- * configuration's names.
+ * The API server as a source: passes the configuration to watchers/kube.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +18,7 @@ struct kube_source {
 	struct object_source source;
 	struct kube *kube;
 	struct events *recorder;
-	char *node_name, *user_agent;
+	char *node_name, *user_agent, *host;
 	struct source_events events;
 };
 
@@ -27,6 +26,8 @@ static void on_synced(void *data)
 {
 	struct kube_source *k = data;
 
+	/* From now on, the server and the credentials are known to work. */
+	events_start(k->recorder, kube_http(k->kube));
 	k->events.synced(k->events.data, 0);
 }
 
@@ -54,7 +55,6 @@ static int kube_source_start(struct object_source *source, struct ev_loop *loop,
 	k->events = *events;
 	log_info("api: %s", kube_server(k->kube));
 	kube_start(k->kube, loop, &kube_events);
-	events_start(k->recorder, loop, kube_http(k->kube));
 	return 0;
 }
 
@@ -66,6 +66,7 @@ static void kube_source_close(struct object_source *source)
 	kube_free(k->kube);
 	free(k->node_name);
 	free(k->user_agent);
+	free(k->host);
 	free(k);
 }
 
@@ -74,7 +75,7 @@ static struct source_api kube_source_api(const struct object_source *source)
 	const struct kube_source *k = container_of(source, struct kube_source, source);
 
 	return (struct source_api){
-		.host = kube_server(k->kube),
+		.host = k->host,
 		.n_watch_restarts = kube_n_restarts(k->kube),
 		.silent_since_us = kube_silent_since_us(k->kube),
 	};
@@ -113,6 +114,14 @@ static char *make_user_agent(void)
 			 SLUICE_COMMIT);
 }
 
+/* "https://[::1]:6443/prefix" -> "[::1]:6443", client-go's label "host". */
+static char *host_of(const char *url)
+{
+	const char *host = strstr(url, "://") + 3;
+
+	return xstrndup(host, strcspn(host, "/"));
+}
+
 static const char *or_null(const char *text)
 {
 	return text && *text ? text : NULL;
@@ -135,6 +144,8 @@ int source_kube_new(const struct config *config, const char *node_name,
 			.master = or_null(config->master),
 			.node_name = k->node_name,
 			.user_agent = k->user_agent,
+			.qps = config->qps,
+			.burst = (unsigned)config->burst,
 			.cluster = cluster,
 			.reject = reject,
 		},
@@ -147,6 +158,7 @@ int source_kube_new(const struct config *config, const char *node_name,
 		return err;
 	}
 	k->recorder = events_new(k->node_name);
+	k->host = host_of(kube_server(k->kube));
 	k->source.runs_programs = kube_runs_programs(k->kube);
 	*ret = &k->source;
 	return 0;

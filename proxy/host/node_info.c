@@ -12,6 +12,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "proxy/config/config.h"
+#include "proxy/config/feature_gates.h"
 #include "watchers/cluster.h"
 
 /* The parts of plan_options and Node whose change requires planning. */
@@ -70,10 +71,8 @@ void node_info_init(struct node_info *f, const struct config *config,
 		.node_name = node_name,
 		.detector = detector_of(config->detect_local_mode),
 		.masquerade_all = rules->masquerade_all,
-		.use_node_hints =
-			config_gate(config, "PreferSameTrafficDistribution", true),
-		.allow_external_ips =
-			config_gate(config, "AllowServiceExternalIPs", true),
+		.use_node_hints = config_gate(config, GATE_SAME_TRAFFIC, true),
+		.allow_external_ips = config_gate(config, GATE_EXTERNAL_IPS, true),
 		.nodeports = &f->nodeports,
 	};
 	f->env.masquerade_all = rules->masquerade_all;

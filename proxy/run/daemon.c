@@ -23,6 +23,7 @@
 #include "proxy/run/node_events.h"
 #include "proxy/host/notify.h"
 #include "proxy/config/options.h"
+#include "proxy/config/feature_gates.h"
 #include "proxy/engine/parts.h"
 #include "proxy/host/path_watch.h"
 #include "proxy/host/privileges.h"
@@ -218,6 +219,14 @@ static bool is_healthy(void *data)
 	return servers_is_healthy(d->servers);
 }
 
+static void log_unused_gates(const struct config *config)
+{
+	_cleanup_(freep) char *gates = feature_gates_unused(config);
+
+	if (*gates)
+		log_info("configuration: feature gates without effect here: %s", gates);
+}
+
 /* Health and metrics, and the health check node ports, which tell of our health too. */
 static int start_servers(struct daemon *d)
 {
@@ -227,6 +236,7 @@ static int start_servers(struct daemon *d)
 		.data = d,
 	};
 
+	log_unused_gates(d->engine.config);
 	d->servers = servers_new(&(struct servers_params){
 		.loop = d->engine.loop,
 		.config = d->engine.config,

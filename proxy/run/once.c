@@ -3,8 +3,11 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "core/log.h"
+#include "proxy/config/config.h"
 #include "proxy/engine/conflict_log.h"
 #include "proxy/engine/engine.h"
+#include "proxy/engine/source.h"
 #include "proxy/engine/sync.h"
 #include "watchers/cluster.h"
 
@@ -13,6 +16,7 @@ struct once {
 	struct conflict_log conflicts;
 	int input_err; /* the source could not read something */
 	int err;       /* why nothing can be programmed */
+	ev_timer timeout;
 };
 
 static void on_synced(void *data, int err)
@@ -35,6 +39,28 @@ static void on_failed(void *data, int err)
 
 	o->err = err;
 	ev_break(o->engine.loop, EVBREAK_ALL);
+}
+
+static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct once *o = timer->data;
+
+	(void)revents;
+	log_err("%s: not all objects could be read within %g s; giving up, the kernel "
+		"keeps its rules (see --timeout)",
+		o->engine.source->ops->name, timer->repeat);
+	o->err = -ETIMEDOUT;
+	ev_break(loop, EVBREAK_ALL);
+}
+
+static void wait_until_ready(struct once *o, double timeout_sec)
+{
+	ev_timer_init(&o->timeout, on_timeout, 0., timeout_sec);
+	o->timeout.data = o;
+	if (timeout_sec > 0)
+		ev_timer_again(o->engine.loop, &o->timeout);
+	ev_run(o->engine.loop, 0);
+	ev_timer_stop(o->engine.loop, &o->timeout);
 }
 
 static void on_ran(void *data, const struct sync_run *run)
@@ -74,7 +100,7 @@ int once_run(const struct config *config, const struct parts *parts)
 	if (err == 0)
 		err = engine_start(&o.engine);
 	if (err == 0 && !o.engine.is_ready)
-		ev_run(o.engine.loop, 0);
+		wait_until_ready(&o, (double)config->timeout_ns / 1e9);
 	err = err != 0 ? err : o.err;
 	if (err == 0)
 		err = sync_run(o.engine.sync);

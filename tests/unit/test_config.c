@@ -381,11 +381,7 @@ static const struct {
 	{"conntrack: {udpTimeout: -1s}\n", "conntrack.udpTimeout"},
 	{"nodePortAddresses: [10.0.0.0/33]\n", "nodePortAddresses"},
 	{"nodePortAddresses: [primary, localhost, all, 10.0.0.0/8]\n", NULL},
-	{"featureGates: {Unheard: true}\n", "featureGates: unknown gate \"Unheard\""},
-	/* what one tool gives to all components: the first and last name, and some */
-	{"featureGates: {APIResponseCompression: true, WindowsGracefulNodeShutdown: "
-	 "false, "
-	 "SidecarContainers: true, KubeProxyIPVS: true, AllBeta: false}\n",
+	{"featureGates: {APIResponseCompression: true, NewInTheNextRelease: false}\n",
 	 NULL},
 	{"detectLocalMode: BridgeInterface\n", "detectLocal.bridgeInterface"},
 	{"detectLocalMode: InterfaceNamePrefix\n", "detectLocal.interfaceNamePrefix"},

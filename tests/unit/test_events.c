@@ -1,5 +1,5 @@
 /*
- * What is told to the cluster as Events, in kube-proxy's words.
+ * Events in the words of kube-proxy.
  */
 #include "tests/test.h"
 
@@ -12,10 +12,12 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "proxy/run/node_events.h"
+#include "proxy/config/config.h"
 #include "proxy/engine/source.h"
+#include "proxy/run/node_events.h"
 #include "tests/unit/capture.h"
 #include "tests/unit/kube_run.h"
+#include "watchers/cluster.h"
 #include "watchers/kube/events.h"
 #include "watchers/kube/kube.h"
 
@@ -63,6 +65,30 @@ static void test_reasons_and_actions_are_kube_proxys(void **state)
 		"node "
 		"node-0 failed to start healthcheck \"ns/web\" on port 30999: Address "
 		"already in use");
+}
+
+/* /metrics labels calls as client-go does: host and port, without scheme and path. */
+static void test_the_source_reports_host_and_port(void **state)
+{
+	static const char *const urls[][2] = {
+		{"https://10.9.9.9:6443", "10.9.9.9:6443"},
+		{"https://[fd00::1]:6443/prefix", "[fd00::1]:6443"},
+		{"http://api.test", "api.test"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(urls); i++) {
+		struct cluster *cluster = cluster_new("node-0");
+		struct object_source *source = NULL;
+		struct config config = {.master = (char *)(uintptr_t)urls[i][0]};
+
+		assert_int_equal(source_kube_new(&config, "node-0", cluster, NULL,
+						 &source),
+				 0);
+		assert_string_equal(source->ops->api(source).host, urls[i][1]);
+		source_close(source);
+		cluster_free(cluster);
+	}
 }
 
 static const struct event_spec starting = {
@@ -127,7 +153,7 @@ static void test_what_happened_before_the_start_is_sent_after_it(void **state)
 	r.told = events_new("node-0");
 	events_record(r.told, &other);
 	run_open(&r, answers, N_ELEMENTS(answers));
-	events_start(r.told, r.loop, kube_http(r.kube));
+	events_start(r.told, kube_http(r.kube));
 	assert_true(wait_for(&r, has_posted_twice, SEC));
 	events_free(r.told);
 	run_close(&r);
@@ -150,15 +176,16 @@ static void test_too_many_are_dropped_and_that_is_said_once(void **state)
 	}
 	events_free(e);
 	log = capture_end();
-	line = strstr(log, "too many events wait");
+	line = strstr(log, "too many events are waiting");
 	assert_non_null(line);
-	assert_null(strstr(line + 1, "too many events wait"));
+	assert_null(strstr(line + 1, "too many events are waiting"));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_reasons_and_actions_are_kube_proxys),
+		cmocka_unit_test(test_the_source_reports_host_and_port),
 		cmocka_unit_test(test_a_nodes_event_is_in_the_namespace_default),
 		cmocka_unit_test(test_what_happened_before_the_start_is_sent_after_it),
 		cmocka_unit_test(test_too_many_are_dropped_and_that_is_said_once),

@@ -10,9 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/buf.h"
 #include "core/cleanup.h"
+#include "core/clock.h"
+#include "core/mem.h"
 #include "tests/unit/fake_server.h"
 #include "watchers/kube/http.h"
 #include "watchers/kube/kubeconfig.h"
@@ -22,6 +26,8 @@ struct caller {
 	struct fake_server *server;
 	struct http *http;
 	int status, err;
+	unsigned n_done;
+	char why[400];
 	size_t len, max_len; /* of the body; more is not wanted when max_len is set */
 };
 
@@ -46,6 +52,8 @@ static void on_done(void *data, int err, const char *why)
 	struct caller *c = data;
 
 	assert_non_null(why);
+	(void)snprintf(c->why, sizeof(c->why), "%s", why);
+	c->n_done++;
 	c->err = err;
 	ev_break(c->loop, EVBREAK_ALL);
 }
@@ -225,6 +233,75 @@ static void test_what_is_compressed_comes_in_small_pieces(void **state)
 	buf_fini(&bomb);
 }
 
+static const struct {
+	const char *what;
+	bool is_ca;
+	int err;
+} fifos[] = {
+	{"CA", true, -ENOKEY},
+	{"client certificate", false, -EKEYREJECTED},
+};
+
+/* Opened by curl, it would block the loop. */
+static void test_a_fifo_for_a_certificate_fails_the_call(void **state)
+{
+	char path[] = "/tmp/sluice-http.XXXXXX";
+
+	(void)state;
+	assert_int_not_equal(close(mkstemp(path)), -1);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	for (size_t i = 0; i < N_ELEMENTS(fifos); i++) {
+		const struct fake_answer answers[] = {{.request = "GET", .bytes = OK}};
+		struct kube_config config = {.insecure = !fifos[i].is_ca};
+		_cleanup_(freep) char *server = NULL;
+		struct caller c = {0};
+
+		print_message("  %s\n", fifos[i].what);
+		server_open(&c, answers, N_ELEMENTS(answers));
+		server = xasprintf("https%s", strchr(fake_server_url(c.server), ':'));
+		config.server = server;
+		if (fifos[i].is_ca)
+			config.ca_file = path;
+		else
+			config.cert_file = config.key_file = path;
+		(void)alarm(30);
+		get(&c, &config);
+		(void)alarm(0);
+		assert_int_equal(c.err, fifos[i].err);
+		assert_non_null(strstr(c.why, "(not a regular file)"));
+		server_close(&c);
+	}
+	assert_int_equal(unlink(path), 0);
+}
+
+/* 20 calls with 10 in one go and 20 a second: half a second for the rest. */
+static void test_calls_wait_for_their_rate(void **state)
+{
+	const struct fake_answer answers[] = {{.request = "GET", .bytes = OK}};
+	const struct http_spec spec = {.method = "GET", .path = "/x"};
+	struct kube_config config = {0};
+	struct caller c = {0};
+	uint64_t start_us = clock_monotonic_us();
+
+	(void)state;
+	server_open(&c, answers, N_ELEMENTS(answers));
+	config.server = (char *)fake_server_url(c.server);
+	c.http = http_new(c.loop, &config, "agent/1");
+	http_set_rate(c.http, 20, 10);
+	for (int i = 0; i < 20; i++)
+		(void)http_call_start(c.http, &spec, &events, &c);
+	while (c.n_done < 10)
+		ev_run(c.loop, EVRUN_ONCE);
+	assert_in_range(fake_server_n_requests(c.server, "/x"), 10, 19);
+	while (c.n_done < 20)
+		ev_run(c.loop, EVRUN_ONCE);
+	/* never faster: a slow machine only makes it longer */
+	assert_true(clock_monotonic_us() - start_us >= 450000);
+	http_free(c.http);
+	server_close(&c);
+}
+
 static size_t count_fds(void)
 {
 	DIR *folder = opendir("/proc/self/fd");
@@ -282,6 +359,8 @@ int main(void)
 		cmocka_unit_test(test_without_compression_none_is_offered),
 		cmocka_unit_test(test_the_way_is_gos_way),
 		cmocka_unit_test(test_what_is_compressed_comes_in_small_pieces),
+		cmocka_unit_test(test_a_fifo_for_a_certificate_fails_the_call),
+		cmocka_unit_test(test_calls_wait_for_their_rate),
 		cmocka_unit_test(test_a_thousand_connections_leave_nothing_behind),
 	};
 

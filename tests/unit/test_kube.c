@@ -311,7 +311,7 @@ static void test_a_streamed_list_that_is_complete_may_be_told_of_at_once(void **
 	(void)state;
 	run_open(&r, answers, N_ELEMENTS(answers));
 	r.told = events_new("node-0");
-	events_start(r.told, r.loop, kube_http(r.kube));
+	events_start(r.told, kube_http(r.kube));
 	assert_true(wait_for(&r, has_told, SEC));
 	events_free(r.told);
 	run_close(&r);

@@ -104,7 +104,7 @@ struct world {
 static void world_open(struct world *w)
 {
 	*w = (struct world){.metrics = metrics_new(), .state = state_new()};
-	w->api.host = "https://api:6443";
+	w->api.host = "api:6443";
 	w->in = (struct metrics_input){
 		.now_us = 1000 * SEC,
 		.mode = "nftables",
@@ -224,11 +224,10 @@ static void test_answers_are_counted_by_status(void **state)
 	expect(&w, "kubeproxy_proxy_healthz_total{code=\"200\"} 1");
 	expect(&w, "kubeproxy_proxy_healthz_total{code=\"503\"} 2");
 	expect(&w, "kubeproxy_proxy_livez_total{code=\"200\"} 1");
-	expect(&w,
-	       "rest_client_requests_total{code=\"403\",method=\"GET\",host=\"https://"
-	       "api:6443\"} 1");
+	expect(&w, "rest_client_requests_total{code=\"403\",method=\"GET\",host=\""
+		   "api:6443\"} 1");
 	expect(&w, "rest_client_requests_total{code=\"<error>\",method=\"GET\",host="
-		   "\"https://api:6443\"} 1");
+		   "\"api:6443\"} 1");
 	world_close(&w);
 }
 
@@ -241,9 +240,8 @@ static void test_more_statuses_than_there_are_places_are_left_out(void **state)
 	world_open(&w);
 	for (int status = 200; status < 600; status++)
 		metrics_api_answered(w.metrics, status, "GET");
-	expect(&w,
-	       "rest_client_requests_total{code=\"200\",method=\"GET\",host=\"https://"
-	       "api:6443\"} 1");
+	expect(&w, "rest_client_requests_total{code=\"200\",method=\"GET\",host=\""
+		   "api:6443\"} 1");
 	expect_none(&w, "code=\"599\"");
 	world_close(&w);
 }

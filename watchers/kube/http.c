@@ -1,8 +1,8 @@
 /*
- * libcurl multi on libev.  curl tells which descriptors to watch and when to
- * be called again; every event is handed to curl_multi_socket_action(), and
- * finished transfers are reaped afterwards, outside of any callback of curl's,
- * so that callbacks of ours may start and cancel calls freely.
+ * libcurl multi on libev.  curl requests descriptors to watch and a timer; every
+ * event is passed to curl_multi_socket_action(), and finished transfers are
+ * reaped afterwards, outside of curl's callbacks, so that our callbacks may start
+ * and cancel calls freely.
  */
 #include "watchers/kube/http.h"
 
@@ -14,11 +14,15 @@
 #include <strings.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/mem.h"
 #include "watchers/kube/http_private.h"
 #include "watchers/kube/kubeconfig.h"
 
-struct watch { /* one per descriptor of curl's */
+#define OPENSSL_EXPIRED 10	   /* X509_V_ERR_CERT_HAS_EXPIRED */
+#define GNUTLS_EXPIRED	(1l << 10) /* GNUTLS_CERT_EXPIRED */
+
+struct watch { /* one for each descriptor of curl */
 	struct ev_io io;
 	struct http *http;
 };
@@ -94,7 +98,7 @@ static int curl_wants_socket(CURL *easy, curl_socket_t fd, int what, void *data,
 	return 0;
 }
 
-static void tell_status(struct http_call *call)
+static void report_status(struct http_call *call)
 {
 	long status = 0;
 
@@ -107,8 +111,8 @@ static void tell_status(struct http_call *call)
 }
 
 /*
- * An empty line: a watch may have nothing more to say for minutes.  Answers
- * like 100 Continue have one, too, before the real one.
+ * At the empty line: the first event of a watch may follow minutes later.
+ * Answers like 100 Continue have one, too, before the final answer's.
  */
 static void end_header(struct http_call *call)
 {
@@ -116,7 +120,7 @@ static void end_header(struct http_call *call)
 
 	(void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
 	if (status >= 200)
-		tell_status(call);
+		report_status(call);
 }
 
 static size_t curl_has_header(char *line, size_t size, size_t n, void *data)
@@ -146,14 +150,23 @@ static size_t curl_has_body(char *bytes, size_t size, size_t n, void *data)
 	struct http_call *call = data;
 
 	n *= size;
-	tell_status(call);
+	report_status(call);
 	if (call->is_over ||
 	    (call->events->on_body && call->events->on_body(call->data, bytes, n)))
-		return n ? 0 : 1; /* not n: curl gives the transfer up */
+		return n ? 0 : 1; /* not n: curl ends the transfer */
 	return n;
 }
 
-static int error_of(CURLcode code, const char *why)
+/* The code of the certificate check in the TLS library: OpenSSL's, and GnuTLS' flag. */
+static bool is_expired(CURL *easy)
+{
+	long code = 0;
+
+	(void)curl_easy_getinfo(easy, CURLINFO_SSL_VERIFYRESULT, &code);
+	return code == OPENSSL_EXPIRED || code & GNUTLS_EXPIRED;
+}
+
+static int error_of(CURL *easy, CURLcode code)
 {
 	switch (code) {
 	case CURLE_OK:
@@ -168,14 +181,14 @@ static int error_of(CURLcode code, const char *why)
 	case CURLE_WRITE_ERROR:
 		return -ECANCELED;
 	case CURLE_PEER_FAILED_VERIFICATION:
-		return strstr(why, "expired") ? -EKEYEXPIRED : -EPROTO;
+		return is_expired(easy) ? -EKEYEXPIRED : -EPROTO;
 	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CLIENTCERT:
 		return -EKEYREJECTED;
 	case CURLE_SSL_CACERT_BADFILE:
 		return -ENOKEY;
 	case CURLE_SSL_CONNECT_ERROR:
-		/* a server that ends in the middle of it is no matter of certificates */
-		return strstr(why, "reset") ? -EIO : -EPROTO;
+		return -EPROTONOSUPPORT; /* certificates have codes of their own */
 	case CURLE_SSL_CIPHER:
 	case CURLE_SSL_ISSUER_ERROR:
 		return -EPROTO;
@@ -206,20 +219,49 @@ static void call_free(struct http_call *call)
 	free(call);
 }
 
-/* Inside of its callbacks, curl takes no call; then the loop does it. */
-static void begin(struct http_call *call)
+static void reap_after(struct http *h, double sec)
 {
-	call->is_begun = !curl_multi_add_handle(call->http->multi, call->easy);
-}
-
-static void reap_soon(struct http *h)
-{
+	if (ev_is_active(&h->reaper) && ev_timer_remaining(h->loop, &h->reaper) <= sec)
+		return;
 	ev_timer_stop(h->loop, &h->reaper);
-	ev_timer_set(&h->reaper, 0, 0);
+	ev_timer_set(&h->reaper, sec, 0);
 	ev_timer_start(h->loop, &h->reaper);
 }
 
-/* Tells of transfers that ended, frees the calls that are over, begins those that wait. */
+/* True if a call may start now; else the reaper is due when one may. */
+static bool take_token(struct http *h)
+{
+	uint64_t now_us = clock_monotonic_us();
+
+	if (h->qps <= 0)
+		return true;
+	h->tokens += (double)(now_us - h->tokens_us) / 1e6 * h->qps;
+	h->tokens_us = now_us;
+	if (h->tokens > h->burst)
+		h->tokens = h->burst;
+	if (h->tokens < 1) {
+		reap_after(h, (1 - h->tokens) / h->qps);
+		return false;
+	}
+	h->tokens--;
+	return true;
+}
+
+/* Within its callbacks, curl accepts no call: then the reaper starts it. */
+static void start(struct http_call *call)
+{
+	struct http *h = call->http;
+
+	if (!take_token(h))
+		return;
+	call->is_started = !curl_multi_add_handle(h->multi, call->easy);
+	if (call->is_started)
+		return;
+	h->tokens++;
+	reap_after(h, 0);
+}
+
+/* Reports transfers that ended, frees the calls that are over, starts those that wait. */
 static void reap(struct http *h)
 {
 	struct http_call *call, *next;
@@ -235,9 +277,9 @@ static void reap(struct http *h)
 		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
 					(char **)&call);
 		if (code == CURLE_OK)
-			tell_status(call);
+			report_status(call);
 		why = *call->why ? call->why : curl_easy_strerror(code);
-		/* That is how curl calls one line without end. */
+		/* curl's code for an endless line */
 		if (call->header_len > HTTP_MAX_HEADER_LEN ||
 		    (code == CURLE_OUT_OF_MEMORY && !call->has_status)) {
 			code = CURLE_WEIRD_SERVER_REPLY;
@@ -245,15 +287,16 @@ static void reap(struct http *h)
 		}
 		if (!call->is_over) {
 			call->is_over = true;
-			call->events->on_done(call->data, error_of(code, why), why);
+			call->events->on_done(call->data, error_of(call->easy, code),
+					      why);
 		}
 	}
 	for (call = h->calls; call; call = next) {
 		next = call->next;
 		if (call->is_over)
 			call_free(call);
-		else if (!call->is_begun)
-			begin(call);
+		else if (!call->is_started)
+			start(call);
 	}
 }
 
@@ -282,9 +325,7 @@ struct http_call *http_call_start(struct http *h, const struct http_spec *spec,
 	(void)curl_easy_setopt(call->easy, CURLOPT_HEADERDATA, call);
 	(void)curl_easy_setopt(call->easy, CURLOPT_WRITEFUNCTION, curl_has_body);
 	(void)curl_easy_setopt(call->easy, CURLOPT_WRITEDATA, call);
-	begin(call);
-	if (!call->is_begun)
-		reap_soon(h);
+	start(call);
 	return call;
 }
 
@@ -292,9 +333,16 @@ void http_call_cancel(struct http_call *call)
 {
 	if (!call || call->is_over)
 		return;
-	/* It may be running one of its callbacks right now: the loop reaps it. */
+	/* One of its callbacks may be running: the loop reaps it. */
 	call->is_over = true;
-	reap_soon(call->http);
+	reap_after(call->http, 0);
+}
+
+void http_set_rate(struct http *h, double qps, unsigned burst)
+{
+	h->qps = qps;
+	h->burst = h->tokens = burst > 1 ? burst : 1;
+	h->tokens_us = clock_monotonic_us();
 }
 
 static void replace_string(char **where, const char *text)
@@ -316,8 +364,8 @@ void http_set_client_cert(struct http *h, const char *cert_pem, const char *key_
 
 /*
  * tls-server-name: curl verifies and announces (SNI) the host of the URL, so
- * the URL gets that name, CONNECT_TO sends it to the real place, and the Host
- * header keeps what the server expects.
+ * the URL gets that name, CONNECT_TO the real address, and the Host header the
+ * real name.
  */
 static void set_server_name(struct http *h)
 {

@@ -1,5 +1,5 @@
 /*
- * What http.c (the loop) and http_setup.c (a call's options) share.
+ * Shared by http.c (the loop) and http_setup.c (a call's options).
  */
 #pragma once
 
@@ -18,7 +18,7 @@ struct http_call {
 	void *data;
 	size_t header_len;
 	uint32_t retry_after_sec;
-	bool is_begun;		  /* curl has it */
+	bool is_started;	  /* curl has it */
 	bool has_status, is_over; /* is_over: on_done was or must not be called */
 	char why[CURL_ERROR_SIZE];
 };
@@ -26,8 +26,10 @@ struct http_call {
 struct http {
 	struct ev_loop *loop;
 	CURLM *multi;
-	struct ev_timer timer;	/* curl's own; it is not told again what it knows */
-	struct ev_timer reaper; /* runs reap() after a cancel, or to begin calls */
+	struct ev_timer timer;	   /* requested by curl */
+	struct ev_timer reaper;	   /* runs reap() after a cancel, or to start calls */
+	double qps, burst, tokens; /* calls that may start now; qps 0: any number */
+	uint64_t tokens_us;	   /* when tokens was right */
 	const struct kube_config *config;
 	char *user_agent, *token, *cert_pem, *key_pem;
 	struct curl_slist *connect_to;
@@ -36,5 +38,5 @@ struct http {
 	struct http_call *calls;
 };
 
-/* Everything of a call but its callbacks: address, TLS, identity, limits. */
+/* All options of a call except its callbacks: address, TLS, identity, limits. */
 void http_setup_call(struct http_call *call, const struct http_spec *spec);

@@ -1,6 +1,6 @@
 /*
- * How one call is made: where to, with which TLS and credentials, and for how
- * long.  Everything about it is decided by the kubeconfig.
+ * The options of one call: address, TLS, credentials and time limits, all from
+ * the kubeconfig.
  */
 #include "watchers/kube/http_private.h"
 
@@ -46,21 +46,32 @@ static void set_blob(CURL *easy, CURLoption option, const char *pem)
 }
 
 /*
- * Each call takes the files as they are now: connections are shared between
- * calls with the same contents, so that a certificate that was renewed is used
- * from the next call on.  Of one that can't be read, curl is to tell.
+ * Each call reads the files again: curl shares connections between calls with
+ * the same contents only, so a renewed certificate is used from the next call
+ * on.  The path of a file that can't be read is passed to curl with the reason
+ * appended: curl fails with a message that names both.  It must not open the
+ * file itself, which may be a FIFO.
  */
 static void set_pem(CURL *easy, CURLoption blob, const char *pem, CURLoption file,
 		    const char *path)
 {
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	_cleanup_(freep) char *wrong = NULL;
+	int err;
 
-	if (pem)
+	if (pem) {
 		set_blob(easy, blob, pem);
-	else if (path && !file_text_read(path, FILE_TEXT_FILE, PEM_MAX_LEN, &text))
+		return;
+	}
+	if (!path)
+		return;
+	err = file_text_read(path, FILE_TEXT_FILE, PEM_MAX_LEN, &text);
+	if (!err) {
 		set_blob(easy, blob, buf_string(&text));
-	else if (path)
-		(void)curl_easy_setopt(easy, file, path);
+		return;
+	}
+	wrong = xasprintf("%s (%s)", path, file_text_error(err));
+	(void)curl_easy_setopt(easy, file, wrong);
 }
 
 static void set_client_cert(CURL *easy, const struct http *h)
@@ -83,7 +94,7 @@ static void set_tls(CURL *easy, const struct http *h)
 		(void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
 	}
 	set_pem(easy, CURLOPT_CAINFO_BLOB, c->ca_pem, CURLOPT_CAINFO, c->ca_file);
-	/* Only what the kubeconfig names is trusted, not the system's folder beside it. */
+	/* Only the kubeconfig's CA is trusted, not the system's folder as well. */
 	if (c->ca_pem || c->ca_file)
 		(void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	set_client_cert(easy, h);
@@ -99,8 +110,8 @@ static bool is_this_host(const char *server)
 }
 
 /*
- * As Go does it: proxy-url is used for whatever host, without asking NO_PROXY;
- * nobody is a proxy to this host; and a SOCKS proxy looks names up itself.
+ * The rules of Go: proxy-url is used for all hosts, regardless of NO_PROXY; the
+ * environment's proxy is not used for this host; a SOCKS proxy resolves names.
  */
 static void set_proxy(CURL *easy, const struct http *h)
 {
@@ -119,7 +130,7 @@ static void set_proxy(CURL *easy, const struct http *h)
 	}
 	if (url)
 		(void)curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
-	/* What a proxy answers for itself is not the server's answer. */
+	/* The proxy's own answer is not the server's. */
 	(void)curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 }
 
@@ -189,7 +200,7 @@ static void set_request(struct http_call *call, const struct http_spec *spec)
 	if (!strncmp(h->base, "https:", 6))
 		(void)curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-	/* A name that is being looked up must not hold up our end. */
+	/* A pending name lookup must not delay our exit. */
 	(void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
 	(void)curl_easy_setopt(easy, CURLOPT_USERAGENT, h->user_agent);
 	(void)curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, spec->method);

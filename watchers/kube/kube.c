@@ -106,6 +106,7 @@ void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *
 {
 	k->events = *events;
 	k->http = http_new(loop, &k->config, k->params.user_agent);
+	http_set_rate(k->http, k->params.qps, k->params.burst);
 	k->credentials = credentials_new(loop, &k->config, k->http, on_credentials, k);
 	k->outage = outage_new(loop, k->config.server, credentials_place(k));
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {

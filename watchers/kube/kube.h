@@ -20,6 +20,8 @@ struct kube_params {		/* all borrowed until kube_free() */
 	const char *node_name;
 	const char *user_agent;
 	const char *service_account; /* the Pod's folder of it; NULL: the usual one */
+	double qps;		     /* calls a second, see http_set_rate() */
+	unsigned burst;		     /* calls in one go */
 	uint32_t stall_sec; /* limit of silence in the middle of a list; 0: a minute */
 	struct cluster *cluster;
 	const struct reject *reject;

@@ -55,6 +55,7 @@ static const struct {
 	 "renew its certificate, or set this host's clock, or change the server in ", ""},
 	{-EKEYREJECTED, "check client-certificate and client-key in ", ""},
 	{-ENOKEY, "check certificate-authority in ", ""},
+	{-EPROTONOSUPPORT, "check that the server in ", " accepts TLS connections"},
 	{-EPROTO, "check server, certificate-authority and tls-server-name in ", ""},
 };
 
