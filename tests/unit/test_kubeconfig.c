@@ -93,7 +93,8 @@ static const struct {
 	{USER("    as-groups: [\"a\\r\\nEvil: yes\"]\n"),
 	 "users.user.as-groups: has a line break"},
 	{USER("    exec: {command: ask, interactiveMode: Always}\n"),
-	 "users.user.exec.interactiveMode: is Always, but there is nobody to ask here"},
+	 "users.user.exec.interactiveMode: is Always, but a daemon has no terminal to "
+	 "ask on"},
 	{USER("    exec: {command: ask, interactiveMode: IfAvailable}\n"), NULL},
 	{"clusters: [{name: c, cluster: {server: 'https://me:secret@x'}}]\n"
 	 "contexts: [{name: k, context: {cluster: c}}]\ncurrent-context: k\n",
@@ -102,7 +103,8 @@ static const struct {
 	{"clusters: [{name: c, cluster: {server: 'https://x', proxy-url: "
 	 "'proxy:3128'}}]\n"
 	 "contexts: [{name: k, context: {cluster: c}}]\ncurrent-context: k\n",
-	 "clusters.cluster.proxy-url: is none of http://, https:// and socks5://"},
+	 "clusters.cluster.proxy-url: does not start with http://, https:// or "
+	 "socks5://"},
 	{USER("    exec: {args: [x]}\n"), "users.user.exec.command: is missing"},
 	{USER("    exec: {command: get-token, env: [{value: x}]}\n"),
 	 "users.user.exec.env: has an item without a name"},

@@ -1,7 +1,6 @@
 /*
- * kubeconfig -> struct kube_config.  The document is foreign: every field is
- * checked for its type, lists are found by name, and the first thing that is
- * wrong is told with its place.
+ * kubeconfig -> struct kube_config.  The type of every field is checked, list
+ * items are found by name, and the first error is returned with its place.
  */
 #include "watchers/kube/kubeconfig.h"
 
@@ -154,7 +153,7 @@ static char **copy_env(struct parser *p, const json_t *exec)
 	return out;
 }
 
-/* What a header's name may not have is escaped, as client-go does ("example.org/why"). */
+/* Characters that a header's name can't contain are escaped, as client-go does ("example.org/why"). */
 static char *extra_header(const char *key, const char *value)
 {
 	static const char plain[] = "!#$&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
@@ -224,7 +223,7 @@ static void read_exec(struct parser *p, const json_t *user)
 	mode = read_string(p, exec, "interactiveMode");
 	if (mode && !strcmp(mode, "Always"))
 		refuse(p, "exec.interactiveMode",
-		       "is Always, but there is nobody to ask here");
+		       "is Always, but a daemon has no terminal to ask on");
 	if (!e->command)
 		refuse(p, "exec.command", "is missing");
 	else if (strchr(e->command, '/') && *e->command != '/' && *p->folder) {
@@ -243,7 +242,8 @@ static void check_proxy(struct parser *p, const char *url)
 		if (!strncmp(url, schemes[i], strlen(schemes[i])))
 			return;
 	if (url)
-		refuse(p, "proxy-url", "is none of http://, https:// and socks5://");
+		refuse(p, "proxy-url",
+		       "does not start with http://, https:// or socks5://");
 }
 
 static void read_cluster(struct parser *p, const json_t *cluster)
@@ -372,7 +372,7 @@ int kube_config_check_server(struct kube_config *c, char **ret_error)
 		free(c->server);
 		c->server = full;
 	}
-	/* It is told in logs and metrics. */
+	/* It is written to logs and metrics. */
 	if (strchr(c->server, '@')) {
 		*ret_error = xstrdup("server: has a user name in it; that is what "
 				     "users[].user.username and password are for");

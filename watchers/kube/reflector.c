@@ -1,7 +1,7 @@
 /*
- * The reflector's state machine.  Invariant: called is the call under way and
- * verb the next one, should this one end now; resource_version is only ever taken from a
- * finished list, an end bookmark, or an event behind it.
+ * The reflector's state machine.  Invariant: called is the current call and verb
+ * the next one if this one ended now; resource_version is only ever taken from a
+ * complete list, an end bookmark, or a later event.
  */
 #include "watchers/kube/reflector.h"
 
@@ -76,7 +76,7 @@ static void obey_retry_after(struct reflector *r, uint32_t retry_after_sec,
 	reflector_hold(r, now_us, sec * 1000000);
 }
 
-/* All objects must be told again. */
+/* All objects must be read again. */
 static void relist(struct reflector *r)
 {
 	r->verb = r->wants_list ? REFLECTOR_LIST : REFLECTOR_WATCHLIST;
@@ -93,7 +93,7 @@ uint64_t reflector_wait(const struct reflector *r, uint64_t now_us)
 
 /*
  * LIST: "0" (any cache will do) at first, the last version known later, and
- * "" (the newest, in pages) after the server said that one is gone.
+ * "" (the newest, in pages) after the server has answered that this version is gone.
  */
 static const char *list_version(const struct reflector *r)
 {
@@ -149,7 +149,7 @@ static void synced(struct reflector *r, const char *version)
 static enum reflector_step on_bookmark(struct reflector *r,
 				       const struct watch_event *event)
 {
-	/* Without a version there is nothing to go on from. */
+	/* Without a version, a watch can't continue from here. */
 	if (!*event->resource_version)
 		return REFLECTOR_NOTHING;
 	if (r->verb == REFLECTOR_WATCHLIST) {
@@ -177,13 +177,13 @@ static enum reflector_step on_error(struct reflector *r, const struct watch_even
 
 		r->wants_newest = true;
 		relist(r);
-		/* At once, but a server that says so over and over is not asked in a circle. */
+		/* Immediately, but not in a loop if the server repeats it. */
 		if (was_newest)
 			back_off(r, now_us, 0);
 		r->has_failed = true;
 		return REFLECTOR_GIVE_UP;
 	}
-	/* Its storage may not be able to stream lists (etcd before 3.4.31 and 3.5.13): an ordinary one, at once. */
+	/* Its storage may not support streamed lists (etcd before 3.4.31 and 3.5.13): an ordinary one, immediately. */
 	if (r->verb == REFLECTOR_WATCHLIST) {
 		r->wants_list = true;
 		relist(r);
@@ -196,7 +196,7 @@ static enum reflector_step on_error(struct reflector *r, const struct watch_even
 	return REFLECTOR_GIVE_UP;
 }
 
-/* A server that is back is another one: how long it was away says nothing of it. */
+/* A server that answers again starts with a fresh backoff. */
 void reflector_heard(struct reflector *r)
 {
 	r->has_answer = true;
@@ -240,7 +240,7 @@ enum reflector_step reflector_page(struct reflector *r, const char *version,
 	return REFLECTOR_END_REPLACE;
 }
 
-/* Does this refusal mean that the server doesn't know sendInitialEvents? */
+/* May this refusal mean that the server doesn't support sendInitialEvents? */
 static bool is_watchlist_unknown(int status)
 {
 	return status == 400 || status == 404 || status == 405 || status == 415 ||
@@ -299,14 +299,14 @@ void reflector_closed(struct reflector *r, int err, uint64_t now_us, uint64_t ra
 		return;
 	r->is_unreachable = err && !r->has_answer;
 	if (r->is_replacing) {
-		/* Streams that don't come to their end may be somebody's on the way. */
+		/* Streams that never complete may be cut by a proxy in between. */
 		if (r->has_answer && err != -ECONNRESET)
 			r->wants_list = true;
 		relist(r);
 		back_off(r, now_us, random);
 		return;
 	}
-	/* A watch that ends at once without a word is a sick server, not a timeout. */
+	/* A watch that ends immediately and without any event is a faulty server, not a timeout. */
 	if (!err && is_short && r->n_events == 0)
 		relist(r);
 	if ((err && err != -ECONNRESET) || is_short)

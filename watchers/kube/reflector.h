@@ -1,16 +1,16 @@
 /*
- * What to ask the API server for next, for one kind of object, and what the
- * answers mean: client-go's reflector as a pure state machine.  It knows no
- * socket, clock or JSON; the caller makes the calls, tells what came back, and
- * does to the cluster what it is answered.
+ * Decides the next request to the API server for one kind of object, and what
+ * its answers mean: client-go's reflector as a pure state machine.  It knows no
+ * socket, clock or JSON; the caller makes the calls, passes the answers, and
+ * applies the returned steps to the cluster.
  *
  *   WATCHLIST ──events…bookmark──▶ WATCH ──410, too short, ERROR──▶ WATCHLIST …
  *       └──not understood, stalled──▶ LIST(rv "0") ──pages──▶ WATCH
  *
  * Sources: KEP-3157 (WatchList); client-go tools/cache/reflector.go for
  * resourceVersion rules and backoff (800 ms, doubled to 30 s, jitter up to 2x,
- * forgotten after 2 min without a failure).  One thing is ours: a server that
- * can't be reached at all is tried each 10 to 20 s, which costs it nothing.
+ * forgotten after 2 min without a failure).  One difference: a server that can't
+ * be reached at all is tried each 10 to 20 s, which costs it nothing.
  */
 #pragma once
 
@@ -41,20 +41,20 @@ enum reflector_step {
 };
 
 struct reflector {		    /* embedded */
-	enum reflector_verb verb;   /* of the call under way, or the next one */
-	enum reflector_verb called; /* the call under way */
-	char resource_version[RESOURCE_VERSION_LEN]; /* last known; "" when none */
+	enum reflector_verb verb;   /* of the current call, or the next one */
+	enum reflector_verb called; /* the current call */
+	char resource_version[RESOURCE_VERSION_LEN]; /* last known; "" if none */
 	char *continue_token;
-	bool wants_list;   /* streaming didn't do it this time */
+	bool wants_list;   /* streaming has failed this time */
 	bool wants_newest; /* LIST with "" after 410 */
-	bool has_page;	   /* this LIST call came to its end */
+	bool has_page;	   /* this LIST call is complete */
 	bool is_paging;
 	bool has_synced;	/* once at least */
 	bool is_replacing;	/* between the start of a list and its end */
-	bool has_failed;	/* this call ended in an error that was told */
+	bool has_failed;	/* this call ended in an error that was reported */
 	bool has_answer;	/* this call has a status */
-	bool is_unreachable;	/* the last failure was to get no answer at all */
-	uint64_t opened_us;	/* when the call under way was started */
+	bool is_unreachable;	/* the last failure: no answer at all */
+	uint64_t opened_us;	/* when the current call was started */
 	uint32_t n_events;	/* in this call */
 	uint64_t not_before_us; /* the next call waits until then */
 	uint64_t backoff_us;	/* 0: none */
@@ -71,13 +71,13 @@ uint64_t reflector_wait(const struct reflector *r, uint64_t now_us);
 struct reflector_request reflector_open(struct reflector *r, uint64_t now_us,
 					uint64_t random);
 
-/* The call under way has been answered, whatever it is. */
+/* The current call has been answered, with any status. */
 void reflector_heard(struct reflector *r);
 /* A WATCH or WATCHLIST event. */
 enum reflector_step reflector_event(struct reflector *r, const struct watch_event *event,
 				    uint64_t now_us);
 /*
- * A LIST page has come to its end; version is its metadata.resourceVersion.
+ * A LIST page is complete; version is its metadata.resourceVersion.
  * END_REPLACE when it was the last; NOTHING: the next page is the next call.
  */
 enum reflector_step reflector_page(struct reflector *r, const char *version,
@@ -91,9 +91,9 @@ void reflector_hold(struct reflector *r, uint64_t now_us, uint64_t wait_us);
 /* The cause of the last failure has been removed: the next call needn't wait. */
 void reflector_retry(struct reflector *r);
 /*
- * The server was heard of elsewhere: half a second is enough to wait after it
- * could not be reached.  After what it answered itself that is no news.
+ * Another call has reached the server: if the last call could not, the next one
+ * waits for half a second at most.  A server that has answered is not affected.
  */
 void reflector_nudge(struct reflector *r, uint64_t now_us, uint64_t random);
-/* The call is over; err 0: the server ended it in good order. */
+/* The call is over; err 0: the server ended it without an error. */
 void reflector_closed(struct reflector *r, int err, uint64_t now_us, uint64_t random);

@@ -10,7 +10,7 @@ static const struct resource {
 	const char *selector; /* already escaped */
 	const char *name;
 } resources[OBJECT_KIND_N] = {
-/* What labels hide from us needn't come over the wire. */
+/* Objects that labels hide from us are not even transferred. */
 #define NOT_HIDDEN                                                                       \
 	"labelSelector=!service.kubernetes.io%2Fheadless%2C"                             \
 	"!service.kubernetes.io%2Fservice-proxy-name"

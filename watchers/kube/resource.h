@@ -1,6 +1,6 @@
 /*
- * What each kind of object is called in the API, and how it is asked for: the
- * paths, selectors and parameters of LIST and WATCH.
+ * The API's name of each kind of object, and the paths, selectors and parameters
+ * of its LIST and WATCH requests.
  */
 #pragma once
 

@@ -30,7 +30,7 @@ static bool find_type(const json_t *json, enum watch_event_type *ret)
 	return false;
 }
 
-/* The string member, "" when it is none; false when it doesn't fit. */
+/* The string member, "" if it is missing; false if it doesn't fit. */
 static bool copy_text(const json_t *object, const char *key, char *ret, size_t len)
 {
 	const json_t *text = json_object_get(object, key);
@@ -45,7 +45,7 @@ static bool copy_text(const json_t *object, const char *key, char *ret, size_t l
 	return true;
 }
 
-/* As much as fits, without what would spoil a line. */
+/* As much as fits; control characters become blanks. */
 static void copy_line(const json_t *object, const char *key, char *ret, size_t len)
 {
 	const char *text = json_string_value(json_object_get(object, key));
@@ -79,7 +79,7 @@ static bool is_hidden(const struct object *o)
 	return false;
 }
 
-/* Which object it is about, rejected or not. */
+/* The names of the object, whether it is rejected or not. */
 static int take_name(const json_t *metadata, enum object_kind kind,
 		     struct watch_event *ret)
 {
@@ -97,10 +97,10 @@ static int take_name(const json_t *metadata, enum object_kind kind,
 	return 0;
 }
 
-/* json is NULL when the object is gone: nothing is wrong with it any more. */
-static void decode_thing(const json_t *json, enum object_kind kind,
-			 const struct watch_event *event, const struct reject *reject,
-			 struct decoded *ret)
+/* json is NULL for a deleted object: its earlier rejections end. */
+static void decode_reported(const json_t *json, enum object_kind kind,
+			    const struct watch_event *event, const struct reject *reject,
+			    struct decoded *ret)
 {
 	reject_begin(reject, object_kind_name(kind), event->ns, event->name);
 	(void)decode_kind(json, kind, SOURCE, reject, ret);
@@ -112,8 +112,8 @@ static void take_object(const json_t *json, enum object_kind kind,
 {
 	struct decoded decoded = {.n = 0};
 
-	decode_thing(ret->type == WATCH_DELETED ? NULL : json, kind, ret, reject,
-		     &decoded);
+	decode_reported(ret->type == WATCH_DELETED ? NULL : json, kind, ret, reject,
+			&decoded);
 	if (decoded.n > 0 && !is_hidden(decoded.objects[0]))
 		ret->object = object_ref(decoded.objects[0]);
 	decoded_fini(&decoded);
@@ -156,9 +156,9 @@ void watch_item_decode(const json_t *json, enum object_kind kind,
 {
 	struct watch_event item = {.object = NULL};
 
-	/* Without a name as well, it is something of which to tell once. */
+	/* An item without a name is reported as well. */
 	(void)take_name(json_object_get(json, "metadata"), kind, &item);
-	decode_thing(json, kind, &item, reject, ret);
+	decode_reported(json, kind, &item, reject, ret);
 }
 
 static bool has_cause(const json_t *details, const char *reason)

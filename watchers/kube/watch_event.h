@@ -1,6 +1,6 @@
 /*
- * One event of a Kubernetes watch, as JSON, -> what a reflector needs to know.
- * Each object is a thing of its own to those who are told what was rejected.
+ * Decodes one event of a Kubernetes watch from JSON.  Rejections are reported
+ * for each object separately.
  */
 #pragma once
 
@@ -40,12 +40,12 @@ struct watch_event {
 	bool is_too_large_version; /* cause ResourceVersionTooLarge */
 };
 
-/* -EINVAL when it is no event; then *ret is untouched. */
+/* 0, or -EINVAL if it is not an event; *ret is untouched then. */
 int watch_event_decode(const json_t *json, enum object_kind kind,
 		       const struct reject *reject, struct watch_event *ret);
 void watch_event_fini(struct watch_event *event);
 
-/* An item of a LIST answer: as decode_kind(), told of as by an event. */
+/* An item of a LIST answer: as decode_kind(), with the rejections of an event. */
 void watch_item_decode(const json_t *json, enum object_kind kind,
 		       const struct reject *reject, struct decoded *ret);
 
