@@ -231,7 +231,8 @@ int sync_run(struct sync *s)
 	(void)apply(s, &run);
 	run.total_us = clock_monotonic_us() - start_us;
 	pacer_ran(&s->pacer, clock_monotonic_us(), run.err);
-	(void)getrandom(&s->random, sizeof(s->random), 0);
+	if (getrandom(&s->random, sizeof(s->random), 0) == -1)
+		s->random = 0;
 	note_run(s, &run);
 	if (is_repair)
 		note_repair(s);

@@ -33,6 +33,18 @@ void instance_fail(struct instance *in, const char *fmt, ...)
 	abort(); /* fail_msg() does not return, which its prototype hides */
 }
 
+const char *instance_program(void)
+{
+	const char *other = getenv("SLUICE_PROGRAM");
+
+	return other ? other : SLUICE_PROGRAM;
+}
+
+bool instance_is_release(void)
+{
+	return getenv("SLUICE_PROGRAM");
+}
+
 struct instance *instance_new(struct world *w)
 {
 	struct instance *in = xcalloc(1, sizeof(*in));
@@ -144,11 +156,11 @@ void instance_check(struct instance *in, const struct scenario *s)
 	traffic_check(in->world, s->rows, s->n_rows);
 }
 
-/* The program reads and writes nothing but what it is told to. */
+/* The program reads and writes only what the arguments name. */
 static void exec_sluice(struct instance *in, const char *const *args)
 {
 	const char *argv[MAX_ARGS] = {
-		SLUICE_PROGRAM,	    "run",	"--manifests",	       in->manifests,
+		instance_program(), "run",	"--manifests",	       in->manifests,
 		"--control-socket", in->socket, "--hostname-override", WORLD_NODE_NAME,
 		"--proxy-mode",	    "nftables",
 	};
@@ -159,7 +171,7 @@ static void exec_sluice(struct instance *in, const char *const *args)
 		argv[n++] = *args;
 	(void)dup2(fd, STDOUT_FILENO);
 	(void)dup2(fd, STDERR_FILENO);
-	(void)execv(SLUICE_PROGRAM, (char *const *)(uintptr_t)argv);
+	(void)execv(instance_program(), (char *const *)(uintptr_t)argv);
 	_exit(127);
 }
 
@@ -232,7 +244,7 @@ int instance_command(struct instance *in, const char *command, struct buf *ret_o
 	int status;
 
 	status = world_run(in->world, PLACE_NODE, "%s %s --control-socket %s >%s 2>&1",
-			   SLUICE_PROGRAM, command, in->socket, path);
+			   instance_program(), command, in->socket, path);
 	f = fopen(path, "re");
 	while (f && (len = fread(bytes, 1, sizeof(bytes), f)) > 0)
 		buf_add(ret_output, bytes, len);

@@ -1,6 +1,8 @@
 /*
  * A sluice under test: the real program, run as the world's node runs it, on
- * manifests that the test writes.
+ * manifests that the test writes.  ctest runs these tests twice: with the build
+ * that has sanitizers, and ("kernel_x_release") with the release build and its
+ * system call filter, which the sanitizers don't allow.
  *
  * Every set of objects carries a marker Service with a new port.  When its
  * cluster IP answers in both families, everything that was written with it is
@@ -8,6 +10,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "core/buf.h"
@@ -20,6 +23,11 @@ struct instance {
 	pid_t pid;	  /* 0: not running */
 	unsigned written; /* the last marker's port */
 };
+
+/* The program's path: $SLUICE_PROGRAM, or that of this build. */
+const char *instance_program(void);
+/* The program is the release build. */
+bool instance_is_release(void);
 
 /* One at a time in a world. */
 struct instance *instance_new(struct world *w);
@@ -34,7 +42,7 @@ int instance_teardown(void **state);
 
 /*
  * These are now all objects, besides the Node, the ServiceCIDR and the marker.
- * Returns when the kernel has them, at once when sluice doesn't run.
+ * Returns when the kernel has them; immediately if sluice doesn't run.
  */
 void instance_put(struct instance *in, const struct manifest_service *services, size_t n);
 /* The same with YAML of the test's own; "" for none. */
@@ -53,7 +61,7 @@ void instance_check(struct instance *in, const struct scenario *s);
 void instance_start(struct instance *in, const char *const *args);
 /* Without putting anything, and without waiting. */
 void instance_launch(struct instance *in, const char *const *args);
-/* Sends the signal and waits for the end; answers the wait status. */
+/* Sends the signal and waits for the end; returns the wait status. */
 int instance_end(struct instance *in, int signal);
 
 /* Runs `sluice COMMAND --control-socket …` beside it: exit status, and what it printed. */

@@ -36,7 +36,9 @@ static uint64_t random_number(void)
 {
 	uint64_t n = 0;
 
-	(void)getrandom(&n, sizeof(n), GRND_NONBLOCK);
+	/* Before the kernel has its seed: one number for all, only not spread. */
+	if (getrandom(&n, sizeof(n), GRND_NONBLOCK) != sizeof(n))
+		n = 0;
 	return n;
 }
 
