@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# bare.sh [TREE]: the README's two commands, ./demo and ./check, on a Debian 12 that has nothing but its base system.
+# Needs root, debootstrap and the network. TREE, by default in ~/.cache, is made at the first run and kept; the trial
+# runs in a copy of it, in namespaces of its own, on a clone of HEAD. Ends with check's result; prints each skip and why.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+tree=${1:-${XDG_CACHE_HOME:-$HOME/.cache}/sluice-bare}
+[ "$(id -u)" = 0 ] || { echo "needs root"; exit 77; }
+if [ ! -e "$tree" ]; then
+	command -v debootstrap >/dev/null || { echo "needs debootstrap: apt-get install debootstrap"; exit 77; }
+	rm -rf "$tree.part"
+	mkdir -p "$(dirname "$tree")"
+	debootstrap --variant=minbase bookworm "$tree.part" >&2
+	mv "$tree.part" "$tree"
+fi
+
+root=$(mktemp -d "${TMPDIR:-/tmp}/sluice-bare.XXXXXX")
+trap 'rm -rf --one-file-system "$root"' EXIT
+trap 'exit 130' INT TERM HUP
+cp -a --reflink=auto "$tree/." "$root"
+cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+git clone -q --no-hardlinks . "$root/root/sluice"
+
+# inside NETWORK COMMAND: in the copy; its processes and mounts end with the command. NETWORK: host, or own.
+inside() {
+	local own=()
+	[ "$1" = own ] && own=(--net)
+	unshare --mount --pid --fork --kill-child --ipc --uts "${own[@]}" bash -euc '
+		mount --make-rprivate /
+		mount -t proc proc "$1/proc"
+		if ! mount -t sysfs sysfs "$1/sys" 2>/dev/null; then
+			mount --rbind /sys "$1/sys"
+		elif [ -d "$1/sys/fs/cgroup" ]; then
+			mount --rbind /sys/fs/cgroup "$1/sys/fs/cgroup"
+		fi
+		mount --rbind /dev "$1/dev"
+		mount -t tmpfs tmpfs "$1/run"
+		exec chroot "$1" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb PATIENCE="$3" \
+			bash -c "cd /root/sluice && $2"' _ "$root" "$2" "${PATIENCE:-1}"
+}
+
+# The packages come from the network; everything else needs none.
+inside host 'tests/packages.sh deploy/build-packages tests/test-packages'
+inside own 'ip link set lo up && ./demo </dev/null'
+inside own 'ip link set lo up && ./check </dev/null'
