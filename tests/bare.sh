@@ -20,6 +20,7 @@ trap 'rm -rf --one-file-system "$root"' EXIT
 trap 'exit 130' INT TERM HUP
 cp -a --reflink=auto "$tree/." "$root"
 cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+echo force-unsafe-io >"$root/etc/dpkg/dpkg.cfg.d/sluice-bare" # the copy is thrown away: no fsync for each file
 git clone -q --no-hardlinks . "$root/root/sluice"
 
 # inside NETWORK COMMAND: in the copy; its processes and mounts end with the command. NETWORK: host, or own.

@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,50 +18,30 @@
 #include "proxy/config/config_load.h"
 #include "proxy/config/options.h"
 #include "proxy/host/path_watch.h"
-#include "tests/unit/turn_loop.h"
+#include "tests/unit/world.h"
 
 #define HEADER                                                                           \
 	"apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n"
 
-struct world {
-	char folder[64];
-	struct ev_loop *loop;
-	unsigned n_changed;
+struct load {
+	struct world world;
+	unsigned n_changed, n_expected;
 };
 
-static void world_init(struct world *w)
+static void load_open(struct load *l)
 {
-	*w = (struct world){.loop = ev_loop_new(EVFLAG_AUTO)};
-	(void)snprintf(w->folder, sizeof(w->folder), "/tmp/sluice-load-XXXXXX");
-	assert_non_null(mkdtemp(w->folder));
+	*l = (struct load){.n_changed = 0};
+	world_open(&l->world);
 }
 
-static void world_fini(struct world *w)
+static void load_close(struct load *l)
 {
-	_cleanup_(freep) char *command = xasprintf("rm -r %s", w->folder);
-
-	ev_loop_destroy(w->loop);
-	assert_int_equal(system(command), 0);
-}
-
-static char *path_in(const struct world *w, const char *name)
-{
-	return xasprintf("%s/%s", w->folder, name);
-}
-
-static void write_file(const struct world *w, const char *name, const char *text)
-{
-	_cleanup_(freep) char *path = path_in(w, name);
-	FILE *file = fopen(path, "we");
-
-	assert_non_null(file);
-	assert_true(fputs(text, file) >= 0);
-	assert_int_equal(fclose(file), 0);
+	world_close(&l->world);
 }
 
 static void options_with_file(struct options *o, const struct world *w)
 {
-	_cleanup_(freep) char *path = path_in(w, "config");
+	_cleanup_(freep) char *path = world_path(w, "config");
 	char *argv[] = {"kube-proxy", "--config", path, "--hostname-override",
 			"from-flag",  "--v=1",	  NULL};
 	struct config config;
@@ -78,17 +57,17 @@ static void options_with_file(struct options *o, const struct world *w)
 static void test_flags_win_over_the_file_where_they_may(void **state)
 {
 	struct options o;
-	struct world w;
+	struct load l;
 
 	(void)state;
-	world_init(&w);
-	write_file(&w, "config", HEADER "hostnameOverride: from-file\nmode: nftables\n");
-	options_with_file(&o, &w);
+	load_open(&l);
+	world_write(&l.world, "config", HEADER "hostnameOverride: from-file\nmode: nftables\n");
+	options_with_file(&o, &l.world);
 	assert_string_equal(o.config.hostname_override, "from-flag");
 	assert_string_equal(o.config.mode, "nftables");
 	assert_int_equal(o.config.logging.verbosity, 1);
 	options_fini(&o);
-	world_fini(&w);
+	load_close(&l);
 }
 
 static const struct {
@@ -108,176 +87,176 @@ static const struct {
 	{"", false, "text"},
 };
 
-static void test_what_can_be_changed_in_place_is(void **state)
+static void test_a_reload_asks_for_a_restart_only_where_one_is_needed(void **state)
 {
-	struct world w;
+	struct load l;
 
 	(void)state;
-	world_init(&w);
+	load_open(&l);
 	for (size_t i = 0; i < N_ELEMENTS(reload_cases); i++) {
 		struct options o;
 
-		write_file(&w, "config", HEADER "mode: nftables\n");
-		options_with_file(&o, &w);
-		write_file(&w, "config", reload_cases[i].text);
+		world_write(&l.world, "config", HEADER "mode: nftables\n");
+		options_with_file(&o, &l.world);
+		world_write(&l.world, "config", reload_cases[i].text);
 		assert_int_equal(config_reload(&o), reload_cases[i].must_restart);
 		log_set_json(false);
 		assert_string_equal(o.config.logging.format, reload_cases[i].format);
 		assert_string_equal(o.config.mode, "nftables");
 		options_fini(&o);
 	}
-	world_fini(&w);
+	load_close(&l);
 }
 
 static void on_changed(void *data)
 {
-	struct world *w = data;
+	struct load *l = data;
 
-	w->n_changed++;
+	l->n_changed++;
 }
 
-/* Fails after five seconds. */
-static void expect_changes(struct world *w, unsigned n)
+static bool has_changed(void *data)
 {
-	ev_tstamp end = ev_time() + 5.;
+	const struct load *l = data;
 
-	while (w->n_changed < n) {
-		assert_true(ev_time() < end);
-		turn_loop(w->loop, .01);
-	}
-	assert_int_equal(w->n_changed, n);
+	return l->n_changed >= l->n_expected;
+}
+
+static void expect_changes(struct load *l, unsigned n)
+{
+	l->n_expected = n;
+	world_run_until(&l->world, has_changed, l);
+	assert_int_equal(l->n_changed, n);
 }
 
 static void test_a_file_is_followed_through_writing_and_renaming(void **state)
 {
 	_cleanup_(freep) char *path = NULL, *other = NULL;
 	struct path_watch *watch;
-	struct world w;
+	struct load l;
 
 	(void)state;
-	world_init(&w);
-	path = path_in(&w, "config");
-	other = path_in(&w, "config.new");
-	write_file(&w, "config", "one");
-	assert_int_equal(path_watch_new(w.loop, path, on_changed, &w, &watch), 0);
-	write_file(&w, "config", "written over");
-	expect_changes(&w, 1);
-	write_file(&w, "config.new", "renamed over");
+	load_open(&l);
+	path = world_path(&l.world, "config");
+	other = world_path(&l.world, "config.new");
+	world_write(&l.world, "config", "one");
+	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
+	world_write(&l.world, "config", "written over");
+	expect_changes(&l, 1);
+	world_write(&l.world, "config.new", "renamed over");
 	assert_int_equal(rename(other, path), 0);
-	expect_changes(&w, 2);
+	expect_changes(&l, 2);
 	assert_int_equal(unlink(path), 0);
-	turn_loop(w.loop, .3); /* gone is no change */
-	assert_int_equal(w.n_changed, 2);
-	write_file(&w, "config", "made again");
-	expect_changes(&w, 3);
-	write_file(&w, "neighbour", "of no interest");
-	turn_loop(w.loop, .3);
-	assert_int_equal(w.n_changed, 3);
+	world_run(&l.world, .3); /* a removal is not a change */
+	assert_int_equal(l.n_changed, 2);
+	world_write(&l.world, "config", "made again");
+	expect_changes(&l, 3);
+	world_write(&l.world, "neighbour", "of no interest");
+	world_run(&l.world, .3);
+	assert_int_equal(l.n_changed, 3);
 	path_watch_free(watch);
-	world_fini(&w);
+	load_close(&l);
 }
 
-/* As kubelet does it: config -> ..data/config, ..data -> a folder, swapped at once. */
+/* As kubelet does it: config -> ..data/config, ..data -> a folder, swapped in one step. */
 static void test_a_mounted_configmap_is_followed(void **state)
 {
 	_cleanup_(freep) char *path = NULL, *data = NULL, *data_new = NULL;
-	_cleanup_(freep) char *first = NULL, *second = NULL;
 	struct path_watch *watch;
-	struct world w;
+	struct load l;
 
 	(void)state;
-	world_init(&w);
-	path = path_in(&w, "config");
-	data = path_in(&w, "..data");
-	data_new = path_in(&w, "..data_tmp");
-	first = path_in(&w, "..1");
-	second = path_in(&w, "..2");
-	assert_int_equal(mkdir(first, 0755), 0);
-	assert_int_equal(mkdir(second, 0755), 0);
-	write_file(&w, "..1/config", "one");
-	write_file(&w, "..2/config", "two");
+	load_open(&l);
+	path = world_path(&l.world, "config");
+	data = world_path(&l.world, "..data");
+	data_new = world_path(&l.world, "..data_tmp");
+	world_make_folder(&l.world, "..1");
+	world_make_folder(&l.world, "..2");
+	world_write(&l.world, "..1/config", "one");
+	world_write(&l.world, "..2/config", "two");
 	assert_int_equal(symlink("..1", data), 0);
 	assert_int_equal(symlink("..data/config", path), 0);
-	assert_int_equal(path_watch_new(w.loop, path, on_changed, &w, &watch), 0);
+	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
 	assert_int_equal(symlink("..2", data_new), 0);
 	assert_int_equal(rename(data_new, data), 0);
-	expect_changes(&w, 1);
+	expect_changes(&l, 1);
 	path_watch_free(watch);
-	world_fini(&w);
+	load_close(&l);
 }
 
-/* Whoever opened it would wait until somebody writes. */
-static void test_a_pipe_in_its_place_is_no_change(void **state)
+/* open() would wait for a writer. */
+static void test_a_pipe_in_the_place_of_the_file_is_ignored(void **state)
 {
 	_cleanup_(freep) char *path = NULL, *pipe_path = NULL;
 	struct path_watch *watch;
-	struct world w;
+	struct load l;
 
 	(void)state;
-	world_init(&w);
-	path = path_in(&w, "config");
-	pipe_path = path_in(&w, "pipe");
-	write_file(&w, "config", "one");
-	assert_int_equal(path_watch_new(w.loop, path, on_changed, &w, &watch), 0);
+	load_open(&l);
+	path = world_path(&l.world, "config");
+	pipe_path = world_path(&l.world, "pipe");
+	world_write(&l.world, "config", "one");
+	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
 	assert_int_equal(mkfifo(pipe_path, 0600), 0);
 	assert_int_equal(rename(pipe_path, path), 0);
-	turn_loop(w.loop, .3);
-	assert_int_equal(w.n_changed, 0);
+	world_run(&l.world, .3);
+	assert_int_equal(l.n_changed, 0);
 	assert_int_equal(unlink(path), 0);
-	write_file(&w, "config", "a file again");
-	expect_changes(&w, 1);
+	world_write(&l.world, "config", "a file again");
+	expect_changes(&l, 1);
 	path_watch_free(watch);
-	world_fini(&w);
+	load_close(&l);
 }
 
-static void test_a_folder_that_is_made_anew_is_followed(void **state)
+static void test_a_folder_that_is_removed_and_made_again_is_followed(void **state)
 {
 	_cleanup_(freep) char *folder = NULL, *path = NULL;
 	struct path_watch *watch;
-	struct world w;
+	struct load l;
 
 	(void)state;
-	world_init(&w);
-	folder = path_in(&w, "folder");
-	path = path_in(&w, "folder/config");
-	assert_int_equal(mkdir(folder, 0755), 0);
-	write_file(&w, "folder/config", "one");
-	assert_int_equal(path_watch_new(w.loop, path, on_changed, &w, &watch), 0);
+	load_open(&l);
+	folder = world_path(&l.world, "folder");
+	path = world_path(&l.world, "folder/config");
+	world_make_folder(&l.world, "folder");
+	world_write(&l.world, "folder/config", "one");
+	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
 	assert_int_equal(unlink(path), 0);
 	assert_int_equal(rmdir(folder), 0);
-	turn_loop(w.loop, .3);
-	assert_int_equal(w.n_changed, 0);
-	assert_int_equal(mkdir(folder, 0755), 0);
-	write_file(&w, "folder/config", "two and more");
-	expect_changes(&w, 1);
-	write_file(&w, "folder/config", "followed as before");
-	expect_changes(&w, 2);
+	world_run(&l.world, .3);
+	assert_int_equal(l.n_changed, 0);
+	world_make_folder(&l.world, "folder");
+	world_write(&l.world, "folder/config", "two and more");
+	expect_changes(&l, 1);
+	world_write(&l.world, "folder/config", "followed as before");
+	expect_changes(&l, 2);
 	path_watch_free(watch);
-	world_fini(&w);
+	load_close(&l);
 }
 
-static void test_a_folder_that_is_not_there_is_told(void **state)
+static void test_a_missing_folder_is_reported(void **state)
 {
 	struct path_watch *watch = NULL;
-	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
+	struct load l;
 
 	(void)state;
-	assert_int_equal(path_watch_new(loop, "/nonexistent/config", on_changed, NULL,
-					&watch),
+	load_open(&l);
+	assert_int_equal(path_watch_new(l.world.loop, "/nonexistent/config", on_changed,
+					&l, &watch),
 			 -ENOENT);
-	ev_loop_destroy(loop);
+	load_close(&l);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flags_win_over_the_file_where_they_may),
-		cmocka_unit_test(test_what_can_be_changed_in_place_is),
+		cmocka_unit_test(test_a_reload_asks_for_a_restart_only_where_one_is_needed),
 		cmocka_unit_test(test_a_file_is_followed_through_writing_and_renaming),
 		cmocka_unit_test(test_a_mounted_configmap_is_followed),
-		cmocka_unit_test(test_a_pipe_in_its_place_is_no_change),
-		cmocka_unit_test(test_a_folder_that_is_made_anew_is_followed),
-		cmocka_unit_test(test_a_folder_that_is_not_there_is_told),
+		cmocka_unit_test(test_a_pipe_in_the_place_of_the_file_is_ignored),
+		cmocka_unit_test(test_a_folder_that_is_removed_and_made_again_is_followed),
+		cmocka_unit_test(test_a_missing_folder_is_reported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
