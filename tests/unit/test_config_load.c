@@ -61,7 +61,8 @@ static void test_flags_win_over_the_file_where_they_may(void **state)
 
 	(void)state;
 	load_open(&l);
-	world_write(&l.world, "config", HEADER "hostnameOverride: from-file\nmode: nftables\n");
+	world_write(&l.world, "config",
+		    HEADER "hostnameOverride: from-file\nmode: nftables\n");
 	options_with_file(&o, &l.world);
 	assert_string_equal(o.config.hostname_override, "from-flag");
 	assert_string_equal(o.config.mode, "nftables");
@@ -251,11 +252,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_flags_win_over_the_file_where_they_may),
-		cmocka_unit_test(test_a_reload_asks_for_a_restart_only_where_one_is_needed),
+		cmocka_unit_test(
+			test_a_reload_asks_for_a_restart_only_where_one_is_needed),
 		cmocka_unit_test(test_a_file_is_followed_through_writing_and_renaming),
 		cmocka_unit_test(test_a_mounted_configmap_is_followed),
 		cmocka_unit_test(test_a_pipe_in_the_place_of_the_file_is_ignored),
-		cmocka_unit_test(test_a_folder_that_is_removed_and_made_again_is_followed),
+		cmocka_unit_test(
+			test_a_folder_that_is_removed_and_made_again_is_followed),
 		cmocka_unit_test(test_a_missing_folder_is_reported),
 	};
 
