@@ -18,6 +18,7 @@
 #include "core/cleanup.h"
 #include "rules/conntrack/stale_flows.h"
 #include "tests/short_service.h"
+#include "tests/stale_flow_cases.h"
 
 #define N_MANY 50000
 
@@ -178,123 +179,63 @@ static void apply(struct sink *sink, bool full, const struct service *old,
 	assert_int_equal(sink_apply(sink, &cs), 0);
 }
 
-static const struct made_flow kept_and_deleted[] = {
-	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53", true},
-	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.6:53", true},
-	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53", false},
-	{IPPROTO_UDP, "10.96.0.10:53", "10.96.0.10:53", false},
-	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.7:53", false},
-	{IPPROTO_UDP, "1.2.3.4:53", "10.0.0.5:53", true},
-	{IPPROTO_UDP, "1.2.3.4:53", "10.0.0.9:53", false},
-	{IPPROTO_UDP, "5.6.7.8:53", "10.0.0.6:53", true},
-	{IPPROTO_UDP, "5.6.7.8:53", "10.0.0.9:53", false},
-	{IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.5:53", true},
-	{IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.9:53", false},
-	{IPPROTO_TCP, "10.96.0.10:53", "10.0.0.9:53", true},
-	{IPPROTO_SCTP, "10.96.0.10:53", "10.0.0.9:53", true},
-	{IPPROTO_UDP, "8.8.8.8:53", "8.8.8.8:53", true},
-	{IPPROTO_UDP, "10.96.0.10:54", "10.0.0.9:53", true},
-};
-
 static struct service *dns_service(const char *endpoints)
 {
-	return short_service("dns", IPPROTO_UDP,
-			     "10.96.0.10:53 192.168.0.2:30053 1.2.3.4:53 5.6.7.8:53",
-			     endpoints);
+	return short_service("dns", IPPROTO_UDP, DNS_FRONTENDS, endpoints);
 }
 
-static void flows_to_what_serves_stay_and_the_others_go(void **state)
+static void check_case(const struct stale_flow_case *c)
 {
 	_cleanup_(sink_closep) struct sink *sink = sink_new();
-	_cleanup_(short_service_unrefp) struct service *dns =
-		dns_service("10.0.0.5:53 10.0.0.6:53 10.0.0.7:53!");
+	_cleanup_(short_service_unrefp) struct service *before =
+		stale_flow_service_new(&c->before);
+	_cleanup_(short_service_unrefp) struct service *after =
+		stale_flow_service_new(&c->after);
+	struct made_flow flows[N_ELEMENTS(c->flows)];
+	uint64_t n_deleted[FAMILY_N] = {0};
+	size_t n = 0;
 
-	(void)state;
-	make_flows(kept_and_deleted, N_ELEMENTS(kept_and_deleted));
-	apply(sink, false, NULL, dns);
-	assert_kept(kept_and_deleted, N_ELEMENTS(kept_and_deleted));
-	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4], 6);
-	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV6], 0);
+	for (const struct stale_flow *f = c->flows; f->proto; f++) {
+		flows[n++] =
+			(struct made_flow){f->proto, f->dst, f->reply_src, !f->is_stale};
+		if (f->is_stale)
+			n_deleted[*f->dst == '[' ? FAMILY_IPV6 : FAMILY_IPV4]++;
+	}
+	make_flows(flows, n);
+	apply(sink, false, before, after);
+	print_message("%s\n", c->name);
+	assert_kept(flows, n);
+	for (int f = 0; f < FAMILY_N; f++)
+		assert_int_equal(stale_flows_stats(sink).n_deleted[f], n_deleted[f]);
 	assert_int_equal(stale_flows_stats(sink).n_dumps, 1);
 }
 
-/* A restart is a full change set: flows to live endpoints live on. */
-static void a_full_change_set_does_the_same(void **state)
+static void each_case_deletes_its_stale_flows_and_no_others(void **state)
 {
-	_cleanup_(sink_closep) struct sink *sink = sink_new();
-	_cleanup_(short_service_unrefp) struct service *dns =
-		dns_service("10.0.0.5:53 10.0.0.6:53 10.0.0.7:53!");
-
-	(void)state;
-	make_flows(kept_and_deleted, N_ELEMENTS(kept_and_deleted));
-	apply(sink, true, NULL, dns);
-	assert_kept(kept_and_deleted, N_ELEMENTS(kept_and_deleted));
-}
-
-static void ipv6_flows_too(void **state)
-{
-	static const struct made_flow flows[] = {
-		{IPPROTO_UDP, "[fd00::a]:53", "[2001:db8::5]:53", true},
-		{IPPROTO_UDP, "[fd00::a]:53", "[2001:db8::9]:53", false},
-		{IPPROTO_UDP, "[fd00::a]:53", "[fd00::a]:53", false},
-		{IPPROTO_UDP, "[fd00::b]:53", "[2001:db8::9]:53", true},
-		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53", true},
-	};
-	_cleanup_(sink_closep) struct sink *sink = sink_new();
-	_cleanup_(short_service_unrefp) struct service *dns =
-		short_service("dns", IPPROTO_UDP, "[fd00::a]:53", "[2001:db8::5]:53");
-
-	(void)state;
-	make_flows(flows, N_ELEMENTS(flows));
-	apply(sink, false, NULL, dns);
-	assert_kept(flows, N_ELEMENTS(flows));
-	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV6], 2);
-}
-
-static void without_endpoints_or_without_the_service_all_its_flows_go(void **state)
-{
-	static const struct made_flow flows[] = {
-		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53", false},
-		{IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.5:53", false},
-		{IPPROTO_TCP, "10.96.0.10:53", "10.0.0.5:53", true},
-		{IPPROTO_UDP, "10.96.0.11:53", "10.0.0.5:53", true},
-	};
-	_cleanup_(short_service_unrefp) struct service *before =
-		dns_service("10.0.0.5:53");
-	_cleanup_(short_service_unrefp) struct service *after = dns_service("");
-	const struct service *ends[] = {after, NULL};
-
-	for (size_t i = 0; i < N_ELEMENTS(ends); i++) {
-		_cleanup_(sink_closep) struct sink *sink = NULL;
-
+	for (size_t i = 0; i < N_ELEMENTS(stale_flow_cases); i++) {
 		assert_int_equal(enter_namespace(state), 0);
-		sink = sink_new();
-		make_flows(flows, N_ELEMENTS(flows));
-		apply(sink, false, before, ends[i]);
-		assert_kept(flows, N_ELEMENTS(flows));
+		check_case(&stale_flow_cases[i]);
 	}
 }
 
-static void when_a_node_port_goes_only_its_flows_go(void **state)
+/* A restart is a full change set. */
+static void a_full_change_set_keeps_flows_to_serving_endpoints(void **state)
 {
 	static const struct made_flow flows[] = {
 		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53", true},
-		{IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.5:53", false},
-		{IPPROTO_UDP, "192.168.0.2:30054", "10.0.0.5:53", true},
+		{IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.9:53", false},
+		{IPPROTO_TCP, "10.96.0.10:53", "10.0.0.9:53", true},
 	};
 	_cleanup_(sink_closep) struct sink *sink = sink_new();
-	_cleanup_(short_service_unrefp) struct service *before =
-		dns_service("10.0.0.5:53");
-	_cleanup_(short_service_unrefp) struct service *after =
-		short_service("dns", IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53");
+	_cleanup_(short_service_unrefp) struct service *dns = dns_service("10.0.0.5:53");
 
 	(void)state;
 	make_flows(flows, N_ELEMENTS(flows));
-	apply(sink, false, before, after);
+	apply(sink, true, NULL, dns);
 	assert_kept(flows, N_ELEMENTS(flows));
 }
 
-static void flows_in_a_zone_of_their_own_are_found_too(void **state)
+static void flows_in_another_conntrack_zone_are_deleted(void **state)
 {
 	_cleanup_(sink_closep) struct sink *sink = sink_new();
 	_cleanup_(short_service_unrefp) struct service *dns = dns_service("10.0.0.5:53");
@@ -308,7 +249,7 @@ static void flows_in_a_zone_of_their_own_are_found_too(void **state)
 	sh("test \"$(conntrack -C)\" = 0");
 }
 
-static void changes_without_udp_and_endpoints_that_come_cost_no_dump(void **state)
+static void changes_without_udp_and_added_endpoints_need_no_dump(void **state)
 {
 	_cleanup_(sink_closep) struct sink *sink = sink_new();
 	_cleanup_(short_service_unrefp) struct service *tcp =
@@ -328,7 +269,7 @@ static void changes_without_udp_and_endpoints_that_come_cost_no_dump(void **stat
 }
 
 /* What was sent while our rules weren't there, or not all of them. */
-static void connections_that_nothing_translated_go_after_a_full_change_set(void **state)
+static void untranslated_connections_are_deleted_after_a_full_change_set(void **state)
 {
 	static const char web[] = "10.96.0.20:80", node[] = "192.168.0.2:30080";
 	static const struct made_flow flows[] = {
@@ -369,7 +310,7 @@ static void connections_that_nothing_translated_go_after_a_full_change_set(void 
 	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV6], 1);
 }
 
-static void late_answers_of_a_frontend_go_too(void **state)
+static void late_answers_of_a_frontend_are_deleted(void **state)
 {
 	_cleanup_(sink_closep) struct sink *sink = sink_new();
 	_cleanup_(short_service_unrefp) struct service *dns = dns_service("10.0.0.5:53");
@@ -475,7 +416,7 @@ static bool arrives(int client, int backend)
 	return recv(backend, &c, 1, MSG_DONTWAIT) == 1;
 }
 
-static void a_client_that_goes_on_sending_reaches_the_new_endpoint(void **state)
+static void a_client_that_keeps_sending_reaches_the_new_endpoint(void **state)
 {
 	_cleanup_(sink_closep) struct sink *sink = sink_new();
 	_cleanup_(short_service_unrefp) struct service *before =
@@ -508,18 +449,15 @@ static void a_client_that_goes_on_sending_reaches_the_new_endpoint(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_NAMESPACE(flows_to_what_serves_stay_and_the_others_go),
-		IN_NAMESPACE(a_full_change_set_does_the_same),
-		IN_NAMESPACE(ipv6_flows_too),
-		IN_NAMESPACE(without_endpoints_or_without_the_service_all_its_flows_go),
-		IN_NAMESPACE(when_a_node_port_goes_only_its_flows_go),
-		IN_NAMESPACE(flows_in_a_zone_of_their_own_are_found_too),
-		IN_NAMESPACE(changes_without_udp_and_endpoints_that_come_cost_no_dump),
+		IN_NAMESPACE(each_case_deletes_its_stale_flows_and_no_others),
+		IN_NAMESPACE(a_full_change_set_keeps_flows_to_serving_endpoints),
+		IN_NAMESPACE(flows_in_another_conntrack_zone_are_deleted),
+		IN_NAMESPACE(changes_without_udp_and_added_endpoints_need_no_dump),
 		IN_NAMESPACE(
-			connections_that_nothing_translated_go_after_a_full_change_set),
-		IN_NAMESPACE(late_answers_of_a_frontend_go_too),
+			untranslated_connections_are_deleted_after_a_full_change_set),
+		IN_NAMESPACE(late_answers_of_a_frontend_are_deleted),
 		IN_NAMESPACE(many_flows_cost_no_memory),
-		IN_NAMESPACE(a_client_that_goes_on_sending_reaches_the_new_endpoint),
+		IN_NAMESPACE(a_client_that_keeps_sending_reaches_the_new_endpoint),
 	};
 	struct sink *sink;
 

@@ -10,9 +10,7 @@
 #include "rules/conntrack/flow_match.h"
 #include "tests/short_flow.h"
 #include "tests/short_service.h"
-
-#define DNS_FRONTENDS "10.96.0.10:53 192.168.0.2:30053 1.2.3.4:53 5.6.7.8:53"
-#define DNS_ENDPOINTS "10.0.0.5:53 10.0.0.6:53"
+#include "tests/stale_flow_cases.h"
 
 static bool is_stale(struct flow_match *m, uint8_t proto, const char *dst,
 		     const char *reply_src)
@@ -47,60 +45,48 @@ static bool begin_change(struct flow_match *m, const struct service *old,
 	return begin(m, false, &(struct change){old, new}, 1);
 }
 
-/* Told and done. */
-static void tell(struct flow_match *m, const struct service *old,
-		 const struct service *new)
+static void apply_change(struct flow_match *m, const struct service *old,
+			 const struct service *new)
 {
 	(void)begin_change(m, old, new);
 	flow_match_end(m, true);
 }
 
-static const struct {
-	uint8_t proto;
-	const char *dst, *reply_src;
-	bool is_stale;
-} flow_cases[] = {
-	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53", false},
-	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.6:53", false},
-	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53", true},   /* no endpoint any more */
-	{IPPROTO_UDP, "10.96.0.10:53", "10.96.0.10:53", true}, /* never translated */
-	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:5353", true}, /* its port changed */
-	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.7:53", true}, /* there, but not serving */
-	{IPPROTO_UDP, "1.2.3.4:53", "10.0.0.5:53", false},
-	{IPPROTO_UDP, "1.2.3.4:53", "10.0.0.9:53", true},
-	{IPPROTO_UDP, "5.6.7.8:53", "10.0.0.6:53", false},
-	{IPPROTO_UDP, "5.6.7.8:53", "5.6.7.8:53", true},
-	{IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.5:53", false},
-	{IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.9:53", true},
-	{IPPROTO_TCP, "10.96.0.10:53", "10.0.0.9:53", false},
-	{IPPROTO_SCTP, "10.96.0.10:53", "10.0.0.9:53", false},
-	/* none of our frontends */
-	{IPPROTO_UDP, "10.96.0.10:54", "10.0.0.9:53", false},
-	{IPPROTO_UDP, "10.96.0.11:53", "10.0.0.9:53", false},
-	{IPPROTO_UDP, "192.168.0.2:53", "10.0.0.9:53", false},
-};
-
-static void a_flow_is_stale_when_no_serving_endpoint_answers_it(void **state)
+static void check_case(const struct stale_flow_case *c, bool full)
 {
 	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
-	_cleanup_(short_service_unrefp) struct service *dns =
-		short_service("dns", IPPROTO_UDP, DNS_FRONTENDS,
-			      DNS_ENDPOINTS " 10.0.0.7:53!");
+	_cleanup_(short_service_unrefp) struct service *before =
+		stale_flow_service_new(&c->before);
+	_cleanup_(short_service_unrefp) struct service *after =
+		stale_flow_service_new(&c->after);
 
-	(void)state;
-	for (int full = 0; full < 2; full++) {
-		assert_true(begin(m, full, &(struct change){.new = dns}, 1));
-		for (size_t i = 0; i < N_ELEMENTS(flow_cases); i++) {
-			if (is_stale(m, flow_cases[i].proto, flow_cases[i].dst,
-				     flow_cases[i].reply_src) != flow_cases[i].is_stale)
-				fail_msg("flow to %s answered by %s", flow_cases[i].dst,
-					 flow_cases[i].reply_src);
-		}
-		flow_match_end(m, true);
-	}
+	if (before)
+		apply_change(m, NULL, before);
+	assert_true(begin(m, full, &(struct change){before, after}, 1));
+	for (const struct stale_flow *f = c->flows; f->proto; f++)
+		if (is_stale(m, f->proto, f->dst, f->reply_src) != f->is_stale)
+			fail_msg("%s: flow to %s answered by %s", c->name, f->dst,
+				 f->reply_src);
+	flow_match_end(m, true);
 }
 
-static void ipv6_is_no_different(void **state)
+static void each_case_makes_its_flows_stale_and_no_others(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(stale_flow_cases); i++)
+		check_case(&stale_flow_cases[i], false);
+}
+
+/* As at start: all Services are new. */
+static void a_full_change_set_makes_the_same_flows_stale(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(stale_flow_cases); i++)
+		if (!stale_flow_cases[i].before.frontends)
+			check_case(&stale_flow_cases[i], true);
+}
+
+static void only_families_of_changed_services_need_a_dump(void **state)
 {
 	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
 	_cleanup_(short_service_unrefp) struct service *dns =
@@ -110,59 +96,10 @@ static void ipv6_is_no_different(void **state)
 	assert_true(begin_change(m, NULL, dns));
 	assert_true(flow_match_has_family(m, FAMILY_IPV6));
 	assert_false(flow_match_has_family(m, FAMILY_IPV4));
-	assert_false(is_stale(m, IPPROTO_UDP, "[fd00::a]:53", "[2001:db8::5]:53"));
-	assert_true(is_stale(m, IPPROTO_UDP, "[fd00::a]:53", "[2001:db8::6]:53"));
 	flow_match_end(m, true);
 }
 
-static void without_serving_endpoints_every_flow_is_stale(void **state)
-{
-	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
-	_cleanup_(short_service_unrefp) struct service *before =
-		short_service("dns", IPPROTO_UDP, DNS_FRONTENDS, DNS_ENDPOINTS);
-	_cleanup_(short_service_unrefp) struct service *after =
-		short_service("dns", IPPROTO_UDP, DNS_FRONTENDS, "");
-
-	(void)state;
-	tell(m, NULL, before);
-	assert_true(begin_change(m, before, after));
-	assert_true(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53"));
-	assert_true(is_stale(m, IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.5:53"));
-	flow_match_end(m, true);
-}
-
-static void all_flows_of_a_deleted_service_are_stale(void **state)
-{
-	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
-	_cleanup_(short_service_unrefp) struct service *dns =
-		short_service("dns", IPPROTO_UDP, DNS_FRONTENDS, DNS_ENDPOINTS);
-
-	(void)state;
-	tell(m, NULL, dns);
-	assert_true(begin_change(m, dns, NULL));
-	assert_true(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53"));
-	assert_true(is_stale(m, IPPROTO_UDP, "5.6.7.8:53", "10.0.0.6:53"));
-	assert_false(is_stale(m, IPPROTO_TCP, "10.96.0.10:53", "10.0.0.5:53"));
-	flow_match_end(m, true);
-}
-
-static void flows_of_a_frontend_that_goes_are_stale_and_the_others_are_not(void **state)
-{
-	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
-	_cleanup_(short_service_unrefp) struct service *before =
-		short_service("dns", IPPROTO_UDP, DNS_FRONTENDS, DNS_ENDPOINTS);
-	_cleanup_(short_service_unrefp) struct service *after =
-		short_service("dns", IPPROTO_UDP, "10.96.0.10:53", DNS_ENDPOINTS);
-
-	(void)state;
-	tell(m, NULL, before);
-	assert_true(begin_change(m, before, after));
-	assert_true(is_stale(m, IPPROTO_UDP, "192.168.0.2:30053", "10.0.0.5:53"));
-	assert_false(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53"));
-	flow_match_end(m, true);
-}
-
-/* Whatever the order of the two in the change set. */
+/* In any order of the two in the change set. */
 static void a_frontend_that_moves_follows_its_new_holder(void **state)
 {
 	_cleanup_(short_service_unrefp) struct service *loser_before =
@@ -187,7 +124,7 @@ static void a_frontend_that_moves_follows_its_new_holder(void **state)
 	}
 }
 
-static void a_change_without_udp_needs_nothing(void **state)
+static void a_change_without_udp_needs_no_dump(void **state)
 {
 	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
 	_cleanup_(short_service_unrefp) struct service *tcp =
@@ -204,7 +141,7 @@ static void a_change_without_udp_needs_nothing(void **state)
 	}
 }
 
-static void an_endpoint_more_needs_nothing_and_one_less_does(void **state)
+static void only_a_removed_endpoint_needs_a_dump(void **state)
 {
 	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
 	_cleanup_(short_service_unrefp) struct service *one =
@@ -216,12 +153,12 @@ static void an_endpoint_more_needs_nothing_and_one_less_does(void **state)
 			      "10.0.0.5:53 10.0.0.6:53!");
 
 	(void)state;
-	tell(m, NULL, one);
+	apply_change(m, NULL, one);
 	assert_false(begin_change(m, one, two));
 	flow_match_end(m, true);
 	assert_true(begin_change(m, two, one));
 	flow_match_end(m, true);
-	tell(m, one, two);
+	apply_change(m, one, two);
 	assert_true(begin_change(m, two, stopped));
 	assert_true(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.6:53"));
 	flow_match_end(m, true);
@@ -236,21 +173,21 @@ static void flows_to_services_that_did_not_change_are_not_looked_at(void **state
 		short_service("other", IPPROTO_UDP, "10.96.0.11:53", "10.0.0.6:53");
 
 	(void)state;
-	tell(m, NULL, dns);
+	apply_change(m, NULL, dns);
 	assert_true(begin_change(m, NULL, other));
 	assert_false(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53"));
 	flow_match_end(m, true);
 }
 
 /* The delta with the deletion was lost on the way: the full one shows it. */
-static void what_a_full_change_set_does_not_have_any_more_is_gone(void **state)
+static void flows_of_services_missing_from_a_full_change_set_are_stale(void **state)
 {
 	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
 	_cleanup_(short_service_unrefp) struct service *dns =
 		short_service("dns", IPPROTO_UDP, "10.96.0.10:53", DNS_ENDPOINTS);
 
 	(void)state;
-	tell(m, NULL, dns);
+	apply_change(m, NULL, dns);
 	assert_true(begin(m, true, NULL, 0));
 	assert_true(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53"));
 	flow_match_end(m, true);
@@ -260,14 +197,14 @@ static void what_a_full_change_set_does_not_have_any_more_is_gone(void **state)
 	flow_match_end(m, true);
 }
 
-static void what_could_not_be_done_is_not_forgotten(void **state)
+static void a_change_that_failed_is_done_with_the_next_one(void **state)
 {
 	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
 	_cleanup_(short_service_unrefp) struct service *dns =
 		short_service("dns", IPPROTO_UDP, "10.96.0.10:53", DNS_ENDPOINTS);
 
 	(void)state;
-	tell(m, NULL, dns);
+	apply_change(m, NULL, dns);
 	assert_true(begin_change(m, dns, NULL));
 	flow_match_end(m, false);
 	assert_true(begin(m, true, NULL, 0));
@@ -276,8 +213,7 @@ static void what_could_not_be_done_is_not_forgotten(void **state)
 }
 
 /* Else the client's next datagram would be taken for an answer to it. */
-static void
-what_a_frontend_answered_too_late_is_stale_while_somebody_holds_it(void **state)
+static void late_answers_of_a_frontend_are_stale_while_a_service_has_it(void **state)
 {
 	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
 	_cleanup_(short_service_unrefp) struct service *dns =
@@ -299,20 +235,18 @@ what_a_frontend_answered_too_late_is_stale_while_somebody_holds_it(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_flow_is_stale_when_no_serving_endpoint_answers_it),
-		cmocka_unit_test(ipv6_is_no_different),
-		cmocka_unit_test(without_serving_endpoints_every_flow_is_stale),
-		cmocka_unit_test(all_flows_of_a_deleted_service_are_stale),
-		cmocka_unit_test(
-			flows_of_a_frontend_that_goes_are_stale_and_the_others_are_not),
+		cmocka_unit_test(each_case_makes_its_flows_stale_and_no_others),
+		cmocka_unit_test(a_full_change_set_makes_the_same_flows_stale),
+		cmocka_unit_test(only_families_of_changed_services_need_a_dump),
 		cmocka_unit_test(a_frontend_that_moves_follows_its_new_holder),
-		cmocka_unit_test(a_change_without_udp_needs_nothing),
-		cmocka_unit_test(an_endpoint_more_needs_nothing_and_one_less_does),
+		cmocka_unit_test(a_change_without_udp_needs_no_dump),
+		cmocka_unit_test(only_a_removed_endpoint_needs_a_dump),
 		cmocka_unit_test(flows_to_services_that_did_not_change_are_not_looked_at),
-		cmocka_unit_test(what_a_full_change_set_does_not_have_any_more_is_gone),
-		cmocka_unit_test(what_could_not_be_done_is_not_forgotten),
 		cmocka_unit_test(
-			what_a_frontend_answered_too_late_is_stale_while_somebody_holds_it),
+			flows_of_services_missing_from_a_full_change_set_are_stale),
+		cmocka_unit_test(a_change_that_failed_is_done_with_the_next_one),
+		cmocka_unit_test(
+			late_answers_of_a_frontend_are_stale_while_a_service_has_it),
 	};
 
 	return cmocka_run_group_tests_name("flow match", tests, NULL, NULL);
