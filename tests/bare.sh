@@ -29,6 +29,7 @@ inside() {
 	[ "$1" = own ] && own=(--net)
 	unshare --mount --pid --fork --kill-child --ipc --uts "${own[@]}" bash -euc '
 		mount --make-rprivate /
+		mount --bind "$1" "$1" # ip netns wants the root to be a mount
 		mount -t proc proc "$1/proc"
 		if ! mount -t sysfs sysfs "$1/sys" 2>/dev/null; then
 			mount --rbind /sys "$1/sys"
