@@ -1,0 +1,121 @@
+/*
+ * What is left of a process, and of programs that it runs, once privileges are dropped.
+ * Each case is a child.
+ */
+#include "tests/test.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "proxy/host/privileges.h"
+
+/* The exit status of fn in a child that has dropped its privileges. */
+static int status_of(int (*fn)(void), bool keep_exec)
+{
+	struct privileges privileges = {.keep_exec = keep_exec};
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		privileges_drop(&privileges);
+		_exit(fn());
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+static int run_program(void)
+{
+	(void)execl("/bin/sh", "sh", "-c",
+		    "grep -q '^CapPrm:.*0000000000000000$' /proc/self/status", NULL);
+	return 99;
+}
+
+static void test_a_program_that_root_runs_has_no_capabilities(void **state)
+{
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	assert_int_equal(status_of(run_program, true), 0);
+}
+
+static int has_net_admin(void)
+{
+	const char *why;
+
+	return privileges_check(&why) == 0 ? 0 : 1;
+}
+
+static void test_we_keep_what_programming_needs(void **state)
+{
+	(void)state;
+	if (getuid() != 0)
+		skip();
+	assert_int_equal(status_of(has_net_admin, true), 0);
+}
+
+/* Calls that the filter refuses, whatever this kernel knows, and those next to them. */
+static int try_calls(void)
+{
+	static const int refused[] = {AF_PACKET, AF_ALG, AF_VSOCK, AF_BLUETOOTH};
+	static const int allowed[] = {AF_INET, AF_NETLINK, AF_UNIX};
+
+	for (size_t i = 0; i < N_ELEMENTS(refused); i++)
+		if (socket(refused[i], SOCK_DGRAM, 0) != -1 || errno != EPERM)
+			return 10 + (int)i;
+	for (size_t i = 0; i < N_ELEMENTS(allowed); i++)
+		if (socket(allowed[i], SOCK_DGRAM, 0) == -1)
+			return 20 + (int)i;
+	if (syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, 0) != -1)
+		return 2;
+	if (syscall(SYS_clone3, NULL, 0) != -1 || errno != ENOSYS)
+		return 3;
+	return 0;
+}
+
+static void test_other_protocols_and_namespaces_are_refused(void **state)
+{
+	(void)state;
+#ifdef __SANITIZE_ADDRESS__
+	skip(); /* the filter is not loaded under a sanitizer */
+#endif
+	assert_int_equal(status_of(try_calls, false), 0);
+}
+
+static int fork_and_wait(void)
+{
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(7);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 7 ? 0
+										      : 1;
+}
+
+static void test_processes_can_still_be_made(void **state)
+{
+	(void)state;
+	assert_int_equal(status_of(fork_and_wait, false), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_program_that_root_runs_has_no_capabilities),
+		cmocka_unit_test(test_we_keep_what_programming_needs),
+		cmocka_unit_test(test_other_protocols_and_namespaces_are_refused),
+		cmocka_unit_test(test_processes_can_still_be_made),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
