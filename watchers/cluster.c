@@ -352,3 +352,10 @@ void cluster_set_triggers_since(struct cluster *c, int64_t since_us)
 {
 	c->triggers.since_us = since_us;
 }
+
+const struct object_slice *cluster_next_slice(const struct cluster *c, size_t *pos)
+{
+	const struct object *o = hash_next(&c->slices, pos);
+
+	return o ? object_as_slice(o) : NULL;
+}

@@ -64,6 +64,9 @@ void cluster_mark_all(struct cluster *c);
 bool cluster_take_dirty(struct cluster *c, const char **ret_ns, const char **ret_name);
 size_t cluster_n_dirty(const struct cluster *c);
 
+/* The next slice, in no order; *pos starts at 0. NULL at the end. */
+const struct object_slice *cluster_next_slice(const struct cluster *c, size_t *pos);
+
 /* Every Service in key order; the caller frees the array. */
 const struct object_service **cluster_services(const struct cluster *c, size_t *ret_n);
 

@@ -51,13 +51,13 @@ struct object_service_port {
 /* status.loadBalancer.ingress[] that have a usable ip */
 struct object_ingress {
 	struct addr addr;
-	bool is_proxy_mode; /* ipMode Proxy: not ours to program */
+	bool is_proxy_mode; /* ipMode Proxy, or an unknown one: not ours to program */
 };
 
 struct object_service {
 	struct object base;
 	uint8_t type;	       /* enum service_type */
-	bool is_headless;      /* clusterIP None or "" */
+	bool is_headless;      /* clusterIP None, or missing with nothing else to serve */
 	bool is_hidden;	       /* a label says that it isn't for us */
 	bool internal_local;   /* internalTrafficPolicy Local */
 	bool external_local;   /* externalTrafficPolicy Local */

@@ -8,6 +8,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct rejection {
@@ -21,15 +22,21 @@ struct rejection {
 struct reject_object {
 	const char *kind; /* "" for a file, whose name is its path */
 	const char *ns, *name;
+	bool is_deleted; /* nothing is wrong with it any more because it is gone */
 };
 
 struct reject {
 	void (*call)(void *data, const struct rejection *rejection);
 	void *data;
-	/* All may be NULL, for callees that need only the lines. */
+	/*
+	 * The input is written by hand: no API server has filled in and checked its
+	 * fields.  Valid things that have no effect are reported, too.
+	 */
+	bool is_manifest;
+	/* All may be NULL, for a callee that only wants the lines. */
 	void (*begin)(void *data, const struct reject_object *object);
 	void (*end)(void *data);
-	/* All objects of a kind are read in between; the others were deleted. */
+	/* All things of a kind are read in between; the others are deleted. */
 	void (*begin_all)(void *data, const char *kind);
 	void (*end_all)(void *data, const char *kind);
 };
@@ -41,17 +48,33 @@ static inline void reject_call(const struct reject *reject,
 		reject->call(reject->data, rejection);
 }
 
+static inline bool reject_is_manifest(const struct reject *reject)
+{
+	return reject && reject->is_manifest;
+}
+
 static inline void reject_begin(const struct reject *reject, const char *kind,
 				const char *ns, const char *name)
 {
 	if (reject && reject->begin)
-		reject->begin(reject->data, &(struct reject_object){kind, ns, name});
+		reject->begin(reject->data,
+			      &(struct reject_object){kind, ns, name, false});
 }
 
 static inline void reject_end(const struct reject *reject)
 {
 	if (reject && reject->end)
 		reject->end(reject->data);
+}
+
+/* The thing was deleted. */
+static inline void reject_gone(const struct reject *reject, const char *kind,
+			       const char *ns, const char *name)
+{
+	if (reject && reject->begin)
+		reject->begin(reject->data,
+			      &(struct reject_object){kind, ns, name, true});
+	reject_end(reject);
 }
 
 static inline void reject_begin_all(const struct reject *reject, const char *kind)

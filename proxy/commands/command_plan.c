@@ -1,5 +1,6 @@
 /*
- * `sluice plan`: prints the decisions, without touching anything.
+ * `sluice plan`: prints the decisions, without touching anything.  It fails when
+ * something was ignored.
  */
 #include <string.h>
 
@@ -8,20 +9,53 @@
 #include "proxy/config/options.h"
 #include "proxy/commands/snapshot.h"
 #include "watchers/cluster.h"
+#include "watchers/plan/left_out.h"
 #include "watchers/plan/plan_print.h"
 
 static const char *const formats[] = {"text", "json", "yaml"};
 
-static int print(const struct snapshot *s, int format)
+struct left_out_list {
+	struct buf text;
+	bool has_mistake;
+};
+
+static void add_left_out(void *data, const struct left_out *left)
+{
+	struct left_out_list *list = data;
+
+	buf_printf(&list->text, "%s  %s %s/%s: %s\n",
+		   list->text.len > 0 ? "" : "\nleft out:\n", left->kind, left->ns,
+		   left->name, left->reason);
+	list->has_mistake |= left->is_mistake;
+}
+
+static int print_plan(const struct snapshot *s, int format, bool is_strict)
 {
 	const struct plan_print_input input = snapshot_print_input(s);
+	struct left_out_list left = {.has_mistake = false};
 	struct buf text = BUF_INIT;
 	int status;
 
 	(void)plan_print(&input, formats[format], &text); /* the format is a known one */
+	left_out_each(s->cluster, add_left_out, &left);
+	if (format == 0)
+		buf_add(&text, buf_string(&left.text), left.text.len);
 	status = command_print(&text);
+	if (input.n_rejected > 0 || (is_strict && left.has_mistake))
+		status = STATUS_FAILED;
 	buf_fini(&text);
+	buf_fini(&left.text);
 	return status;
+}
+
+static int print(const struct snapshot *s, int format)
+{
+	return print_plan(s, format, false);
+}
+
+static int print_strict(const struct snapshot *s, int format)
+{
+	return print_plan(s, format, true);
 }
 
 int command_plan(struct options *options, const struct parts *parts)
@@ -37,5 +71,6 @@ int command_plan(struct options *options, const struct parts *parts)
 			      options->output);
 		return STATUS_USAGE;
 	}
-	return snapshot_show(&options->config, parts, true, print, format);
+	return snapshot_show(&options->config, parts, true,
+			     options->strict ? print_strict : print, format);
 }

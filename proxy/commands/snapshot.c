@@ -103,7 +103,7 @@ int snapshot_take(struct snapshot *s, const struct config *config,
 	int err;
 
 	*s = (struct snapshot){0};
-	s->rejections = rejections_new(true);
+	s->rejections = rejections_new(keep_nodeports);
 	err = node_name_find(config->hostname_override, &s->node_name);
 	if (err != 0) {
 		log_err("this node has no name; see --hostname-override");

@@ -20,17 +20,17 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "proxy/config/config.h"
-#include "proxy/config/config_duplicates.h"
 #include "proxy/config/config_json.h"
 #include "watchers/decode/document.h"
 #include "watchers/decode/file_text.h"
 #include "watchers/decode/json_text.h"
 #include "watchers/plan/yaml_print.h"
 
-#define FILE_MAX_LEN	 (1u << 20)
-#define API_VERSION	 "kubeproxy.config.k8s.io/v1alpha1"
-#define KIND		 "KubeProxyConfiguration"
-#define PATH_MAX_NESTING 8
+#define CONFIG_MAX_WARNINGS 10 /* log lines of a kind that one file costs */
+#define FILE_MAX_LEN	    (1u << 20)
+#define API_VERSION	    "kubeproxy.config.k8s.io/v1alpha1"
+#define KIND		    "KubeProxyConfiguration"
+#define PATH_MAX_NESTING    8
 
 struct reading {
 	const char *name; /* of the file */
@@ -212,17 +212,29 @@ static void read_section(struct reading *r, const char *prefix, const json_t *se
 	}
 }
 
-static void read_document(void *data, unsigned number, json_t *json)
+static void warn_duplicates(const char *name, const struct document *doc)
+{
+	for (size_t i = 0; i < doc->n_duplicates && i < DOCUMENT_MAX_DUPLICATES; i++)
+		log_warn("%s: line %" PRIu64 ": duplicate field %s; using the last one",
+			 name, doc->duplicates[i].line, doc->duplicates[i].key);
+	if (doc->n_duplicates > DOCUMENT_MAX_DUPLICATES)
+		log_warn("%s: and %zu more duplicate fields", name,
+			 doc->n_duplicates - DOCUMENT_MAX_DUPLICATES);
+}
+
+static void read_document(void *data, const struct document *doc)
 {
 	struct reading *r = data;
+	json_t *json = doc->json;
 
 	if (json_is_null(json))
 		return; /* comments only */
 	if (r->n_documents++ > 0) {
 		log_warn("%s: document %u is ignored: one configuration is enough",
-			 r->name, number);
+			 r->name, doc->number);
 		return;
 	}
+	warn_duplicates(r->name, doc);
 	if (!json_is_object(json))
 		fail(r, "document", "not an object");
 	else if (strcmp(json_text(json, "kind"), KIND) != 0)
@@ -279,7 +291,6 @@ int config_file_parse(const char *bytes, size_t len, const char *name, struct co
 		log_warn("%s: and %zu more unknown fields", name,
 			 r.n_unknown - CONFIG_MAX_WARNINGS);
 	default_servers(c);
-	config_duplicates_warn(bytes, len, name);
 	return 0;
 }
 

@@ -65,7 +65,7 @@ struct options {
 
 	char *config_file, *write_config_to;
 	char *version; /* "" unless --version was given */
-	bool cleanup, init_only, once, help;
+	bool cleanup, init_only, once, strict, help;
 	bool kube_proxy; /* cleanup of what kube-proxy left, too; also by its name */
 	char *output, *format; /* "" unless given */
 	char *ns, *from;

@@ -1,16 +1,19 @@
 #include "proxy/engine/conflict_log.h"
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/state.h"
 
-#define MAX_LINES 10 /* at a time */
+#define MAX_LINES   10		      /* in one update */
+#define BURST	    5		      /* updates that are logged together, */
+#define INTERVAL_US (60 * 1000000ull) /* and then one in this time */
 
-static void tell(const struct state_conflict *c)
+static void log_conflict(const struct state_conflict *c)
 {
 	char place[ADDR_PORT_TEXT_LEN], holder[512], waiting[512];
 
-	log_warn("%s/%s is claimed twice: %s has it, %s waits for it",
+	log_warn("%s/%s is claimed by %s and %s; the first one keeps it",
 		 addr_port_format(&c->frontend.addr, c->frontend.port, place),
 		 proto_name(c->waiting->proto),
 		 service_label(c->holder, holder, sizeof(holder)),
@@ -22,16 +25,20 @@ void conflict_log_update(struct conflict_log *log, const struct state *state)
 	_cleanup_(freep) struct state_conflict *conflicts = NULL;
 	size_t n = state_n_conflicts(state);
 
-	if (n == log->n_told)
+	if (n == log->n)
 		return;
-	log->n_told = n;
+	log->n = n;
+	log->limiter.burst = BURST;
+	log->limiter.interval_us = INTERVAL_US;
+	if (!log_limiter_take(&log->limiter, 1, clock_monotonic_us()))
+		return;
 	if (n == 0) {
-		log_info("no two Services claim the same address and port any more");
+		log_info("no address and port is claimed by two Services any more");
 		return;
 	}
 	conflicts = state_conflicts(state, &n);
 	for (size_t i = 0; i < n && i < MAX_LINES; i++)
-		tell(&conflicts[i]);
+		log_conflict(&conflicts[i]);
 	if (n > MAX_LINES)
 		log_warn("and %zu more claims wait; see sluice explain", n - MAX_LINES);
 }

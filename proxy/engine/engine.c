@@ -91,11 +91,19 @@ static void find_out_whether_ready(struct engine *e)
 	e->hooks.ready(e->hooks.data);
 }
 
+/* An API server has checked its objects, and may send endpoints before their Service. */
+static void log_left_out(struct engine *e)
+{
+	if (!e->source->ops->api)
+		left_out_log_update(&e->left_out, e->cluster);
+}
+
 static void on_source_synced(void *data, int err)
 {
 	struct engine *e = data;
 
 	e->is_synced = true;
+	log_left_out(e);
 	e->hooks.synced(e->hooks.data, err);
 	find_out_whether_ready(e);
 }
@@ -104,6 +112,8 @@ static void on_source_changed(void *data)
 {
 	struct engine *e = data;
 
+	if (e->is_synced)
+		log_left_out(e);
 	if (e->is_synced)
 		find_out_whether_ready(e);
 	if (e->is_ready)

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "proxy/engine/dataplane.h"
+#include "proxy/engine/left_out_log.h"
 #include "proxy/host/node_info.h"
 
 struct cluster;
@@ -44,6 +45,7 @@ struct engine { /* embedded, zeroed before engine_open() */
 	struct netns_lock *lock;
 	struct cluster *cluster;
 	struct rejections *rejections;
+	struct left_out_log left_out;
 	struct node_info node_info;
 	struct host_addresses *hosts;
 	struct dataplane dataplane;

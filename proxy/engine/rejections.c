@@ -1,36 +1,38 @@
 /*
- * Of each thing with something wrong there is a digest of its lines: the same
- * digest next time means that there is no news.  Memory is that of what is
- * wrong now: some words for each thing, whatever the number of its lines.
+ * Each thing with something wrong has a digest of its lines: the same digest next
+ * time means that nothing changed.  Memory is some words for each such thing,
+ * whatever the number of its lines.
  */
 #include "proxy/engine/rejections.h"
 
 #include <ev.h>
 #include <stdint.h>
 #include <stdlib.h>
-
 #include "core/buf.h"
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "core/log_limiter.h"
 #include "core/mem.h"
 
-/* More than anybody reads; what comes after is only logged and counted. */
+/* More are only logged and counted. */
 #define KEPT_MAX 100000
 
-#define ROUND_SEC 1.
+#define SUMMARY_SEC 1.
 
 struct thing {
-	uint64_t key, kind; /* hashes */
-	uint64_t digest;    /* of its lines */
+	uint64_t key, kind;	  /* hashes */
+	struct log_digest digest; /* of its lines */
 	size_t n;
 	bool is_unseen; /* while all of its kind are read */
 };
 
-/* What is being read. */
+/* The thing that is being read. */
 struct reading {
-	struct thing thing; /* as it turns out; its key is 0 between things */
-	char *name;
+	struct thing thing; /* its key is 0 between things */
+	char *label;
+	bool is_deleted;
 	char *lines[REJECTIONS_THING_LINES];
 };
 
@@ -40,8 +42,8 @@ struct rejections {
 	struct hash things; /* those with something wrong */
 	size_t n;	    /* of all of them */
 	struct ev_loop *loop;
-	ev_timer round;
-	size_t n_lines, n_unsaid; /* in this round */
+	struct log_limiter limiter;
+	ev_timer summary; /* of the lines that it suppressed */
 	bool keep;
 	struct plan_rejected *kept;
 	size_t n_kept, cap_kept;
@@ -94,22 +96,18 @@ static char *format_rejection(const struct rejection *x)
 	return buf_take(&line);
 }
 
-/* A line that stands for so many. */
-static void log_within_round(struct rejections *r, const char *line, size_t n)
+/* A line that stands for so many rejections. */
+static void log_limited(struct rejections *r, const char *line, size_t n)
 {
-	if (r->n_lines == REJECTIONS_ROUND_LINES) {
-		r->n_unsaid += n;
-		return;
-	}
-	r->n_lines++;
-	log_warn("%s", line);
-	if (r->loop && !ev_is_active(&r->round)) {
-		ev_timer_set(&r->round, ROUND_SEC, 0.);
-		ev_timer_start(r->loop, &r->round);
+	if (log_limiter_take(&r->limiter, n, clock_monotonic_us())) {
+		log_warn("%s", line);
+	} else if (r->loop && !ev_is_active(&r->summary)) {
+		ev_timer_set(&r->summary, SUMMARY_SEC, 0.);
+		ev_timer_start(r->loop, &r->summary);
 	}
 }
 
-static void on_round(struct ev_loop *loop, ev_timer *timer, int revents)
+static void on_summary(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	(void)loop;
 	(void)revents;
@@ -137,14 +135,24 @@ static void on_rejection(void *data, const struct rejection *x)
 	struct thing *thing = &r->reading.thing;
 	_cleanup_(freep) char *line = format_rejection(x);
 
-	keep(r, x);
-	if (!thing->key) { /* of no thing: told as it comes */
-		log_within_round(r, line, 1);
+	if (r->keep) {
+		keep(r, x);
 		return;
 	}
-	thing->digest = hash_mix(thing->digest, hash_string(line));
+	if (!thing->key) { /* of no thing */
+		log_limited(r, line, 1);
+		return;
+	}
+	log_digest_add(&thing->digest, line);
 	if (thing->n++ < REJECTIONS_THING_LINES)
 		r->reading.lines[thing->n - 1] = take_ptr(line);
+}
+
+/* "path", "Service ns/name", "Node name" */
+static char *format_label(const struct reject_object *thing)
+{
+	return xasprintf("%s%s%s%s%s", thing->kind, *thing->kind ? " " : "", thing->ns,
+			 *thing->ns ? "/" : "", thing->name);
 }
 
 static void on_begin(void *data, const struct reject_object *thing)
@@ -154,7 +162,8 @@ static void on_begin(void *data, const struct reject_object *thing)
 	uint64_t name = hash_mix(hash_string(thing->ns), hash_string(thing->name));
 
 	r->reading.thing = (struct thing){.key = hash_mix(kind, name) | 1, .kind = kind};
-	r->reading.name = xstrdup(thing->name);
+	r->reading.label = format_label(thing);
+	r->reading.is_deleted = thing->is_deleted;
 }
 
 static void log_reading(struct rejections *r)
@@ -164,41 +173,59 @@ static void log_reading(struct rejections *r)
 	size_t n = reading->thing.n;
 
 	for (size_t i = 0; i < n && i < REJECTIONS_THING_LINES; i++)
-		log_within_round(r, reading->lines[i], 1);
+		log_limited(r, reading->lines[i], 1);
 	if (n <= REJECTIONS_THING_LINES)
 		return;
 	n -= REJECTIONS_THING_LINES;
-	rest = xasprintf("%s: and %zu more; sluice plan lists all", reading->name, n);
-	log_within_round(r, rest, n);
+	rest = xasprintf("%s: and %zu more; sluice plan lists all", reading->label, n);
+	log_limited(r, rest, n);
 }
 
 static void clear_reading(struct reading *reading)
 {
 	for (size_t i = 0; i < REJECTIONS_THING_LINES; i++)
 		free(reading->lines[i]);
-	free(reading->name);
+	free(reading->label);
 	*reading = (struct reading){0};
+}
+
+/* Nothing is wrong with the thing (any more). */
+static void end_good(struct rejections *r, struct thing *before)
+{
+	if (!before)
+		return;
+	if (!r->reading.is_deleted &&
+	    log_limiter_take(&r->limiter, 0, clock_monotonic_us()))
+		log_info("%s: repaired, nothing in it is ignored any more",
+			 r->reading.label);
+	free(hash_del(&r->things, &before->key));
+}
+
+static void end_bad(struct rejections *r, struct thing *before)
+{
+	struct thing *now = &r->reading.thing;
+
+	if (before)
+		now->digest.last = before->digest.last;
+	else
+		before = xcalloc(1, sizeof(*before));
+	if (log_digest_is_new(&now->digest))
+		log_reading(r);
+	*before = *now;
+	(void)hash_put(&r->things, before);
 }
 
 static void on_end(void *data)
 {
 	struct rejections *r = data;
-	const struct thing *now = &r->reading.thing;
-	struct thing *before = hash_find(&r->things, &now->key);
+	size_t n = r->reading.thing.n;
+	struct thing *before = hash_find(&r->things, &r->reading.thing.key);
 
-	if (before)
-		r->n -= before->n;
-	r->n += now->n;
-	if (now->n > 0 && (!before || before->digest != now->digest))
-		log_reading(r);
-	if (now->n == 0) {
-		free(before ? hash_del(&r->things, &now->key) : NULL);
-	} else {
-		if (!before)
-			before = xcalloc(1, sizeof(*before));
-		*before = *now;
-		(void)hash_put(&r->things, before);
-	}
+	r->n += n - (before ? before->n : 0);
+	if (n == 0)
+		end_good(r, before);
+	else
+		end_bad(r, before);
 	clear_reading(&r->reading);
 }
 
@@ -231,6 +258,10 @@ struct rejections *rejections_new(bool keep)
 	struct rejections *r = xcalloc(1, sizeof(*r));
 
 	r->keep = keep;
+	r->limiter = (struct log_limiter){
+		.burst = REJECTIONS_BURST_LINES,
+		.interval_us = 1000000 / REJECTIONS_BURST_LINES,
+	};
 	r->reject = (struct reject){
 		.call = on_rejection,
 		.data = r,
@@ -240,8 +271,8 @@ struct rejections *rejections_new(bool keep)
 		.end_all = on_end_all,
 	};
 	hash_init(&r->things, &by_key);
-	ev_timer_init(&r->round, on_round, 0., 0.);
-	r->round.data = r;
+	ev_timer_init(&r->summary, on_summary, 0., 0.);
+	r->summary.data = r;
 	return r;
 }
 
@@ -277,12 +308,12 @@ void rejections_start(struct rejections *r, struct ev_loop *loop)
 
 void rejections_flush(struct rejections *r)
 {
-	if (r->n_unsaid > 0)
-		log_warn("and %zu more were rejected; sluice plan lists all",
-			 r->n_unsaid);
-	r->n_lines = r->n_unsaid = 0;
+	size_t n = log_limiter_suppressed(&r->limiter);
+
+	if (n > 0)
+		log_warn("and %zu more were rejected; sluice plan lists all", n);
 	if (r->loop)
-		ev_timer_stop(r->loop, &r->round);
+		ev_timer_stop(r->loop, &r->summary);
 }
 
 const struct reject *rejections_reject(const struct rejections *r)

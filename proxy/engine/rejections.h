@@ -1,8 +1,8 @@
 /*
- * Collects what decoders refuse.  It is logged when it is new: what was wrong
- * with a file or object before, and still is, isn't told again.  Of each thing
- * and within each round only so many lines are logged; the others are counted
- * in one line.
+ * Collects the rejections of decoders.  They are logged when they are new: a file
+ * or object that is as wrong as it was before costs no line, one that has been
+ * repaired costs one.  Of each thing, and of all things together, only so many
+ * lines are logged; the others are counted in one line.
  */
 #pragma once
 
@@ -15,22 +15,21 @@
 struct ev_loop;
 struct rejections;
 
-/* Lines that are logged of one thing, and of all things in one round. */
-#define REJECTIONS_THING_LINES 10
-#define REJECTIONS_ROUND_LINES 100
+#define REJECTIONS_THING_LINES 10  /* logged of one thing */
+#define REJECTIONS_BURST_LINES 100 /* logged together, and then in a second */
 
-/* keep: copies, for printing; a daemon only logs and counts. */
+/* keep: copies for printing instead of the log. */
 struct rejections *rejections_new(bool keep);
 void rejections_free(struct rejections *r);
 
-/* Rounds end by themselves from now on. Without, all is one round. */
+/* Suppressed lines are counted in the log from now on, a second later. */
 void rejections_start(struct rejections *r, struct ev_loop *loop);
-/* The round is over: what was not logged is counted in a line. */
+/* Logs how many lines were suppressed. */
 void rejections_flush(struct rejections *r);
 
-/* What decoders are given. */
+/* For the decoders. */
 const struct reject *rejections_reject(const struct rejections *r);
-/* How many there are now: what was mended or has gone no longer counts. */
+/* How many there are now; repaired and deleted things do not count. */
 size_t rejections_n(const struct rejections *r);
-/* What was kept, in the order of telling. */
+/* The copies, in the order of the reports. */
 const struct plan_rejected *rejections_kept(const struct rejections *r, size_t *ret_n);

@@ -44,6 +44,8 @@ struct source_ops {
 	/* Somebody asks to look again (SIGHUP); NULL: it always knows. */
 	void (*reread)(struct object_source *source);
 	void (*close)(struct object_source *source); /* stops and frees */
+	/* How many paths cannot be found or read now; NULL: there are none. */
+	size_t (*n_missing)(const struct object_source *source);
 	/* NULL: there is no server. */
 	struct source_api (*api)(const struct object_source *source);
 	/* What has never been read, and why, for people; NULL: nothing. May be NULL. */

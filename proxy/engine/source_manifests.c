@@ -1,5 +1,5 @@
 /*
- * Manifests are read whole in start(), so the source is synced at once; then
+ * Manifests are read whole in start(), so the source is synced when it returns; then
  * they are followed.
  */
 #include <errno.h>
@@ -13,10 +13,9 @@
 struct manifests {
 	struct object_source source;
 	struct files *files;
-	struct source_events events;
 };
 
-/* Text that does not parse costs its own file only; a path that isn't there is a mistake. */
+/* Text that does not parse costs its own file only; a missing path is a mistake. */
 static bool is_content_error(int err)
 {
 	return err == -EINVAL || err == -E2BIG;
@@ -30,7 +29,6 @@ static int manifests_start(struct object_source *source, struct ev_loop *loop,
 
 	if (read_err != 0 && !is_content_error(read_err))
 		return read_err;
-	m->events = *events;
 	files_start(m->files, loop, events->changed, events->data);
 	events->synced(events->data, read_err);
 	return 0;
@@ -40,8 +38,14 @@ static void manifests_reread(struct object_source *source)
 {
 	struct manifests *m = container_of(source, struct manifests, source);
 
-	(void)files_read(m->files); /* has told what is wrong */
-	m->events.changed(m->events.data);
+	files_reread(m->files);
+}
+
+static size_t manifests_n_missing(const struct object_source *source)
+{
+	const struct manifests *m = (const void *)source; /* embedded first */
+
+	return files_n_missing(m->files);
 }
 
 static void manifests_close(struct object_source *source)
@@ -57,6 +61,7 @@ static const struct source_ops manifests_ops = {
 	.name = "manifests",
 	.start = manifests_start,
 	.reread = manifests_reread,
+	.n_missing = manifests_n_missing,
 	.close = manifests_close,
 };
 

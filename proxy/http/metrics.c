@@ -265,6 +265,10 @@ static void write_build(const struct metrics_input *in, struct buf *out)
 	add(out, "sluice_rejected_fields", "gauge",
 	    "Objects or fields that were ignored because they made no sense.",
 	    (double)in->n_rejected);
+	add(out, "sluice_sources_missing", "gauge",
+	    "Paths of manifests that cannot be found or read; their last objects stay in "
+	    "effect.",
+	    (double)in->n_missing);
 }
 
 void metrics_write(struct metrics *m, const struct metrics_input *in, struct buf *out)

@@ -39,7 +39,7 @@ struct metrics_input {
 	int64_t now_us; /* Unix time */
 	const char *mode, *version, *commit;
 	const struct sync_stats *sync;
-	size_t n_pending, n_rejected;
+	size_t n_pending, n_rejected, n_missing;
 	const struct state *state;
 	const struct nft_stats *nft;	       /* NULL in other modes */
 	const struct stale_flows_stats *flows; /* NULL: none */

@@ -225,6 +225,9 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 		.commit = SLUICE_COMMIT,
 		.sync = &stats,
 		.n_pending = sync_n_pending(s->p.sync),
+		.n_missing = s->p.source && s->p.source->ops->n_missing
+				     ? s->p.source->ops->n_missing(s->p.source)
+				     : 0,
 		.n_rejected = s->p.n_rejected ? s->p.n_rejected(s->p.data) : 0,
 		.state = sync_state(s->p.sync),
 		.with_services = s->p.config->service_metrics,

@@ -14,13 +14,15 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
-static void look(void *data, unsigned number, json_t *json)
+static void look(void *data, const struct document *doc)
 {
 	(void)data;
-	assert(number > 0 && json);
+	assert(doc->number > 0 && doc->json);
+	for (size_t i = 0; i < doc->n_duplicates && i < DOCUMENT_MAX_DUPLICATES; i++)
+		assert(doc->duplicates[i].line > 0);
 }
 
-/* What came, in its order, as one number. */
+/* The objects, in their order, as one number. */
 static void take(void *data, struct object *takes)
 {
 	uint64_t *sum = data;
@@ -39,7 +41,8 @@ static int read_in_pieces(const char *bytes, size_t len, size_t piece, uint64_t 
 	manifest_init(&m, "fuzz", NULL, take, ret_sum);
 	for (size_t at = 0; at < len && rc == 0; at += piece)
 		rc = manifest_feed(&m, bytes + at, len - at < piece ? len - at : piece);
-	rc = manifest_finish(&m, &error);
+	while ((rc = manifest_finish(&m, &error)) == 1)
+		;
 	assert((rc == 0) == !error);
 	assert(!error || !strchr(error, '\n'));
 	manifest_fini(&m);
@@ -55,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 
 	assert((rc == 0) == !error);
 	rc = read_in_pieces(bytes, len, len + 1, &whole);
-	/* whether it is JSON is told by the first piece: make sure that it is not all blanks */
+	/* the first piece decides whether it is JSON: it must not be all blanks */
 	if (len > 8 && rc == 0 && !strchr(" \t\r\n\xef", bytes[0])) {
 		assert(read_in_pieces(bytes, len, 7, &pieces) == 0);
 		assert(whole == pieces);

@@ -24,11 +24,10 @@ static void put_object(void *data, struct object *o)
 		put->n_changed++;
 }
 
-static void put_document(void *data, unsigned number, json_t *json)
+static void put_document(void *data, const struct document *doc)
 {
-	(void)number;
-	/* What isn't even an object is for the test to have in its text. */
-	(void)decode_any(json, "", NULL, put_object, data);
+	/* Text without an object is the test's own affair. */
+	(void)decode_any(doc->json, "", NULL, put_object, data);
 }
 
 size_t cluster_put_text(struct cluster *cluster, const char *yaml)

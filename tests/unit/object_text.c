@@ -155,12 +155,11 @@ struct decoding {
 	void *data;
 };
 
-static void decode_document(void *data, unsigned number, json_t *json)
+static void decode_document(void *data, const struct document *doc)
 {
 	const struct decoding *d = data;
 
-	(void)number;
-	(void)decode_any(json, "", &d->reject, d->fn, d->data);
+	(void)decode_any(doc->json, "", &d->reject, d->fn, d->data);
 }
 
 static void decode(const char *manifest, const struct decoding *d)
@@ -178,6 +177,16 @@ void object_text_decode(const char *manifest, struct buf *objects, struct buf *r
 	       &(struct decoding){.reject = {.call = object_text_note, .data = rejected},
 				  .fn = take_text,
 				  .data = objects});
+}
+
+void object_text_decode_manifest(const char *manifest, struct buf *objects,
+				 struct buf *rejected)
+{
+	decode(manifest, &(struct decoding){.reject = {.call = object_text_note,
+						       .data = rejected,
+						       .is_manifest = true},
+					    .fn = take_text,
+					    .data = objects});
 }
 
 struct object *object_text_first(const char *manifest)

@@ -16,6 +16,9 @@ void object_text_add(struct buf *out, const struct object *o);
  */
 void object_text_decode(const char *manifest, struct buf *objects, struct buf *rejected);
 
+/* The same with the reports that only manifests get. */
+void object_text_decode_manifest(const char *manifest, struct buf *objects,
+				 struct buf *rejected);
 /* The first object that the manifest has, with a reference for the caller; NULL without. */
 struct object *object_text_first(const char *manifest);
 

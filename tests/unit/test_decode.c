@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "tests/unit/object_text.h"
 #include "watchers/decode/decode.h"
 
@@ -99,19 +100,19 @@ static void cluster_ips_belong_to_their_families(void **state)
 		{YAML_SERVICE("spec: {clusterIP: 10.96.0.1, clusterIPs: ['fd00::1', "
 			      "10.96.0.1], ipFamilies: [IPv4, IPv6]}"),
 		 "Service default/web ClusterIP\n",
-		 "Service default/web: spec.clusterIPs[0]: is no IPv4 address, as "
+		 "Service default/web: spec.clusterIPs[0]: is not an IPv4 address, as "
 		 "spec.ipFamilies says\n"
-		 "Service default/web: spec.clusterIPs[1]: is no IPv6 address, as "
+		 "Service default/web: spec.clusterIPs[1]: is not an IPv6 address, as "
 		 "spec.ipFamilies says\n"},
 		{YAML_SERVICE("spec: {clusterIP: 172.030.0.041}"),
 		 "Service default/web ClusterIP IPv4=172.30.0.41\n", ""},
 		{YAML_SERVICE("spec: {clusterIP: 10.96.0.256}"),
 		 "Service default/web ClusterIP\n",
-		 "Service default/web: spec.clusterIP: \"10.96.0.256\" is no IP "
+		 "Service default/web: spec.clusterIP: \"10.96.0.256\" is not an IP "
 		 "address\n"},
 		{YAML_SERVICE("spec: {clusterIP: 0.0.0.0}"),
 		 "Service default/web ClusterIP\n",
-		 "Service default/web: spec.clusterIP: \"0.0.0.0\" is nobody's "
+		 "Service default/web: spec.clusterIP: \"0.0.0.0\" is the unspecified "
 		 "address\n"},
 	};
 
@@ -126,7 +127,7 @@ static void addresses_of_services_are_read_sloppily(void **state)
 			      "'', ' ', '2001:db8::0001', 1.2.3, ' 1.2.3.4 ', 1.2.3.4]}"),
 		 "Service default/web ClusterIP headless external=192.168.99.11 "
 		 "external=2001:db8::1 external=1.2.3.4\n",
-		 "Service default/web: spec.externalIPs[4]: \"1.2.3\" is no IP "
+		 "Service default/web: spec.externalIPs[4]: \"1.2.3\" is not an IP "
 		 "address\n"},
 		{YAML_SERVICE(
 			 "spec: {clusterIP: None, loadBalancerSourceRanges: [10.1.2.3/8, "
@@ -134,15 +135,16 @@ static void addresses_of_services_are_read_sloppily(void **state)
 		 "Service default/web ClusterIP headless range=10.0.0.0/8 "
 		 "range=203.0.113.0/25 range=fd00::/8\n",
 		 "Service default/web: spec.loadBalancerSourceRanges[4]: \"1.2.3.4\" is "
-		 "no CIDR\n"
+		 "not a CIDR\n"
 		 "Service default/web: spec.loadBalancerSourceRanges[5]: \"1.2.3.4/33\" "
-		 "is no CIDR\n"},
+		 "is not a CIDR\n"},
 		{YAML_SERVICE("status: {loadBalancer: {ingress: [{hostname: lb}, {ip: "
 			      "1.2.3.4}, {ip: 5.6.7.8, ipMode: Proxy}, {ip: 9.10.11.12, "
 			      "ipMode: VIP}, {ip: x}]}}"),
 		 "Service default/web ClusterIP headless ingress=1.2.3.4 "
 		 "ingress=5.6.7.8(proxy) ingress=9.10.11.12\n",
-		 "Service default/web: status.loadBalancer.ingress[4].ip: \"x\" is no IP "
+		 "Service default/web: status.loadBalancer.ingress[4].ip: \"x\" is not "
+		 "an IP "
 		 "address\n"},
 	};
 
@@ -157,7 +159,7 @@ static void one_bad_field_costs_itself_only(void **state)
 			      "externalTrafficPolicy: Local}"),
 		 "Service default/web LoadBalancer external-local IPv4=10.96.0.1\n",
 		 "Service default/web: spec.healthCheckNodePort: is missing: load "
-		 "balancers can't ask whether this node has endpoints\n"},
+		 "balancers cannot ask whether this node has endpoints\n"},
 		{YAML_SERVICE("spec: {clusterIP: 10.96.0.1, type: NodePort, "
 			      "externalTrafficPolicy: Local}"),
 		 "Service default/web NodePort external-local IPv4=10.96.0.1\n", ""},
@@ -167,18 +169,17 @@ static void one_bad_field_costs_itself_only(void **state)
 		 "Service default/web ClusterIP IPv4=10.96.0.1\n",
 		 "Service default/web: spec.externalIPs: must be a list\n"
 		 "Service default/web: spec.type: must be a string\n"
-		 "Service default/web: spec.externalTrafficPolicy: \"local\" is not "
-		 "known here\n"
+		 "Service default/web: spec.externalTrafficPolicy: \"local\" is unknown\n"
 		 "Service default/web: spec.healthCheckNodePort: 70000 is not in "
 		 "0..65535\n"
-		 "Service default/web: spec.sessionAffinity: \"Cookie\" is not known "
-		 "here\n"
+		 "Service default/web: spec.sessionAffinity: \"Cookie\" is "
+		 "unknown\n"
 		 "Service default/web: spec.ports: must be a list\n"},
 		{YAML_SERVICE("spec: {clusterIP: 10.96.0.1, type: LoadBalancer, "
 			      "externalTrafficPolicy: Local}"),
 		 "Service default/web LoadBalancer external-local IPv4=10.96.0.1\n",
 		 "Service default/web: spec.healthCheckNodePort: is missing: load "
-		 "balancers can't ask whether this node has endpoints\n"},
+		 "balancers cannot ask whether this node has endpoints\n"},
 		{YAML_SERVICE("spec: {clusterIP: 10.96.0.1, type: NodePort, "
 			      "externalTrafficPolicy: Local}"),
 		 "Service default/web NodePort external-local IPv4=10.96.0.1\n", ""},
@@ -199,10 +200,10 @@ static void one_bad_field_costs_itself_only(void **state)
 		 "Service default/web: spec.ports[2].port: must be a whole number\n"
 		 "Service default/web: spec.ports[3].port: is missing\n"
 		 "Service default/web: spec.ports[4]: must be an object\n"
-		 "Service default/web: spec.ports[5].protocol: \"ICMP\" is none of TCP, "
-		 "UDP, SCTP\n"
-		 "Service default/web: spec.ports[6].name: \"a b\" is no name for a "
-		 "port\n"
+		 "Service default/web: spec.ports[5].protocol: \"ICMP\" is not TCP, UDP "
+		 "or SCTP\n"
+		 "Service default/web: spec.ports[6].name: \"a b\" is not a valid port "
+		 "name\n"
 		 "Service default/web: spec.ports[7].nodePort: -1 is not in 0..65535\n"
 		 "Service default/web: spec.ports[8]: an earlier port has its name and "
 		 "protocol\n"
@@ -216,7 +217,7 @@ static void one_bad_field_costs_itself_only(void **state)
 		 "Service default/web: spec.type: "
 		 "\"a?b\xc3\xa4"
 		 "012345678901234567890123456789012345678901234567890123456789012345678.."
-		 ".\" is no type of a Service\n"},
+		 ".\" is not a type of a Service\n"},
 		{YAML_SERVICE("spec: {type: \"a\\0b\"}"),
 		 "Service default/web ClusterIP headless\n",
 		 "Service default/web: spec.type: has a NUL byte in it\n"},
@@ -251,21 +252,22 @@ static void slices_are_read_as_kube_proxy_reads_them(void **state)
 				"{name: c, port: 1, protocol: X}]"),
 		 "EndpointSlice default/web-1 of web IPv4\n",
 		 "EndpointSlice default/web-1: ports[0].name: is missing, so the port is "
-		 "ignored\n"
+		 "ignored; for a Service port without a name, write name: \"\"\n"
 		 "EndpointSlice default/web-1: ports[1].port: is missing, so the port is "
 		 "ignored\n"
 		 "EndpointSlice default/web-1: ports[2].port: 0 is not in 1..65535\n"
-		 "EndpointSlice default/web-1: ports[3].protocol: \"X\" is none of TCP, "
-		 "UDP, SCTP\n"},
+		 "EndpointSlice default/web-1: ports[3].protocol: \"X\" is not TCP, UDP "
+		 "or SCTP\n"},
 		{YAML_SLICE("", "endpoints: [{}, {addresses: []}, {addresses: "
 				"['fd00::1']}, {addresses: [x]}, 5, {addresses: "
 				"[10.0.0.9], conditions: {ready: 'yes'}, nodeName: 7}]"),
 		 "EndpointSlice default/web-1 of web IPv4 10.0.0.9RS\n",
 		 "EndpointSlice default/web-1: endpoints[0].addresses: has no address\n"
 		 "EndpointSlice default/web-1: endpoints[1].addresses: has no address\n"
-		 "EndpointSlice default/web-1: endpoints[2].addresses[0]: is no IPv4 "
+		 "EndpointSlice default/web-1: endpoints[2].addresses[0]: is not an IPv4 "
 		 "address, as addressType says\n"
-		 "EndpointSlice default/web-1: endpoints[3].addresses[0]: \"x\" is no IP "
+		 "EndpointSlice default/web-1: endpoints[3].addresses[0]: \"x\" is not "
+		 "an IP "
 		 "address\n"
 		 "EndpointSlice default/web-1: endpoints[4].addresses: has no address\n"
 		 "EndpointSlice default/web-1: endpoints[5].conditions.ready: must be "
@@ -286,8 +288,8 @@ static void slices_are_read_as_kube_proxy_reads_them(void **state)
 		      "{name: web-1}, addressType: IPv4}",
 		 "",
 		 "EndpointSlice default/web-1: "
-		 "metadata.labels[\"kubernetes.io/service-name\"]: is missing: whose "
-		 "endpoints are these?\n"},
+		 "metadata.labels[\"kubernetes.io/service-name\"]: is missing: it names "
+		 "the Service\n"},
 		{YAML "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: "
 		      "{name: web-1, labels: {kubernetes.io/service-name: web, "
 		      "service.kubernetes.io/headless: ''}}, addressType: IPv6}",
@@ -300,7 +302,7 @@ static void slices_are_read_as_kube_proxy_reads_them(void **state)
 		      "{name: a, labels: {kubernetes.io/service-name: web}}, "
 		      "addressType: ipv4}",
 		 "",
-		 "EndpointSlice default/a: addressType: \"ipv4\" is no type of "
+		 "EndpointSlice default/a: addressType: \"ipv4\" is not a type of "
 		 "address\n"},
 		{YAML "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: "
 		      "{name: a, labels: {kubernetes.io/service-name: web}}}",
@@ -337,7 +339,7 @@ static void endpoints_are_mirrored_by_subset_and_family(void **state)
 		{ENDPOINTS("", "[{addresses: [{}, {ip: x}, {ip: 10.0.0.3}]}]"),
 		 "EndpointSlice default/web:IPv4:0 of web IPv4 mirror 10.0.0.3RS\n",
 		 "Endpoints default/web: subsets[0].addresses[0].ip: is missing\n"
-		 "Endpoints default/web: subsets[0].addresses[1].ip: \"x\" is no IP "
+		 "Endpoints default/web: subsets[0].addresses[1].ip: \"x\" is not an IP "
 		 "address\n"},
 		{ENDPOINTS(", labels: {endpointslice.kubernetes.io/skip-mirror: 'true'}",
 			   "[{addresses: [{ip: 10.0.0.1}]}]"),
@@ -382,13 +384,13 @@ static void nodes_and_service_cidrs_are_read(void **state)
 		      "deletionTimestamp: null}, status: {addresses: [{type: InternalIP, "
 		      "address: x}, {type: 5}]}}",
 		 "Node n1 zone= hostname=\n",
-		 "Node n1: status.addresses[0].address: \"x\" is no IP address\n"
+		 "Node n1: status.addresses[0].address: \"x\" is not an IP address\n"
 		 "Node n1: status.addresses[1].type: must be a string\n"},
 		{YAML
 		 "{apiVersion: networking.k8s.io/v1, kind: ServiceCIDR, metadata: {name: "
 		 "kubernetes}, spec: {cidrs: [10.96.0.0/12, 'fd00:96::/112', x]}}",
 		 "ServiceCIDR kubernetes 10.96.0.0/12 fd00:96::/112\n",
-		 "ServiceCIDR kubernetes: spec.cidrs[2]: \"x\" is no CIDR\n"},
+		 "ServiceCIDR kubernetes: spec.cidrs[2]: \"x\" is not a CIDR\n"},
 	};
 
 	(void)state;
@@ -406,18 +408,18 @@ static void objects_that_cannot_be_named_are_refused(void **state)
 		{YAML "{apiVersion: v1, kind: Service, metadata: {name: 5}}", "",
 		 "Service default/: metadata.name: must be a string\n"},
 		{YAML "{apiVersion: v1, kind: Service, metadata: {name: a/b}}", "",
-		 "Service default/: metadata.name: \"a/b\" is no name\n"},
+		 "Service default/: metadata.name: \"a/b\" is not a valid name\n"},
 		{YAML "{apiVersion: v1, kind: Service, metadata: {name: ..}}", "",
-		 "Service default/: metadata.name: \"..\" is no name\n"},
+		 "Service default/: metadata.name: \"..\" is not a valid name\n"},
 		{YAML "{apiVersion: v1, kind: Service, metadata: {name: a, namespace: "
 		      "\"x\\ny\"}}",
-		 "", "Service : metadata.namespace: \"x?y\" is no name\n"},
+		 "", "Service : metadata.namespace: \"x?y\" is not a valid name\n"},
 		{YAML "{apiVersion: v1, metadata: {name: a}}", "",
-		 " : is no Kubernetes object: it has no kind\n"},
+		 " : is not a Kubernetes object: it has no kind\n"},
 		{YAML "{kind: Service, metadata: {name: a}}", "",
-		 " : is no Kubernetes object: it has no apiVersion\n"},
-		{"hello", "", " : is no Kubernetes object: it has no kind\n"},
-		{"- a", "", " : is no Kubernetes object: it has no kind\n"},
+		 " : is not a Kubernetes object: it has no apiVersion\n"},
+		{"hello", "", " : is not a Kubernetes object: it has no kind\n"},
+		{"- a", "", " : is not a Kubernetes object: it has no kind\n"},
 		/* what we don't know is somebody else's */
 		{YAML "{apiVersion: v1, kind: ConfigMap}", "", ""},
 		{YAML "{apiVersion: serving.knative.dev/v1, kind: Service}", "", ""},
@@ -434,8 +436,8 @@ static void lists_are_opened(void **state)
 		      "Service, metadata: {name: a}}, 5, {apiVersion: v1, kind: List, "
 		      "items: [{apiVersion: v1, kind: Node, metadata: {name: b}}, {}]}]}",
 		 "Service default/a ClusterIP headless\nNode b zone= hostname=\n",
-		 "item 2:  : is no Kubernetes object: it has no kind\n"
-		 "item 2:  : is no Kubernetes object: it has no kind\n"},
+		 "item 2:  : is not a Kubernetes object: it has no kind\n"
+		 "item 2:  : is not a Kubernetes object: it has no kind\n"},
 		{YAML "{apiVersion: discovery.k8s.io/v1, kind: EndpointSliceList, items: "
 		      "[{metadata: {name: a, labels: {kubernetes.io/service-name: s}}, "
 		      "addressType: IPv4}]}",
@@ -450,9 +452,168 @@ static void lists_are_opened(void **state)
 	check(cases, N_ELEMENTS(cases));
 }
 
+static const struct {
+	const char *annotations;
+	struct service_options options;
+	const char *path, *rejected;
+} option_cases[] = {
+	{"", {0}, "", ""},
+	{"other.io/hold: x", {0}, "", ""},
+	{"sluice.io/on-endpoint-removed: keep", {0}, "", ""},
+	{"sluice.io/on-endpoint-removed: reset",
+	 {.on_endpoint_removed = ENDPOINT_REMOVAL_RESET},
+	 "",
+	 ""},
+	{"sluice.io/on-endpoint-removed: drain=1m30s",
+	 {.on_endpoint_removed = ENDPOINT_REMOVAL_DRAIN, .drain_ms = 90000},
+	 "",
+	 ""},
+	{"sluice.io/on-endpoint-removed: drain",
+	 {0},
+	 "",
+	 "\"drain\" is not keep, reset or drain=DURATION"},
+	{"sluice.io/proxy-protocol: v2, sluice.io/hold: 500ms, sluice.io/set-aside: 1h",
+	 {.proxy_protocol = 2, .hold_ms = 500, .set_aside_ms = 3600000},
+	 "",
+	 ""},
+	{"sluice.io/proxy-protocol: v3", {0}, "", "\"v3\" is not v1 or v2"},
+	{"sluice.io/connect-timeout: 24h", {.connect_timeout_ms = 86400000}, "", ""},
+	{"sluice.io/connect-timeout: 24h1ms", {0}, "", "is not a duration up to 24h"},
+	{"sluice.io/connect-timeout: 99999999999999999999h", {0}, "", "not a duration"},
+	{"sluice.io/connect-timeout: 0s", {0}, "", "is not a duration"},
+	{"sluice.io/connect-timeout: '5'", {0}, "", "\"5\" is not a duration"},
+	{"sluice.io/connect-timeout: 1.5s", {0}, "", "is not a duration"},
+	{"sluice.io/connect-timeout: ''", {0}, "", "is not a duration"},
+	{"sluice.io/health-check: tcp, sluice.io/health-check-rise: '2', "
+	 "sluice.io/health-check-fall: '255', sluice.io/health-check-interval: 5s",
+	 {.health_check = HEALTH_CHECK_TCP,
+	  .health_rise = 2,
+	  .health_fall = 255,
+	  .health_interval_ms = 5000},
+	 "",
+	 ""},
+	{"sluice.io/health-check: 'http:/live?x=1'",
+	 {.health_check = HEALTH_CHECK_HTTP},
+	 "/live?x=1",
+	 ""},
+	{"sluice.io/health-check: 'http:live'", {0}, "", "is not tcp or http:/PATH"},
+	{"sluice.io/health-check: \"http:/a\\r\\nX: y\"",
+	 {0},
+	 "",
+	 "is not tcp or http:/"},
+	{"sluice.io/health-check-rise: '256'", {0}, "", "is not a number from 1 to 255"},
+	{"sluice.io/health-check-rise: 2",
+	 {0},
+	 "",
+	 "metadata.annotations[\"sluice.io/health-check-rise\"]: must be a string"},
+	{"sluice.io/conect-timeout: 5s",
+	 {0},
+	 "",
+	 "is not an option; sluice.io/connect-timeout is"},
+	{"sluice.io/whatever-else: 5s", {0}, "", "is not an option of this version"},
+};
+
+static void options_of_a_service_come_from_annotations(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(option_cases); i++) {
+		_cleanup_(freep) char *text = xasprintf(
+			"---\n{apiVersion: v1, kind: Service, metadata: {name: web, "
+			"annotations: {%s}}, spec: {clusterIP: 10.96.0.1}}",
+			option_cases[i].annotations);
+		struct buf objects = BUF_INIT, rejected = BUF_INIT;
+		struct object *o = object_text_first(text);
+		const struct object_service *s = object_as_service(o);
+
+		object_text_decode(text, &objects, &rejected);
+		if (memcmp(&s->options, &option_cases[i].options, sizeof(s->options)) !=
+		    0)
+			fail_msg("%s", option_cases[i].annotations);
+		assert_string_equal(s->health_path, option_cases[i].path);
+		if (!strstr(buf_string(&rejected), option_cases[i].rejected) ||
+		    (rejected.len > 0) != (*option_cases[i].rejected != '\0'))
+			fail_msg("%s: %s", option_cases[i].annotations,
+				 buf_string(&rejected));
+		object_unref(o);
+		buf_fini(&objects);
+		buf_fini(&rejected);
+	}
+}
+
+#define PORTS "ports: [{port: 80}]"
+#define SERVICE_OF(spec)                                                                 \
+	"---\n{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {" spec "}}"
+
+/* What an API server would refuse, fill in, or drop. */
+static const struct {
+	const char *text, *objects, *rejected;
+} manifest_cases[] = {
+	{SERVICE_OF("clusterIP: 10.96.0.1, " PORTS),
+	 "Service default/web ClusterIP IPv4=10.96.0.1 port=/80/TCP/0\n", ""},
+	{SERVICE_OF("clusterIP: None"), "Service default/web ClusterIP headless\n", ""},
+	{SERVICE_OF(PORTS), "Service default/web ClusterIP headless port=/80/TCP/0\n",
+	 "Service default/web: spec.clusterIP: is missing, and without an API server "
+	 "nothing allocates one: this Service is not served (None makes a headless "
+	 "Service)\n"},
+	{SERVICE_OF("type: ExternalName, externalName: a.b"),
+	 "Service default/web ExternalName headless\n", ""},
+	{SERVICE_OF("type: NodePort, ports: [{port: 80, nodePort: 30080}]"),
+	 "Service default/web NodePort IPv4=0.0.0.0 port=/80/TCP/30080\n",
+	 "Service default/web: spec.clusterIP: is missing, and without an API server "
+	 "nothing allocates one: only the other addresses and node ports are served "
+	 "(None "
+	 "makes a headless Service)\n"},
+	{SERVICE_OF("clusterIP: 10.96.0.1"),
+	 "Service default/web ClusterIP IPv4=10.96.0.1\n",
+	 "Service default/web: spec.ports: is empty, so this Service is not served\n"},
+	{SERVICE_OF("clusterIp: 10.96.0.1, clusterIP: 10.96.0.1, newField: 1, " PORTS),
+	 "Service default/web ClusterIP IPv4=10.96.0.1 port=/80/TCP/0\n",
+	 "Service default/web: spec.clusterIp: is not a field; clusterIP is\n"},
+	{SERVICE_OF("clusterIP: 10.96.0.1, ports: [{port: 80, nodeport: 1}]"),
+	 "Service default/web ClusterIP IPv4=10.96.0.1 port=/80/TCP/0\n",
+	 "Service default/web: spec.ports[0].nodeport: is not a field; nodePort is\n"},
+	{"---\n{apiVersion: v1, kind: service, metadata: {name: a}}", "",
+	 " : kind service of v1 is not read; Service of v1 is\n"},
+	{"---\n{apiVersion: v1, kind: Endpoint, metadata: {name: a}}", "",
+	 " : kind Endpoint of v1 is not read; Endpoints of v1 is\n"},
+	{"---\n{apiVersion: discovery.k8s.io/v1beta1, kind: EndpointSlice}", "",
+	 " : kind EndpointSlice of discovery.k8s.io/v1beta1 is not read; EndpointSlice "
+	 "of "
+	 "discovery.k8s.io/v1 is\n"},
+	{"---\n{apiVersion: serving.knative.dev/v1, kind: Service}", "", ""},
+	{"---\n{apiVersion: v1, kind: ServiceAccount}", "", ""},
+	{"---\n{apiVersion: v1, kind: Secret}", "", ""},
+	{"---\n{apiVersion: v1, kind: Pod}", "", ""},
+	{"---\n{apiVersion: apps/v1, kind: Deployment}", "", ""},
+	{"---\n{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: "
+	 "a}, "
+	 "addressType: FQDN}",
+	 "",
+	 "EndpointSlice default/a: addressType: FQDN is not supported: endpoints need "
+	 "addresses, of type IPv4 or IPv6\n"},
+};
+
+static void manifests_get_advice_that_an_api_server_would_give(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(manifest_cases); i++) {
+		struct buf objects = BUF_INIT, rejected = BUF_INIT;
+
+		object_text_decode_manifest(manifest_cases[i].text, &objects, &rejected);
+		if (strcmp(buf_string(&objects), manifest_cases[i].objects) != 0)
+			print_error("%s\n", manifest_cases[i].text);
+		assert_string_equal(buf_string(&objects), manifest_cases[i].objects);
+		assert_string_equal(buf_string(&rejected), manifest_cases[i].rejected);
+		buf_fini(&objects);
+		buf_fini(&rejected);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(options_of_a_service_come_from_annotations),
+		cmocka_unit_test(manifests_get_advice_that_an_api_server_would_give),
 		cmocka_unit_test(services_have_the_defaults_of_the_api),
 		cmocka_unit_test(cluster_ips_belong_to_their_families),
 		cmocka_unit_test(addresses_of_services_are_read_sloppily),

@@ -108,23 +108,23 @@ static void test_text(void **state)
 	buf_fini(&text);
 }
 
-struct document {
+struct kept {
 	json_t *json;
 	unsigned n;
 };
 
-static void keep_document(void *data, unsigned number, json_t *json)
+static void keep_document(void *data, const struct document *doc)
 {
-	struct document *d = data;
+	struct kept *d = data;
 
-	d->n = number;
-	d->json = json_incref(json);
+	d->n = doc->number;
+	d->json = json_incref(doc->json);
 }
 
 static json_t *read_yaml(const struct buf *text)
 {
 	_cleanup_(freep) char *error = NULL;
-	struct document d = {0};
+	struct kept d = {0};
 
 	if (document_parse(text->data, text->len, keep_document, &d, &error) < 0)
 		fail_msg("%s in\n%s", error, buf_string(text));

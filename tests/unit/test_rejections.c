@@ -1,6 +1,5 @@
 /*
- * What was refused is told once, counted for as long as it is wrong, and never
- * floods the log.
+ * Rejections are logged once, counted as long as they last, and never flood the log.
  */
 #include "tests/test.h"
 
@@ -48,7 +47,7 @@ static void read_object(const struct rejections *r, const char *kind, const char
 	reject_end(rejections_reject(r));
 }
 
-static void what_is_still_wrong_is_told_once(void **state)
+static void a_rejection_that_repeats_is_logged_once(void **state)
 {
 	_cleanup_(rejections_freep) struct rejections *r = rejections_new(false);
 	const char *text;
@@ -64,7 +63,7 @@ static void what_is_still_wrong_is_told_once(void **state)
 	assert_int_equal(rejections_n(r), 2);
 }
 
-static void what_is_wrong_in_another_way_is_told(void **state)
+static void a_different_rejection_of_the_same_file_is_logged(void **state)
 {
 	_cleanup_(rejections_freep) struct rejections *r = rejections_new(false);
 	const char *text;
@@ -78,23 +77,34 @@ static void what_is_wrong_in_another_way_is_told(void **state)
 	assert_int_equal(rejections_n(r), 1);
 }
 
-static void what_was_mended_is_told_when_it_comes_back(void **state)
+static void a_repair_is_logged_and_a_later_rejection_again(void **state)
 {
 	_cleanup_(rejections_freep) struct rejections *r = rejections_new(false);
+	const char *text;
 
 	(void)state;
 	read_file(r, "a.yaml", 0, 3);
 	read_file(r, "b.yaml", 0, 1);
 	assert_int_equal(rejections_n(r), 4);
+	capture_start();
 	read_file(r, "a.yaml", 0, 0);
+	read_file(r, "c.yaml", 0, 0);
+	text = capture_end();
+	assert_non_null(strstr(text, "info  a.yaml: repaired, nothing in it is ignored"));
+	assert_int_equal(capture_count(text, "\n"), 1);
 	assert_int_equal(rejections_n(r), 1);
+	capture_start();
+	reject_gone(rejections_reject(r), "", "", "b.yaml");
+	assert_string_equal(capture_end(), "");
+	assert_int_equal(rejections_n(r), 0);
+	read_file(r, "b.yaml", 0, 1);
 	capture_start();
 	read_file(r, "a.yaml", 0, 3);
 	assert_int_equal(capture_count(capture_end(), "is odd"), 3);
 	assert_int_equal(rejections_n(r), 4);
 }
 
-static void a_file_full_of_it_is_a_few_lines(void **state)
+static void a_file_with_50000_rejections_costs_11_lines(void **state)
 {
 	_cleanup_(rejections_freep) struct rejections *r = rejections_new(false);
 	const char *text;
@@ -108,17 +118,18 @@ static void a_file_full_of_it_is_a_few_lines(void **state)
 	assert_non_null(
 		strstr(text, "big.json: and 49990 more; sluice plan lists all\n"));
 	assert_int_equal(rejections_n(r), 50000);
-	/* one of those that were not named differs */
+	/* one of the suppressed ones differs */
 	capture_start();
 	read_file(r, "big.json", 1, 50000);
 	assert_int_equal(capture_count(capture_end(), "\n"), REJECTIONS_THING_LINES + 1);
 }
 
-static void many_files_are_told_within_bounds(void **state)
+static void rejections_of_5000_files_cost_about_100_lines(void **state)
 {
 	_cleanup_(rejections_freep) struct rejections *r = rejections_new(false);
 	const char *text;
-	char path[32];
+	char path[32], rest[64];
+	size_t n;
 
 	(void)state;
 	capture_start();
@@ -128,17 +139,19 @@ static void many_files_are_told_within_bounds(void **state)
 	}
 	rejections_flush(r);
 	text = capture_end();
-	assert_int_equal(capture_count(text, "is odd"), REJECTIONS_ROUND_LINES);
-	assert_non_null(strstr(text, "and 4900 more were rejected; sluice plan lists "
-				     "all\n"));
+	n = capture_count(text, "is odd");
+	/* a slow machine earns a line now and then */
+	assert_in_range(n, REJECTIONS_BURST_LINES, 1000);
+	(void)snprintf(rest, sizeof(rest), "and %zu more were rejected", 5000 - n);
+	assert_non_null(strstr(text, rest));
 	assert_int_equal(rejections_n(r), 5000);
-	/* another round */
+	ev_sleep(0.7); /* enough for a line */
 	capture_start();
 	read_file(r, "another.yaml", 0, 1);
 	assert_int_equal(capture_count(capture_end(), "another.yaml"), 1);
 }
 
-static void what_no_round_named_is_counted_within_a_second(void **state)
+static void suppressed_lines_are_counted_within_a_second(void **state)
 {
 	struct rejections *r = rejections_new(false);
 	struct ev_loop *loop = ev_loop_new(EVFLAG_AUTO);
@@ -146,7 +159,7 @@ static void what_no_round_named_is_counted_within_a_second(void **state)
 	(void)state;
 	rejections_start(r, loop);
 	capture_start();
-	for (int i = 0; i < REJECTIONS_ROUND_LINES + 7; i++)
+	for (int i = 0; i < REJECTIONS_BURST_LINES + 7; i++)
 		refuse(r, "nowhere", 0);
 	ev_run(loop, 0); /* until its timer has run */
 	assert_non_null(strstr(capture_end(), "and 7 more were rejected"));
@@ -154,7 +167,7 @@ static void what_no_round_named_is_counted_within_a_second(void **state)
 	ev_loop_destroy(loop);
 }
 
-static void objects_that_a_list_no_longer_has_do_not_count(void **state)
+static void objects_missing_from_a_list_do_not_count(void **state)
 {
 	_cleanup_(rejections_freep) struct rejections *r = rejections_new(false);
 	const struct reject *reject = rejections_reject(r);
@@ -177,7 +190,7 @@ static void objects_that_a_list_no_longer_has_do_not_count(void **state)
 	assert_int_equal(rejections_n(r), 1 + 4 + 8);
 }
 
-static void copies_are_kept_for_those_who_print_them(void **state)
+static void copies_are_kept_instead_of_the_log(void **state)
 {
 	_cleanup_(rejections_freep) struct rejections *r = rejections_new(true);
 	const struct plan_rejected *kept;
@@ -186,7 +199,7 @@ static void copies_are_kept_for_those_who_print_them(void **state)
 	(void)state;
 	capture_start();
 	read_file(r, "a.yaml", 0, 20);
-	(void)capture_end();
+	assert_string_equal(capture_end(), ""); /* printed, so not logged too */
 	kept = rejections_kept(r, &n);
 	assert_int_equal(n, 20);
 	assert_string_equal(kept[19].field, "spec.x[19]");
@@ -196,14 +209,14 @@ static void copies_are_kept_for_those_who_print_them(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_still_wrong_is_told_once),
-		cmocka_unit_test(what_is_wrong_in_another_way_is_told),
-		cmocka_unit_test(what_was_mended_is_told_when_it_comes_back),
-		cmocka_unit_test(a_file_full_of_it_is_a_few_lines),
-		cmocka_unit_test(many_files_are_told_within_bounds),
-		cmocka_unit_test(what_no_round_named_is_counted_within_a_second),
-		cmocka_unit_test(objects_that_a_list_no_longer_has_do_not_count),
-		cmocka_unit_test(copies_are_kept_for_those_who_print_them),
+		cmocka_unit_test(a_rejection_that_repeats_is_logged_once),
+		cmocka_unit_test(a_different_rejection_of_the_same_file_is_logged),
+		cmocka_unit_test(a_repair_is_logged_and_a_later_rejection_again),
+		cmocka_unit_test(a_file_with_50000_rejections_costs_11_lines),
+		cmocka_unit_test(rejections_of_5000_files_cost_about_100_lines),
+		cmocka_unit_test(suppressed_lines_are_counted_within_a_second),
+		cmocka_unit_test(objects_missing_from_a_list_do_not_count),
+		cmocka_unit_test(copies_are_kept_instead_of_the_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

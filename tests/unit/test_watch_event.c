@@ -71,7 +71,8 @@ static void rejected_and_hidden_objects_are_known_by_name(void **state)
 		{"{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a/b\","
 		 "\"namespace\":\"shop\"}}}",
 		 OBJECT_SERVICE, "shop", "a/b",
-		 "API server: Service shop/: metadata.name: \"a/b\" is no name\n"},
+		 "API server: Service shop/: metadata.name: \"a/b\" is not a valid "
+		 "name\n"},
 		{"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"web\","
 		 "\"labels\":{"
 		 "\"service.kubernetes.io/service-proxy-name\":\"x\"}}}}",

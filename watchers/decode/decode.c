@@ -4,11 +4,16 @@
 #include "watchers/decode/decode.h"
 
 #include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "watchers/decode/decode_parts.h"
 #include "watchers/decode/json_text.h"
+#include "watchers/decode/near_miss.h"
 
 #define MAX_LIST_DEPTH 8 /* Lists in Lists */
 
@@ -28,7 +33,7 @@ static const struct kind kinds[] = {
 	 decode_service_cidr},
 };
 
-/* Where Lists are being read: what doesn't change from item to item. */
+/* The same for all items of a List. */
 struct decoding {
 	const char *source;
 	const struct reject *reject;
@@ -52,10 +57,12 @@ static void run(const struct kind *kind, const json_t *json, struct json_subject
 	subject->kind = kind->name;
 	scratch_init(&scratch);
 	kind->decode(&root, &scratch, ret);
+	if (json_reader_is_manifest(&root))
+		decode_check_fields(&root);
 	scratch_fini(&scratch);
 }
 
-/* The kind says "List" at its end; what stands before it is the kind of its items. */
+/* The kind ends with "List"; the rest of it is the kind of its items. */
 static bool is_list_kind(const char *kind, size_t *ret_item_len)
 {
 	size_t len = strlen(kind);
@@ -85,7 +92,40 @@ static const struct kind *find_kind(const char *api_version, const char *name,
 	return NULL;
 }
 
-/* list is what the object is an item of, or NULL. */
+/* Is this almost a kind that is read: of the same API group, and misspelled or of another version? */
+static const struct kind *find_near_kind(const char *api_version, const char *name)
+{
+	size_t len = strcspn(api_version, "/");
+
+	len = api_version[len] ? len + 1 : 0; /* the core group has no name */
+	for (size_t i = 0; i < N_ELEMENTS(kinds); i++) {
+		const char *const names[] = {kinds[i].name, NULL};
+		bool is_core = !strchr(kinds[i].api_version, '/');
+
+		if (is_core != (len == 0) ||
+		    strncmp(kinds[i].api_version, api_version, len) != 0)
+			continue;
+		if (strcmp(kinds[i].name, name) == 0 ||
+		    (near_miss_find(name, names) &&
+		     labs((long)strlen(name) - (long)strlen(kinds[i].name)) <= 1 &&
+		     strncasecmp(kinds[i].name, name, 4) == 0))
+			return &kinds[i];
+	}
+	return NULL;
+}
+
+static void report_near_kind(const json_t *json, struct json_subject *subject,
+			     const char *api_version, const char *name)
+{
+	const struct kind *near = find_near_kind(api_version, name);
+	struct json_reader root = json_reader_root(json, subject);
+
+	if (near)
+		json_reader_reject(&root, "kind %.40s of %.60s is not read; %s of %s is",
+				   name, api_version, near->name, near->api_version);
+}
+
+/* list is the List that the object is an item of, or NULL. */
 static int decode_one(const json_t *json, const json_t *list,
 		      struct json_subject *subject, struct decoded *ret)
 {
@@ -102,13 +142,15 @@ static int decode_one(const json_t *json, const json_t *list,
 	if (!*name || !*api_version) {
 		struct json_reader root = json_reader_root(json, subject);
 
-		json_reader_reject(&root, "is no Kubernetes object: it has no %s",
+		json_reader_reject(&root, "is not a Kubernetes object: it has no %s",
 				   *name ? "apiVersion" : "kind");
 		return -EINVAL;
 	}
 	kind = find_kind(api_version, name, name_len);
 	if (kind)
 		run(kind, json, subject, ret);
+	else if (reject_is_manifest(subject->reject))
+		report_near_kind(json, subject, api_version, name);
 	return 0;
 }
 
@@ -200,4 +242,30 @@ void decode_item(const json_t *json, const json_t *list, unsigned number,
 	struct decoding d = {.source = source, .reject = reject, .fn = fn, .data = data};
 
 	(void)decode_tree(&d, json, list, number, 1);
+}
+
+void decode_report_duplicate(const json_t *json, const char *source, unsigned item,
+			     const struct reject *reject,
+			     const struct document_duplicate *duplicate)
+{
+	const char *kind = json_text(json, "kind");
+	const json_t *metadata = json_object_get(json, "metadata");
+	const char *ns = json_text(metadata, "namespace");
+	const char *name = json_text(metadata, "name");
+	struct json_subject subject = subject_of(source, item, reject);
+	struct json_reader root = json_reader_root(json, &subject);
+	_cleanup_(freep) char *reason =
+		xasprintf("line %" PRIu64
+			  ": the key %%s is repeated; the last one counts",
+			  duplicate->line);
+
+	if (*kind && !decode_is_list(json) &&
+	    !find_kind(json_text(json, "apiVersion"), kind, strlen(kind)))
+		return;
+	subject.kind = kind;
+	if (*name && decode_is_plain(name, DECODE_MAX_NAME))
+		subject.name = name;
+	if (*name && decode_is_plain(ns, DECODE_MAX_LABEL))
+		subject.ns = *ns || decode_is_list(json) ? ns : "default";
+	json_reader_reject_text(&root, reason, duplicate->key);
 }

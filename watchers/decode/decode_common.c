@@ -33,11 +33,11 @@ const char *decode_plain(const struct json_reader *r, const char *key, size_t ma
 		return "";
 	if (decode_is_plain(text, max))
 		return text;
-	json_reader_reject_text(&member, "%s is no name", text);
+	json_reader_reject_text(&member, "%s is not a valid name", text);
 	return "";
 }
 
-/* A name that may stand in a path of the API; nothing goes without one. */
+/* A name that may be part of a path of the API; every object needs one. */
 static bool take_name(const struct json_reader *r, size_t max, const char **ret)
 {
 	const char *text = json_reader_text(r);
@@ -48,7 +48,7 @@ static bool take_name(const struct json_reader *r, size_t max, const char **ret)
 	}
 	if (text && (!decode_is_plain(text, max) || strcmp(text, ".") == 0 ||
 		     strcmp(text, "..") == 0)) {
-		json_reader_reject_text(r, "%s is no name", text);
+		json_reader_reject_text(r, "%s is not a valid name", text);
 		return false;
 	}
 	if (text)
@@ -120,7 +120,7 @@ uint8_t decode_protocol(const struct json_reader *port)
 		return IPPROTO_TCP;
 	proto = text ? proto_parse(text) : 0;
 	if (text && proto == 0)
-		json_reader_reject_text(&protocol, "%s is none of TCP, UDP, SCTP", text);
+		json_reader_reject_text(&protocol, "%s is not TCP, UDP or SCTP", text);
 	return proto;
 }
 
@@ -132,14 +132,14 @@ bool decode_port_name(const struct json_reader *port, const char **ret)
 	if (member.json && !text)
 		return false;
 	if (text && !decode_is_plain(text, DECODE_MAX_LABEL)) {
-		json_reader_reject_text(&member, "%s is no name for a port", text);
+		json_reader_reject_text(&member, "%s is not a valid port name", text);
 		return false;
 	}
 	*ret = text ? text : "";
 	return true;
 }
 
-/* Without the blanks around it; NULL when nothing is left, or too much. */
+/* Without the blanks around it; NULL if that is empty or too long. */
 static const char *trimmed(const char *text, char *buf, size_t buf_len)
 {
 	size_t len;
@@ -166,12 +166,12 @@ bool decode_address(const struct json_reader *r, struct addr *ret)
 		return false;
 	text = trimmed(text, buf, sizeof(buf));
 	if (!text || addr_parse(text, &addr) != 0) {
-		json_reader_reject_text(r, "%s is no IP address",
+		json_reader_reject_text(r, "%s is not an IP address",
 					json_string_value(r->json));
 		return false;
 	}
 	if (addr_is_unspecified(&addr)) {
-		json_reader_reject_text(r, "%s is nobody's address", text);
+		json_reader_reject_text(r, "%s is the unspecified address", text);
 		return false;
 	}
 	*ret = addr;
@@ -221,7 +221,7 @@ struct cidr *decode_cidrs(const struct json_reader *array, struct scratch *scrat
 		if (!text)
 			continue;
 		if (cidr_parse(text, &list[used]) != 0) {
-			json_reader_reject_text(&item, "%s is no CIDR", text);
+			json_reader_reject_text(&item, "%s is not a CIDR", text);
 			continue;
 		}
 		while (!cidr_equal(&list[same], &list[used]))
@@ -243,6 +243,6 @@ bool decode_is_second(const struct json_reader *r, const char *key, const char *
 		return false;
 	if (strcmp(text, second) == 0)
 		return true;
-	json_reader_reject_text(&member, "%s is not known here", text);
+	json_reader_reject_text(&member, "%s is unknown", text);
 	return false;
 }

@@ -1,5 +1,5 @@
 /*
- * What the decoders of the single kinds share.  Private to decode*.c.
+ * Shared by the decoders of the single kinds.  Private to decode*.c.
  */
 #pragma once
 
@@ -15,7 +15,7 @@
 #define DECODE_MAX_NAME	     253
 #define DECODE_MAX_LABEL     63
 
-/* Decodes one kind; what was rejected has been told and adds nothing to *ret. */
+/* Decodes one kind; a rejected object is reported and adds nothing to *ret. */
 typedef void (*decode_part)(const struct json_reader *root, struct scratch *scratch,
 			    struct decoded *ret);
 
@@ -34,35 +34,35 @@ void decode_service_cidr(const struct json_reader *root, struct scratch *scratch
 void decode_add(struct decoded *ret, const struct object *from);
 
 /*
- * name, namespace, uid and age into *ret, which is otherwise left alone.  False
- * when the object can't be named, which has been told.
+ * name, namespace, uid and age into *ret, which is otherwise left alone.  False,
+ * with a report, if the object has no valid name.
  */
 bool decode_metadata(const struct json_reader *metadata, bool is_namespaced,
 		     struct object *ret);
-/* "" when absent, or (told) when its value can't be one. */
+/* "" if absent, or (with a report) invalid. */
 const char *decode_label(const struct json_reader *metadata, const char *label);
 /* Does a label say that this Service or slice is not for us? */
 bool decode_is_hidden(const struct json_reader *metadata);
 
 /* Is it made of letters, digits, '-', '_' and '.' only, and at most max long? "" is. */
 bool decode_is_plain(const char *text, size_t max);
-/* The text of the member when it is plain; "" and a line when it is something else. */
+/* The text of the member if it is plain; else "" and a report. */
 const char *decode_plain(const struct json_reader *r, const char *key, size_t max);
 
-/* TCP when missing; 0 and a line when it is none. */
+/* TCP if missing; 0 and a report if it is unknown. */
 uint8_t decode_protocol(const struct json_reader *port);
-/* "" when missing; false and a line when it can't be a name. */
+/* "" if missing; false and a report if it cannot be a name. */
 bool decode_port_name(const struct json_reader *port, const char **ret);
 
-/* False when missing or no address (which is told). Blanks around it are cut. */
+/* False if missing or (with a report) not an address. Blanks around it are cut. */
 bool decode_address(const struct json_reader *r, struct addr *ret);
-/* Lists of strings; bad ones are told, blank ones and repeated ones left out. */
+/* Lists of strings; bad ones are reported, blank and repeated ones left out. */
 struct addr *decode_addresses(const struct json_reader *array, struct scratch *scratch,
 			      uint32_t *ret_n);
 struct cidr *decode_cidrs(const struct json_reader *array, struct scratch *scratch,
 			  uint32_t *ret_n);
 
-/* Is the text one of these two? Missing and (told) others are the first. */
+/* Is it the second of two? Missing and (with a report) unknown texts are the first. */
 bool decode_is_second(const struct json_reader *r, const char *key, const char *first,
 		      const char *second);
 
@@ -74,3 +74,8 @@ void decode_slice_ports(const struct json_reader *r, bool needs_name,
 			struct scratch *scratch, struct object_slice *slice);
 /* The annotation last-change-trigger-time in Unix microseconds, or 0. */
 int64_t decode_trigger_time(const struct json_reader *metadata);
+
+/* Reports fields that are near misses of those of the API. */
+void decode_check_fields(const struct json_reader *root);
+/* The annotations "sluice.io/..." into options and health_path. */
+void decode_options(const struct json_reader *meta, struct object_service *s);

@@ -1,6 +1,6 @@
 /*
- * v1 Service.  Nothing is decided here but what the API server would have
- * filled in: which cluster IP belongs to which family, and the defaults.
+ * v1 Service.  The only decisions are those of the API server: which cluster IP
+ * belongs to which family, and the defaults.
  */
 #include "watchers/decode/decode_parts.h"
 
@@ -29,7 +29,7 @@ static uint8_t decode_type(const struct json_reader *spec)
 		if (strcmp(text, type_names[type]) == 0)
 			return type;
 	}
-	json_reader_reject_text(&member, "%s is no type of a Service", text);
+	json_reader_reject_text(&member, "%s is not a type of a Service", text);
 	return SERVICE_CLUSTER_IP;
 }
 
@@ -42,7 +42,7 @@ static void take_cluster_ip(struct object_service *svc, const struct json_reader
 	if (svc->has_family[family] || !decode_address(r, &addr))
 		return;
 	if (addr_family(&addr) != family) {
-		json_reader_reject(r, "is no %s address, as spec.ipFamilies says",
+		json_reader_reject(r, "is not an %s address, as spec.ipFamilies says",
 				   family_name(family));
 		return;
 	}
@@ -69,12 +69,61 @@ static void decode_families(const struct json_reader *families,
 		while (family < FAMILY_N && strcmp(text, family_name(family)) != 0)
 			family++;
 		if (family == FAMILY_N)
-			json_reader_reject_text(&item, "%s is no IP family", text);
+			json_reader_reject_text(&item, "%s is not an IP family", text);
 		else if (i < n_ips)
 			take_cluster_ip(svc, &ip, family);
 		else if (i == 0)
 			take_cluster_ip(svc, lone_ip, family);
 	}
+}
+
+static bool has_other_address(const struct object_service *svc)
+{
+	return svc->n_external_ips > 0 || svc->n_ingress > 0 ||
+	       svc->type == SERVICE_NODE_PORT || svc->type == SERVICE_LOAD_BALANCER;
+}
+
+static void report_no_cluster_ip(const struct json_reader *r, bool is_served)
+{
+	json_reader_reject(r,
+			   "is missing, and without an API server nothing allocates one: "
+			   "%s (None makes a headless Service)",
+			   is_served
+				   ? "only the other addresses and node ports are served"
+				   : "this Service is not served");
+}
+
+/*
+ * An API server would have allocated a cluster IP.  In a manifest, the other
+ * addresses and the node ports of such a Service are served all the same, in its
+ * ipFamilies; without those, in IPv4 and the families of its addresses.
+ */
+static void decode_without_cluster_ip(const struct json_reader *lone_ip,
+				      const struct json_reader *families,
+				      struct object_service *svc)
+{
+	bool is_served = json_reader_is_manifest(lone_ip) && has_other_address(svc);
+	size_t n = json_array_size(families->json);
+
+	svc->is_headless = !is_served;
+	if (json_reader_is_manifest(lone_ip) && svc->type != SERVICE_EXTERNAL_NAME &&
+	    !svc->is_hidden)
+		report_no_cluster_ip(lone_ip, is_served);
+	if (!is_served)
+		return;
+	svc->has_family[FAMILY_IPV4] = n == 0;
+	for (uint32_t i = 0; n == 0 && i < svc->n_external_ips; i++)
+		svc->has_family[addr_family(&svc->external_ips[i])] = true;
+	for (uint32_t i = 0; n == 0 && i < svc->n_ingress; i++)
+		svc->has_family[addr_family(&svc->ingress[i].addr)] = true;
+	for (size_t i = 0; i < n; i++) {
+		const char *text = json_string_value(json_array_get(families->json, i));
+
+		for (enum family f = 0; text && f < FAMILY_N; f++)
+			svc->has_family[f] |= strcmp(text, family_name(f)) == 0;
+	}
+	for (enum family f = 0; f < FAMILY_N; f++)
+		svc->cluster_ip[f] = addr_unspecified(f);
 }
 
 /*
@@ -89,10 +138,14 @@ static void decode_cluster_ips(const struct json_reader *spec, struct object_ser
 	const char *text;
 	struct addr addr;
 
-	if (!lone_ip.json)
+	if (!lone_ip.json && json_array_size(ips.json) > 0)
 		lone_ip = json_reader_item(&ips, 0);
 	text = json_reader_text(&lone_ip);
-	svc->is_headless = !text || !*text || strcmp(text, "None") == 0;
+	svc->is_headless = text && strcmp(text, "None") == 0;
+	if (!text || !*text) {
+		decode_without_cluster_ip(&lone_ip, &families, svc);
+		return;
+	}
 	if (svc->is_headless)
 		return;
 	if (json_array_size(families.json) > 0)
@@ -166,6 +219,19 @@ static void decode_affinity(const struct json_reader *spec, struct object_servic
 							 DEFAULT_AFFINITY_SEC);
 }
 
+/* As in kube-proxy, only VIP and no mode at all mean that the node serves the address. */
+static bool is_vip(const struct json_reader *ingress)
+{
+	struct json_reader member = json_reader_member(ingress, "ipMode");
+	const char *text = json_reader_text(&member);
+
+	if (text && strcmp(text, "VIP") != 0 && strcmp(text, "Proxy") != 0)
+		json_reader_reject_text(
+			&member, "%s is not VIP or Proxy, so the address is not served",
+			text);
+	return !text || strcmp(text, "VIP") == 0;
+}
+
 static void decode_ingress(const struct json_reader *root, struct scratch *scratch,
 			   struct object_service *svc)
 {
@@ -184,8 +250,7 @@ static void decode_ingress(const struct json_reader *root, struct scratch *scrat
 		if (!*json_reader_get_text(&item, "ip") ||
 		    !decode_address(&ip, &ingress->addr))
 			continue;
-		ingress->is_proxy_mode =
-			decode_is_second(&item, "ipMode", "VIP", "Proxy");
+		ingress->is_proxy_mode = !is_vip(&item);
 		while (!addr_equal(&list[same].addr, &ingress->addr) ||
 		       list[same].is_proxy_mode != ingress->is_proxy_mode)
 			same++;
@@ -209,15 +274,25 @@ static void decode_spec(const struct json_reader *spec, struct scratch *scratch,
 	svc->health_check_node_port =
 		(uint16_t)json_reader_get_number(spec, "healthCheckNodePort", 0,
 						 UINT16_MAX, 0);
+	svc->external_ips =
+		decode_addresses(&external_ips, scratch, &svc->n_external_ips);
 	decode_cluster_ips(spec, svc);
 	decode_affinity(spec, svc);
 	decode_ports(spec, scratch, svc);
-	svc->external_ips =
-		decode_addresses(&external_ips, scratch, &svc->n_external_ips);
 	svc->source_ranges = decode_cidrs(&ranges, scratch, &svc->n_source_ranges);
 }
 
-/* The API server always gives one; who writes manifests by hand may forget it. */
+/* An API server refuses such a Service. */
+static void check_ports(const struct json_reader *spec, const struct object_service *svc)
+{
+	struct json_reader ports = json_reader_member(spec, "ports");
+
+	if (json_reader_is_manifest(spec) && json_array_size(ports.json) == 0 &&
+	    !svc->is_hidden && !svc->is_headless && svc->type != SERVICE_EXTERNAL_NAME)
+		json_reader_reject(&ports, "is empty, so this Service is not served");
+}
+
+/* The API server always allocates one; in a manifest it may be missing. */
 static void check_health_port(const struct json_reader *spec,
 			      const struct object_service *svc)
 {
@@ -225,7 +300,7 @@ static void check_health_port(const struct json_reader *spec,
 
 	if (svc->type == SERVICE_LOAD_BALANCER && svc->external_local &&
 	    !svc->is_hidden && !svc->is_headless && svc->health_check_node_port == 0)
-		json_reader_reject(&port, "is missing: load balancers can't ask whether "
+		json_reader_reject(&port, "is missing: load balancers cannot ask whether "
 					  "this node has endpoints");
 }
 
@@ -238,13 +313,14 @@ void decode_service(const struct json_reader *root, struct scratch *scratch,
 
 	memset(&svc, 0, sizeof(svc)); /* padding too: it is compared */
 	svc.base.kind = OBJECT_SERVICE;
-	svc.health_path = "";
 	if (!decode_metadata(&metadata, true, &svc.base))
 		return;
 	svc.is_hidden = decode_is_hidden(&metadata);
+	decode_options(&metadata, &svc);
 	spec = json_reader_object(root, "spec");
-	decode_spec(&spec, scratch, &svc);
-	check_health_port(&spec, &svc);
 	decode_ingress(root, scratch, &svc);
+	decode_spec(&spec, scratch, &svc);
+	check_ports(&spec, &svc);
+	check_health_port(&spec, &svc);
 	decode_add(ret, &svc.base);
 }

@@ -1,6 +1,6 @@
 /*
  * discovery.k8s.io/v1 EndpointSlice, as kube-proxy reads it: an endpoint is its
- * first address, and conditions that nobody states are the good ones.
+ * first address, and missing conditions are the good ones.
  */
 #include "watchers/decode/decode_parts.h"
 
@@ -28,7 +28,9 @@ static bool decode_port(const struct json_reader *r, bool needs_name,
 	int64_t number;
 
 	if (needs_name && !name.json) {
-		json_reader_reject(&name, "is missing, so the port is ignored");
+		json_reader_reject(&name,
+				   "is missing, so the port is ignored; for a "
+				   "Service port without a name, write name: \"\"");
 		return false;
 	}
 	if (!port.json) {
@@ -109,7 +111,7 @@ static bool decode_endpoint(const struct json_reader *r, enum family family,
 	if (!decode_address(&first, &ret->addr))
 		return false;
 	if (addr_family(&ret->addr) != family) {
-		json_reader_reject(&first, "is no %s address, as addressType says",
+		json_reader_reject(&first, "is not an %s address, as addressType says",
 				   family_name(family));
 		return false;
 	}
@@ -142,7 +144,7 @@ static void decode_slice_endpoints(const struct json_reader *root,
 	slice->endpoints = list;
 }
 
-/* False for those that are of no family of ours: names, or (told) nonsense. */
+/* False, in a manifest with a report, for names and for unknown types. */
 static bool decode_address_type(const struct json_reader *root, uint8_t *ret)
 {
 	struct json_reader member = json_reader_member(root, "addressType");
@@ -157,7 +159,10 @@ static bool decode_address_type(const struct json_reader *root, uint8_t *ret)
 	if (!member.json)
 		json_reader_reject(&member, "is missing");
 	else if (text && strcmp(text, "FQDN") != 0)
-		json_reader_reject_text(&member, "%s is no type of address", text);
+		json_reader_reject_text(&member, "%s is not a type of address", text);
+	else if (text && json_reader_is_manifest(root))
+		json_reader_reject(&member, "FQDN is not supported: endpoints need "
+					    "addresses, of type IPv4 or IPv6");
 	return false;
 }
 
@@ -178,7 +183,7 @@ void decode_slice(const struct json_reader *root, struct scratch *scratch,
 	slice.service =
 		decode_plain(&labels, "kubernetes.io/service-name", DECODE_MAX_NAME);
 	if (!service.json)
-		json_reader_reject(&service, "is missing: whose endpoints are these?");
+		json_reader_reject(&service, "is missing: it names the Service");
 	if (!*slice.service)
 		return;
 	slice.is_hidden = decode_is_hidden(&metadata);

@@ -1,10 +1,10 @@
 /*
- * libyaml's events -> JSON.  An alias shares what its anchor made instead of
- * copying it, so what it costs is counted, not felt: the number of nodes that
- * aliases stand for is bounded, because whoever walks over the result pays for
- * each of them.  Keys of a mapping are strings, as Kubernetes makes them; the
- * last of two equal ones counts.  Merge keys ("<<") fill in what the mapping
- * doesn't say itself.
+ * libyaml's events -> JSON, with a stack of the collections that are open.  An
+ * alias shares what its anchor made instead of copying it, so its cost is counted,
+ * not felt: the number of nodes that aliases stand for is bounded, because a
+ * caller that walks over the result pays for each of them.  Keys of a mapping are
+ * strings, as Kubernetes makes them; the last of two equal ones counts.  Merge
+ * keys ("<<") fill in what the mapping does not say itself.
  */
 #include "watchers/decode/document_yaml.h"
 
@@ -23,15 +23,35 @@
 #define MAX_KEY_LEN	  4096
 
 struct anchor {
-	json_t *json;		/* NULL: still being read */
+	json_t *json;		/* NULL: not read to its end */
 	size_t n_nodes, serial; /* serial: which of those with this name */
 	char name[];
 };
 
-struct reading {
+/* A sequence or mapping that has not ended. */
+struct level {
+	json_t *json;
+	json_t *merges; /* of a mapping: what "<<" names */
+	char *key;	/* of a mapping: its value comes next */
+	bool is_merge;	/* likewise, of "<<" */
+	char *anchor;	/* or NULL */
+	size_t serial;	/* of the anchor */
+	size_t n_before;
+	yaml_mark_t start;
+};
+
+struct document_yaml {
+	const char *bytes;
+	size_t len;
+	document_fn fn;
+	void *data;
 	yaml_parser_t parser;
+	struct level levels[DOCUMENT_MAX_DEPTH];
+	unsigned n_levels;
+	struct document doc; /* json: its root, when it has been read */
 	struct hash anchors; /* of the document */
 	size_t n_nodes, n_aliased, n_anchors;
+	bool is_end;
 	int err;
 	char *error; /* one line, with the first err */
 };
@@ -65,7 +85,7 @@ static void anchor_free(struct anchor *a)
 	free(a);
 }
 
-static void forget_anchors(struct reading *r)
+static void forget_anchors(struct document_yaml *r)
 {
 	struct anchor *anchor;
 
@@ -74,56 +94,72 @@ static void forget_anchors(struct reading *r)
 	hash_clear(&r->anchors);
 }
 
-__attribute__((format(printf, 4, 5))) static json_t *
-fail(struct reading *r, int err, const yaml_mark_t *at, const char *fmt, ...)
+/* The line of the text that the mark is on. */
+static const char *line_at(const struct document_yaml *r, const yaml_mark_t *at,
+			   size_t *ret_len)
 {
+	const char *start = r->bytes, *end = r->bytes + r->len, *newline;
+
+	for (size_t i = 0; i < at->line; i++) {
+		newline = memchr(start, '\n', (size_t)(end - start));
+		start = newline ? newline + 1 : end;
+	}
+	newline = memchr(start, '\n', (size_t)(end - start));
+	*ret_len = (size_t)((newline ? newline : end) - start);
+	return start;
+}
+
+/* The most frequent mistakes have a line of their own; NULL if it is none of them. */
+static const char *likely_cause(const struct document_yaml *r, const yaml_mark_t *at)
+{
+	size_t len, blank = 0;
+	const char *line = line_at(r, at, &len);
+
+	if (memmem(line, len, "{{", 2))
+		return "looks like a template; render it first, as by helm template";
+	while (blank < len && (line[blank] == ' ' || line[blank] == '\t'))
+		blank++;
+	if (memchr(line, '\t', blank))
+		return "a tab, where YAML needs spaces";
+	return NULL;
+}
+
+__attribute__((format(printf, 4, 5))) static json_t *
+fail(struct document_yaml *r, int err, const yaml_mark_t *at, const char *fmt, ...)
+{
+	const char *cause;
 	struct buf line = BUF_INIT;
 	va_list ap;
 
 	if (r->err != 0)
 		return NULL;
+	cause = err == -EINVAL ? likely_cause(r, at) : NULL;
 	buf_printf(&line, "line %zu: ", at->line + 1);
 	va_start(ap, fmt);
-	buf_vprintf(&line, fmt, ap);
+	if (cause)
+		buf_add_string(&line, cause);
+	else
+		buf_vprintf(&line, fmt, ap);
 	va_end(ap);
 	r->err = err;
 	r->error = buf_take(&line);
 	return NULL;
 }
 
-static bool next_event(struct reading *r, yaml_event_t *ret)
+static bool next_event(struct document_yaml *r, yaml_event_t *ret)
 {
 	const yaml_parser_t *p = &r->parser;
+	const yaml_mark_t *at = &p->problem_mark;
 
 	if (r->err != 0)
 		return false;
 	if (yaml_parser_parse(&r->parser, ret))
 		return true;
-	fail(r, -EINVAL, &p->problem_mark, "%s%s%s",
-	     p->problem ? p->problem : "is not readable", p->context ? ", " : "",
-	     p->context ? p->context : "");
+	if (p->context && likely_cause(r, &p->context_mark))
+		at = &p->context_mark;
+	fail(r, -EINVAL, at, "%s%s%s", p->problem ? p->problem : "is not readable",
+	     p->context ? ", " : "", p->context ? p->context : "");
 	return false;
-}
-
-static json_t *read_node(struct reading *r, const yaml_event_t *event, unsigned depth);
-
-static json_t *read_sequence(struct reading *r, unsigned depth)
-{
-	json_t *array = json_array();
-	yaml_event_t event;
-
-	while (next_event(r, &event)) {
-		bool is_end = event.type == YAML_SEQUENCE_END_EVENT;
-		json_t *item = is_end ? NULL : read_node(r, &event, depth + 1);
-
-		yaml_event_delete(&event);
-		if (is_end)
-			return array;
-		if (item)
-			(void)json_array_append_new(array, item);
-	}
-	json_decref(array);
-	return NULL;
 }
 
 /* A key as text, in buf unless it is a string already; NULL when it can't be one. */
@@ -151,7 +187,8 @@ static const char *key_text(const json_t *key, char buf[static 32])
 }
 
 /* What "<<" names: a mapping, or several of which the first ones count. */
-static void merge(struct reading *r, json_t *object, json_t *from, const yaml_mark_t *at)
+static void merge(struct document_yaml *r, json_t *object, json_t *from,
+		  const yaml_mark_t *at)
 {
 	json_t *item;
 	size_t i;
@@ -179,57 +216,61 @@ static bool is_merge_key(const yaml_event_t *event)
 	       memcmp(event->data.scalar.value, "<<", 2) == 0;
 }
 
-/* One key and what belongs to it; what is to be merged waits in *merges. */
-static void read_member(struct reading *r, const yaml_event_t *key_event, unsigned depth,
-			json_t *object, json_t *merges)
+static void note_duplicate(struct document_yaml *r, const char *key, uint64_t line)
 {
-	bool is_merge = is_merge_key(key_event);
-	json_t *key = read_node(r, key_event, depth + 1), *value = NULL;
-	yaml_event_t event;
-	const char *text;
+	size_t n = r->doc.n_duplicates++;
+
+	if (n >= DOCUMENT_MAX_DUPLICATES)
+		return;
+	r->doc.duplicates[n].line = line;
+	(void)snprintf(r->doc.duplicates[n].key, sizeof(r->doc.duplicates[n].key),
+		       "%.63s", key);
+}
+
+/* Takes json, as the key that the next node belongs to. */
+static void add_key(struct document_yaml *r, struct level *level, json_t *json,
+		    bool is_merge, const yaml_mark_t *at)
+{
 	char buf[32];
+	const char *text = key_text(json, buf);
 
-	if (key && next_event(r, &event)) {
-		value = read_node(r, &event, depth + 1);
-		yaml_event_delete(&event);
-	}
-	text = key ? key_text(key, buf) : NULL;
-	if (!value)
-		;
-	else if (is_merge)
-		(void)json_array_append(merges, value);
-	else if (!text ||
-		 (json_is_string(key) && strlen(text) != json_string_length(key)) ||
-		 strlen(text) > MAX_KEY_LEN)
-		fail(r, -EINVAL, &key_event->start_mark, "this key can't be one in JSON");
+	if (is_merge)
+		level->is_merge = true;
+	else if (!text || strlen(text) > MAX_KEY_LEN ||
+		 (json_is_string(json) && strlen(text) != json_string_length(json)))
+		fail(r, -EINVAL, at, "this key cannot be one in JSON");
 	else
-		(void)json_object_set(object, text, value);
-	json_decref(key);
-	json_decref(value);
+		level->key = xstrdup(text);
+	if (level->key && json_object_get(level->json, level->key))
+		note_duplicate(r, level->key, at->line + 1);
+	json_decref(json);
 }
 
-static json_t *read_mapping(struct reading *r, const yaml_mark_t *at, unsigned depth)
+/* Takes json, a node that is complete, to where it belongs. */
+static void add(struct document_yaml *r, json_t *json, bool is_merge,
+		const yaml_mark_t *at)
 {
-	json_t *object = json_object(), *merges = json_array(), *from;
-	yaml_event_t event;
-	bool is_end = false;
-	size_t i;
+	struct level *level = r->n_levels > 0 ? &r->levels[r->n_levels - 1] : NULL;
 
-	while (!is_end && next_event(r, &event)) {
-		is_end = event.type == YAML_MAPPING_END_EVENT;
-		if (!is_end)
-			read_member(r, &event, depth, object, merges);
-		yaml_event_delete(&event);
+	if (!json)
+		return;
+	if (!level) {
+		r->doc.json = json;
+	} else if (json_is_array(level->json)) {
+		(void)json_array_append_new(level->json, json);
+	} else if (level->is_merge) {
+		(void)json_array_append_new(level->merges, json);
+		level->is_merge = false;
+	} else if (level->key) {
+		(void)json_object_set_new(level->json, level->key, json);
+		free(level->key);
+		level->key = NULL;
+	} else {
+		add_key(r, level, json, is_merge, at);
 	}
-	json_array_foreach(merges, i, from) merge(r, object, from, at);
-	json_decref(merges);
-	if (r->err == 0)
-		return object;
-	json_decref(object);
-	return NULL;
 }
 
-static json_t *read_alias(struct reading *r, const yaml_event_t *event)
+static json_t *read_alias(struct document_yaml *r, const yaml_event_t *event)
 {
 	const char *name = (const char *)event->data.alias.anchor;
 	const struct anchor *anchor = hash_find(&r->anchors, name);
@@ -245,7 +286,7 @@ static json_t *read_alias(struct reading *r, const yaml_event_t *event)
 	return json_incref(anchor->json);
 }
 
-static json_t *read_scalar(struct reading *r, const yaml_event_t *event)
+static json_t *read_scalar(struct document_yaml *r, const yaml_event_t *event)
 {
 	const char *text = (const char *)event->data.scalar.value;
 	const char *tag = (const char *)event->data.scalar.tag;
@@ -257,8 +298,8 @@ static json_t *read_scalar(struct reading *r, const yaml_event_t *event)
 			   "this is not what its tag says");
 }
 
-/* From here on the name means this node, which is still to be read. Answers its serial. */
-static size_t begin_anchor(struct reading *r, const char *name)
+/* From here on the name means this node, which comes next. Returns its serial. */
+static size_t begin_anchor(struct document_yaml *r, const char *name)
 {
 	struct anchor *anchor;
 	size_t len = strlen(name) + 1;
@@ -271,8 +312,8 @@ static size_t begin_anchor(struct reading *r, const char *name)
 }
 
 /* The node has been read; its name may have got another meaning inside it. */
-static void end_anchor(struct reading *r, const char *name, size_t serial, json_t *json,
-		       size_t n_nodes)
+static void end_anchor(struct document_yaml *r, const char *name, size_t serial,
+		       json_t *json, size_t n_nodes)
 {
 	struct anchor *anchor = hash_find(&r->anchors, name);
 
@@ -282,86 +323,162 @@ static void end_anchor(struct reading *r, const char *name, size_t serial, json_
 	anchor->n_nodes = n_nodes;
 }
 
-static const void *anchor_of(const yaml_event_t *event)
+static void push(struct document_yaml *r, json_t *json, json_t *merges,
+		 const yaml_char_t *anchor, const yaml_event_t *event)
+{
+	const char *name = (const char *)anchor;
+	struct level *level = &r->levels[r->n_levels++];
+
+	*level = (struct level){
+		.json = json,
+		.merges = merges,
+		.anchor = name ? xstrdup(name) : NULL,
+		.serial = name ? begin_anchor(r, name) : 0,
+		.n_before = r->n_nodes - 1,
+		.start = event->start_mark,
+	};
+}
+
+static void level_fini(struct level *level)
+{
+	json_decref(level->json);
+	json_decref(level->merges);
+	free(level->key);
+	free(level->anchor);
+}
+
+static void pop(struct document_yaml *r)
+{
+	struct level level = r->levels[--r->n_levels];
+	json_t *from;
+	size_t i;
+
+	json_array_foreach(level.merges, i, from)
+		merge(r, level.json, from, &level.start);
+	if (level.anchor)
+		end_anchor(r, level.anchor, level.serial, level.json,
+			   r->n_nodes - level.n_before);
+	if (r->err == 0)
+		add(r, json_incref(level.json), false, &level.start);
+	level_fini(&level);
+}
+
+static void take_scalar(struct document_yaml *r, const yaml_event_t *event)
+{
+	const char *name = (const char *)event->data.scalar.anchor;
+	size_t serial = name ? begin_anchor(r, name) : 0;
+	json_t *json = read_scalar(r, event);
+
+	if (name)
+		end_anchor(r, name, serial, json, 1);
+	add(r, json, is_merge_key(event), &event->start_mark);
+}
+
+static void end_document(struct document_yaml *r)
+{
+	forget_anchors(r);
+	if (r->doc.json && !json_is_null(r->doc.json))
+		r->fn(r->data, &r->doc);
+	json_decref(r->doc.json);
+	r->doc = (struct document){.number = r->doc.number};
+}
+
+/* Is the node one too deep? */
+static bool is_too_deep(struct document_yaml *r, const yaml_event_t *event)
+{
+	if (r->n_levels < DOCUMENT_MAX_DEPTH)
+		return false;
+	fail(r, -E2BIG, &event->start_mark, "is nested too deeply");
+	return true;
+}
+
+static void take_node(struct document_yaml *r, const yaml_event_t *event)
+{
+	r->n_nodes++;
+	if (event->type == YAML_ALIAS_EVENT)
+		add(r, read_alias(r, event), false, &event->start_mark);
+	else if (is_too_deep(r, event))
+		return;
+	else if (event->type == YAML_SCALAR_EVENT)
+		take_scalar(r, event);
+	else if (event->type == YAML_SEQUENCE_START_EVENT)
+		push(r, json_array(), NULL, event->data.sequence_start.anchor, event);
+	else
+		push(r, json_object(), json_array(), event->data.mapping_start.anchor,
+		     event);
+}
+
+static void take_event(struct document_yaml *r, const yaml_event_t *event)
 {
 	switch (event->type) {
+	case YAML_NO_EVENT:
+	case YAML_STREAM_START_EVENT:
+		break;
+	case YAML_STREAM_END_EVENT:
+		r->is_end = true;
+		break;
+	case YAML_DOCUMENT_START_EVENT:
+		r->doc.number++;
+		break;
+	case YAML_DOCUMENT_END_EVENT:
+		end_document(r);
+		break;
+	case YAML_SEQUENCE_END_EVENT:
+	case YAML_MAPPING_END_EVENT:
+		pop(r);
+		break;
+	case YAML_ALIAS_EVENT:
 	case YAML_SCALAR_EVENT:
-		return event->data.scalar.anchor;
 	case YAML_SEQUENCE_START_EVENT:
-		return event->data.sequence_start.anchor;
 	case YAML_MAPPING_START_EVENT:
-		return event->data.mapping_start.anchor;
-	default:
-		return NULL;
+		take_node(r, event);
+		break;
 	}
 }
 
-/* The node that begins with this event, which stays the caller's; NULL after fail(). */
-static json_t *read_node(struct reading *r, const yaml_event_t *event, unsigned depth)
+struct document_yaml *document_yaml_new(const char *bytes, size_t len, document_fn fn,
+					void *data)
 {
-	size_t n_before = r->n_nodes++, serial = 0;
-	const char *name = anchor_of(event);
-	json_t *json = NULL;
+	struct document_yaml *r = xcalloc(1, sizeof(*r));
 
-	if (event->type == YAML_ALIAS_EVENT)
-		return read_alias(r, event);
-	if (depth > DOCUMENT_MAX_DEPTH)
-		return fail(r, -E2BIG, &event->start_mark, "is nested too deeply");
-	if (name)
-		serial = begin_anchor(r, name);
-	if (event->type == YAML_SCALAR_EVENT)
-		json = read_scalar(r, event);
-	else if (event->type == YAML_SEQUENCE_START_EVENT)
-		json = read_sequence(r, depth);
-	else if (event->type == YAML_MAPPING_START_EVENT)
-		json = read_mapping(r, &event->start_mark, depth);
-	else
-		fail(r, -EINVAL, &event->start_mark, "is not readable");
-	if (name)
-		end_anchor(r, name, serial, json, r->n_nodes - n_before);
-	return json;
+	r->bytes = bytes;
+	r->len = len;
+	r->fn = fn;
+	r->data = data;
+	hash_init(&r->anchors, &anchor_ops);
+	if (!yaml_parser_initialize(&r->parser))
+		abort(); /* out of memory */
+	yaml_parser_set_input_string(&r->parser, (const unsigned char *)bytes, len);
+	return r;
 }
 
-static void read_document(struct reading *r, unsigned number, document_fn fn, void *data)
+int document_yaml_step(struct document_yaml *r, size_t max_events, char **ret_error)
 {
 	yaml_event_t event;
-	json_t *json = NULL;
 
-	if (next_event(r, &event)) {
-		json = read_node(r, &event, 1);
+	for (size_t i = 0; i < max_events && !r->is_end; i++) {
+		if (!next_event(r, &event))
+			break;
+		take_event(r, &event);
 		yaml_event_delete(&event);
 	}
+	if (r->error) {
+		*ret_error = r->error;
+		r->error = NULL;
+	}
+	return r->err != 0 ? r->err : !r->is_end;
+}
+
+void document_yaml_free(struct document_yaml *r)
+{
+	if (!r)
+		return;
+	while (r->n_levels > 0)
+		level_fini(&r->levels[--r->n_levels]);
+	json_decref(r->doc.json);
 	forget_anchors(r);
-	if (next_event(r, &event)) /* the document's end */
-		yaml_event_delete(&event);
-	if (json && r->err == 0 && !json_is_null(json))
-		fn(data, number, json);
-	json_decref(json);
-}
-
-int document_yaml_parse(const char *bytes, size_t len, document_fn fn, void *data,
-			char **ret_error)
-{
-	struct reading r = {.err = 0};
-	unsigned number = 0;
-	yaml_event_t event;
-	bool is_end = false;
-
-	if (!yaml_parser_initialize(&r.parser))
-		return -ENOMEM;
-	hash_init(&r.anchors, &anchor_ops);
-	yaml_parser_set_input_string(&r.parser, (const unsigned char *)bytes, len);
-	while (!is_end && next_event(&r, &event)) {
-		yaml_event_type_t type = event.type;
-
-		yaml_event_delete(&event);
-		is_end = type == YAML_STREAM_END_EVENT;
-		if (type == YAML_DOCUMENT_START_EVENT)
-			read_document(&r, ++number, fn, data);
-	}
-	yaml_parser_delete(&r.parser);
-	hash_fini(&r.anchors);
-	if (r.err != 0)
-		*ret_error = r.error;
-	return r.err;
+	hash_fini(&r->anchors);
+	yaml_parser_delete(&r->parser);
+	free(r->error);
+	free(r);
 }

@@ -27,7 +27,7 @@ static void format_path(struct buf *out, const struct json_reader *r)
 		buf_printf(out, "%s%s", out->len > 0 ? "." : "", r->key);
 }
 
-static void tell(const struct json_reader *r, const char *reason)
+static void report(const struct json_reader *r, const char *reason)
 {
 	const struct json_subject *s = r->subject;
 	struct buf path = BUF_INIT, source = BUF_INIT;
@@ -56,11 +56,11 @@ void json_reader_reject(const struct json_reader *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	buf_vprintf(&reason, fmt, ap);
 	va_end(ap);
-	tell(r, buf_string(&reason));
+	report(r, buf_string(&reason));
 	buf_fini(&reason);
 }
 
-/* Printable, bounded, and still valid UTF-8: the text is somebody else's. */
+/* Printable, bounded, and still valid UTF-8: the text is foreign. */
 static void quote(const char *text, char ret[static QUOTE_LEN])
 {
 	size_t len = strlen(text), n = 0;
@@ -87,7 +87,7 @@ void json_reader_reject_text(const struct json_reader *r, const char *fmt,
 	buf_add(&reason, fmt, (size_t)(hole - fmt));
 	buf_add_string(&reason, quoted);
 	buf_add_string(&reason, hole + 2);
-	tell(r, buf_string(&reason));
+	report(r, buf_string(&reason));
 	buf_fini(&reason);
 }
 

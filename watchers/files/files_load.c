@@ -1,7 +1,7 @@
 /*
- * One file -> the objects that it holds.  What doesn't parse leaves the last
- * good objects where they are; the first time, what came before the bad place
- * counts.
+ * One file -> the objects that it holds, in steps that a turn of the loop can
+ * afford.  A file that does not parse keeps its last good objects; the first
+ * time, those before the bad place count.
  */
 #include "watchers/files/files_private.h"
 
@@ -13,20 +13,16 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "watchers/files/manifest.h"
+#include "watchers/decode/file_text.h"
 
-#define BUFFER_LEN (256u << 10)
-
-struct object_list {
-	struct object **objects;
-	size_t n, cap;
-};
+#define BUFFER_LEN (64u << 10) /* read and parsed in one step */
 
 static void object_list_fini(struct object_list *list)
 {
 	for (size_t i = 0; i < list->n; i++)
 		object_unref(list->objects[i]);
 	free(list->objects);
+	*list = (struct object_list){0};
 }
 
 static void take_object(void *data, struct object *takes)
@@ -37,83 +33,28 @@ static void take_object(void *data, struct object *takes)
 	list->objects[list->n++] = takes;
 }
 
-/*
- * 0, or -errno when it can't be read; then the parser may have had some of it.
- * known_len is where a file ends that isn't being written; 0 when unknown.
- */
-static int feed(int fd, char *buffer, size_t known_len, struct manifest *m)
+static int open_file(const struct files *f, struct file_loading *l)
 {
-	size_t len = 0;
+	enum file_text_accept accept =
+		f->loop || *l->file->name ? FILE_TEXT_FILE : FILE_TEXT_PIPE;
 
-	for (;;) {
-		ssize_t n = read(fd, buffer, BUFFER_LEN);
-
-		if (n == -1 && errno == EINTR)
-			continue;
-		if (n == -1)
-			return -errno;
-		if (n == 0)
-			return 0;
-		if (manifest_feed(m, buffer, (size_t)n) != 0)
-			return 0; /* manifest_finish() tells */
-		len += (size_t)n;
-		if (len == known_len) /* saves a read for each of many small files */
-			return 0;
-	}
+	if (!l->file->source->is_stdin)
+		return file_text_open(l->path, accept, &l->fd, &l->st);
+	l->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+	return l->fd == -1 || fstat(l->fd, &l->st) == -1 ? -errno : 0;
 }
 
-/* -ESPIPE: it's a pipe, which would have to be waited for. */
-static int open_file(const struct file *file, const char *path, bool is_following,
-		     int *ret_fd, struct stat *ret_stat)
-{
-	bool is_stdin = file->key.source->is_stdin;
-	_cleanup_(closep) int fd = -1;
-
-	fd = is_stdin ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
-		      : open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	if (fd == -1 || fstat(fd, ret_stat) == -1)
-		return -errno;
-	if (S_ISDIR(ret_stat->st_mode))
-		return -EISDIR;
-	/* in a folder, a pipe is nothing to wait for; one that was named is, at first */
-	if (*file->key.name && !S_ISREG(ret_stat->st_mode))
-		return -ENOENT;
-	if (is_following && !S_ISREG(ret_stat->st_mode))
-		return -ESPIPE;
-	if (!is_stdin && !S_ISREG(ret_stat->st_mode) && fcntl(fd, F_SETFL, 0) == -1)
-		return -errno;
-	*ret_fd = take_fd(fd);
-	return 0;
-}
-
-/* -EINVAL and -E2BIG: it doesn't parse, why is in *ret_error. */
-static int read_objects(struct files *f, int fd, const struct stat *st, const char *path,
-			struct object_list *list, char **ret_error)
-{
-	size_t known_len = S_ISREG(st->st_mode) ? (size_t)st->st_size : 0;
-	struct manifest manifest;
-	int rc;
-
-	if (!f->buffer)
-		f->buffer = xmalloc(BUFFER_LEN);
-	manifest_init(&manifest, path, f->reject, take_object, list);
-	manifest_expect(&manifest, known_len);
-	rc = feed(fd, f->buffer, known_len, &manifest);
-	if (rc == 0)
-		rc = manifest_finish(&manifest, ret_error);
-	manifest_fini(&manifest);
-	return rc;
-}
-
-static void tell_unreadable(const struct files *f, const struct file *file,
-			    const char *path, const char *why)
+static void reject_file(const struct files *f, const struct file_loading *l,
+			const char *why)
 {
 	_cleanup_(freep) char *reason =
 		xasprintf("%s%s", why,
-			  file->is_good ? "; its last good objects stay" : "");
+			  l->file->n_holdings > 0
+				  ? "; its last good objects stay in effect"
+				  : "");
 
 	reject_call(f->reject, &(struct rejection){
-				       .source = path,
+				       .source = l->path,
 				       .kind = "",
 				       .ns = "",
 				       .name = "",
@@ -122,54 +63,123 @@ static void tell_unreadable(const struct files *f, const struct file *file,
 			       });
 }
 
-/* It isn't there (any more), or something else is in its place. */
+/* Frees what reading the file took. */
+static void end(struct file_loading *l)
+{
+	manifest_fini(&l->manifest);
+	object_list_fini(&l->list);
+	free(l->buffer);
+	if (l->fd != -1)
+		(void)close(l->fd);
+	*l = (struct file_loading){.fd = -1};
+}
+
+/* error: why it does not parse, or NULL. */
+static int finish(struct files *f, int rc, const char *error)
+{
+	struct file_loading *l = &f->loading;
+	struct file *file = l->file;
+
+	/* one that cannot be read now is tried again by the next scan */
+	file->fingerprint = rc == 0 || error ? file_fingerprint(&l->st) : 0;
+	if (rc != 0)
+		reject_file(f, l, error ? error : strerror(-rc));
+	if (rc == 0 || file->n_holdings == 0) {
+		f->is_changed |=
+			file_owners_replace(&f->owners, file, l->list.objects, l->list.n);
+		l->list.n = 0; /* they have been taken */
+	}
+	reject_end(f->reject);
+	end(l);
+	return rc != 0 ? rc : 1;
+}
+
+/* It went, or something else is in its place: the next scan sees that. */
 static bool is_gone(int err)
 {
-	return err == -ENOENT || err == -ENOTDIR || err == -EISDIR || err == -ELOOP;
+	return err == -ENOENT || err == -ENOTDIR || err == -EISDIR || err == -ELOOP ||
+	       err == -ESPIPE;
 }
 
-static void load_gone(struct files *f, struct file *file, bool *ret_changed)
+static int start(struct files *f, struct file *file)
 {
-	char path[FILE_PATH_LEN];
+	struct file_loading *l = &f->loading;
+	int rc;
 
-	reject_begin(f->reject, "", "", file_path(file, path));
-	reject_end(f->reject);
-	*ret_changed |= file_owners_replace(&f->owners, file, NULL, 0);
-	files_forget(f, file);
-}
-
-int files_load(struct files *f, struct file *file, bool *ret_changed)
-{
-	struct object_list list = {0};
-	_cleanup_(freep) char *error = NULL;
-	_cleanup_(closep) int fd = -1;
-	char text[FILE_PATH_LEN];
-	const char *path = file_path(file, text);
-	struct stat st;
-	int rc = open_file(file, path, f->loop, &fd, &st);
-
+	file->wants_read = false;
+	l->file = file;
+	file_path(file, l->path);
+	rc = open_file(f, l);
 	if (is_gone(rc)) {
-		load_gone(f, file, ret_changed);
-		return 0;
+		end(l);
+		return 1;
 	}
-	if (rc ==
-	    -ESPIPE) /* what was read once, of it or of a file in its place, stays */
-		return 0;
-	file->is_lasting = rc == 0 && S_ISREG(st.st_mode) && !file->key.source->is_stdin;
-	reject_begin(f->reject, "", "", path);
-	if (rc == 0)
-		rc = read_objects(f, fd, &st, path, &list, &error);
-	/* what can't be read now is tried again by the next scan */
-	file->fingerprint = rc == 0 || error ? file_fingerprint(&st) : 0;
+	reject_begin(f->reject, "", "", l->path);
+	manifest_init(&l->manifest, l->path, f->reject, take_object, &l->list);
 	if (rc != 0)
-		tell_unreadable(f, file, path, error ? error : strerror(-rc));
-	if (rc == 0 || !file->is_good) {
-		*ret_changed |=
-			file_owners_replace(&f->owners, file, list.objects, list.n);
-		list.n = 0; /* they have been taken */
+		return finish(f, rc, NULL);
+	file->is_once = file->source->is_stdin || !S_ISREG(l->st.st_mode);
+	if (S_ISREG(l->st.st_mode))
+		manifest_expect(&l->manifest, (size_t)l->st.st_size);
+	l->buffer = xmalloc(BUFFER_LEN);
+	return 1;
+}
+
+/* 1: more of it, 0: it has been fed whole, or enough to see that it does not parse. */
+static int feed(struct file_loading *l)
+{
+	ssize_t n = read(l->fd, l->buffer, BUFFER_LEN);
+
+	if (n == -1)
+		return errno == EINTR ? 1 : -errno;
+	if (n == 0 || manifest_feed(&l->manifest, l->buffer, (size_t)n) != 0)
+		return 0;
+	l->len += (size_t)n;
+	/* saves a read for each of many small files */
+	return !S_ISREG(l->st.st_mode) || l->len != (size_t)l->st.st_size;
+}
+
+static int go_on(struct files *f)
+{
+	struct file_loading *l = &f->loading;
+	_cleanup_(freep) char *error = NULL;
+	int rc = l->is_read ? 0 : feed(l);
+
+	if (rc == 0) {
+		l->is_read = true;
+		rc = manifest_finish(&l->manifest, &error);
 	}
-	reject_end(f->reject);
-	file->is_good |= rc == 0;
-	object_list_fini(&list);
-	return rc;
+	return rc == 1 ? 1 : finish(f, rc, error);
+}
+
+static struct file *find_wanted(struct files *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		struct file *file = f->files[(f->next + i) % f->n];
+
+		if (file->wants_read) {
+			f->next = (f->next + i + 1) % f->n;
+			return file;
+		}
+	}
+	return NULL;
+}
+
+int files_load_step(struct files *f)
+{
+	struct file *file;
+
+	if (f->loading.file)
+		return go_on(f);
+	file = find_wanted(f);
+	return file ? start(f, file) : 0;
+}
+
+void files_load_abort(struct files *f)
+{
+	if (f->loading.file) {
+		f->loading.file->wants_read = true;
+		reject_end(f->reject);
+		end(&f->loading);
+	}
 }

@@ -1,8 +1,8 @@
 /*
  * Several files may hold the same object: all of them are kept in a chain in
- * path order, the first one's is in the cluster.  A file tells which of its
- * objects don't count when it is read; when that changes because of another
- * file, it is read again.
+ * path order, the first one's is in the cluster.  Reading a file reports which of
+ * its objects do not count; when that changes because of another file, it is read
+ * again.
  */
 #include "watchers/files/files_private.h"
 
@@ -39,18 +39,18 @@ static const struct hash_ops holding_ops = {
 	.key = holding_key,
 };
 
-static void tell(const struct file_owners *o, const struct object *object,
-		 const struct file *file, const struct file *first)
+static void report(const struct file_owners *o, const struct object *object,
+		   const struct file *file, const struct file *first)
 {
 	char path[FILE_PATH_LEN], first_path[FILE_PATH_LEN];
 	_cleanup_(freep) char *reason = NULL;
 
-	if (first->is_gone && file != first) /* it was renamed, most likely */
+	if (first->gone_since > 0. && file != first) /* it was renamed, most likely */
 		return;
 	if (file == first)
-		reason = xstrdup("this file has it twice, the first one counts");
+		reason = xstrdup("this file has it twice; the first one counts");
 	else
-		reason = xasprintf("%s has it too and counts",
+		reason = xasprintf("%s has it too, and is used",
 				   file_path(first, first_path));
 	reject_call(o->reject, &(struct rejection){
 				       .source = file_path(file, path),
@@ -62,11 +62,10 @@ static void tell(const struct file_owners *o, const struct object *object,
 			       });
 }
 
-/* Others of its objects count now: it shall tell. */
-static void read_again(struct file_owners *o, struct file *file)
+/* Others of its objects count now: reading it again reports which. */
+static void read_again(struct file *file)
 {
-	if (file->is_lasting)
-		files_mark(container_of(o, struct files, owners), file);
+	file->wants_read |= !file->is_once;
 }
 
 /* Where in the chain the file's own place is, or should be. */
@@ -87,7 +86,7 @@ static bool is_current(const struct holding *h)
 	return h >= file->holdings && h < file->holdings + file->n_holdings;
 }
 
-/* False when the file has the object already, which is told. */
+/* False, with a report, when the file has the object already. */
 static bool put(struct file_owners *o, struct holding *new, bool *ret_changed)
 {
 	struct holding *head = hash_find(&o->table, new->object), *was_first = head;
@@ -95,7 +94,7 @@ static bool put(struct file_owners *o, struct holding *new, bool *ret_changed)
 	struct holding *old = *at && (*at)->file == new->file ? *at : NULL;
 
 	if (old && is_current(old)) {
-		tell(o, new->object, new->file, new->file);
+		report(o, new->object, new->file, new->file);
 		return false;
 	}
 	if (old && object_equal(old->object, new->object)) {
@@ -109,9 +108,9 @@ static bool put(struct file_owners *o, struct holding *new, bool *ret_changed)
 		*ret_changed |= cluster_put(o->cluster, object_ref(new->object));
 	}
 	if (head != new)
-		tell(o, new->object, new->file, head->file);
+		report(o, new->object, new->file, head->file);
 	else if (!old && was_first)
-		read_again(o, was_first->file);
+		read_again(was_first->file);
 	if (old)
 		object_unref(take_ptr(old->object));
 	return true;
@@ -128,7 +127,7 @@ static void drop(struct file_owners *o, struct holding *old, bool *ret_changed)
 	if (was_first == old && head) {
 		(void)hash_put(&o->table, head);
 		*ret_changed |= cluster_put(o->cluster, object_ref(head->object));
-		read_again(o, head->file);
+		read_again(head->file);
 	} else if (was_first == old) {
 		(void)hash_del(&o->table, object);
 		*ret_changed |=

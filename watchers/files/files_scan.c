@@ -1,18 +1,26 @@
 /*
- * Which files there are.  A scan costs a stat for each file; only what differs
- * from what was read is read.
+ * Which files there are.  A scan costs a stat for each file.
+ *
+ * A scan may come in the middle of a change: editors and deployers move the old
+ * file away before the new one is there, or create it empty, and Services must
+ * not go for a moment.  So a file that is missing or empty keeps its objects for
+ * a grace period, and one that was written just now is looked at again.
  */
 #include "watchers/files/files_private.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
+#include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
+
+#define GRACE_SEC   0.5	 /* a file may be missing or empty for so long */
+#define SETTLED_SEC 0.04 /* without a write: most likely it is complete */
 
 struct name_list {
 	char **names;
@@ -26,6 +34,12 @@ static void name_list_fini(struct name_list *list)
 	free(list->names);
 }
 
+static void name_list_add(struct name_list *list, const char *name)
+{
+	list->names = xgrow(list->names, list->n, &list->cap, sizeof(*list->names));
+	list->names[list->n++] = xstrdup(name);
+}
+
 static int compare_names(const void *a, const void *b)
 {
 	return strcmp(*(char *const *)a, *(char *const *)b);
@@ -37,17 +51,15 @@ static void closedirp(DIR **dir)
 		(void)closedir(*dir);
 }
 
-bool files_is_manifest_name(const char *name)
+static bool has_ending(const char *name, int (*compare)(const char *, const char *))
 {
 	static const char *const endings[] = {".yaml", ".yml", ".json"};
 	size_t len = strlen(name);
 
-	if (*name == '.' || *name == '#')
-		return false;
 	for (size_t i = 0; i < N_ELEMENTS(endings); i++) {
 		size_t ending_len = strlen(endings[i]);
 
-		if (len > ending_len && strcmp(name + len - ending_len, endings[i]) == 0)
+		if (len > ending_len && compare(name + len - ending_len, endings[i]) == 0)
 			return true;
 	}
 	return false;
@@ -69,128 +81,271 @@ uint64_t file_fingerprint(const struct stat *st)
 	return hash ? hash : 1;
 }
 
-static void saw(struct files *f, struct file *file, bool is_changed)
+static void reject_entry(const struct files *f, const struct file_source *source,
+			 const char *name, const char *reason)
 {
-	file->generation = f->generation;
-	if (is_changed)
-		files_mark(f, file);
+	_cleanup_(freep) char *path = xasprintf("%s/%s", source->path, name);
+
+	reject_call(f->reject, &(struct rejection){
+				       .source = path,
+				       .kind = "",
+				       .ns = "",
+				       .name = "",
+				       .field = "",
+				       .reason = reason,
+			       });
 }
 
-/* A pipe can be read once only. */
-static void saw_source(struct files *f, const struct file_source *source,
-		       const struct stat *st, bool all)
+static void take_entry(struct files *f, const struct file_source *source,
+		       const struct dirent *entry, struct name_list *ret)
 {
-	struct file *file = files_find(f, source, "");
+	const char *name = entry->d_name;
 
-	if (!file)
-		saw(f, files_add(f, source, ""), true);
-	else
-		saw(f, file,
-		    S_ISREG(st->st_mode) &&
-			    (all || file->fingerprint != file_fingerprint(st)));
-}
-
-/* Those that will be read anyway are looked at then: a stat less for each of them. */
-static void saw_in_folder(struct files *f, const struct file_source *source, DIR *dir,
-			  const char *name, bool all)
-{
-	struct file *file = files_find(f, source, name);
-	struct stat st;
-
-	if (!file)
-		saw(f, files_add(f, source, name), true);
-	else if (all)
-		saw(f, file, true);
-	else if (fstatat(dirfd(dir), name, &st, 0) == 0 && S_ISREG(st.st_mode))
-		saw(f, file, file->fingerprint != file_fingerprint(&st));
-}
-
-/* What the last scan knew of the source and this one has not seen is gone. */
-static void mark_unseen(struct files *f, const struct file_source *source)
-{
-	struct file *file;
-
-	for (size_t i = 0; (file = hash_next(&f->table, &i));) {
-		if (file->key.source == source && file->generation != f->generation)
-			files_mark(f, file);
+	if (*name == '.' || *name == '#')
+		return;
+	if (entry->d_type == DT_DIR) {
+		if (strcmp(name, "lost+found") != 0)
+			reject_entry(f, source, name,
+				     "is a folder in a folder, which is not read");
+	} else if (entry->d_type != DT_REG && entry->d_type != DT_LNK &&
+		   entry->d_type != DT_UNKNOWN) {
+		return;
+	} else if (has_ending(name, strcmp)) {
+		name_list_add(ret, name);
+	} else if (has_ending(name, strcasecmp)) {
+		reject_entry(f, source, name,
+			     "is not read: the name must end in .yaml, .yml or .json, "
+			     "in lower case");
 	}
 }
 
-/* A link may lead to one, and some file systems don't say. */
-static bool may_be_file(unsigned char type)
-{
-	return type == DT_REG || type == DT_LNK || type == DT_UNKNOWN;
-}
-
-static int read_names(DIR *dir, struct name_list *ret)
-{
-	const struct dirent *entry;
-
-	while ((errno = 0, entry = readdir(dir))) {
-		if (!files_is_manifest_name(entry->d_name) || !may_be_file(entry->d_type))
-			continue;
-		ret->names = xgrow(ret->names, ret->n, &ret->cap, sizeof(*ret->names));
-		ret->names[ret->n++] = xstrdup(entry->d_name);
-	}
-	return -errno;
-}
-
-static int scan_folder(struct files *f, const struct file_source *source, bool all)
+static int list_folder(struct files *f, const struct file_source *source,
+		       struct name_list *ret)
 {
 	_cleanup_(closedirp) DIR *dir = opendir(source->path);
-	_cleanup_(name_list_fini) struct name_list list = {0};
+	const struct dirent *entry;
 	int rc;
 
 	if (!dir)
 		return -errno;
-	rc = read_names(dir, &list);
-	if (rc != 0)
-		return rc;
-	/* read in path order, so that the first of several owners comes first */
-	if (list.n > 0)
-		qsort(list.names, list.n, sizeof(*list.names), compare_names);
-	for (size_t i = 0; i < list.n; i++)
-		saw_in_folder(f, source, dir, list.names[i], all);
-	return 0;
+	reject_begin(f->reject, "", "", source->path);
+	while ((errno = 0, entry = readdir(dir)))
+		take_entry(f, source, entry, ret);
+	rc = -errno;
+	reject_end(f->reject);
+	if (ret->n > 0)
+		qsort(ret->names, ret->n, sizeof(*ret->names), compare_names);
+	return rc;
+}
+
+/* The device of the folder that path is in, or 0. */
+static dev_t parent_dev(const char *path)
+{
+	_cleanup_(freep) char *copy = xstrdup(path);
+	struct stat st;
+
+	return stat(dirname(copy), &st) == 0 ? st.st_dev : 0;
+}
+
+/*
+ * The names of the files of a source ("": the source itself).  -ENOENT also for
+ * an empty folder that is on another file system than the one that had files:
+ * that one was unmounted.  A file that was deleted from its folder is not an
+ * error while following: then the list is empty.
+ */
+static int list_source(struct files *f, struct file_source *source, bool had_files,
+		       struct name_list *ret)
+{
+	struct stat st;
+	int rc = stat(source->path, &st) == 0 ? 0 : -errno;
+
+	if (source->is_stdin) {
+		name_list_add(ret, "");
+		return 0;
+	}
+	if (rc == 0 && S_ISDIR(st.st_mode)) {
+		rc = list_folder(f, source, ret);
+		if (rc == 0 && ret->n == 0 && had_files && source->dev != st.st_dev)
+			return -ENOENT;
+		source->dev = st.st_dev;
+	} else if (rc == 0) {
+		name_list_add(ret, "");
+		source->dev = parent_dev(source->path);
+	}
+	return rc;
 }
 
 static bool is_missing(int err)
 {
-	return err == -ENOENT || err == -ENOTDIR;
+	return err == -ENOENT || err == -ENOTDIR || err == -ELOOP;
 }
 
-/* Says once that a path can't be read, and once that it can. */
-static void note_error(struct file_source *source, int err)
+/* Once when a source cannot be read, and once when it can again. */
+static void note_error(struct file_source *source, int err, bool keeps)
 {
 	if (err == source->err)
 		return;
 	if (err == 0)
-		log_info("manifests: %s: %s now", source->path,
-			 is_missing(source->err) ? "is there" : "can be read");
+		log_info("manifests: %s: found again", source->path);
 	else
-		log_warn("manifests: %s: %s", source->path,
-			 is_missing(err) ? "is not there" : strerror(-err));
+		log_warn("manifests: %s: %s%s", source->path,
+			 is_missing(err) ? "not found" : strerror(-err),
+			 keeps ? "; its last objects stay in effect" : "");
 	source->err = err;
 }
 
-int files_scan(struct files *f, struct file_source *source, bool all)
+static void keep(struct files *f, struct file *file)
 {
-	struct stat st = {0};
-	int rc = 0;
+	f->files = xgrow(f->files, f->n, &f->cap, sizeof(*f->files));
+	f->files[f->n++] = file;
+}
 
-	f->generation++;
-	if (source->is_stdin) {
-		saw_source(f, source, &st, true);
-		return 0;
+static void drop(struct files *f, struct file *file)
+{
+	char path[FILE_PATH_LEN];
+
+	reject_gone(f->reject, "", "", file_path(file, path));
+	f->is_changed |= file_owners_replace(&f->owners, file, NULL, 0);
+	file_free(file);
+}
+
+/* Is it missing (or empty), but perhaps for a moment only? */
+static bool is_in_grace(struct files *f, struct file *file)
+{
+	double now = ev_time();
+
+	if (!f->loop || file->n_holdings == 0)
+		return false;
+	if (file->gone_since <= 0. || file->gone_since > now)
+		file->gone_since = now;
+	if (now - file->gone_since >= GRACE_SEC)
+		return false;
+	f->is_waiting = true;
+	return true;
+}
+
+static void saw_missing(struct files *f, struct file *file)
+{
+	if (is_in_grace(f, file))
+		keep(f, file);
+	else
+		drop(f, file);
+}
+
+/* Was it written a moment ago? It may not be complete. */
+static bool is_fresh(const struct files *f, const struct stat *st)
+{
+	double age = ev_time() - (double)st->st_mtim.tv_sec -
+		     (double)st->st_mtim.tv_nsec / 1e9;
+
+	return f->loop && age >= 0. && age < SETTLED_SEC;
+}
+
+static void saw_regular(struct files *f, struct file *file, const struct stat *st,
+			bool all)
+{
+	bool is_changed = file->fingerprint != file_fingerprint(st);
+
+	keep(f, file);
+	if (is_changed && st->st_size == 0 && is_in_grace(f, file))
+		return;
+	file->gone_since = 0.;
+	if (is_changed && is_fresh(f, st))
+		f->is_waiting = true;
+	else if (is_changed || all)
+		file->wants_read = true;
+}
+
+static void saw(struct files *f, struct file *file, bool all)
+{
+	char path[FILE_PATH_LEN];
+	struct stat st;
+
+	if (file->source->is_stdin) {
+		file->wants_read |= !file->is_once;
+		keep(f, file);
+	} else if (stat(file_path(file, path), &st) == -1 || S_ISDIR(st.st_mode)) {
+		saw_missing(f, file);
+	} else if (S_ISREG(st.st_mode)) {
+		saw_regular(f, file, &st, all);
+	} else if (*file->name) {
+		saw_missing(f, file); /* a pipe in a folder is not waited for */
+	} else {
+		/* one that was named is read once, before anything is followed */
+		file->wants_read |= !f->loop && !file->is_once;
+		file->gone_since = 0.;
+		keep(f, file);
 	}
-	if (stat(source->path, &st) == -1)
-		rc = -errno;
-	if (rc == 0 && S_ISDIR(st.st_mode))
-		rc = scan_folder(f, source, all);
-	else if (rc == 0)
-		saw_source(f, source, &st, all);
-	note_error(source, rc);
-	if (rc == 0 || is_missing(rc))
-		mark_unseen(f, source);
+}
+
+static struct file *file_new(const struct file_source *source, const char *name)
+{
+	size_t len = strlen(name) + 1;
+	struct file *file = xcalloc(1, sizeof(*file) + len);
+
+	memcpy(file->name, name, len);
+	file->source = source;
+	return file;
+}
+
+/* old: the files that were known of the source, in order. */
+static void merge(struct files *f, const struct file_source *source,
+		  struct file *const *old, size_t n_old, const struct name_list *list,
+		  bool all)
+{
+	size_t i = 0, j = 0;
+
+	while (i < n_old || j < list->n) {
+		int order = i == n_old	   ? 1
+			    : j == list->n ? -1
+					   : strcmp(old[i]->name, list->names[j]);
+
+		if (order < 0)
+			saw_missing(f, old[i]);
+		else
+			saw(f, order == 0 ? old[i] : file_new(source, list->names[j]),
+			    all);
+		i += order <= 0;
+		j += order >= 0;
+	}
+}
+
+static int scan_source(struct files *f, struct file_source *source,
+		       struct file *const *old, size_t n_old, bool all)
+{
+	_cleanup_(name_list_fini) struct name_list list = {0};
+	int rc = list_source(f, source, n_old > 0, &list);
+	bool is_deleted = is_missing(rc) && n_old == 1 && !*old[0]->name &&
+			  parent_dev(source->path) == source->dev;
+
+	note_error(source, rc, n_old > 0 && !is_deleted);
+	if (rc == 0 || is_deleted) {
+		merge(f, source, old, n_old, &list, all);
+		return rc;
+	}
+	for (size_t i = 0; i < n_old; i++) {
+		old[i]->gone_since = 0.;
+		keep(f, old[i]);
+	}
 	return rc;
+}
+
+int files_scan(struct files *f, bool all)
+{
+	_cleanup_(freep) struct file **old = take_ptr(f->files);
+	size_t n_old = f->n, at = 0;
+	int err = 0;
+
+	f->n = f->cap = f->next = 0;
+	f->is_waiting = false;
+	for (size_t i = 0; i < f->n_sources; i++) {
+		size_t first = at;
+		int rc;
+
+		while (at < n_old && old[at]->source == &f->sources[i])
+			at++;
+		rc = scan_source(f, &f->sources[i], old + first, at - first, all);
+		err = err != 0 ? err : rc;
+	}
+	return err;
 }

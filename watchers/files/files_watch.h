@@ -1,7 +1,7 @@
 /*
- * What inotify is asked to tell about the paths that are followed.  A watch on
- * each folder on the way to a path, so that it is noticed when any of them is
- * replaced, deleted or made; never one for each file.
+ * Answers whether something may have changed at the paths that are followed.
+ * Each folder on the way to a path is watched, so that it is noticed when any of
+ * them is replaced, deleted or made; single files are not.
  *
  * Private to files*.c.
  */
@@ -10,29 +10,17 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-struct file_source;
-struct file_watch;
-
-enum file_news {
-	FILE_NEWS_WRITTEN, /* this name holds new content */
-	FILE_NEWS_GONE,	   /* this name went, perhaps to come back at once */
-	FILE_NEWS_MOVED,   /* what the path means has changed: look at everything */
-	FILE_NEWS_UNSURE,  /* the same, but perhaps not for good yet */
+struct file_watch { /* embedded */
+	int fd;	    /* -1: none; readable when there are events */
+	struct file_watch_entry *entries;
+	size_t n, cap;
 };
 
-/* name: in the folder, "" for the source itself. source is NULL when it may be any. */
-typedef void (*file_news_fn)(void *data, enum file_news news,
-			     const struct file_source *source, const char *name);
-
-/* Watches nothing yet. */
-struct file_watch *file_watch_new(void);
-void file_watch_free(struct file_watch *w);
-/*
- * Watches what the paths mean now and forgets what was watched; whatever
- * happened before is not told. -errno; what could be watched is.
- */
-int file_watch_arm(struct file_watch *w, const struct file_source *sources, size_t n);
-/* Becomes readable when there is news; another one after each arm. -1: none could be had. */
-int file_watch_fd(const struct file_watch *w);
-/* Tells all that is there. The fn must not arm. */
-void file_watch_read(struct file_watch *w, file_news_fn fn, void *data);
+void file_watch_init(struct file_watch *w);
+void file_watch_fini(struct file_watch *w);
+/* Drops all watches and unread events; the descriptor is another one afterwards. */
+int file_watch_reset(struct file_watch *w);
+/* -errno; the folders that can be watched are. */
+int file_watch_add(struct file_watch *w, const char *path);
+/* Reads all events. True: look at the paths, and watch them again. */
+bool file_watch_read(struct file_watch *w);

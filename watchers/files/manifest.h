@@ -1,6 +1,6 @@
 /*
  * The bytes of one manifest, fed piece by piece -> objects.  JSON is read item
- * by item as it comes; YAML is kept until its end.
+ * by item as it comes; YAML is kept until its end, and then parsed in steps.
  */
 #pragma once
 
@@ -15,14 +15,15 @@
 
 struct manifest {	    /* embedded */
 	const char *source; /* borrowed: what to call it */
-	const struct reject *reject;
+	struct reject reject;
 	decode_fn fn;
 	void *data;
-	bool is_json, is_too_long;
-	size_t expected_len;
-	struct buf text; /* until it is known to be JSON */
+	bool is_json;
+	size_t len;	 /* of the file: the size it should have, or what has come */
+	struct buf text; /* unless it is JSON */
+	struct document_yaml *yaml;
 	struct json_split split;
-	json_t *list; /* what is known of the List whose items are coming */
+	json_t *list; /* the fields before the items of the List that is being read */
 	unsigned n_documents;
 	char *error;
 };
@@ -31,12 +32,15 @@ void manifest_init(struct manifest *m, const char *source, const struct reject *
 		   decode_fn fn, void *data);
 void manifest_fini(struct manifest *m);
 
-/* So much will come, 0: nobody knows. What would be too long in the end is not begun. */
+/* The size, if it is known: what would be too long in the end is not read. */
 void manifest_expect(struct manifest *m, size_t len);
 /*
- * 0, -EINVAL (not parsable) or -E2BIG (a limit); it stays with that.  Objects
- * before the bad place have been handed out.
+ * 0, -EINVAL (cannot be parsed) or -E2BIG (a limit), then and in all later calls.
+ * Objects before the bad place have been handed out.
  */
 int manifest_feed(struct manifest *m, const char *bytes, size_t len);
-/* All bytes have come. After an error *ret_error is one line, for the caller to free. */
+/*
+ * To be called after the last byte until it does not return 1. 0, or -errno and
+ * *ret_error is one line, for the caller to free.
+ */
 int manifest_finish(struct manifest *m, char **ret_error);

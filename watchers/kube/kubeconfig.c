@@ -350,12 +350,12 @@ static void read_contexts(struct parser *p)
 	}
 }
 
-static void keep_first(void *data, unsigned number, json_t *json)
+static void keep_first(void *data, const struct document *doc)
 {
 	struct parser *p = data;
 
-	if (number == 1)
-		p->root = json_incref(json);
+	if (doc->number == 1)
+		p->root = json_incref(doc->json);
 }
 
 int kube_config_check_server(struct kube_config *c, char **ret_error)

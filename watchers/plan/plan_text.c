@@ -168,7 +168,9 @@ static void print_rejected(const struct plan_rejected *r, struct buf *out)
 	buf_add_string(out, "  ");
 	if (*r->source)
 		buf_printf(out, "%s: ", r->source);
-	buf_printf(out, "%s %s%s%s: ", r->kind, r->ns, *r->ns ? "/" : "", r->name);
+	if (*r->kind || *r->name)
+		buf_printf(out, "%s%s%s%s%s: ", r->kind, *r->kind ? " " : "", r->ns,
+			   *r->ns && *r->name ? "/" : "", r->name);
 	if (*r->field)
 		buf_printf(out, "%s: ", r->field);
 	buf_printf(out, "%s\n", r->reason);

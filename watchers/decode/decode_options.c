@@ -1,0 +1,196 @@
+/*
+ * Options of a Service, from its annotations "sluice.io/...".  Each is a row of
+ * the table; a new one needs a field in struct service_options and a row.
+ */
+#include <ctype.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "watchers/decode/decode_parts.h"
+#include "watchers/decode/near_miss.h"
+
+#define PREFIX	     "sluice.io/"
+#define DURATION_MAX (24ull * 3600 * 1000)
+#define PATH_MAX_LEN 1024
+
+/* "1m30s", "500ms": as Go writes durations, but with whole numbers. */
+static bool parse_duration(const char *text, uint32_t *ret_ms)
+{
+	static const struct {
+		const char *name;
+		uint64_t ms;
+	} units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"h", 3600000}};
+	uint64_t sum = 0;
+
+	if (!*text)
+		return false;
+	while (*text) {
+		uint64_t number = 0, unit = 0;
+		size_t n = 0;
+
+		for (; isdigit((unsigned char)*text); text++, n++)
+			number = number > DURATION_MAX
+					 ? number
+					 : number * 10 + (uint64_t)(*text - '0');
+		for (size_t i = 0; n > 0 && unit == 0 && i < N_ELEMENTS(units); i++) {
+			size_t len = strlen(units[i].name);
+
+			if (strncmp(text, units[i].name, len) != 0)
+				continue;
+			unit = units[i].ms;
+			text += len;
+		}
+		sum += number * unit;
+		if (unit == 0 || sum > DURATION_MAX)
+			return false;
+	}
+	*ret_ms = (uint32_t)sum;
+	return sum > 0;
+}
+
+static bool take_duration(const char *text, struct object_service *s, void *field)
+{
+	(void)s;
+	return parse_duration(text, field);
+}
+
+static bool take_count(const char *text, struct object_service *s, void *field)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	(void)s;
+	if (!isdigit((unsigned char)*text) || *end || n < 1 || n > UINT8_MAX)
+		return false;
+	*(uint8_t *)field = (uint8_t)n;
+	return true;
+}
+
+static bool take_removal(const char *text, struct object_service *s, void *field)
+{
+	static const char drain[] = "drain=";
+	uint8_t *removal = field;
+
+	if (strcmp(text, "keep") == 0)
+		*removal = ENDPOINT_REMOVAL_KEEP;
+	else if (strcmp(text, "reset") == 0)
+		*removal = ENDPOINT_REMOVAL_RESET;
+	else if (strncmp(text, drain, strlen(drain)) == 0 &&
+		 parse_duration(text + strlen(drain), &s->options.drain_ms))
+		*removal = ENDPOINT_REMOVAL_DRAIN;
+	else
+		return false;
+	return true;
+}
+
+static bool take_version(const char *text, struct object_service *s, void *field)
+{
+	(void)s;
+	if (strcmp(text, "v1") != 0 && strcmp(text, "v2") != 0)
+		return false;
+	*(uint8_t *)field = (uint8_t)(text[1] - '0');
+	return true;
+}
+
+/* A path that can be written into a request as it is. */
+static bool is_path(const char *text)
+{
+	size_t len = 0;
+
+	for (; text[len]; len++)
+		if (text[len] <= ' ' || text[len] > '~')
+			return false;
+	return *text == '/' && len <= PATH_MAX_LEN;
+}
+
+static bool take_check(const char *text, struct object_service *s, void *field)
+{
+	static const char http[] = "http:";
+	uint8_t *check = field;
+
+	if (strcmp(text, "tcp") == 0) {
+		*check = HEALTH_CHECK_TCP;
+	} else if (strncmp(text, http, strlen(http)) == 0 &&
+		   is_path(text + strlen(http))) {
+		*check = HEALTH_CHECK_HTTP;
+		s->health_path = text + strlen(http);
+	} else {
+		return false;
+	}
+	return true;
+}
+
+#define FIELD(name) offsetof(struct service_options, name)
+#define DURATION    "a duration up to 24h, such as 500ms or 1m30s"
+
+static const struct {
+	const char *key; /* after the prefix */
+	bool (*take)(const char *text, struct object_service *s, void *field);
+	size_t field;
+	const char *wanted;
+} rows[] = {
+	{"on-endpoint-removed", take_removal, FIELD(on_endpoint_removed),
+	 "keep, reset or drain=DURATION"},
+	{"proxy-protocol", take_version, FIELD(proxy_protocol), "v1 or v2"},
+	{"hold", take_duration, FIELD(hold_ms), DURATION},
+	{"connect-timeout", take_duration, FIELD(connect_timeout_ms), DURATION},
+	{"set-aside", take_duration, FIELD(set_aside_ms), DURATION},
+	{"health-check", take_check, FIELD(health_check), "tcp or http:/PATH"},
+	{"health-check-interval", take_duration, FIELD(health_interval_ms), DURATION},
+	{"health-check-rise", take_count, FIELD(health_rise), "a number from 1 to 255"},
+	{"health-check-fall", take_count, FIELD(health_fall), "a number from 1 to 255"},
+};
+
+static void reject_unknown(const struct json_reader *annotation, const char *key)
+{
+	const char *names[N_ELEMENTS(rows) + 1] = {NULL};
+	const char *near;
+
+	for (size_t i = 0; i < N_ELEMENTS(rows); i++)
+		names[i] = rows[i].key;
+	near = near_miss_find(key, names);
+	if (near)
+		json_reader_reject(annotation, "is not an option; " PREFIX "%s is", near);
+	else
+		json_reader_reject(annotation, "is not an option of this version");
+}
+
+static void take_option(const struct json_reader *annotation, const char *key,
+			struct object_service *s)
+{
+	const char *text = json_reader_text(annotation);
+
+	for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+		if (strcmp(rows[i].key, key) != 0)
+			continue;
+		if (text && !rows[i].take(text, s, (char *)&s->options + rows[i].field)) {
+			_cleanup_(freep) char *reason =
+				xasprintf("%%s is not %s", rows[i].wanted);
+
+			json_reader_reject_text(annotation, reason, text);
+		}
+		return;
+	}
+	reject_unknown(annotation, key);
+}
+
+void decode_options(const struct json_reader *meta, struct object_service *s)
+{
+	struct json_reader notes = json_reader_member(meta, "annotations");
+	const char *key;
+	json_t *value;
+
+	s->health_path = "";
+	if (!json_is_object(notes.json))
+		return;
+	json_object_foreach((json_t *)(void *)(uintptr_t)notes.json, key, value)
+	{
+		struct json_reader annotation = json_reader_member(&notes, key);
+
+		if (strncmp(key, PREFIX, strlen(PREFIX)) == 0 && annotation.json)
+			take_option(&annotation, key + strlen(PREFIX), s);
+	}
+}
