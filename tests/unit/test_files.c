@@ -669,6 +669,7 @@ static void without_inotify_changes_are_looked_for(void **state)
 {
 	struct world *w = *state;
 	struct rlimit before, none;
+	unsigned n = 0;
 
 	write_service(at(w, "a.yaml"), "a", "10.96.0.1");
 	read_paths(w, 0, (const char *const *)&w->dir, 1);
@@ -677,6 +678,8 @@ static void without_inotify_changes_are_looked_for(void **state)
 	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
 	files_start(w->files, w->loop, on_changed, w);
+	while (n++ < 20)
+		ev_run(w->loop, EVRUN_ONCE);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	write_service(at(w, "b.yaml"), "b", "10.96.0.2");
 	await(w, "b", "10.96.0.2");

@@ -197,7 +197,7 @@ void files_start(struct files *f, struct ev_loop *loop, void (*changed)(void *da
 	ev_timer_init(&f->work, on_work, 0., 0.);
 	ev_timer_init(&f->pause, on_pause, PAUSE_SEC, 0.);
 	f->events.data = f->work.data = f->pause.data = f;
-	rescan(f, false);
+	wait_for_scan(f, 0.); /* from the loop, which a command never runs */
 }
 
 void files_reread(struct files *f)
