@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "proxy/config/config.h"
 #include "proxy/config/feature_gates.h"
@@ -41,6 +42,17 @@ static void init_nodeports(struct node_info *f)
 			c->nodeport_addresses.n, &f->nodeports, &error);
 }
 
+static void warn_of_loopback(const struct nodeport_addresses *np)
+{
+	bool has_loopback = np->localhost;
+
+	for (size_t i = 0; i < np->n_cidrs && !has_loopback; i++)
+		has_loopback = addr_is_loopback(&np->cidrs[i].addr);
+	if (has_loopback)
+		log_warn("nodeport-addresses: nftables cannot serve node ports on "
+			 "loopback addresses; they are left out");
+}
+
 static enum pod_detector detector_of(const char *mode)
 {
 	static const struct {
@@ -67,6 +79,7 @@ void node_info_init(struct node_info *f, const struct config *config,
 	memset(f, 0, sizeof(*f)); /* env is compared with memcmp() */
 	f->config = config;
 	init_nodeports(f);
+	warn_of_loopback(&f->nodeports);
 	f->options = (struct plan_options){
 		.node_name = node_name,
 		.detector = detector_of(config->detect_local_mode),
@@ -182,14 +195,56 @@ static void update_node_ip(struct node_info *f, const struct object_node *node)
 		f->options.node_ip[addr_family(&bind)] = bind;
 }
 
+static bool overlaps(const struct cidr *a, const struct cidr *b)
+{
+	return cidr_contains(a, &b->addr) || cidr_contains(b, &a->addr);
+}
+
+/* The pods' or this node's network or address that a service network overlaps, or NULL. */
+static const char *overlap_of(const struct node_info *f, const struct object_node *node,
+			      const struct cidr *service_cidr,
+			      char buf[static CIDR_TEXT_LEN])
+{
+	_cleanup_(freep) char *copy = xstrdup(f->config->cluster_cidr);
+	char *rest = copy, *item;
+	struct cidr cidr;
+
+	while ((item = strsep(&rest, ",")))
+		if (cidr_parse(item, &cidr) == 0 && overlaps(&cidr, service_cidr))
+			return cidr_format(&cidr, buf);
+	for (uint32_t i = 0; node && i < node->n_pod_cidrs; i++)
+		if (overlaps(&node->pod_cidrs[i], service_cidr))
+			return cidr_format(&node->pod_cidrs[i], buf);
+	for (enum family family = 0; family < FAMILY_N; family++)
+		if (!addr_is_unspecified(&f->options.node_ip[family]) &&
+		    cidr_contains(service_cidr, &f->options.node_ip[family]))
+			return addr_format(&f->options.node_ip[family], buf);
+	return NULL;
+}
+
+/* Packets to unknown addresses of a service network are dropped, so it must not hold others. */
 static void update_service_cidrs(struct node_info *f, const struct cluster *cluster)
 {
 	struct environment *env = &f->env;
+	struct cidr all[ENVIRONMENT_MAX_SERVICE_CIDRS];
+	size_t n = cluster_service_cidrs(cluster, all, N_ELEMENTS(all)), n_overlaps = 0;
 
 	memset(env->service_cidrs, 0, sizeof(env->service_cidrs));
-	env->n_service_cidrs =
-		(uint32_t)cluster_service_cidrs(cluster, env->service_cidrs,
-						ENVIRONMENT_MAX_SERVICE_CIDRS);
+	env->n_service_cidrs = 0;
+	for (size_t i = 0; i < n; i++) {
+		char text[CIDR_TEXT_LEN], other[CIDR_TEXT_LEN];
+		const char *overlap =
+			overlap_of(f, cluster_node(cluster), &all[i], other);
+
+		if (!overlap)
+			env->service_cidrs[env->n_service_cidrs++] = all[i];
+		else if (++n_overlaps > f->n_overlaps)
+			log_warn("service network %s overlaps %s, a network or address "
+				 "of pods or of this node; packets to its unused "
+				 "addresses are not dropped",
+				 cidr_format(&all[i], text), overlap);
+	}
+	f->n_overlaps = n_overlaps;
 }
 
 static bool update_nodeport_list(struct node_info *f, const struct object_node *node,

@@ -23,6 +23,7 @@ struct node_info { /* embedded */
 	struct environment env;
 	struct addr *nodeport_list[FAMILY_N]; /* the addresses of node ports */
 	size_t n_nodeport_list[FAMILY_N];
+	size_t n_overlaps; /* service networks that overlap pods or this node: logged */
 };
 
 /* config, which has been validated, and node_name are borrowed until node_info_fini(). */

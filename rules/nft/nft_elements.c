@@ -191,6 +191,15 @@ static void emit_cluster_ip(struct walk *w, const struct frontend *f)
 	emit(w);
 }
 
+static void emit_external_address(struct walk *w, const struct frontend *f)
+{
+	if (f->kind != FRONTEND_EXTERNAL_IP && f->kind != FRONTEND_LOAD_BALANCER)
+		return;
+	key_start(w, SET_EXTERNAL_ADDRESSES);
+	key_addr(w, &f->addr);
+	emit(w);
+}
+
 static void emit_limited(struct walk *w, const struct frontend *f)
 {
 	if (!f->is_limited)
@@ -333,6 +342,7 @@ static const struct {
 	[SET_MASQUERADE_FROM_NODE] = {emit_local_policy, false},
 	[SET_MASQUERADE_ALWAYS] = {emit_masked, false},
 	[SET_CLUSTER_IPS] = {emit_cluster_ip, false},
+	[SET_EXTERNAL_ADDRESSES] = {emit_external_address, false},
 	[SET_NO_ENDPOINTS] = {emit_empty, false},
 	[SET_SOURCE_LIMITED] = {emit_limited, false},
 	[SET_SOURCE_RANGES] = {emit_allowed, false},

@@ -307,6 +307,18 @@ static void add_here(struct nftnl_rule *r)
 	add_compare_u32(r, NFT_CMP_EQ, RTN_LOCAL);
 }
 
+static void add_is_routed_back(struct nftnl_rule *r)
+{
+	struct nftnl_expr *e = add_expr(r, "fib");
+	static const uint8_t exists = 1;
+
+	set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_OIF);
+	set_u32(e, NFTNL_EXPR_FIB_FLAGS,
+		NFTA_FIB_F_DADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT);
+	set_u32(e, NFTNL_EXPR_FIB_DREG, NFT_REG_1);
+	add_compare(r, NFT_CMP_EQ, &exists, sizeof(exists));
+}
+
 static void add_is_unmarked(struct nftnl_rule *r, uint32_t mark)
 {
 	add_meta(r, NFT_META_MARK, NFT_REG_1);
@@ -388,6 +400,8 @@ static void add_stmt(struct nftnl_rule *r, const struct nft_rule *rule,
 		return add_pod(r, rule, NFT_CMP_NEQ);
 	case STMT_IS_HERE:
 		return add_here(r);
+	case STMT_IS_ROUTED_BACK:
+		return add_is_routed_back(r);
 	case STMT_IS_UNMARKED:
 		return add_is_unmarked(r, mark);
 	case STMT_IN_SERVICE_CIDR:

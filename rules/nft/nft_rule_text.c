@@ -123,6 +123,8 @@ static void print_stmt(const struct nft_rule *rule, const struct nft_stmt *s,
 		return print_pod(rule, "!= ", out);
 	case STMT_IS_HERE:
 		return buf_add_string(out, "fib saddr type local");
+	case STMT_IS_ROUTED_BACK:
+		return buf_add_string(out, "fib daddr . iif oif exists");
 	case STMT_IS_UNMARKED:
 		return buf_printf(out, "meta mark & 0x%08x == 0", mark);
 	case STMT_IN_SERVICE_CIDR:

@@ -18,6 +18,7 @@ enum nft_stmt_op {
 	STMT_IS_POD,
 	STMT_IS_NO_POD,
 	STMT_IS_HERE,	      /* the sender is this node */
+	STMT_IS_ROUTED_BACK,  /* would leave by the interface that it came in by */
 	STMT_IS_UNMARKED,     /* our bit */
 	STMT_IN_SERVICE_CIDR, /* the one that the row is repeated for */
 	STMT_IN,	      /* shape in set */

@@ -26,9 +26,10 @@ struct packet {
 	struct addr saddr, daddr;
 	uint8_t proto;
 	uint16_t dport;
-	const char *iif; /* NULL: made on this host */
-	bool is_to_host; /* daddr, before anything is done to it, is the host's own */
-	uint32_t choice; /* in: below n_choices of an earlier walk; 0 at first */
+	const char *iif;     /* NULL: made on this host */
+	bool is_routed_back; /* would leave by iif */
+	bool is_to_host;     /* daddr, before anything is done to it, is the host's own */
+	uint32_t choice;     /* in: below n_choices of an earlier walk; 0 at first */
 };
 
 struct walk {

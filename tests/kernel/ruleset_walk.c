@@ -164,6 +164,19 @@ static void add_hash(struct state *st, char *buf, const json_t *hash)
 	ruleset_join(buf, value);
 }
 
+/* The type of the source, or whether the packet goes back where it came from. */
+static void add_fib(struct state *st, char *buf, const json_t *fib)
+{
+	const char *result = json_string_value(json_object_get(fib, "result"));
+
+	if (!strcmp(result, "type"))
+		ruleset_join(buf, st->p->iif ? "unicast" : "local");
+	else if (!strcmp(result, "oif"))
+		ruleset_join(buf, st->p->is_routed_back ? "true" : "false");
+	else
+		unknown(fib);
+}
+
 static void add_value(struct state *st, char *buf, const json_t *expr)
 {
 	const json_t *inner, *item;
@@ -181,9 +194,8 @@ static void add_value(struct state *st, char *buf, const json_t *expr)
 		add_numgen(st, buf, inner);
 	} else if ((inner = json_object_get(expr, "jhash"))) {
 		add_hash(st, buf, inner);
-	} else if (json_object_get(expr, "fib")) {
-		/* only ever asked for the type of the source */
-		ruleset_join(buf, st->p->iif ? "unicast" : "local");
+	} else if ((inner = json_object_get(expr, "fib"))) {
+		add_fib(st, buf, inner);
 	} else if (json_object_get(expr, "&") || json_object_get(expr, "|") ||
 		   json_object_get(expr, "^")) {
 		add_number(buf, number(st, expr));
@@ -229,6 +241,8 @@ static bool match_holds(struct state *st, const json_t *match)
 			holds = !strncmp(wanted, value, len - 1);
 		else
 			holds = is_member(st, right, value);
+	} else if (json_is_boolean(right)) {
+		holds = !strcmp(json_is_true(right) ? "true" : "false", value);
 	} else if (json_is_integer(right)) {
 		ruleset_add_constant(text, right);
 		holds = !strcmp(text, value);

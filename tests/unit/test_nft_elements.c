@@ -170,6 +170,7 @@ static void an_external_address_is_masqueraded_by_its_element(void **state)
 	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
 	       "masquerade-always { 10.96.0.1 . tcp . 80 }\n"
+	       "external-addresses { 10.96.0.1 }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
@@ -183,6 +184,7 @@ static void policy_local_has_two_faces(void **state)
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 65536 : 10.2.0.2 . 8080 }\n"
 	       "masquerade-from-node { 10.96.0.1 . tcp . 80 }\n"
+	       "external-addresses { 10.96.0.1 }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
@@ -197,6 +199,7 @@ static void policy_local_without_local_endpoints_drops_what_is_outside(void **st
 	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
 	       "masquerade-from-node { 10.96.0.1 . tcp . 80 }\n"
+	       "external-addresses { 10.96.0.1 }\n"
 	       "no-endpoints { 10.96.0.1 . tcp . 80 : drop }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
@@ -215,6 +218,7 @@ static void what_only_the_outside_gets_passes_the_inside_by(void **state)
 	       "internal-frontends { 10.96.0.1 . tcp . 80 : accept }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
+	       "external-addresses { 10.96.0.1 }\n"
 	       "no-endpoints { 10.96.0.1 . tcp . 80 : goto refuse }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
@@ -274,6 +278,7 @@ static void affinity_goes_by_way_of_chains_of_its_own(void **state)
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 65536 : 10.2.0.2 . 8080 }\n"
 	       "masquerade-from-node { 10.96.0.1 . tcp . 80 }\n"
+	       "external-addresses { 10.96.0.1 }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n"
 	       "affinity-frontends { 10.96.0.1 . tcp . 80 : goto affinity-learn-60s }\n"
 	       "affinity-endpoints { 10.96.0.1 . tcp . 80 . 10.2.0.1 . 8080 }\n"
@@ -294,6 +299,7 @@ static void ranges_that_lie_in_others_are_left_out(void **state)
 
 	(void)state;
 	expect(&d, &o,
+	       "external-addresses { 10.96.0.1 }\n"
 	       "no-endpoints { 10.96.0.1 . tcp . 80 : drop }\n"
 	       "source-limited { 10.96.0.1 . tcp . 80 }\n"
 	       "source-ranges { 10.96.0.1 . tcp . 80 . 10.0.0.0/8 }\n"
@@ -309,6 +315,7 @@ static void limited_without_ranges_lets_nobody_in(void **state)
 
 	(void)state;
 	expect(&d, &(struct options){.no_endpoints = true},
+	       "external-addresses { 10.96.0.1 }\n"
 	       "no-endpoints { 10.96.0.1 . tcp . 80 : drop }\n"
 	       "source-limited { 10.96.0.1 . tcp . 80 }\n");
 }

@@ -106,6 +106,7 @@ static void test_addresses_by_list(void **state)
 			.nodeports = &np,
 			.host_addresses = hosts,
 			.n_host_addresses = parse_hosts(hosts),
+			.loopback_nodeports = true,
 		};
 		_cleanup_(freep) char *error = NULL;
 
@@ -116,6 +117,26 @@ static void test_addresses_by_list(void **state)
 				 c->list, c->ipv6);
 		nodeport_addresses_fini(&np);
 	}
+}
+
+static void test_loopback_needs_a_data_plane_that_serves_it(void **state)
+{
+	struct addr hosts[N_ELEMENTS(host_texts)];
+	struct nodeport_addresses np;
+	const struct plan_options options = {
+		.nodeports = &np,
+		.host_addresses = hosts,
+		.n_host_addresses = parse_hosts(hosts),
+	};
+	_cleanup_(freep) char *error = NULL;
+
+	(void)state;
+	assert_int_equal(parse_list("localhost 127.0.0.0/8 ::1/128 192.168.0.0/24", &np,
+				    &error),
+			 0);
+	assert_addresses(&options, NULL, FAMILY_IPV4, "localhost", "192.168.0.2");
+	assert_addresses(&options, NULL, FAMILY_IPV6, "localhost", "");
+	nodeport_addresses_fini(&np);
 }
 
 /* --bind-address beats the Node, and need not be on an interface yet. */
@@ -159,6 +180,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_addresses_by_list),
+		cmocka_unit_test(test_loopback_needs_a_data_plane_that_serves_it),
 		cmocka_unit_test(test_primary_from_options),
 		cmocka_unit_test(test_what_is_no_list),
 	};

@@ -4,8 +4,9 @@
  * Networks select among the addresses on this host's interfaces; "primary" is
  * used even if no interface has it.  A list without an entry for a family
  * selects all addresses of that family.  Loopback is served only if a network
- * or "localhost" names it, not by "all" or a /0: packets from 127.0.0.1 do not
- * leave a host.
+ * or "localhost" names it, not by "all" or a /0, and only in a data plane that
+ * can: packets from 127.0.0.1 do not leave a host, and a rule that redirects
+ * them hides the node's own programs.
  */
 #include "watchers/plan/nodeport.h"
 
@@ -98,6 +99,7 @@ struct scope {
 	enum family family;
 	bool has_primary;
 	struct addr primary;
+	bool has_loopback;
 	bool is_all;	  /* all but loopback */
 	bool is_fallback; /* all but loopback and link-local */
 };
@@ -109,7 +111,11 @@ static void scope_init(struct scope *s, const struct plan_options *options,
 {
 	bool is_unlisted = true;
 
-	*s = (struct scope){.np = options->nodeports, .family = family};
+	*s = (struct scope){
+		.np = options->nodeports,
+		.family = family,
+		.has_loopback = options->loopback_nodeports,
+	};
 	if (!s->np)
 		s->np = &default_addresses;
 	if (s->np->primary)
@@ -139,6 +145,8 @@ static bool scope_has_network(const struct scope *s, const struct addr *a)
 static bool scope_has(const struct scope *s, const struct addr *a)
 {
 	if (addr_family(a) != s->family || addr_is_unspecified(a))
+		return false;
+	if (addr_is_loopback(a) && !s->has_loopback)
 		return false;
 	if (scope_has_network(s, a))
 		return true;

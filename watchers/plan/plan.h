@@ -42,6 +42,7 @@ struct plan_options {
 	const struct addr *host_addresses;
 	size_t n_host_addresses;
 	bool keep_nodeports;
+	bool loopback_nodeports; /* the data plane can serve them; nftables can't */
 	/* the primary node address by family, from the Node or --bind-address; unspecified when unknown */
 	struct addr node_ip[FAMILY_N];
 	const struct reject *reject; /* gets a Service over its budget; may be NULL */
