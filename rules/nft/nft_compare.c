@@ -221,7 +221,7 @@ static void take_set(void *data, const struct nftnl_set *set, int64_t n_elements
 {
 	struct family_state *s = data;
 	const char *name = nftnl_set_get_str(set, NFTNL_SET_NAME);
-	enum nft_set which = nft_set_find(name, s->family);
+	enum nft_set which = nft_set_find(name);
 	_cleanup_(nftnl_set_freep) struct nftnl_set *wanted = NULL;
 
 	/* goes with its rule, and the kernel lets nobody else delete it */
@@ -282,7 +282,7 @@ static void tell_structure(const struct family_state *s)
 	const struct nft_comparison *c = s->c;
 
 	for (unsigned set = 0; set < SET_N; set++)
-		if (nft_set_exists(set, s->family) && !s->has_set[set])
+		if (!s->has_set[set])
 			c->ops->set(c->data, s->family, set);
 	for (size_t i = 0; i < s->n_foreign_sets; i++)
 		c->ops->foreign_set(c->data, s->family, s->foreign_sets[i]);

@@ -18,12 +18,15 @@
 /* Keys of one set that are asked for together. */
 struct question {
 	struct nft_element keys[NFT_READ_KEYS_MAX];
-	size_t n, n_answered;
+	const struct service *services[NFT_READ_KEYS_MAX];
+	size_t n, n_done, n_answered;
 };
 
 struct counting {
 	struct nft_link *link;
-	bool with_endpoints, is_sticky; /* the service that is being looked at */
+	bool with_endpoints;
+	const struct service *service; /* whose keys are being added */
+	struct nft_numbers *numbers;
 	struct question questions[FAMILY_N][SET_N];
 	struct question *asked; /* the one that is being answered */
 	void (*fn)(void *data, const struct nft_count *count);
@@ -45,8 +48,8 @@ static uint16_t port_at(const uint8_t *bytes)
 }
 
 /* bytes: an endpoint as it stands in data and keys, or NULL for the frontend itself. */
-static void tell(const struct counting *c, const struct nft_element *e,
-		 const uint8_t *bytes)
+static void report(const struct counting *c, const struct nft_element *e,
+		   const uint8_t *bytes)
 {
 	const enum family family = e->family;
 	struct endpoint endpoint;
@@ -68,36 +71,48 @@ static void tell(const struct counting *c, const struct nft_element *e,
 	c->fn(c->data, &count);
 }
 
+/* Of an endpoint of a service with affinity: counted for all frontends in one place. */
+static void report_numbered(const struct counting *c, const struct service *service,
+			    const struct nft_element *e)
+{
+	const struct frontend *first = service_frontends(service);
+	struct nft_element of_frontend = *e;
+
+	of_frontend.key_len = (uint8_t)nft_key_frontend(of_frontend.key, &first->addr,
+							service->proto, first->port);
+	report(c, &of_frontend, e->key + nft_shape_offset(SHAPE_NUMBERED, e->family, 1));
+}
+
 static void take_answer(void *data, const struct nft_read_element *read)
 {
 	struct counting *c = data;
 	const struct nft_element *e = &read->e;
+	size_t at = c->asked->n_done + c->asked->n_answered++;
 
-	c->asked->n_answered++;
 	if (!is_whole(e))
 		return;
 	if (e->set == SET_ENDPOINTS)
-		tell(c, e, e->value);
-	else if (e->set == SET_AFFINITY_ENDPOINTS)
-		tell(c, e, e->key + nft_shape_len(SHAPE_FRONTEND, e->family));
+		report(c, e, e->value);
+	else if (e->set == SET_AFFINITY_NUMBERS)
+		report_numbered(c, c->asked->services[at], e);
 	else
-		tell(c, e, NULL);
+		report(c, e, NULL);
 }
 
 /* Asks for all of them; one that isn't there is passed over. */
 static int ask(struct counting *c, struct question *q)
 {
-	size_t done = 0;
-
 	c->asked = q;
-	while (done < q->n) {
+	q->n_done = 0;
+	while (q->n_done < q->n) {
 		int err;
 
 		q->n_answered = 0;
-		err = nft_read_keys(c->link, q->keys + done, q->n - done, take_answer, c);
+		err = nft_read_keys(c->link, q->keys + q->n_done, q->n - q->n_done,
+				    take_answer, c);
 		if (err && err != -ENOENT)
 			return err;
-		done = err ? done + q->n_answered + 1 : q->n;
+		q->n_done = err ? q->n_done + q->n_answered + 1 : q->n;
 	}
 	q->n = 0;
 	return 0;
@@ -110,8 +125,8 @@ static bool is_counted(const struct counting *c, enum nft_set set)
 	case SET_INTERNAL_FRONTENDS:
 		return true;
 	case SET_ENDPOINTS:
-		return c->with_endpoints && !c->is_sticky;
-	case SET_AFFINITY_ENDPOINTS:
+		return c->with_endpoints && !c->service->affinity_sec;
+	case SET_AFFINITY_NUMBERS:
 		return c->with_endpoints;
 	}
 	return false;
@@ -124,28 +139,29 @@ static void add_key(void *data, const struct nft_element *e)
 
 	if (c->err || !is_counted(c, e->set))
 		return;
+	q->services[q->n] = c->service;
 	q->keys[q->n++] = *e;
 	if (q->n == NFT_READ_KEYS_MAX)
 		c->err = ask(c, q);
 }
 
-int nft_counts_each(struct nft_link *link, const struct changeset *of,
-		    bool with_endpoints,
+int nft_counts_each(struct nft_kernel *k, const struct changeset *of, bool with_endpoints,
 		    void (*fn)(void *data, const struct nft_count *count), void *data)
 {
 	struct counting *c = xcalloc(1, sizeof(*c));
 	int err;
 
-	c->link = link;
+	c->link = &k->link;
+	c->numbers = &k->numbers;
 	c->with_endpoints = with_endpoints;
 	c->fn = fn;
 	c->data = data;
 	for (size_t i = 0; i < of->n && !c->err; i++) {
 		const struct service *service = of->changes[i].new;
 
-		c->is_sticky = service->affinity_sec > 0;
+		c->service = service;
 		if (of->env->enabled[service->family])
-			nft_elements_each(service, of->env, add_key, c);
+			nft_elements_each(service, of->env, c->numbers, add_key, c);
 	}
 	for (unsigned family = 0; family < FAMILY_N; family++)
 		for (unsigned set = 0; set < SET_N && !c->err; set++)

@@ -13,7 +13,6 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "rules/nft/nft_affinity.h"
 #include "rules/nft/nft_elements.h"
 #include "rules/nft/nft_schema.h"
 #include "rules/nft/nft_transfer.h"
@@ -30,7 +29,6 @@ struct delta {
 	struct nft_kernel *k;
 	const struct environment *env;
 	struct nft_tx tx;
-	struct nft_leavers leavers;
 	struct nft_transfer transfer;
 	struct elements old, new;
 };
@@ -54,13 +52,12 @@ static int compare_keys(const void *a, const void *b)
 	return memcmp(x->key, y->key, x->key_len);
 }
 
-static void fill(struct elements *list, const struct service *s,
-		 const struct environment *env)
+static void fill(struct delta *d, struct elements *list, const struct service *s)
 {
 	list->n = 0;
-	if (!s || !env->enabled[s->family])
+	if (!s || !d->env->enabled[s->family])
 		return;
-	nft_elements_each(s, env, collect, list);
+	nft_elements_each(s, d->env, &d->k->numbers, collect, list);
 	if (list->n > 1)
 		qsort(list->items, list->n, sizeof(*list->items), compare_keys);
 }
@@ -70,8 +67,6 @@ static void emit(struct delta *d, enum nft_verb verb, struct nft_element *e,
 {
 	if (nft_refs_count(&d->k->refs, e, verb == VERB_ADD ? 1 : -1))
 		return;
-	if (service->affinity_sec)
-		nft_leavers_note(&d->leavers, verb, e);
 	if (verb == VERB_ADD)
 		nft_transfer_into(&d->transfer, e);
 	else
@@ -111,19 +106,11 @@ static void emit_all(struct delta *d, const struct changeset *cs, enum nft_verb 
 {
 	for (size_t i = 0; i < cs->n; i++) {
 		if (cs->n > 1 || verb == VERB_DELETE) { /* which comes first */
-			fill(&d->old, cs->changes[i].old, cs->env);
-			fill(&d->new, cs->changes[i].new, cs->env);
+			fill(d, &d->old, cs->changes[i].old);
+			fill(d, &d->new, cs->changes[i].new);
 		}
 		emit_differences(d, &cs->changes[i], verb);
 	}
-}
-
-static void note_present(struct delta *d, const struct change *change)
-{
-	fill(&d->new, change->new, d->env);
-	for (size_t i = 0; i < d->new.n; i++)
-		if (d->new.items[i].set == SET_AFFINITY_ENDPOINTS)
-			nft_leavers_note_present(&d->leavers, &d->new.items[i]);
 }
 
 static void take_shared(void *data, bool is_wanted, const struct nft_element *e)
@@ -168,11 +155,9 @@ static void build(struct delta *d, const struct changeset *cs)
 	nft_transfer_ask(&d->transfer, &d->k->link);
 	emit_all(d, cs, VERB_ADD);
 	nft_refs_settle(&d->k->refs, &ops, d);
-	nft_leavers_settle(&d->leavers);
 	for (size_t i = 0; i < cs->n; i++)
-		if (cs->changes[i].new && cs->changes[i].new->affinity_sec)
-			note_present(d, &cs->changes[i]);
-	nft_affinity_forget(&d->k->link, &d->leavers, &d->tx, &d->k->n_learned);
+		nft_numbers_settle(&d->k->numbers, cs->changes[i].old,
+				   cs->changes[i].new);
 }
 
 static void log_refusals(const struct nft_refusals *refusals)
@@ -207,17 +192,13 @@ int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 
 	if (!k->is_known)
 		return -ESTALE;
-	nft_leavers_init(&d.leavers);
 	nft_transfer_init(&d.transfer);
 	build(&d, cs);
 	k->stats.last_readback_us = 0;
 	k->stats.last_build_us = clock_monotonic_us() - start_us;
 	is_large = nft_tx_n_messages(&d.tx) > TRIM_MESSAGES;
 	err = commit(k, &d);
-	if (!err)
-		err = nft_affinity_purge(&k->link, &d.leavers, NULL, &k->n_learned);
 	k->is_known = !err;
-	nft_leavers_fini(&d.leavers);
 	nft_transfer_fini(&d.transfer);
 	nft_tx_fini(&d.tx);
 	free(d.old.items);

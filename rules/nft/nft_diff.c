@@ -174,7 +174,8 @@ static void want_services(struct nft_diff *d)
 	for (; d->next < d->full->n && d->next < end; d->next++) {
 		d->service = d->full->changes[d->next].new;
 		if (d->service && d->full->env->enabled[d->service->family])
-			nft_elements_each(d->service, d->full->env, add_element, d);
+			nft_elements_each(d->service, d->full->env, &d->kernel->numbers,
+					  add_element, d);
 	}
 }
 

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "rules/nft/nft_elements.h"
 #include "rules/nft/nft_refs.h"
 #include "rules/nft/nft_rules.h"
@@ -15,6 +16,7 @@ struct dump {
 	const struct environment *env;
 	struct buf elements[FAMILY_N][SET_N];
 	struct nft_refs refs;
+	struct nft_numbers *numbers;
 };
 
 static void print_element(struct buf *out, const struct nft_element *e)
@@ -134,8 +136,7 @@ static void print_table(const struct dump *d, enum family family, struct buf *ou
 	chains = nft_refs_chains(&d->refs, family, &n);
 	buf_printf(out, "table %s " NFT_TABLE_NAME " {\n", nft_family_name(family));
 	for (unsigned set = 0; set < SET_N; set++)
-		if (nft_set_exists(set, family))
-			print_set(d, family, set, out);
+		print_set(d, family, set, out);
 	for (uint32_t kind = 0; kind < CHAIN_STATIC_N; kind++)
 		print_chain(d, family, (struct nft_chain){kind, 0}, out);
 	for (size_t i = 0; i < n; i++)
@@ -146,14 +147,15 @@ static void print_table(const struct dump *d, enum family family, struct buf *ou
 void nft_dump(const struct changeset *full, struct buf *out)
 {
 	static const struct nft_refs_ops ops = {take_shared, take_chain};
-	struct dump d = {.env = full->env};
+	struct dump d = {.env = full->env, .numbers = xcalloc(1, sizeof(*d.numbers))};
 
 	nft_refs_init(&d.refs);
+	nft_numbers_init(d.numbers);
 	for (size_t i = 0; i < full->n; i++)
 		if (full->changes[i].new &&
 		    full->env->enabled[full->changes[i].new->family])
-			nft_elements_each(full->changes[i].new, full->env, take_element,
-					  &d);
+			nft_elements_each(full->changes[i].new, full->env, d.numbers,
+					  take_element, &d);
 	nft_refs_settle(&d.refs, &ops, &d);
 	for (unsigned family = 0; family < FAMILY_N; family++) {
 		if (full->env->enabled[family])
@@ -162,4 +164,6 @@ void nft_dump(const struct changeset *full, struct buf *out)
 			buf_fini(&d.elements[family][set]);
 	}
 	nft_refs_fini(&d.refs);
+	nft_numbers_fini(d.numbers);
+	free(d.numbers);
 }

@@ -17,6 +17,47 @@ size_t nft_shape_offset(enum nft_shape shape, enum family family, unsigned index
 	return offset;
 }
 
+size_t nft_key_addr(uint8_t *key, size_t len, const struct addr *addr)
+{
+	size_t addr_len;
+	const uint8_t *from = addr_bytes(addr, &addr_len);
+
+	memcpy(key + len, from, addr_len);
+	return len + addr_len;
+}
+
+/* Fields shorter than four bytes are padded. */
+size_t nft_key_port(uint8_t *key, size_t len, uint16_t port)
+{
+	const uint8_t bytes[4] = {(uint8_t)(port >> 8), (uint8_t)port};
+
+	memcpy(key + len, bytes, sizeof(bytes));
+	return len + sizeof(bytes);
+}
+
+size_t nft_key_u32(uint8_t *key, size_t len, uint32_t value)
+{
+	memcpy(key + len, &value, sizeof(value));
+	return len + sizeof(value);
+}
+
+size_t nft_key_frontend(uint8_t *key, const struct addr *addr, uint8_t proto,
+			uint16_t port)
+{
+	const uint8_t bytes[4] = {proto};
+	size_t len = nft_key_addr(key, 0, addr);
+
+	memcpy(key + len, bytes, sizeof(bytes));
+	return nft_key_port(key, len + sizeof(bytes), port);
+}
+
+size_t nft_key_numbered(uint8_t *key, uint32_t number, const struct addr *addr,
+			uint16_t port)
+{
+	return nft_key_port(key, nft_key_addr(key, nft_key_u32(key, 0, number), addr),
+			    port);
+}
+
 static void print_addr(enum family family, const uint8_t *bytes, struct buf *out)
 {
 	struct addr addr = addr_from_bytes(family, bytes);
@@ -44,12 +85,16 @@ static void print_field(enum nft_field field, enum family family, const uint8_t 
 		buf_printf(out, "%u", bytes[0] << 8 | bytes[1]);
 		return;
 	}
-	if (nft_field_type(field, family)) {
+	if (field != FIELD_NUMBER && nft_field_type(field, family)) {
 		print_addr(family, bytes, out);
-	} else {
-		memcpy(&number, bytes, sizeof(number));
-		buf_printf(out, "%u", number);
+		return;
 	}
+	memcpy(&number, bytes, sizeof(number));
+	if (field == FIELD_NUMBER)
+		buf_printf(out, "%x:%x", number >> NFT_NUMBER_SHIFT,
+			   number & ~NFT_NUMBER_MASK);
+	else
+		buf_printf(out, "%u", number);
 }
 
 /* How many bits the two share, when they are the ends of a network; -1 when not. */

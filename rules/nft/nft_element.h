@@ -49,6 +49,16 @@ static inline struct nft_verdict nft_element_verdict(const struct nft_element *e
 	return v;
 }
 
+/* The bytes of a key, built up from left to right: they return its length so far. */
+size_t nft_key_addr(uint8_t *key, size_t len, const struct addr *addr);
+size_t nft_key_port(uint8_t *key, size_t len, uint16_t port);
+size_t nft_key_u32(uint8_t *key, size_t len, uint32_t value);
+/* Whole keys: SHAPE_FRONTEND, SHAPE_NUMBERED. */
+size_t nft_key_frontend(uint8_t *key, const struct addr *addr, uint8_t proto,
+			uint16_t port);
+size_t nft_key_numbered(uint8_t *key, uint32_t number, const struct addr *addr,
+			uint16_t port);
+
 /* Where a field of the key, or of the data, begins. */
 size_t nft_shape_offset(enum nft_shape shape, enum family family, unsigned index);
 

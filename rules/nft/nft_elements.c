@@ -20,6 +20,8 @@ struct walk {
 	const struct environment *env;
 	void (*fn)(void *data, const struct nft_element *e);
 	void *data;
+	struct nft_numbers *numbers;
+	uint32_t number;		       /* the service's; 0: no affinity */
 	const struct endpoint **slots[POOL_N]; /* NULL: not asked for yet */
 	struct nft_element e; /* its key is built up from left to right */
 };
@@ -32,46 +34,34 @@ static void key_start(struct walk *w, enum nft_set set)
 	};
 }
 
-static void add_addr(uint8_t *bytes, uint8_t *len, const struct addr *addr)
-{
-	size_t addr_len;
-	const uint8_t *from = addr_bytes(addr, &addr_len);
-
-	memcpy(bytes + *len, from, addr_len);
-	*len = (uint8_t)(*len + addr_len);
-}
-
-/* Fields shorter than four bytes are padded behind. */
-static void add_u8(uint8_t *bytes, uint8_t *len, uint8_t value)
-{
-	bytes[*len] = value;
-	*len = (uint8_t)(*len + 4);
-}
-
-static void add_port(uint8_t *bytes, uint8_t *len, uint16_t port)
-{
-	bytes[*len] = (uint8_t)(port >> 8);
-	bytes[*len + 1] = (uint8_t)port;
-	*len = (uint8_t)(*len + 4);
-}
-
-static void add_u32(uint8_t *bytes, uint8_t *len, uint32_t value)
-{
-	memcpy(bytes + *len, &value, sizeof(value));
-	*len = (uint8_t)(*len + 4);
-}
-
 static void key_addr(struct walk *w, const struct addr *addr)
 {
-	add_addr(w->e.key, &w->e.key_len, addr);
+	w->e.key_len = (uint8_t)nft_key_addr(w->e.key, w->e.key_len, addr);
 }
 
 static void key_frontend(struct walk *w, enum nft_set set, const struct frontend *f)
 {
 	key_start(w, set);
-	key_addr(w, &f->addr);
-	add_u8(w->e.key, &w->e.key_len, w->service->proto);
-	add_port(w->e.key, &w->e.key_len, f->port);
+	w->e.key_len =
+		(uint8_t)nft_key_frontend(w->e.key, &f->addr, w->service->proto, f->port);
+}
+
+static void key_number(struct walk *w, enum nft_set set, uint32_t number)
+{
+	key_start(w, set);
+	w->e.key_len = (uint8_t)nft_key_u32(w->e.key, 0, number);
+}
+
+static void value_endpoint(struct walk *w, const struct endpoint *endpoint)
+{
+	size_t len = nft_key_addr(w->e.value, 0, &endpoint->addr);
+
+	w->e.value_len = (uint8_t)nft_key_port(w->e.value, len, endpoint->port);
+}
+
+static void value_number(struct walk *w, uint32_t number)
+{
+	w->e.value_len = (uint8_t)nft_key_u32(w->e.value, 0, number);
 }
 
 static void emit(struct walk *w)
@@ -98,7 +88,7 @@ static bool is_balanced(const struct walk *w, const struct decision *d)
 	return action_of(w->service, d) == ACTION_BALANCE;
 }
 
-static struct nft_verdict pick_verdict(const struct service *s, uint8_t pool)
+static struct nft_verdict pick_verdict(const struct walk *w, uint8_t pool)
 {
 	static const uint8_t kinds[POOL_N][2] = {
 		[POOL_CLUSTER] = {CHAIN_PICK, CHAIN_AFFINITY},
@@ -107,7 +97,7 @@ static struct nft_verdict pick_verdict(const struct service *s, uint8_t pool)
 
 	return (struct nft_verdict){
 		.code = VERDICT_GOTO,
-		.chain = {kinds[pool][s->affinity_sec > 0], nft_pool_size(s, pool)},
+		.chain = {kinds[pool][w->number > 0], nft_pool_size(w->service, pool)},
 	};
 }
 
@@ -125,7 +115,7 @@ static void emit_frontend(struct walk *w, const struct frontend *f)
 	if (!is_balanced(w, d))
 		return;
 	key_frontend(w, SET_FRONTENDS, f);
-	emit_verdict(w, pick_verdict(w->service, d->pool));
+	emit_verdict(w, pick_verdict(w, d->pool));
 }
 
 /* Where only the outside is served, inside goes past `frontends` to `empty`. */
@@ -138,7 +128,7 @@ static void emit_frontend_inside(struct walk *w, const struct frontend *f)
 		if (is_balanced(w, outside) && inside->pool == outside->pool)
 			return;
 		key_frontend(w, SET_INTERNAL_FRONTENDS, f);
-		emit_verdict(w, pick_verdict(w->service, inside->pool));
+		emit_verdict(w, pick_verdict(w, inside->pool));
 	} else if (is_balanced(w, outside)) {
 		key_frontend(w, SET_INTERNAL_FRONTENDS, f);
 		emit_verdict(w, (struct nft_verdict){.code = VERDICT_ACCEPT});
@@ -244,20 +234,6 @@ static void emit_allowed(struct walk *w, const struct frontend *f)
 	}
 }
 
-static void emit_sticky(struct walk *w, const struct frontend *f)
-{
-	const struct nft_verdict learn = {
-		.code = VERDICT_GOTO,
-		.chain = {CHAIN_AFFINITY_LEARN_FOR, w->service->affinity_sec},
-	};
-
-	if (!w->service->affinity_sec || !(is_balanced(w, &f->from[CLIENT_NODE]) ||
-					   is_balanced(w, &f->from[CLIENT_EXTERNAL])))
-		return;
-	key_frontend(w, SET_AFFINITY_FRONTENDS, f);
-	emit_verdict(w, learn);
-}
-
 /* One bit for each pool that somebody is balanced over. */
 static unsigned used_pools(const struct walk *w, const struct frontend *f)
 {
@@ -274,9 +250,8 @@ static void emit_slot(struct walk *w, const struct frontend *f, uint32_t slot,
 		      const struct endpoint *endpoint)
 {
 	key_frontend(w, SET_ENDPOINTS, f);
-	add_u32(w->e.key, &w->e.key_len, slot);
-	add_addr(w->e.value, &w->e.value_len, &endpoint->addr);
-	add_port(w->e.value, &w->e.value_len, endpoint->port);
+	w->e.key_len = (uint8_t)nft_key_u32(w->e.key, w->e.key_len, slot);
+	value_endpoint(w, endpoint);
 	emit(w);
 }
 
@@ -299,21 +274,82 @@ static void emit_endpoints(struct walk *w, const struct frontend *f)
 			emit_pool(w, f, pool);
 }
 
-static void emit_sticky_endpoints(struct walk *w, const struct frontend *f)
+static bool has_affinity(const struct walk *w, const struct frontend *f)
+{
+	return w->number && used_pools(w, f) != 0;
+}
+
+static void emit_affinity_service(struct walk *w, const struct frontend *f)
+{
+	if (!has_affinity(w, f))
+		return;
+	key_frontend(w, SET_AFFINITY_SERVICES, f);
+	value_number(w, w->number);
+	emit(w);
+}
+
+static void emit_affinity_timeout(struct walk *w, const struct frontend *f)
+{
+	(void)f;
+	if (!w->number)
+		return;
+	key_number(w, SET_AFFINITY_TIMEOUTS, w->number);
+	emit_verdict(w, (struct nft_verdict){
+				.code = VERDICT_GOTO,
+				.chain = {CHAIN_AFFINITY_LEARN_FOR,
+					  w->service->affinity_sec},
+			});
+}
+
+static void emit_affinity_numbers(struct walk *w, const struct frontend *f)
 {
 	const struct endpoint *endpoints = service_endpoints(w->service);
-	unsigned pools = used_pools(w, f);
 
-	if (!w->service->affinity_sec)
-		return;
-	for (uint32_t i = 0; i < w->service->n_endpoints; i++) {
-		if (!(endpoints[i].flags & pools))
+	(void)f;
+	for (uint32_t i = 0; w->number && i < w->service->n_endpoints; i++) {
+		const struct endpoint *e = &endpoints[i];
+		uint32_t number = 0;
+
+		if (e->flags & (ENDPOINT_CLUSTER | ENDPOINT_LOCAL))
+			number = nft_numbers_endpoint(w->numbers, w->service, e);
+		if (!number)
 			continue;
-		key_frontend(w, SET_AFFINITY_ENDPOINTS, f);
-		key_addr(w, &endpoints[i].addr);
-		add_port(w->e.key, &w->e.key_len, endpoints[i].port);
+		key_start(w, SET_AFFINITY_NUMBERS);
+		w->e.key_len =
+			(uint8_t)nft_key_numbered(w->e.key, w->number, &e->addr, e->port);
+		value_number(w, number);
 		emit(w);
 	}
+}
+
+static void emit_affinity_pool(struct walk *w, enum nft_set set, unsigned flag)
+{
+	const struct endpoint *endpoints = service_endpoints(w->service);
+
+	for (uint32_t i = 0; w->number && i < w->service->n_endpoints; i++) {
+		uint32_t number = 0;
+
+		if (endpoints[i].flags & flag)
+			number = nft_numbers_endpoint(w->numbers, w->service,
+						      &endpoints[i]);
+		if (!number)
+			continue;
+		key_number(w, set, number);
+		value_endpoint(w, &endpoints[i]);
+		emit(w);
+	}
+}
+
+static void emit_affinity_endpoints(struct walk *w, const struct frontend *f)
+{
+	(void)f;
+	emit_affinity_pool(w, SET_AFFINITY_ENDPOINTS, ENDPOINT_CLUSTER);
+}
+
+static void emit_affinity_local_endpoints(struct walk *w, const struct frontend *f)
+{
+	(void)f;
+	emit_affinity_pool(w, SET_AFFINITY_LOCAL_ENDPOINTS, ENDPOINT_LOCAL);
 }
 
 static void emit_hairpin(struct walk *w, const struct frontend *f)
@@ -347,15 +383,28 @@ static const struct {
 	[SET_SOURCE_LIMITED] = {emit_limited, false},
 	[SET_SOURCE_RANGES] = {emit_allowed, false},
 	[SET_HAIRPIN] = {emit_hairpin, true},
-	[SET_AFFINITY_FRONTENDS] = {emit_sticky, false},
-	[SET_AFFINITY_ENDPOINTS] = {emit_sticky_endpoints, false},
+	[SET_AFFINITY_SERVICES] = {emit_affinity_service, false},
+	[SET_AFFINITY_TIMEOUTS] = {emit_affinity_timeout, true},
+	[SET_AFFINITY_NUMBERS] = {emit_affinity_numbers, true},
+	[SET_AFFINITY_ENDPOINTS] = {emit_affinity_endpoints, true},
+	[SET_AFFINITY_LOCAL_ENDPOINTS] = {emit_affinity_local_endpoints, true},
 };
 
 void nft_elements_each(const struct service *service, const struct environment *env,
+		       struct nft_numbers *numbers,
 		       void (*fn)(void *data, const struct nft_element *e), void *data)
 {
 	const struct frontend *frontends = service_frontends(service);
-	struct walk w = {.service = service, .env = env, .fn = fn, .data = data};
+	struct walk w = {
+		.service = service,
+		.env = env,
+		.numbers = numbers,
+		.fn = fn,
+		.data = data,
+	};
+
+	if (service->affinity_sec)
+		w.number = nft_numbers_service(numbers, service);
 
 	for (unsigned set = 0; set < SET_N; set++) {
 		uint32_t n = emitters[set].is_once && service->n_frontends

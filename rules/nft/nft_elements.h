@@ -7,10 +7,12 @@
 #include "core/environment.h"
 #include "core/service.h"
 #include "rules/nft/nft_element.h"
+#include "rules/nft/nft_numbers.h"
 
 /*
  * All elements of a service, set by set. Elements of SET_IS_SHARED sets may be
  * wanted by other services too, and may come several times.
  */
 void nft_elements_each(const struct service *service, const struct environment *env,
+		       struct nft_numbers *numbers,
 		       void (*fn)(void *data, const struct nft_element *e), void *data);

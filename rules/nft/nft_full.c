@@ -17,9 +17,9 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "rules/nft/nft_affinity.h"
 #include "rules/nft/nft_compare.h"
 #include "rules/nft/nft_elements.h"
+#include "rules/nft/nft_read.h"
 #include "rules/nft/nft_schema.h"
 #include "rules/nft/nft_transfer.h"
 
@@ -35,7 +35,6 @@ struct full {
 	uint32_t n_left_out;
 	struct nft_desired desired;
 	struct nft_tx tx;
-	struct nft_leavers leavers;
 	struct nft_transfer transfer;
 	bool has_sent;
 };
@@ -71,9 +70,39 @@ static void fill_desired(struct full *f)
 
 		if (a.service && cs->env->enabled[a.service->family] &&
 		    !is_left_out(f, a.service))
-			nft_elements_each(a.service, cs->env, add_element, &a);
+			nft_elements_each(a.service, cs->env, &f->k->numbers, add_element,
+					  &a);
 	}
 	nft_refs_settle(&f->k->refs, NULL, NULL);
+}
+
+static void adopt(void *data, const struct nft_read_element *read)
+{
+	nft_numbers_adopt(data, &read->e);
+}
+
+/*
+ * The daemon has just started: clients are bound to the numbers of its
+ * predecessor.  Tables without them, of an older version, say, are no reason to stop.
+ */
+static void adopt_numbers(struct nft_kernel *k)
+{
+	static const uint8_t sets[] = {SET_AFFINITY_SERVICES, SET_AFFINITY_NUMBERS};
+
+	for (unsigned family = 0; family < FAMILY_N; family++)
+		for (size_t i = 0; i < N_ELEMENTS(sets); i++)
+			(void)nft_read_elements(&k->link, family, sets[i], adopt,
+						&k->numbers);
+}
+
+/* Numbers of services that went while only full change sets came. */
+static void settle_numbers(const struct full *f)
+{
+	nft_numbers_end_adoption(&f->k->numbers);
+	nft_numbers_start_sweep(&f->k->numbers);
+	for (size_t i = 0; i < f->cs->n; i++)
+		nft_numbers_settle(&f->k->numbers, NULL, f->cs->changes[i].new);
+	nft_numbers_end_sweep(&f->k->numbers);
 }
 
 static void send_table(void *data, enum nft_verb verb, enum family family)
@@ -131,7 +160,6 @@ static void send_element(void *data, enum nft_verb verb, const struct nft_elemen
 	struct full *f = data;
 	struct nft_element counted = *e;
 
-	nft_leavers_note(&f->leavers, verb, e);
 	if (verb == VERB_ADD)
 		nft_transfer_into(&f->transfer, &counted);
 	else
@@ -165,7 +193,6 @@ static int compare(struct full *f)
 	int err;
 
 	nft_tx_clear(&f->tx);
-	nft_leavers_restart(&f->leavers);
 	err = nft_compare(&c);
 	stats->last_readback_us = clock_monotonic_us() - start_us;
 	if (err)
@@ -204,20 +231,6 @@ static int leave_out(struct full *f, const struct nft_refusals *refusals)
 	return refusals->n ? -EAGAIN : -EPROTO;
 }
 
-/* Who left with this transaction; of those that were sent before, the pairs stay. */
-static void settle_leavers(struct full *f)
-{
-	const struct nft_desired_item *item;
-
-	nft_leavers_settle(&f->leavers);
-	for (size_t at = 0; (item = nft_desired_next(&f->desired, &at));)
-		if (item->set == SET_AFFINITY_ENDPOINTS) {
-			struct nft_element e = nft_desired_element(item);
-
-			nft_leavers_note_present(&f->leavers, &e);
-		}
-}
-
 /* 0, or -EAGAIN: it changed, or a service was left out, try again. */
 static int try_once(struct full *f, bool with_generation)
 {
@@ -238,7 +251,6 @@ static int try_once(struct full *f, bool with_generation)
 	if (err)
 		return err == -ERESTART ? -EAGAIN : err;
 	f->has_sent |= nft_tx_n_messages(&f->tx) > 0;
-	settle_leavers(f);
 	return is_missed ? -EAGAIN : 0;
 }
 
@@ -277,17 +289,18 @@ int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
 	int err;
 
 	nft_keys_init(&f.left_out);
-	nft_leavers_init(&f.leavers);
 	nft_transfer_init(&f.transfer);
+	if (!k->has_numbers)
+		adopt_numbers(k);
+	k->has_numbers = true;
 	err = try_all(&f);
 	if (!err) {
 		count(&f);
-		err = nft_affinity_purge(&k->link, &f.leavers, &f.desired, &k->n_learned);
+		settle_numbers(&f);
 	}
 	k->is_known = !err;
 	if (!err)
 		k->was_touched = false;
-	nft_leavers_fini(&f.leavers);
 	nft_transfer_fini(&f.transfer);
 	nft_keys_fini(&f.left_out);
 	nft_desired_fini(&f.desired);

@@ -20,6 +20,7 @@ int nft_kernel_init(struct nft_kernel *k)
 	*k = (struct nft_kernel){.link = NFT_LINK_INIT, .monitor = NFT_MONITOR_INIT};
 	nft_refs_init(&k->refs);
 	nft_keys_init(&k->lingering);
+	nft_numbers_init(&k->numbers);
 	err = nft_link_open(&k->link);
 	if (!err) /* is there an nf_tables, and may we? */
 		err = nft_link_generation(&k->link, &generation);
@@ -32,6 +33,7 @@ void nft_kernel_fini(struct nft_kernel *k)
 {
 	nft_refs_fini(&k->refs);
 	nft_keys_fini(&k->lingering);
+	nft_numbers_fini(&k->numbers);
 	nft_monitor_close(&k->monitor);
 	nft_link_close(&k->link);
 }

@@ -9,6 +9,7 @@
 #include "rules/nft/nft_keys.h"
 #include "rules/nft/nft_link.h"
 #include "rules/nft/nft_monitor.h"
+#include "rules/nft/nft_numbers.h"
 #include "rules/nft/nft_refs.h"
 #include "rules/nft/nft_tx.h"
 
@@ -19,8 +20,9 @@ struct nft_kernel { /* embedded */
 	bool is_known;	  /* refs say what is there; else only a full apply helps */
 	bool was_touched; /* by another hand, since the last full apply */
 	uint64_t n_elements;
-	size_t n_learned;	   /* elements of clients, when they were last read */
-	struct nft_keys lingering; /* chains that are of no use at the moment */
+	struct nft_numbers numbers; /* of services with affinity */
+	bool has_numbers;	    /* those that the kernel had have been adopted */
+	struct nft_keys lingering;  /* chains that are of no use at the moment */
 	struct nft_stats stats;
 };
 

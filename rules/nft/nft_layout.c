@@ -1,10 +1,15 @@
 /*
- * The tables behind nft_layout.h.  Two limits of nft 1.0.6 shape what a client
- * is bound to (a map that is updated from packets): it loads no such update
- * with a key longer than 16 bytes, or with data longer than that.  For IPv4
- * both fit.  For IPv6 the key is made of hashes, of the client (a collision
- * only makes two clients share their choice) and twice of the service address
- * (64 bits); the protocol goes into the seed; and the port has a second map.
+ * The tables of nft_layout.h.
+ *
+ * A client is bound to a number, in a map that is updated from packets.  For
+ * that a rule needs the service's number in a key and the endpoint's in data,
+ * and the only place where rules can keep a number is a field of the packet.
+ * It is the priority (the mark would change the route), which nothing looks at
+ * between two hooks but what forwards and queues, and it is cleared after use.
+ *
+ * nft 1.0.6 loads no update with a key longer than 16 bytes: for IPv6 the
+ * client's address is two hashes.  When they collide (64 bits) two clients
+ * share their choice.
  */
 #include "rules/nft/nft_layout.h"
 
@@ -17,7 +22,14 @@
 #include "core/cleanup.h"
 
 /* nft's numbers: datatypes, expressions, protocols and their templates. */
-enum { TYPE_INTEGER = 4, TYPE_IPV4 = 7, TYPE_IPV6 = 8, TYPE_PROTO = 12, TYPE_PORT = 13 };
+enum {
+	TYPE_INTEGER = 4,
+	TYPE_IPV4 = 7,
+	TYPE_IPV6 = 8,
+	TYPE_PROTO = 12,
+	TYPE_PORT = 13,
+	TYPE_CLASSID = 23,
+};
 enum { EXPR_PAYLOAD = 7, EXPR_META = 9, EXPR_NUMGEN = 23 };
 enum { PROTO_TH = 11, PROTO_IP = 12, PROTO_IP6 = 13 };
 
@@ -25,6 +37,7 @@ enum { PROTO_TH = 11, PROTO_IP = 12, PROTO_IP6 = 13 };
 #define PROTO_LEN   .len = {1, 1}, .datatype = {TYPE_PROTO, TYPE_PROTO}
 #define PORT_LEN    .len = {2, 2}, .datatype = {TYPE_PORT, TYPE_PORT}
 #define INTEGER_LEN .len = {4, 4}, .datatype = {TYPE_INTEGER, TYPE_INTEGER}
+#define NUMBER_LEN  .len = {4, 4}, .datatype = {TYPE_CLASSID, TYPE_CLASSID}
 #define HASH_OF(f, n)                                                                    \
 	FIELD_KIND_HASH, .key = {f, f}, .arg = (n), INTEGER_LEN,                         \
 			 .typeof_expr = EXPR_NUMGEN
@@ -83,11 +96,23 @@ static const struct nft_field_info fields[FIELD_N] = {
 			       1,
 			       PORT_LEN},
 	[FIELD_SLOT] = {FIELD_KIND_NUMGEN, INTEGER_LEN, EXPR_NUMGEN},
-	[FIELD_SADDR_HASH] = {HASH_OF(FIELD_SADDR, 0)},
-	[FIELD_DADDR_HASH] = {HASH_OF(FIELD_DADDR, 0)},
-	[FIELD_DADDR_HASH_2] = {HASH_OF(FIELD_DADDR, 256)},
-	[FIELD_ORIGINAL_DADDR_HASH] = {HASH_OF(FIELD_ORIGINAL_DADDR, 0)},
-	[FIELD_ORIGINAL_DADDR_HASH_2] = {HASH_OF(FIELD_ORIGINAL_DADDR, 256)},
+	[FIELD_SADDR_HASH] = {HASH_OF(FIELD_SADDR, 1)},
+	[FIELD_SADDR_HASH_2] = {HASH_OF(FIELD_SADDR, 2)},
+	[FIELD_NUMBER] = {FIELD_KIND_META,
+			  {"meta priority", "meta priority"},
+			  {NFT_META_PRIORITY, NFT_META_PRIORITY},
+			  0,
+			  0,
+			  NUMBER_LEN,
+			  EXPR_META,
+			  {0, 0},
+			  {NFT_META_PRIORITY, NFT_META_PRIORITY}},
+	[FIELD_NUMBER_SERVICE] = {FIELD_KIND_META,
+				  {"meta priority & ffff:0", "meta priority & ffff:0"},
+				  {NFT_META_PRIORITY, NFT_META_PRIORITY},
+				  0,
+				  NFT_NUMBER_MASK,
+				  NUMBER_LEN},
 };
 
 const struct nft_field_info *nft_field(enum nft_field field)
@@ -106,6 +131,8 @@ const char *nft_field_type(enum nft_field field, enum family family)
 		return "inet_proto";
 	case TYPE_PORT:
 		return "inet_service";
+	case TYPE_CLASSID:
+		return "classid";
 	}
 	return NULL;
 }
@@ -118,24 +145,15 @@ static const uint8_t shapes[SHAPE_N][FAMILY_N][NFT_SHAPE_MAX] = {
 	[SHAPE_SOURCE] = {{FIELD_DADDR, FIELD_L4PROTO, FIELD_DPORT, FIELD_SADDR}},
 	[SHAPE_HAIRPIN] = {{FIELD_SADDR, FIELD_DADDR}},
 	[SHAPE_ENDPOINT] = {{FIELD_DADDR, FIELD_DPORT}},
-	[SHAPE_CHOSEN] = {{FIELD_DADDR, FIELD_L4PROTO, FIELD_DPORT, FIELD_DADDR,
-			   FIELD_DPORT}},
 	[SHAPE_ORIGINAL] = {{FIELD_ORIGINAL_DADDR, FIELD_L4PROTO, FIELD_ORIGINAL_DPORT}},
-	[SHAPE_ORIGINAL_CHOSEN] = {{FIELD_ORIGINAL_DADDR, FIELD_L4PROTO,
-				    FIELD_ORIGINAL_DPORT, FIELD_REPLY_SADDR,
-				    FIELD_REPLY_SPORT}},
-	[SHAPE_CLIENT] = {{FIELD_SADDR, FIELD_DADDR, FIELD_L4PROTO, FIELD_DPORT},
-			  {FIELD_SADDR_HASH, FIELD_DADDR_HASH, FIELD_DADDR_HASH_2,
-			   FIELD_DPORT}},
-	[SHAPE_ORIGINAL_CLIENT] = {{FIELD_SADDR, FIELD_ORIGINAL_DADDR, FIELD_L4PROTO,
-				    FIELD_ORIGINAL_DPORT},
-				   {FIELD_SADDR_HASH, FIELD_ORIGINAL_DADDR_HASH,
-				    FIELD_ORIGINAL_DADDR_HASH_2, FIELD_ORIGINAL_DPORT}},
-	[SHAPE_LEARNED] = {{FIELD_DADDR, FIELD_DPORT}, {FIELD_DADDR}},
-	[SHAPE_REPLY_LEARNED] = {{FIELD_REPLY_SADDR, FIELD_REPLY_SPORT},
-				 {FIELD_REPLY_SADDR}},
-	[SHAPE_PORT] = {{FIELD_DPORT}},
-	[SHAPE_REPLY_PORT] = {{FIELD_REPLY_SPORT}},
+	[SHAPE_NUMBER] = {{FIELD_NUMBER}},
+	[SHAPE_NUMBERED] = {{FIELD_NUMBER, FIELD_DADDR, FIELD_DPORT}},
+	[SHAPE_REPLY_NUMBERED] = {{FIELD_NUMBER, FIELD_REPLY_SADDR, FIELD_REPLY_SPORT}},
+	[SHAPE_CLIENT] = {{FIELD_SADDR, FIELD_NUMBER},
+			  {FIELD_SADDR_HASH, FIELD_SADDR_HASH_2, FIELD_NUMBER}},
+	[SHAPE_BOUND_CLIENT] = {{FIELD_SADDR, FIELD_NUMBER_SERVICE},
+				{FIELD_SADDR_HASH, FIELD_SADDR_HASH_2,
+				 FIELD_NUMBER_SERVICE}},
 };
 
 const uint8_t *nft_shape_fields(enum nft_shape shape, enum family family)
@@ -193,14 +211,17 @@ static const struct nft_set_info sets[SET_N] = {
 	[SET_SOURCE_RANGES] = {"source-ranges", SHAPE_SOURCE, SHAPE_NONE,
 			       SET_HAS_INTERVALS},
 	[SET_HAIRPIN] = {"hairpin", SHAPE_HAIRPIN, SHAPE_NONE, SET_IS_SHARED},
-	[SET_AFFINITY_FRONTENDS] = {"affinity-frontends", SHAPE_FRONTEND, SHAPE_NONE,
-				    SET_HAS_VERDICTS},
-	[SET_AFFINITY_ENDPOINTS] = {"affinity-endpoints", SHAPE_CHOSEN, SHAPE_NONE,
-				    SET_COUNTS},
-	[SET_AFFINITY_CLIENTS] = {"affinity-clients", SHAPE_CLIENT, SHAPE_LEARNED,
+	[SET_AFFINITY_SERVICES] = {"affinity-services", SHAPE_FRONTEND, SHAPE_NUMBER, 0},
+	[SET_AFFINITY_TIMEOUTS] = {"affinity-timeouts", SHAPE_NUMBER, SHAPE_NONE,
+				   SET_HAS_VERDICTS},
+	[SET_AFFINITY_NUMBERS] = {"affinity-numbers", SHAPE_NUMBERED, SHAPE_NUMBER,
+				  SET_COUNTS},
+	[SET_AFFINITY_ENDPOINTS] = {"affinity-endpoints", SHAPE_NUMBER, SHAPE_ENDPOINT,
+				    0},
+	[SET_AFFINITY_LOCAL_ENDPOINTS] = {"affinity-local-endpoints", SHAPE_NUMBER,
+					  SHAPE_ENDPOINT, 0},
+	[SET_AFFINITY_CLIENTS] = {"affinity-clients", SHAPE_CLIENT, SHAPE_NUMBER,
 				  SET_IS_LEARNED},
-	[SET_AFFINITY_CLIENT_PORTS] = {"affinity-client-ports", SHAPE_CLIENT, SHAPE_PORT,
-				       SET_IS_LEARNED | SET_ONLY_IPV6},
 };
 
 const struct nft_set_info *nft_set_info(enum nft_set set)
@@ -208,22 +229,16 @@ const struct nft_set_info *nft_set_info(enum nft_set set)
 	return &sets[set];
 }
 
-bool nft_set_exists(enum nft_set set, enum family family)
-{
-	return family == FAMILY_IPV6 || !(sets[set].flags & SET_ONLY_IPV6);
-}
-
 bool nft_set_is_map(enum nft_set set)
 {
 	return sets[set].data || sets[set].flags & SET_HAS_VERDICTS;
 }
 
-enum nft_set nft_set_find(const char *name, enum family family)
+enum nft_set nft_set_find(const char *name)
 {
 	unsigned set = 0;
 
-	while (set < SET_N &&
-	       !(nft_set_exists(set, family) && strcmp(sets[set].name, name) == 0))
+	while (set < SET_N && strcmp(sets[set].name, name) != 0)
 		set++;
 	return set;
 }

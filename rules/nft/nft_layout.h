@@ -17,6 +17,9 @@
 #define NFT_LOCAL_SLOT	 65536u
 #define NFT_SLOT_MODULUS (2 * NFT_LOCAL_SLOT)
 #define NFT_HASH_MODULUS UINT32_MAX
+/* A service's number is in the upper half; an endpoint's has its own in the lower half. */
+#define NFT_NUMBER_SHIFT 16
+#define NFT_NUMBER_MASK	 0xffff0000u
 
 /* What a rule can read into a register, or a key consists of. */
 enum nft_field {
@@ -31,10 +34,9 @@ enum nft_field {
 	FIELD_REPLY_SPORT,
 	FIELD_SLOT, /* a random one of the pool's */
 	FIELD_SADDR_HASH,
-	FIELD_DADDR_HASH,
-	FIELD_DADDR_HASH_2,
-	FIELD_ORIGINAL_DADDR_HASH,
-	FIELD_ORIGINAL_DADDR_HASH_2,
+	FIELD_SADDR_HASH_2,
+	FIELD_NUMBER,	      /* of a service, or of its endpoint: in the priority */
+	FIELD_NUMBER_SERVICE, /* the service's part of it */
 	FIELD_N,
 };
 
@@ -51,7 +53,8 @@ struct nft_field_info {
 	const char *text[FAMILY_N]; /* as nft writes it; NULL: numgen and hash */
 	uint32_t key
 		[FAMILY_N]; /* payload: offset; meta, ct: key; hash: the field hashed */
-	uint32_t arg;	    /* payload: base; ct: direction; hash: added to the seed */
+	uint32_t arg;	    /* payload: base; ct: direction; hash: the seed */
+	uint32_t mask;	    /* meta: applied to the value; 0: none */
 	uint8_t len[FAMILY_N];
 	uint8_t datatype[FAMILY_N]; /* nft's number of the type */
 	/* how nft's "typeof" is kept in a set's user data: expression, protocol, template */
@@ -71,15 +74,12 @@ enum nft_shape {
 	SHAPE_SOURCE,
 	SHAPE_HAIRPIN,
 	SHAPE_ENDPOINT,
-	SHAPE_CHOSEN,	       /* frontend and endpoint */
-	SHAPE_ORIGINAL,	       /* SHAPE_FRONTEND after DNAT */
-	SHAPE_ORIGINAL_CHOSEN, /* SHAPE_CHOSEN after DNAT */
-	SHAPE_CLIENT,	       /* client and frontend */
-	SHAPE_ORIGINAL_CLIENT, /* SHAPE_CLIENT after DNAT */
-	SHAPE_LEARNED,	       /* what a client is bound to */
-	SHAPE_REPLY_LEARNED,   /* SHAPE_LEARNED after DNAT */
-	SHAPE_PORT,	       /* the rest of it, where one map can't hold it */
-	SHAPE_REPLY_PORT,
+	SHAPE_ORIGINAL, /* SHAPE_FRONTEND after DNAT */
+	SHAPE_NUMBER,
+	SHAPE_NUMBERED,	      /* a service's number and an endpoint */
+	SHAPE_REPLY_NUMBERED, /* SHAPE_NUMBERED after DNAT */
+	SHAPE_CLIENT,	      /* client and service */
+	SHAPE_BOUND_CLIENT,   /* SHAPE_CLIENT when the endpoint's number is loaded */
 	SHAPE_N,
 };
 #define NFT_SHAPE_MAX 5 /* fields */
@@ -105,10 +105,12 @@ enum nft_set {
 	SET_SOURCE_LIMITED,
 	SET_SOURCE_RANGES,
 	SET_HAIRPIN,
-	SET_AFFINITY_FRONTENDS,
+	SET_AFFINITY_SERVICES,
+	SET_AFFINITY_TIMEOUTS,
+	SET_AFFINITY_NUMBERS,
 	SET_AFFINITY_ENDPOINTS,
+	SET_AFFINITY_LOCAL_ENDPOINTS,
 	SET_AFFINITY_CLIENTS,
-	SET_AFFINITY_CLIENT_PORTS,
 	SET_N,
 };
 
@@ -118,7 +120,6 @@ enum nft_set_flag {
 	SET_IS_LEARNED = 1 << 2,    /* elements come from packets, with a timeout */
 	SET_IS_SHARED = 1 << 3,	    /* several services may want the same element */
 	SET_HAS_VERDICTS = 1 << 4,
-	SET_ONLY_IPV6 = 1 << 5,
 };
 
 struct nft_set_info {
@@ -132,10 +133,9 @@ struct nft_set_info {
 #define NFT_LEARNED_TIMEOUT_SEC 10800u
 
 const struct nft_set_info *nft_set_info(enum nft_set set);
-bool nft_set_exists(enum nft_set set, enum family family);
 bool nft_set_is_map(enum nft_set set);
-/* SET_N when there is none of that name in that family. */
-enum nft_set nft_set_find(const char *name, enum family family);
+/* SET_N for a name that is not ours. */
+enum nft_set nft_set_find(const char *name);
 
 enum nft_chain_kind {
 	CHAIN_REFUSE,

@@ -86,9 +86,9 @@ static enum family family_of(uint8_t number)
 	return family;
 }
 
-static bool is_learned_set(const char *name, enum family family)
+static bool is_learned_set(const char *name)
 {
-	enum nft_set set = nft_set_find(name, family);
+	enum nft_set set = nft_set_find(name);
 
 	return set != SET_N && nft_set_info(set)->flags & SET_IS_LEARNED;
 }
@@ -117,7 +117,7 @@ static bool is_our_message(const struct nlmsghdr *message)
 	if (type != NFT_MSG_NEWSETELEM && type != NFT_MSG_DELSETELEM)
 		return true;
 	set = string_attr(message, NFTA_SET_ELEM_LIST_SET);
-	return !set || !is_learned_set(set, family);
+	return !set || !is_learned_set(set);
 }
 
 bool nft_monitor_is_ours(const void *bytes, size_t len)

@@ -63,16 +63,22 @@ static void add_compare_u32(struct nftnl_rule *r, uint32_t op, uint32_t value)
 	add_compare(r, op, &value, sizeof(value));
 }
 
-static void add_bitwise(struct nftnl_rule *r, const void *mask, const void * xor,
-			uint32_t len)
+static void add_bitwise_at(struct nftnl_rule *r, uint32_t at, const void *mask,
+			   const void * xor, uint32_t len)
 {
 	struct nftnl_expr *e = add_expr(r, "bitwise");
 
-	set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-	set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
+	set_u32(e, NFTNL_EXPR_BITWISE_SREG, at);
+	set_u32(e, NFTNL_EXPR_BITWISE_DREG, at);
 	set_u32(e, NFTNL_EXPR_BITWISE_LEN, len);
 	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, mask, len);
 	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, xor, len);
+}
+
+static void add_bitwise(struct nftnl_rule *r, const void *mask, const void * xor,
+			uint32_t len)
+{
+	add_bitwise_at(r, NFT_REG_1, mask, xor, len);
 }
 
 static void add_bitwise_u32(struct nftnl_rule *r, uint32_t mask, uint32_t xor)
@@ -86,6 +92,16 @@ static void add_meta(struct nftnl_rule *r, uint32_t key, uint32_t dreg)
 
 	set_u32(e, NFTNL_EXPR_META_KEY, key);
 	set_u32(e, NFTNL_EXPR_META_DREG, dreg);
+}
+
+static void add_meta_field(struct nftnl_rule *r, const struct nft_field_info *info,
+			   enum family family, uint32_t dreg)
+{
+	static const uint32_t none;
+
+	add_meta(r, info->key[family], dreg);
+	if (info->mask)
+		add_bitwise_at(r, dreg, &info->mask, &none, sizeof(none));
 }
 
 static void add_payload(struct nftnl_rule *r, const struct nft_field_info *info,
@@ -136,7 +152,7 @@ static void add_hash(struct nftnl_rule *r, const struct nft_rule *rule,
 	set_u32(e, NFTNL_EXPR_HASH_DREG, dreg);
 	set_u32(e, NFTNL_EXPR_HASH_LEN, nft_field(hashed)->len[rule->family]);
 	set_u32(e, NFTNL_EXPR_HASH_MODULUS, NFT_HASH_MODULUS);
-	set_u32(e, NFTNL_EXPR_HASH_SEED, info->arg + rule->proto);
+	set_u32(e, NFTNL_EXPR_HASH_SEED, info->arg);
 	set_u32(e, NFTNL_EXPR_HASH_OFFSET, 0);
 	set_u32(e, NFTNL_EXPR_HASH_TYPE, NFT_HASH_JENKINS);
 }
@@ -152,7 +168,7 @@ static void load_field(struct nftnl_rule *r, const struct nft_rule *rule,
 	case FIELD_KIND_PAYLOAD:
 		return add_payload(r, info, rule->family, dreg);
 	case FIELD_KIND_META:
-		return add_meta(r, info->key[rule->family], dreg);
+		return add_meta_field(r, info, rule->family, dreg);
 	case FIELD_KIND_CT:
 		return add_ct(r, info->key[rule->family], &dir, dreg);
 	case FIELD_KIND_NUMGEN:
@@ -162,21 +178,19 @@ static void load_field(struct nftnl_rule *r, const struct nft_rule *rule,
 	}
 }
 
-/* Loads a concatenation at offset; answers where the next full register begins. */
-static size_t load_shape(struct nftnl_rule *r, const struct nft_rule *rule,
-			 enum nft_shape shape, size_t offset, size_t free_offset)
+/* Loads a concatenation at offset; hashes take their input at free_offset, or after it. */
+static void load_shape(struct nftnl_rule *r, const struct nft_rule *rule,
+		       enum nft_shape shape, size_t offset, size_t free_offset)
 {
 	const uint8_t *fields = nft_shape_fields(shape, rule->family);
 	size_t end = offset + nft_shape_len(shape, rule->family);
 
 	if (free_offset < end)
-		free_offset = end;
-	free_offset = (free_offset + REGISTER_LEN - 1) / REGISTER_LEN * REGISTER_LEN;
+		free_offset = (end + REGISTER_LEN - 1) / REGISTER_LEN * REGISTER_LEN;
 	for (unsigned i = 0; i < NFT_SHAPE_MAX && fields[i]; i++) {
 		load_field(r, rule, fields[i], offset, free_offset);
 		offset += (nft_field(fields[i])->len[rule->family] + 3u) & ~3u;
 	}
-	return free_offset;
 }
 
 static struct nftnl_expr *add_lookup(struct nftnl_rule *r, uint32_t sreg,
@@ -195,7 +209,7 @@ static void add_match(struct nftnl_rule *r, const struct nft_rule *rule,
 {
 	struct nftnl_expr *e;
 
-	(void)load_shape(r, rule, s->shape, 0, 0);
+	load_shape(r, rule, s->shape, 0, 0);
 	e = add_lookup(r, NFT_REG_1, s->set);
 	if (s->op == STMT_NOT_IN)
 		set_u32(e, NFTNL_EXPR_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
@@ -203,24 +217,15 @@ static void add_match(struct nftnl_rule *r, const struct nft_rule *rule,
 		set_u32(e, NFTNL_EXPR_LOOKUP_DREG, NFT_REG_VERDICT);
 }
 
-/* The address, and behind it the port, or (IPv6) the port out of a map of its own. */
+/* The address, then the port. */
 static void add_dnat(struct nftnl_rule *r, const struct nft_rule *rule,
 		     const struct nft_stmt *s)
 {
-	size_t addr_len = nft_field(FIELD_DADDR)->len[rule->family];
-	/* nft keeps the result's register apart from those of a hash's input */
-	size_t reserved = s->set2 == SET_N ? 0 : 2 * REGISTER_LEN;
-	size_t port = addr_len;
+	size_t port = nft_field(FIELD_DADDR)->len[rule->family];
 	struct nftnl_expr *e;
 
-	(void)load_shape(r, rule, s->shape, 0, reserved);
+	load_shape(r, rule, s->shape, 0, 0);
 	set_u32(add_lookup(r, NFT_REG_1, s->set), NFTNL_EXPR_LOOKUP_DREG, NFT_REG_1);
-	if (s->set2 != SET_N) {
-		port = REGISTER_LEN;
-		(void)load_shape(r, rule, s->shape, port, 0);
-		set_u32(add_lookup(r, register_at(port), s->set2), NFTNL_EXPR_LOOKUP_DREG,
-			register_at(port));
-	}
 	e = add_expr(r, "nat");
 	set_u32(e, NFTNL_EXPR_NAT_TYPE, NFT_NAT_DNAT);
 	set_u32(e, NFTNL_EXPR_NAT_FAMILY, nft_family_number(rule->family));
@@ -232,20 +237,52 @@ static void add_dnat(struct nftnl_rule *r, const struct nft_rule *rule,
 		NF_NAT_RANGE_MAP_IPS | NF_NAT_RANGE_PROTO_SPECIFIED);
 }
 
-static void add_learn(struct nftnl_rule *r, const struct nft_rule *rule,
-		      const struct nft_stmt *s)
+static void add_set_priority(struct nftnl_rule *r)
 {
-	struct nftnl_expr *e;
+	struct nftnl_expr *e = add_expr(r, "meta");
+
+	set_u32(e, NFTNL_EXPR_META_KEY, NFT_META_PRIORITY);
+	set_u32(e, NFTNL_EXPR_META_SREG, NFT_REG_1);
+}
+
+static void add_load_number(struct nftnl_rule *r, const struct nft_rule *rule,
+			    const struct nft_stmt *s)
+{
+	/* nft keeps a register for the result between the key and a hash's input */
+	size_t hashed = nft_shape_len(s->shape, rule->family) + REGISTER_LEN;
+
+	load_shape(r, rule, s->shape, 0, hashed);
+	set_u32(add_lookup(r, NFT_REG_1, s->set), NFTNL_EXPR_LOOKUP_DREG, NFT_REG_1);
+	add_set_priority(r);
+}
+
+static void add_clear_number(struct nftnl_rule *r)
+{
+	static const uint32_t none;
+	struct nftnl_expr *e = add_expr(r, "immediate");
+
+	set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG_1);
+	nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, &none, sizeof(none));
+	add_set_priority(r);
+}
+
+static void add_update(struct nftnl_rule *r, const struct nft_rule *rule,
+		       const struct nft_stmt *s)
+{
+	bool is_learn = s->op == STMT_LEARN;
 	/* keys fit into one register, see nft_layout.c */
 	size_t data = REGISTER_LEN;
+	struct nftnl_expr *e;
 
-	(void)load_shape(r, rule, s->shape, 0, 0);
-	(void)load_shape(r, rule, s->data, data, 0);
+	load_shape(r, rule, s->shape, 0, 0);
+	load_shape(r, rule, SHAPE_NUMBER, data, 0);
 	e = add_expr(r, "dynset");
 	set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, NFT_REG_1);
 	set_u32(e, NFTNL_EXPR_DYNSET_SREG_DATA, register_at(data));
-	set_u32(e, NFTNL_EXPR_DYNSET_OP, NFT_DYNSET_OP_UPDATE);
-	nftnl_expr_set_u64(e, NFTNL_EXPR_DYNSET_TIMEOUT, rule->chain.number * 1000ull);
+	set_u32(e, NFTNL_EXPR_DYNSET_OP,
+		is_learn ? NFT_DYNSET_OP_UPDATE : NFT_DYNSET_OP_DELETE);
+	nftnl_expr_set_u64(e, NFTNL_EXPR_DYNSET_TIMEOUT,
+			   is_learn ? rule->chain.number * 1000ull : 0);
 	nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, nft_set_info(s->set)->name);
 }
 
@@ -310,13 +347,12 @@ static void add_here(struct nftnl_rule *r)
 static void add_is_routed_back(struct nftnl_rule *r)
 {
 	struct nftnl_expr *e = add_expr(r, "fib");
-	static const uint8_t exists = 1;
 
 	set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_OIF);
 	set_u32(e, NFTNL_EXPR_FIB_FLAGS,
 		NFTA_FIB_F_DADDR | NFTA_FIB_F_IIF | NFTA_FIB_F_PRESENT);
 	set_u32(e, NFTNL_EXPR_FIB_DREG, NFT_REG_1);
-	add_compare(r, NFT_CMP_EQ, &exists, sizeof(exists));
+	add_compare_u32(r, NFT_CMP_EQ, true);
 }
 
 static void add_is_unmarked(struct nftnl_rule *r, uint32_t mark)
@@ -412,8 +448,13 @@ static void add_stmt(struct nftnl_rule *r, const struct nft_rule *rule,
 		return add_match(r, rule, s);
 	case STMT_DNAT:
 		return add_dnat(r, rule, s);
+	case STMT_LOAD_NUMBER:
+		return add_load_number(r, rule, s);
+	case STMT_CLEAR_NUMBER:
+		return add_clear_number(r);
 	case STMT_LEARN:
-		return add_learn(r, rule, s);
+	case STMT_FORGET:
+		return add_update(r, rule, s);
 	case STMT_MARK:
 		return add_set_mark(r, ~mark, mark);
 	case STMT_UNMARK:

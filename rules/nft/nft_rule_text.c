@@ -21,7 +21,7 @@ static void print_field(const struct nft_rule *rule, enum nft_field field,
 	} else if (info->kind == FIELD_KIND_HASH) {
 		buf_printf(out, "jhash %s mod %u seed 0x%x",
 			   nft_field(info->key[rule->family])->text[rule->family],
-			   NFT_HASH_MODULUS, info->arg + rule->proto);
+			   NFT_HASH_MODULUS, info->arg);
 	} else {
 		buf_add_string(out, info->text[rule->family]);
 	}
@@ -50,20 +50,25 @@ static void print_dnat(const struct nft_rule *rule, const struct nft_stmt *s,
 {
 	buf_printf(out, "dnat %s to ", nft_family_name(rule->family));
 	print_lookup(rule, s, " map ", out);
-	if (s->set2 != SET_N) {
-		buf_add_string(out, " : ");
-		print_shape(rule, s->shape, out);
-		buf_printf(out, " map @%s", nft_set_info(s->set2)->name);
-	}
 }
 
-static void print_learn(const struct nft_rule *rule, const struct nft_stmt *s,
-			struct buf *out)
+static void print_load_number(const struct nft_rule *rule, const struct nft_stmt *s,
+			      struct buf *out)
 {
-	buf_printf(out, "update @%s { ", nft_set_info(s->set)->name);
+	buf_add_string(out, "meta priority set ");
+	print_lookup(rule, s, " map ", out);
+}
+
+static void print_update(const struct nft_rule *rule, const struct nft_stmt *s,
+			 struct buf *out)
+{
+	buf_printf(out, "%s @%s { ", s->op == STMT_LEARN ? "update" : "delete",
+		   nft_set_info(s->set)->name);
 	print_shape(rule, s->shape, out);
-	buf_printf(out, " timeout %us : ", rule->chain.number);
-	print_shape(rule, s->data, out);
+	if (s->op == STMT_LEARN)
+		buf_printf(out, " timeout %us", rule->chain.number);
+	buf_add_string(out, " : ");
+	print_shape(rule, SHAPE_NUMBER, out);
 	buf_add_string(out, " }");
 }
 
@@ -137,8 +142,13 @@ static void print_stmt(const struct nft_rule *rule, const struct nft_stmt *s,
 		return print_lookup(rule, s, " vmap ", out);
 	case STMT_DNAT:
 		return print_dnat(rule, s, out);
+	case STMT_LOAD_NUMBER:
+		return print_load_number(rule, s, out);
+	case STMT_CLEAR_NUMBER:
+		return buf_add_string(out, "meta priority set none");
 	case STMT_LEARN:
-		return print_learn(rule, s, out);
+	case STMT_FORGET:
+		return print_update(rule, s, out);
 	case STMT_MARK:
 		return buf_printf(out, "meta mark set meta mark | 0x%08x", mark);
 	case STMT_UNMARK:

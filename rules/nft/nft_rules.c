@@ -11,10 +11,8 @@ enum when {
 	WHEN_DETECTOR = 1 << 0,
 	WHEN_MASQUERADE_ALL = 1 << 1,
 	WHEN_NO_MASQUERADE_ALL = 1 << 2,
-	WHEN_IPV4 = 1 << 3,
-	WHEN_IPV6 = 1 << 4,
-	EACH_PROTO = 1 << 5,
-	EACH_SERVICE_CIDR = 1 << 6,
+	EACH_PROTO = 1 << 3,
+	EACH_SERVICE_CIDR = 1 << 4,
 };
 
 struct row {
@@ -22,37 +20,26 @@ struct row {
 	struct nft_stmt stmts[NFT_RULE_MAX + 1];
 };
 
-#define IN(shape, set)                                                                   \
+#define ON(op, shape, set)                                                               \
 	{                                                                                \
-		STMT_IN, SHAPE_##shape, SET_##set, 0, 0, 0                               \
+		STMT_##op, SHAPE_##shape, SET_##set, 0                                   \
 	}
-#define NOT_IN(shape, set)                                                               \
-	{                                                                                \
-		STMT_NOT_IN, SHAPE_##shape, SET_##set, 0, 0, 0                           \
-	}
-#define VMAP(shape, set)                                                                 \
-	{                                                                                \
-		STMT_VMAP, SHAPE_##shape, SET_##set, 0, 0, 0                             \
-	}
-#define DNAT(shape, set, s2)                                                             \
-	{                                                                                \
-		STMT_DNAT, SHAPE_##shape, SET_##set, s2, 0, 0                            \
-	}
-#define LEARN(set, what)                                                                 \
-	{                                                                                \
-		STMT_LEARN, SHAPE_ORIGINAL_CLIENT, SET_##set, 0, SHAPE_##what, 0         \
-	}
+#define IN(shape, set)		ON(IN, shape, set)
+#define NOT_IN(shape, set)	ON(NOT_IN, shape, set)
+#define VMAP(shape, set)	ON(VMAP, shape, set)
+#define DNAT(shape, set)	ON(DNAT, shape, set)
+#define LOAD_NUMBER(shape, set) ON(LOAD_NUMBER, shape, set)
 #define JUMP(kind)                                                                       \
 	{                                                                                \
-		STMT_JUMP, 0, 0, 0, 0, CHAIN_##kind                                      \
+		STMT_JUMP, 0, 0, CHAIN_##kind                                            \
 	}
 #define GOTO(kind)                                                                       \
 	{                                                                                \
-		STMT_GOTO, 0, 0, 0, 0, CHAIN_##kind                                      \
+		STMT_GOTO, 0, 0, CHAIN_##kind                                            \
 	}
 #define DO(op)                                                                           \
 	{                                                                                \
-		STMT_##op, 0, 0, 0, 0, 0                                                 \
+		STMT_##op, 0, 0, 0                                                       \
 	}
 
 /* clang-format off */
@@ -100,8 +87,10 @@ static const struct row rows[] = {
 	{CHAIN_MASQUERADE_TRANSLATED, 0, {DO(UNMARK)}},
 	{CHAIN_MASQUERADE_TRANSLATED, 0, {DO(MASQUERADE)}},
 
-	/* The protocol stands there because nft wants it to be known for "proto-dst". */
-	{CHAIN_AFFINITY_LEARN, EACH_PROTO, {DO(IS_TRANSLATED), DO(PROTO), VMAP(ORIGINAL, AFFINITY_FRONTENDS)}},
+	/* nft wants the protocol to be known for "proto-dst" */
+	{CHAIN_AFFINITY_LEARN, EACH_PROTO,
+		{DO(PROTO), LOAD_NUMBER(ORIGINAL, AFFINITY_SERVICES),
+		 VMAP(NUMBER, AFFINITY_TIMEOUTS)}},
 
 	{CHAIN_SOURCE_PREROUTING, 0, {DO(IS_NEW), JUMP(CHECK_SOURCE)}},
 	{CHAIN_SOURCE_OUTPUT, 0, {DO(IS_NEW), JUMP(CHECK_SOURCE)}},
@@ -117,39 +106,48 @@ static const struct row rows[] = {
 	{CHAIN_FILTER_OUTPUT, 0, {DO(IS_NEW), JUMP(REFUSE_UNKNOWN_PORTS)}},
 	{CHAIN_FILTER_OUTPUT, 0, {DO(IS_NEW), JUMP(DROP_UNKNOWN_SERVICES)}},
 	/* nat hooks see the first packet of a connection only, so these count connections */
-	{CHAIN_AFFINITY_INPUT, 0, {JUMP(AFFINITY_LEARN)}},
-	{CHAIN_AFFINITY_POSTROUTING, 0, {JUMP(AFFINITY_LEARN)}},
+	{CHAIN_AFFINITY_INPUT, 0, {DO(IS_TRANSLATED), JUMP(AFFINITY_LEARN)}},
+	{CHAIN_AFFINITY_POSTROUTING, 0, {DO(IS_TRANSLATED), JUMP(AFFINITY_LEARN)}},
 	{CHAIN_NAT_POSTROUTING, 0, {DO(IS_TRANSLATED), JUMP(MASQUERADE_TRANSLATED)}},
 
-	{CHAIN_PICK, 0, {DNAT(SLOT, ENDPOINTS, SET_N)}},
-	{CHAIN_PICK_LOCAL, 0, {DNAT(SLOT, ENDPOINTS, SET_N)}},
-	{CHAIN_AFFINITY, WHEN_IPV4, {DNAT(CLIENT, AFFINITY_CLIENTS, SET_N)}},
-	{CHAIN_AFFINITY, WHEN_IPV6 | EACH_PROTO,
-		{DO(PROTO), DNAT(CLIENT, AFFINITY_CLIENTS, SET_AFFINITY_CLIENT_PORTS)}},
+	{CHAIN_PICK, 0, {DNAT(SLOT, ENDPOINTS)}},
+	{CHAIN_PICK_LOCAL, 0, {DNAT(SLOT, ENDPOINTS)}},
+
+	/*
+	 * A client that is bound to an endpoint that this pool doesn't have (any
+	 * more) is let go: the kernel updates an element's timeout, never its data.
+	 */
+	{CHAIN_AFFINITY, 0, {LOAD_NUMBER(FRONTEND, AFFINITY_SERVICES)}},
+	{CHAIN_AFFINITY, EACH_PROTO,
+		{DO(PROTO), LOAD_NUMBER(CLIENT, AFFINITY_CLIENTS),
+		 DNAT(NUMBER, AFFINITY_ENDPOINTS)}},
+	{CHAIN_AFFINITY, 0, {ON(FORGET, BOUND_CLIENT, AFFINITY_CLIENTS)}},
+	{CHAIN_AFFINITY, 0, {DO(CLEAR_NUMBER)}},
 	{CHAIN_AFFINITY, 0, {DO(GOTO_NEXT)}},
-	{CHAIN_AFFINITY_LOCAL, WHEN_IPV4, {DNAT(CLIENT, AFFINITY_CLIENTS, SET_N)}},
-	{CHAIN_AFFINITY_LOCAL, WHEN_IPV6 | EACH_PROTO,
-		{DO(PROTO), DNAT(CLIENT, AFFINITY_CLIENTS, SET_AFFINITY_CLIENT_PORTS)}},
+	{CHAIN_AFFINITY_LOCAL, 0, {LOAD_NUMBER(FRONTEND, AFFINITY_SERVICES)}},
+	{CHAIN_AFFINITY_LOCAL, EACH_PROTO,
+		{DO(PROTO), LOAD_NUMBER(CLIENT, AFFINITY_CLIENTS),
+		 DNAT(NUMBER, AFFINITY_LOCAL_ENDPOINTS)}},
+	{CHAIN_AFFINITY_LOCAL, 0, {ON(FORGET, BOUND_CLIENT, AFFINITY_CLIENTS)}},
+	{CHAIN_AFFINITY_LOCAL, 0, {DO(CLEAR_NUMBER)}},
 	{CHAIN_AFFINITY_LOCAL, 0, {DO(GOTO_NEXT)}},
 
 	/*
-	 * Learned once DNAT is done, and only what is still an endpoint of that
-	 * frontend: a packet that was on its way when one left teaches nothing.
-	 * That look-up counts, too: what went by an old binding passed no counter yet.
+	 * Learned once DNAT is done, and only for an endpoint that is still there: a
+	 * packet that was on its way when one left teaches nothing.  That look-up
+	 * counts connections, those of bound clients, too.
 	 */
-	{CHAIN_AFFINITY_LEARN_FOR, WHEN_IPV4 | EACH_PROTO,
-		{DO(PROTO), IN(ORIGINAL_CHOSEN, AFFINITY_ENDPOINTS),
-		 LEARN(AFFINITY_CLIENTS, REPLY_LEARNED)}},
-	{CHAIN_AFFINITY_LEARN_FOR, WHEN_IPV6 | EACH_PROTO,
-		{DO(PROTO), IN(ORIGINAL_CHOSEN, AFFINITY_ENDPOINTS),
-		 LEARN(AFFINITY_CLIENTS, REPLY_LEARNED), LEARN(AFFINITY_CLIENT_PORTS, REPLY_PORT)}},
+	{CHAIN_AFFINITY_LEARN_FOR, EACH_PROTO,
+		{DO(PROTO), LOAD_NUMBER(REPLY_NUMBERED, AFFINITY_NUMBERS),
+		 ON(LEARN, BOUND_CLIENT, AFFINITY_CLIENTS)}},
+	{CHAIN_AFFINITY_LEARN_FOR, 0, {DO(CLEAR_NUMBER)}},
 };
 /* clang-format on */
 
 static bool row_holds(const struct row *row, enum family family,
 		      const struct environment *env)
 {
-	unsigned have = WHEN_IPV4 << family;
+	unsigned have = 0;
 
 	if (environment_has_detector(env, family))
 		have |= WHEN_DETECTOR;

@@ -23,9 +23,12 @@ enum nft_stmt_op {
 	STMT_IN_SERVICE_CIDR, /* the one that the row is repeated for */
 	STMT_IN,	      /* shape in set */
 	STMT_NOT_IN,
-	STMT_VMAP,  /* verdict by shape out of set */
-	STMT_DNAT,  /* by shape out of set; the port out of set2 where that exists */
-	STMT_LEARN, /* shape -> data into set */
+	STMT_VMAP,	   /* verdict by shape out of set */
+	STMT_DNAT,	   /* by shape out of set */
+	STMT_LOAD_NUMBER,  /* by shape out of set, into the packet */
+	STMT_CLEAR_NUMBER, /* of the packet */
+	STMT_LEARN,	   /* shape -> the number, into set */
+	STMT_FORGET,	   /* shape, out of set */
 	STMT_MARK,
 	STMT_UNMARK,
 	STMT_JUMP, /* to the static chain */
@@ -40,7 +43,7 @@ enum nft_stmt_op {
 
 struct nft_stmt {
 	uint8_t op; /* enum nft_stmt_op */
-	uint8_t shape, set, set2, data, chain;
+	uint8_t shape, set, chain;
 };
 
 #define NFT_RULE_MAX 5 /* statements */

@@ -27,6 +27,7 @@
 enum { EXPR_CONCAT = 13, EXPR_PAYLOAD = 7, EXPR_NUMGEN = 23 };
 enum { TYPEOF_PAYLOAD_PROTO = 0, TYPEOF_PAYLOAD_TEMPLATE = 1 };
 enum { TYPEOF_NUMGEN_TYPE = 0, TYPEOF_NUMGEN_MODULUS = 1, TYPEOF_NUMGEN_OFFSET = 2 };
+enum { HOST_ENDIAN = 1 };
 #define VERDICT_TYPE 0xffffff00u
 
 /* libnftnl answers NULL only when out of memory, and then we stop as xmalloc() does. */
@@ -132,13 +133,19 @@ static void put_typeof(struct nftnl_udata_buf *buf, uint8_t type, enum nft_shape
 static void set_typeof(struct nftnl_set *s, const struct nft_set_info *info,
 		       enum family family)
 {
+	bool is_named = nft_shape_is_named(info->key, family);
 	struct nftnl_udata_buf *buf;
 
-	if (nft_shape_is_named(info->key, family))
+	if (is_named && info->key != SHAPE_NUMBER && info->data != SHAPE_NUMBER)
 		return;
 	buf = check(nftnl_udata_buf_alloc(1024));
-	put_typeof(buf, NFTNL_UDATA_SET_KEY_TYPEOF, info->key, family);
-	if (info->data)
+	if (info->key == SHAPE_NUMBER)
+		nftnl_udata_put_u32(buf, NFTNL_UDATA_SET_KEYBYTEORDER, HOST_ENDIAN);
+	if (info->data == SHAPE_NUMBER)
+		nftnl_udata_put_u32(buf, NFTNL_UDATA_SET_DATABYTEORDER, HOST_ENDIAN);
+	if (!is_named)
+		put_typeof(buf, NFTNL_UDATA_SET_KEY_TYPEOF, info->key, family);
+	if (!is_named && info->data)
 		put_typeof(buf, NFTNL_UDATA_SET_DATA_TYPEOF, info->data, family);
 	nftnl_set_set_data(s, NFTNL_SET_USERDATA, nftnl_udata_buf_data(buf),
 			   nftnl_udata_buf_len(buf));

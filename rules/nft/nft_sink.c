@@ -84,8 +84,7 @@ struct nft_stats nft_sink_stats(const struct sink *sink)
 int nft_sink_counts(struct sink *sink, const struct changeset *of, bool with_endpoints,
 		    void (*fn)(void *data, const struct nft_count *count), void *data)
 {
-	return nft_counts_each(&nft_sink_of(sink)->kernel.link, of, with_endpoints, fn,
-			       data);
+	return nft_counts_each(&nft_sink_of(sink)->kernel, of, with_endpoints, fn, data);
 }
 
 struct nft_diff *nft_sink_diff(struct sink *sink, const struct changeset *full)

@@ -21,6 +21,7 @@ struct state {
 	struct addr daddr;
 	uint16_t dport;
 	bool is_dnat;
+	char priority[32]; /* as nft prints it */
 };
 
 enum verdict {
@@ -111,6 +112,8 @@ static void add_meta(struct state *st, char *buf, const json_t *meta)
 		add_proto(buf, st->p->proto);
 	else if (!strcmp(key, "mark"))
 		add_number(buf, st->walk.mark);
+	else if (!strcmp(key, "priority"))
+		ruleset_join(buf, st->priority);
 	else if (!strcmp(key, "iifname"))
 		ruleset_join(buf, st->p->iif ? st->p->iif : "-");
 	else
@@ -333,11 +336,25 @@ static enum verdict do_reject(struct state *st, const json_t *reject)
 	return end_with(st, FATE_REFUSED);
 }
 
+static enum verdict set_priority(struct state *st, const json_t *value)
+{
+	const json_t *map = json_object_get(value, "map");
+
+	if (map)
+		value = look_up(st, map);
+	if (!value)
+		return VERDICT_BREAK;
+	assert_true(json_is_string(value));
+	(void)snprintf(st->priority, sizeof(st->priority), "%s",
+		       json_string_value(value));
+	return VERDICT_NEXT;
+}
+
 static enum verdict do_statement(struct state *st, const json_t *s, int depth)
 {
 	const json_t *inner, *data;
 
-	if (json_is_string(s)) /* learning affinity, which JSON has no words for */
+	if (json_is_string(s)) /* updates of a map, which JSON has no words for */
 		return VERDICT_NEXT;
 	if ((inner = json_object_get(s, "match")))
 		return match_holds(st, inner) ? VERDICT_NEXT : VERDICT_BREAK;
@@ -354,6 +371,11 @@ static enum verdict do_statement(struct state *st, const json_t *s, int depth)
 		return VERDICT_ACCEPT;
 	}
 	if ((inner = json_object_get(s, "mangle"))) {
+		const json_t *meta =
+			json_object_get(json_object_get(inner, "key"), "meta");
+
+		if (!strcmp(json_string_value(json_object_get(meta, "key")), "priority"))
+			return set_priority(st, json_object_get(inner, "value"));
 		st->walk.mark = (uint32_t)number(st, json_object_get(inner, "value"));
 		return VERDICT_NEXT;
 	}
@@ -446,6 +468,7 @@ struct walk ruleset_walk(const struct ruleset *rs, const struct packet *p)
 		.walk = {.n_choices = 1},
 		.daddr = p->daddr,
 		.dport = p->dport,
+		.priority = "none",
 	};
 
 	if (pass_all_hooks(&st) && st.is_dnat) {

@@ -115,6 +115,27 @@ static void who_comes_back_gets_the_same_endpoint(void **state)
 	}
 }
 
+static void every_address_of_a_service_port_leads_to_the_same_endpoint(void **state)
+{
+	static const char *const sources[] = {"client", "pod1", "node3", "blocked"};
+	struct manifest_service gone = sticky_service(60, ALL_PODS);
+	struct addr first[N_KINDS], again[N_KINDS];
+
+	for (size_t i = 0; i < N_ELEMENTS(sources); i++) {
+		put_fresh(60, ALL_PODS);
+		get_all(*state, sources[i], "svc90:80", first);
+		get_all(*state, sources[i], "vip90:80", again);
+		assert_int_equal(n_same(first, again), N_KINDS);
+		get_all(*state, sources[i], "node:3001", again);
+		assert_int_equal(n_same(first, again), N_KINDS);
+		/* an address that goes for a moment takes nothing along */
+		gone.vips = NULL;
+		instance_put(sluice, &gone, 1);
+		put(60, ALL_PODS);
+		assert_stuck(*state, sources[i], "vip90:80", first);
+	}
+}
+
 static void policy_local_is_sticky_among_the_endpoints_of_the_node(void **state)
 {
 	struct manifest_service s = sticky_service(60, "pod1R pod2R pod3R pod4R far1R");
@@ -255,6 +276,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(who_comes_back_gets_the_same_endpoint),
+		cmocka_unit_test(
+			every_address_of_a_service_port_leads_to_the_same_endpoint),
 		cmocka_unit_test(policy_local_is_sticky_among_the_endpoints_of_the_node),
 		cmocka_unit_test(without_affinity_nobody_is_stuck),
 		cmocka_unit_test(after_the_timeout_the_choice_is_free_again),

@@ -72,10 +72,9 @@ static void what_clients_learn_is_no_change(void **state)
 {
 	struct sample_world *w = programmed(state);
 
-	shell_run("nft add element ip sluice affinity-clients '{ 10.1.1.2 . 10.96.0.1 . "
-		  "tcp . 80 "
-		  "timeout 60s : 10.2.0.2 . 80 }'; nft add element ip6 sluice "
-		  "affinity-client-ports '{ 1 . 2 . 3 . 80 timeout 60s : 80 }'");
+	shell_run("nft add element ip sluice affinity-clients '{ 10.1.1.2 . 1:0 "
+		  "timeout 60s : 1:1 }'; nft add element ip6 sluice "
+		  "affinity-clients '{ 1 . 2 . 1:0 timeout 60s : 1:1 }'");
 	assert_false(nft_sink_drain(w->sink));
 }
 

@@ -112,6 +112,8 @@ static void print(void *data, const struct nft_element *e)
 	buf_add_string(out, " }\n");
 }
 
+static struct nft_numbers numbers;
+
 static void expect(const struct decided *d, const struct options *o, const char *expected)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
@@ -122,7 +124,9 @@ static void expect(const struct decided *d, const struct options *o, const char 
 		.masquerade_all = o->masquerade_all,
 	};
 
-	nft_elements_each(s, &env, print, &out);
+	nft_numbers_init(&numbers);
+	nft_elements_each(s, &env, &numbers, print, &out);
+	nft_numbers_fini(&numbers);
 	service_unref(s);
 	assert_string_equal(buf_string(&out), expected);
 }
@@ -280,9 +284,13 @@ static void affinity_goes_by_way_of_chains_of_its_own(void **state)
 	       "masquerade-from-node { 10.96.0.1 . tcp . 80 }\n"
 	       "external-addresses { 10.96.0.1 }\n"
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n"
-	       "affinity-frontends { 10.96.0.1 . tcp . 80 : goto affinity-learn-60s }\n"
-	       "affinity-endpoints { 10.96.0.1 . tcp . 80 . 10.2.0.1 . 8080 }\n"
-	       "affinity-endpoints { 10.96.0.1 . tcp . 80 . 10.2.0.2 . 8080 }\n");
+	       "affinity-services { 10.96.0.1 . tcp . 80 : 670b:0 }\n"
+	       "affinity-timeouts { 670b:0 : goto affinity-learn-60s }\n"
+	       "affinity-numbers { 670b:0 . 10.2.0.1 . 8080 : 670b:1 }\n"
+	       "affinity-numbers { 670b:0 . 10.2.0.2 . 8080 : 670b:2 }\n"
+	       "affinity-endpoints { 670b:1 : 10.2.0.1 . 8080 }\n"
+	       "affinity-endpoints { 670b:2 : 10.2.0.2 . 8080 }\n"
+	       "affinity-local-endpoints { 670b:2 : 10.2.0.2 . 8080 }\n");
 }
 
 static void ranges_that_lie_in_others_are_left_out(void **state)

@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "proxy/config/config.h"
 #include "proxy/host/node_info.h"
+#include "tests/unit/capture.h"
 #include "tests/unit/object_text.h"
 #include "watchers/cluster.h"
 
@@ -100,6 +101,34 @@ static void test_a_node_that_is_deleted_leaves_what_it_said(void **state)
 	world_close(&w);
 }
 
+/* What is in there may be a pod, or this node. */
+static void
+test_a_service_network_that_overlaps_others_is_logged_and_not_dropped(void **state)
+{
+	static const char cidrs[] =
+		"apiVersion: networking.k8s.io/v1\nkind: ServiceCIDR\n"
+		"metadata: {name: kubernetes}\n"
+		"spec: {cidrs: [10.244.0.0/16]}\n";
+	struct world w;
+	char *log;
+
+	(void)state;
+	world_open(&w, "NodeCIDR");
+	(void)put(&w, cidrs);
+	assert_int_equal(w.node_info.env.n_service_cidrs, 1);
+	capture_start();
+	(void)put(&w, NODE("", "10.244.7.0/24", "192.0.2.1"));
+	(void)put(&w, NODE(ZONE("za"), "10.244.7.0/24", "192.0.2.1"));
+	log = capture_end();
+	assert_int_equal(w.node_info.env.n_service_cidrs, 0);
+	assert_int_equal(capture_count(log, "10.244.0.0/16 overlaps 10.244.7.0/24"), 1);
+	(void)put(&w, NODE("", "10.1.7.0/24", "10.244.0.1"));
+	assert_int_equal(w.node_info.env.n_service_cidrs, 0);
+	(void)put(&w, NODE("", "10.1.7.0/24", "192.0.2.1"));
+	assert_int_equal(w.node_info.env.n_service_cidrs, 1);
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -107,6 +136,8 @@ int main(void)
 			test_a_zone_that_changes_makes_everything_be_planned_again),
 		cmocka_unit_test(test_pod_networks_of_the_node_matter_to_the_sinks),
 		cmocka_unit_test(test_a_node_that_is_deleted_leaves_what_it_said),
+		cmocka_unit_test(
+			test_a_service_network_that_overlaps_others_is_logged_and_not_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
