@@ -197,12 +197,21 @@ static void write_sync(const struct metrics *m, const struct metrics_input *in,
 static void write_nft(const struct metrics_input *in, struct buf *out)
 {
 	const struct nft_stats *n = in->nft;
-	double failures[FAMILY_N];
+	double failures[FAMILY_N], clients[FAMILY_N];
+	bool has_clients = true;
 
-	for (int family = 0; family < FAMILY_N; family++)
+	for (int family = 0; family < FAMILY_N; family++) {
 		failures[family] = (double)in->sync->n_failures;
+		clients[family] = (double)n->n_clients[family];
+		has_clients = has_clients && n->n_clients[family] >= 0;
+	}
 	add_by_family(out, in, "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
 		      "counter", "Cumulative proxy nftables sync failures", failures);
+	if (has_clients)
+		add_by_family(out, in, "sluice_nft_affinity_clients", "gauge",
+			      "Clients bound by affinity at the last full sync, of "
+			      "1048576 at most.",
+			      clients);
 	add(out, "sluice_nft_transactions_total", "counter",
 	    "nftables transactions that were committed.", (double)n->n_transactions);
 	add(out, "sluice_nft_elements_added_total", "counter",

@@ -31,6 +31,8 @@ struct nft_stats {
 	uint64_t n_repairs; /* full applies that found a difference made by others */
 	uint64_t n_refused_total; /* refusals of single services, counted */
 	uint32_t n_refused;	  /* services left out now */
+	/* bound by affinity, at the last full apply; -1: the kernel doesn't say (before 6.16) */
+	int64_t n_clients[FAMILY_N];
 	uint64_t last_build_us, last_kernel_us, last_readback_us;
 };
 struct nft_stats nft_sink_stats(const struct sink *sink);

@@ -236,6 +236,8 @@ static void take_set(void *data, const struct nftnl_set *set, int64_t n_elements
 	wanted = nft_schema_set(s->family, which);
 	s->has_set[which] = true;
 	s->n_elements[which] = n_elements;
+	if (which == SET_AFFINITY_CLIENTS && s->c->n_clients)
+		s->c->n_clients[s->family] = n_elements;
 	if (!is_same_set(set, wanted))
 		s->is_misshapen = true;
 }

@@ -35,6 +35,7 @@ struct nft_comparison {
 	const struct environment *env;
 	struct nft_desired *desired; /* states are set */
 	const struct nft_refs *refs;
+	int64_t *n_clients; /* by family: bound by affinity, -1: not known; may be NULL */
 	const struct nft_difference_ops *ops;
 	void *data;
 };

@@ -187,6 +187,7 @@ static int compare(struct full *f)
 		.env = f->cs->env,
 		.desired = &f->desired,
 		.refs = &f->k->refs,
+		.n_clients = stats->n_clients,
 		.ops = &send_ops,
 		.data = f,
 	};
@@ -272,10 +273,21 @@ static int try_all(struct full *f)
 	return err;
 }
 
+static void warn_of_full_map(const struct nft_stats *stats)
+{
+	for (unsigned family = 0; family < FAMILY_N; family++)
+		if (stats->n_clients[family] >= NFT_LEARNED_SIZE)
+			log_warn("nft: %s: %u clients are bound by affinity, the most "
+				 "that "
+				 "fit; others are not bound until some time out",
+				 nft_family_name(family), NFT_LEARNED_SIZE);
+}
+
 static void count(struct full *f)
 {
 	struct nft_stats *stats = &f->k->stats;
 
+	warn_of_full_map(stats);
 	f->k->n_elements = f->desired.n;
 	nft_keys_clear(&f->k->lingering); /* they were no part of what should be */
 	stats->n_repairs += f->has_sent && f->k->was_touched;

@@ -24,8 +24,6 @@
 #define PIECE_LEN_MAX (128u * 1024)
 #define MINIMUM_CAP   (96u * 1024)
 
-#define FORGET_TRIES_MAX 4
-
 void nft_tx_fini(struct nft_tx *tx)
 {
 	for (unsigned i = 0; i < PART_N; i++) {
@@ -35,7 +33,7 @@ void nft_tx_fini(struct nft_tx *tx)
 	*tx = (struct nft_tx){0};
 }
 
-void nft_tx_clear_part(struct nft_tx *tx, enum nft_part part)
+static void clear_part(struct nft_tx *tx, enum nft_part part)
 {
 	tx->parts[part].len = 0;
 	tx->parts[part].n = 0;
@@ -45,7 +43,7 @@ void nft_tx_clear_part(struct nft_tx *tx, enum nft_part part)
 void nft_tx_clear(struct nft_tx *tx)
 {
 	for (unsigned i = 0; i < PART_N; i++)
-		nft_tx_clear_part(tx, i);
+		clear_part(tx, i);
 	tx->n_added = 0;
 	tx->n_deleted = 0;
 }
@@ -105,12 +103,11 @@ static struct nlmsghdr *last_message(const struct nft_messages *p)
 }
 
 /* Is the last message a list that this element belongs to, with room for it? */
-static bool has_open_list(const struct nft_tx *tx, const struct nft_messages *p,
-			  const struct nft_label *label)
+static bool has_open_list(const struct nft_messages *p, const struct nft_label *label)
 {
 	const struct nft_label *last;
 
-	if (!p->list || p == &tx->parts[PART_FORGET]) /* each is refused alone */
+	if (!p->list)
 		return false;
 	last = &p->labels[p->n - 1];
 	return last->service == label->service && last->set == label->set &&
@@ -134,17 +131,10 @@ static void start_list(struct nft_tx *tx, enum nft_part part,
 	nft_tx_end(tx, part, message);
 }
 
-static enum nft_part part_of(enum nft_verb verb, const struct nft_element *e)
-{
-	if (verb == VERB_ADD)
-		return PART_ADD;
-	return nft_set_info(e->set)->flags & SET_IS_LEARNED ? PART_FORGET : PART_DELETE;
-}
-
 void nft_tx_element(struct nft_tx *tx, enum nft_verb verb, const struct nft_element *e,
 		    const struct service *service)
 {
-	enum nft_part part = part_of(verb, e);
+	enum nft_part part = verb == VERB_ADD ? PART_ADD : PART_DELETE;
 	struct nft_messages *p = &tx->parts[part];
 	const struct nft_label label = {
 		.service = service,
@@ -155,7 +145,7 @@ void nft_tx_element(struct nft_tx *tx, enum nft_verb verb, const struct nft_elem
 	};
 	struct nlmsghdr *message;
 
-	if (!has_open_list(tx, p, &label))
+	if (!has_open_list(p, &label))
 		start_list(tx, part, &label);
 	reserve(p);
 	message = last_message(p);
@@ -298,54 +288,13 @@ static bool is_only(const struct nft_refusals *refusals, enum nft_part part, int
 	return refusals->n > 0;
 }
 
-/* Refusals come in the order of the messages. */
-static void take_out(struct nft_messages *p, enum nft_part part,
-		     const struct nft_refusals *refused)
-{
-	size_t from = 0, to = 0, n = 0, n_out = 0;
-
-	for (size_t i = 0; i < p->n; i++) {
-		const struct nlmsghdr *message = (const void *)(p->data + from);
-		size_t len = NLMSG_ALIGN(message->nlmsg_len);
-		struct nlmsghdr *moved;
-
-		from += len;
-		if (n_out < refused->n && refused->items[n_out].label == &p->labels[i]) {
-			n_out++;
-			continue;
-		}
-		moved = memmove(p->data + to, message, len);
-		moved->nlmsg_seq = (uint32_t)part << PART_SHIFT | (uint32_t)n;
-		p->labels[n++] = p->labels[i];
-		to += len;
-	}
-	p->len = to;
-	p->n = n;
-}
-
-/* What was learned expires when it likes, so what is refused for that is no refusal. */
-static int send_all(struct nft_tx *tx, struct nft_link *link, uint32_t generation,
-		    struct nft_refusals *refusals)
-{
-	for (unsigned i = 0;; i++) {
-		int err;
-
-		refusals->n = 0;
-		err = send_parts(tx, link, 0, PART_N, generation, refusals);
-		if (err != -EREMOTEIO || !is_only(refusals, PART_FORGET, -ENOENT))
-			return err;
-		if (i < FORGET_TRIES_MAX)
-			take_out(&tx->parts[PART_FORGET], PART_FORGET, refusals);
-		else
-			nft_tx_clear_part(tx, PART_FORGET);
-	}
-}
-
 int nft_tx_commit(struct nft_tx *tx, struct nft_link *link, uint32_t generation,
 		  struct nft_refusals *ret_refusals)
 {
-	int err = send_all(tx, link, generation, ret_refusals);
+	int err;
 
+	ret_refusals->n = 0;
+	err = send_parts(tx, link, 0, PART_N, generation, ret_refusals);
 	if (err == -EMSGSIZE || err == -ENOBUFS || err == -ENOMEM) {
 		ret_refusals->n = 0;
 		return send_pieces(tx, link, ret_refusals);

@@ -20,8 +20,7 @@ enum nft_part {
 	PART_STRUCTURE, /* tables, sets, chains, rules, and flushing chains */
 	PART_DELETE,	/* elements */
 	PART_ADD,	/* elements */
-	PART_FORGET, /* elements of SET_IS_LEARNED, deleted: they may expire before that */
-	PART_TAIL,   /* chains and sets that go */
+	PART_TAIL,	/* chains and sets that go */
 	PART_N,
 };
 
@@ -47,12 +46,11 @@ struct nft_messages {
 
 struct nft_tx { /* embedded; zeroed is empty */
 	struct nft_messages parts[PART_N];
-	uint64_t n_added, n_deleted; /* elements, but for what was learned */
+	uint64_t n_added, n_deleted; /* elements */
 };
 
 void nft_tx_fini(struct nft_tx *tx);
 void nft_tx_clear(struct nft_tx *tx);
-void nft_tx_clear_part(struct nft_tx *tx, enum nft_part part);
 size_t nft_tx_n_messages(const struct nft_tx *tx);
 
 /*
@@ -89,11 +87,8 @@ void nft_refusals_fini(struct nft_refusals *refusals);
  * it had to go in pieces) not all.  generation 0: whatever it is; else
  * -ERESTART when somebody has changed the ruleset since.
  *
- * What stands in PART_FORGET and isn't there any more is taken out, and the rest
- * tried again; if that won't come to an end, all of that part is.
- *
  * Kernels before 6.2 hold on to chains that were in use when a transaction
- * began; what stands in PART_TAIL then goes in a transaction of its own.
+ * started; PART_TAIL then goes in a transaction of its own.
  */
 int nft_tx_commit(struct nft_tx *tx, struct nft_link *link, uint32_t generation,
 		  struct nft_refusals *ret_refusals);
