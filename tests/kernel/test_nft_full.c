@@ -286,11 +286,12 @@ static void numbers_of_services_and_bindings_outlive_restarts(void **state)
 {
 	struct sample_world *w = programmed(state);
 
-	for (unsigned i = 0; i < FAMILY_N; i++)
-		shell_run("t='%s sluice'; l=$(nft list table $t | sed -E "
-			  "'/classid/,/^\t}/s/[0-9a-f]+:([0-9a-f]+)( |,|$)/7:\\1\\2/g'); "
-			  "printf '%%s\\n' \"delete table $t\" \"$l\" | nft -f -",
-			  i ? "ip6" : "ip");
+	shell_run("for m in services timeouts numbers endpoints local-endpoints; do "
+		  "m=\"ip sluice affinity-$m\"; e=$(nft list map $m | tr -d '\\n' | sed "
+		  "-nE "
+		  "\"s/.*elements = (\\{[^}]*\\}).*/add element $m \\1/p\" | "
+		  "sed -E 's/[0-9a-f]+:([0-9a-f]+)( |,|$)/7:\\1\\2/g'); "
+		  "nft flush map $m; echo \"$e\" | nft -f -; done");
 	shell_run("nft list map ip sluice affinity-services | grep -q ' : 7:0 '");
 	shell_run("nft add element ip sluice affinity-clients '{ "
 		  "10.1.1.1 . 7:0 timeout 60s : 7:1 }'");
