@@ -1,6 +1,7 @@
 /*
- * What a sink is told.  Either a delta (old -> new for each service that
- * changed), or full: "these are all; whatever else you find of ours goes".
+ * What a sink applies.  Either a delta (old -> new for each service that
+ * changed), or full: these are all services; the sink removes everything else
+ * that it ever made.
  */
 #pragma once
 
@@ -11,8 +12,9 @@
 #include "core/service.h"
 
 struct change {
-	const struct service *old; /* NULL: new; always NULL when full */
-	const struct service *new; /* NULL: gone */
+	const struct service
+		*old; /* NULL: the sink holds nothing of it; always, when full */
+	const struct service *new; /* NULL: removed */
 };
 
 struct changeset {
@@ -20,4 +22,15 @@ struct changeset {
 	const struct environment *env;
 	const struct change *changes;
 	size_t n;
+	/* A new service is left out; why is for the log, NULL: nothing to log. May be NULL. */
+	void (*refuse)(void *data, const struct service *service, const char *why);
+	void *data;
 };
+
+/* For sinks, see there: the sink holds nothing of this service. */
+static inline void changeset_refuse(const struct changeset *cs,
+				    const struct service *service, const char *why)
+{
+	if (cs->refuse)
+		cs->refuse(cs->data, service, why);
+}

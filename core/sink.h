@@ -1,16 +1,22 @@
 /*
- * A sink makes something (kernel tables, sockets) be what the services say.
- * It is told by change sets, answers with an error code, and nothing else.
+ * A sink makes something (kernel tables, sockets) match the services.  It
+ * receives change sets and returns an error code.
  *
- * apply() returns 0 when all of it holds.  On any other answer the sink is
- * stale and gets a full change set next, with backoff:
- *   -EREMOTEIO  some services were refused, left out and logged; the rest holds
- *   other       nothing of this change set can be relied upon
+ * apply() returns 0 when the sink holds all of the change set, or
+ *   -EREMOTEIO  it holds all but the services that it refused, each reported
+ *               with changeset_refuse(); of these it holds nothing
+ *   -ESTALE     it cannot apply a delta: a full change set must follow
+ *   -errno      nothing is known about what it holds: a full change set must
+ *               follow, after a pause
  * close() frees the sink and leaves what it made in place.
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "core/changeset.h"
+#include "core/sink_view.h"
 
 struct sink;
 
@@ -18,10 +24,20 @@ struct sink_ops {
 	const char *name;
 	int (*apply)(struct sink *sink, const struct changeset *cs);
 	void (*close)(struct sink *sink);
+	/*
+	 * The next two are for sinks whose work other processes can change; else NULL.
+	 * fd() is readable when they may have done so; -1: never.
+	 */
+	int (*fd)(const struct sink *sink);
+	/* Reads what fd() has. True: they have, the next change set must be full. */
+	bool (*check)(struct sink *sink);
+	const struct sink_view *view; /* NULL: nothing can be read back */
 };
 
 struct sink { /* implementations embed it first */
 	const struct sink_ops *ops;
+	struct sink *after; /* applied only while this one is up to date; NULL: always */
+	bool is_vital;	    /* its failure makes the node unhealthy */
 };
 
 static inline int sink_apply(struct sink *sink, const struct changeset *cs)
@@ -33,4 +49,14 @@ static inline void sink_close(struct sink *sink)
 {
 	if (sink)
 		sink->ops->close(sink);
+}
+
+static inline int sink_fd(const struct sink *sink)
+{
+	return sink->ops->fd ? sink->ops->fd(sink) : -1;
+}
+
+static inline bool sink_check(struct sink *sink)
+{
+	return sink->ops->check && sink->ops->check(sink);
 }

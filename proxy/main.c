@@ -28,32 +28,26 @@ static int make_source(const struct config *config, const char *node_name,
 
 static int make_nftables(struct dataplane *ret)
 {
-	struct dataplane dp = {
-		.mode = "nftables",
-		.fd = nft_sink_fd,
-		.drain = nft_sink_drain,
-		.counts = nft_sink_counts,
-		.diff = nft_sink_diff,
-		.nft_stats = nft_sink_stats,
-	};
-	int err = nft_sink_new(&dp.sinks[0]);
+	struct sink *nftables, *flows;
+	int err = nft_sink_new(&nftables);
 
 	if (err != 0) {
-		log_err("nftables: can't be used: %s", strerror(-err));
+		log_err("nftables: cannot be used: %s", strerror(-err));
 		return err;
 	}
-	dp.n_sinks = 1;
-	err = stale_flows_new(&dp.sinks[1]);
-	if (err == 0) {
-		dp.n_sinks = 2;
-		dp.flows = dp.sinks[1];
-		dp.flow_stats = stale_flows_stats;
-	} else {
-		log_warn("conntrack: can't be used, flows to endpoints that are gone "
-			 "stay until they time out: %s",
-			 strerror(-err));
+	nftables->is_vital = true;
+	*ret = (struct dataplane){.mode = "nftables"};
+	dataplane_add(ret, nftables);
+	err = stale_flows_new(&flows);
+	if (err != 0) {
+		log_warn(
+			"conntrack unavailable: %s; flows to removed endpoints will only "
+			"end by timeout",
+			strerror(-err));
+		return 0;
 	}
-	*ret = dp;
+	flows->after = nftables;
+	dataplane_add(ret, flows);
 	return 0;
 }
 

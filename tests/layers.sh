@@ -20,8 +20,8 @@ bpf               core bpf
 proxy/relay       core proxy/relay
 proxy/config      core watchers watchers/decode watchers/plan proxy/config
 proxy/host        core watchers watchers/plan proxy/config proxy/host
-proxy/engine      core watchers watchers/kube watchers/files watchers/decode watchers/plan rules/nft rules/conntrack bpf proxy/relay proxy/config proxy/host proxy/engine
-proxy/http        core watchers watchers/decode rules/nft rules/conntrack proxy/config proxy/host proxy/engine proxy/http
+proxy/engine      core watchers watchers/kube watchers/files watchers/decode watchers/plan proxy/config proxy/host proxy/engine
+proxy/http        core watchers watchers/decode proxy/config proxy/host proxy/engine proxy/http
 proxy/control     core watchers watchers/plan proxy/host proxy/engine proxy/control
 proxy/run         core watchers watchers/kube proxy/config proxy/host proxy/engine proxy/http proxy/control proxy/run
 proxy/commands    core watchers watchers/files watchers/decode watchers/plan rules/nft rules/iptables proxy/config proxy/host proxy/engine proxy/control proxy/run proxy/commands

@@ -1,7 +1,7 @@
 /*
- * `diff`: the kernel against what it should have, compared a piece at a time, so
- * that changes go on meanwhile.  A change makes it start anew; when they don't
- * stop, the last try is made in one go.
+ * `diff`: what the sinks made against what they should have, compared a step at
+ * a time, so that changes are programmed meanwhile.  A change makes it start
+ * over; if changes do not stop, the last tries are made in one go.
  */
 #include <errno.h>
 #include <malloc.h>
@@ -21,39 +21,76 @@
 struct diff { /* an answer */
 	struct control_answer answer;
 	const struct inspect *in;
-	struct full_changes all; /* with a reference of each service */
-	struct nft_diff *run;
+	struct full_changes all; /* with a reference to each service */
+	struct sink_diff *run;	 /* of sinks[i_sink] */
+	size_t i_sink;
+	struct buf lines; /* of the sinks before that one */
+	size_t n;
 	unsigned n_tries;
 };
+
+static bool can_diff(const struct sink *sink)
+{
+	return sink->ops->view && sink->ops->view->diff;
+}
 
 static void start(struct diff *d)
 {
 	full_changes_init(&d->all, d->in->state, &d->in->node_info->env);
 	for (size_t i = 0; i < d->all.cs.n; i++)
 		(void)service_ref(d->all.changes[i].new);
-	d->run = d->in->dataplane->diff(d->in->dataplane->sinks[0], &d->all.cs);
 	d->n_tries++;
 }
 
 static void stop(struct diff *d)
 {
-	nft_diff_free(d->run);
+	sink_diff_free(d->run);
 	d->run = NULL;
+	d->i_sink = d->n = 0;
+	buf_fini(&d->lines);
 	for (size_t i = 0; i < d->all.cs.n; i++)
 		service_unref((struct service *)(uintptr_t)d->all.changes[i].new);
 	full_changes_fini(&d->all);
 }
 
-/* 1: not at the end yet. */
-static int step(struct diff *d)
+/* Of the current sink. 0: it is done. */
+static int step_sink(struct diff *d, struct sink *sink)
 {
+	const char *lines;
+	size_t n;
 	int err;
 
 	if (!d->run)
-		start(d);
+		d->run = sink->ops->view->diff(sink, &d->all.cs);
 	do {
-		err = nft_diff_step(d->run);
+		err = sink_diff_step(d->run);
 	} while (err == 1 && d->n_tries > TRIES_IN_PIECES);
+	if (err)
+		return err;
+	lines = sink_diff_lines(d->run, &n);
+	buf_add_string(&d->lines, lines);
+	d->n += n;
+	sink_diff_free(take_ptr(d->run));
+	return 0;
+}
+
+/* 1: not at the end yet. */
+static int step(struct diff *d)
+{
+	const struct dataplane *dp = d->in->dataplane;
+	int err = 0;
+
+	if (!d->all.cs.full)
+		start(d);
+	while (d->i_sink < dp->n_sinks && !can_diff(dp->sinks[d->i_sink]))
+		d->i_sink++;
+	if (d->i_sink == dp->n_sinks)
+		return 0;
+	err = step_sink(d, dp->sinks[d->i_sink]);
+	if (err == 0)
+		d->i_sink++;
+	if (err == 0 || err == 1)
+		return 1;
 	if (err != -EINTR || d->n_tries == TRIES_MAX)
 		return err;
 	stop(d);
@@ -62,16 +99,14 @@ static int step(struct diff *d)
 
 static json_t *result_of(const struct diff *d)
 {
-	size_t n;
-	const char *lines = nft_diff_lines(d->run, &n);
-
-	return json_pack("{s:I, s:s}", "differences", (json_int_t)n, "lines", lines);
+	return json_pack("{s:I, s:s}", "differences", (json_int_t)d->n, "lines",
+			 buf_string(&d->lines));
 }
 
 static void write_error(struct buf *out, int err)
 {
 	_cleanup_(freep) char *why =
-		xasprintf("the kernel can't be read: %s", strerror(-err));
+		xasprintf("cannot read what is programmed: %s", strerror(-err));
 	json_t *json = json_string(why);
 	_cleanup_(freep) char *text = json_dumps(json, JSON_ENCODE_ANY);
 
@@ -105,7 +140,15 @@ static void diff_free(struct control_answer *answer)
 
 	stop(d);
 	free(d);
-	(void)malloc_trim(0); /* it held all that the kernel has */
+	(void)malloc_trim(0); /* it held a copy of all that is programmed */
+}
+
+static bool has_diff(const struct dataplane *dp)
+{
+	for (size_t i = 0; i < dp->n_sinks; i++)
+		if (can_diff(dp->sinks[i]))
+			return true;
+	return false;
 }
 
 struct control_answer *inspect_diff(const struct inspect *in, char **ret_error)
@@ -116,8 +159,9 @@ struct control_answer *inspect_diff(const struct inspect *in, char **ret_error)
 	};
 	struct diff *d;
 
-	if (!in->dataplane->diff) {
-		*ret_error = xasprintf("mode %s can't be compared", in->dataplane->mode);
+	if (!has_diff(in->dataplane)) {
+		*ret_error =
+			xasprintf("mode %s has nothing to compare", in->dataplane->mode);
 		return NULL;
 	}
 	d = xcalloc(1, sizeof(*d));

@@ -8,54 +8,35 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/sink.h"
 #include "proxy/engine/dataplane.h"
-#include "rules/nft/nft.h"
 
-struct count_key { /* compared with memcmp(): no padding */
-	struct addr frontend, endpoint;
-	uint16_t port, endpoint_port;
-	uint8_t proto, is_endpoint;
-	uint8_t zero[2];
-};
+/* A count is found by everything but its number, compared as bytes. */
+#define KEY_LEN offsetof(struct sink_count, n_connections)
 
-struct count {
-	struct count_key key;
-	uint64_t n;
-};
-
-_Static_assert(sizeof(struct count_key) == 40, "keys have no padding");
+_Static_assert(KEY_LEN == 40, "the key has no padding");
 
 static int compare(const void *a, const void *b)
 {
-	return memcmp(a, b, sizeof(struct count_key));
+	return memcmp(a, b, KEY_LEN);
 }
 
-static void collect(void *data, const struct nft_count *count)
+static void collect(void *data, const struct sink_count *count)
 {
 	struct counts *c = data;
-	struct count_key key = {
-		.frontend = count->frontend,
-		.port = count->port,
-		.proto = count->proto,
-	};
 
-	if (count->endpoint) {
-		key.endpoint = count->endpoint->addr;
-		key.endpoint_port = count->endpoint->port;
-		key.is_endpoint = 1;
-	}
 	c->items = xgrow(c->items, c->n, &c->cap, sizeof(*c->items));
-	c->items[c->n++] = (struct count){key, count->n_connections};
+	c->items[c->n++] = *count;
 }
 
-/* What stands in several maps is told several times. */
+/* Elements of several maps, and several sinks, count for one frontend. */
 static void add_up(struct counts *c)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < c->n; i++) {
 		if (n && compare(&c->items[n - 1], &c->items[i]) == 0)
-			c->items[n - 1].n += c->items[i].n;
+			c->items[n - 1].n_connections += c->items[i].n_connections;
 		else
 			c->items[n++] = c->items[i];
 	}
@@ -66,16 +47,24 @@ void counts_read(struct counts *c, const struct dataplane *dp, const struct chan
 		 bool with_endpoints)
 {
 	*c = (struct counts){0};
-	if (!dp->counts)
-		return;
-	if (dp->counts(dp->sinks[0], of, with_endpoints, collect, c) != 0) {
-		log_warn("%s: connection counters can't be read", dp->mode);
-		return;
+	for (size_t i = 0; i < dp->n_sinks; i++) {
+		struct sink *sink = dp->sinks[i];
+		int err;
+
+		if (!sink->ops->view || !sink->ops->view->counts)
+			continue;
+		err = sink->ops->view->counts(sink, of, with_endpoints, collect, c);
+		if (err) {
+			log_warn("%s: cannot read connection counters: %s",
+				 sink->ops->name, strerror(-err));
+			counts_fini(c);
+			return;
+		}
+		c->is_known = true;
 	}
 	if (c->n)
 		qsort(c->items, c->n, sizeof(*c->items), compare);
 	add_up(c);
-	c->is_known = true;
 }
 
 void counts_fini(struct counts *c)
@@ -84,20 +73,22 @@ void counts_fini(struct counts *c)
 	*c = (struct counts){0};
 }
 
-static uint64_t find(const struct counts *c, const struct count_key *key)
+static uint64_t find(const struct counts *c, const struct sink_count *key)
 {
-	const struct count *found = NULL;
+	const struct sink_count *found = NULL;
 
 	if (c->n)
 		found = bsearch(key, c->items, c->n, sizeof(*c->items), compare);
-	return found ? found->n : 0;
+	return found ? found->n_connections : 0;
 }
 
 uint64_t counts_frontend(const struct counts *c, const struct frontend *f, uint8_t proto)
 {
-	const struct count_key key = {.frontend = f->addr,
-				      .port = f->port,
-				      .proto = proto};
+	const struct sink_count key = {
+		.frontend = f->addr,
+		.port = f->port,
+		.proto = proto,
+	};
 
 	return find(c, &key);
 }
@@ -105,13 +96,13 @@ uint64_t counts_frontend(const struct counts *c, const struct frontend *f, uint8
 uint64_t counts_endpoint(const struct counts *c, const struct frontend *f, uint8_t proto,
 			 const struct addr *addr, uint16_t port)
 {
-	const struct count_key key = {
+	const struct sink_count key = {
 		.frontend = f->addr,
 		.endpoint = *addr,
 		.port = f->port,
 		.endpoint_port = port,
 		.proto = proto,
-		.is_endpoint = 1,
+		.is_endpoint = true,
 	};
 
 	return find(c, &key);

@@ -1,5 +1,5 @@
 /*
- * The kernel's connection counters of some services, read once and looked up often.
+ * The connection counters of some services: read once, looked up often.
  */
 #pragma once
 
@@ -12,10 +12,11 @@
 
 struct changeset;
 struct dataplane;
+struct sink_count;
 
 struct counts {	       /* embedded; {0} is "unknown" */
-	bool is_known; /* the data plane counts, and could be asked */
-	struct count *items;
+	bool is_known; /* some sink counts, and could be read */
+	struct sink_count *items;
 	size_t n, cap;
 };
 

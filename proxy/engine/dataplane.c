@@ -8,6 +8,14 @@ void dataplane_add(struct dataplane *dp, struct sink *sink)
 	dp->sinks[dp->n_sinks++] = sink;
 }
 
+struct sink *dataplane_last_vital(const struct dataplane *dp)
+{
+	for (size_t i = dp->n_sinks; i > 0; i--)
+		if (dp->sinks[i - 1]->is_vital)
+			return dp->sinks[i - 1];
+	return NULL;
+}
+
 void dataplane_close(struct dataplane *dp)
 {
 	while (dp->n_sinks)

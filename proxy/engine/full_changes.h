@@ -1,5 +1,5 @@
 /*
- * Everything in the state as a full change set, without taking anything.
+ * A full change set of all services in the state, without taking changes.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * When to repair what a stranger changed: at once; when that goes on and on, later
- * and later, up to once a second.  It only computes; the caller owns the clock.
+ * When to revert changes of another process: immediately; if they continue, later
+ * and later, down to once a second.  It only computes; the caller owns the clock.
  */
 #pragma once
 
@@ -13,5 +13,5 @@ struct repair_pacer { /* embedded, zeroed */
 
 /* Time left until the next repair may run. */
 uint64_t repair_pacer_delay(const struct repair_pacer *p, uint64_t now_us);
-/* One ended now. False when they come as often as may be. */
+/* One ended now. False: repairs are as frequent as allowed. */
 bool repair_pacer_ran(struct repair_pacer *p, uint64_t now_us);

@@ -14,10 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 
 #include "core/changeset.h"
-#include "core/clock.h"
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/pacer.h"
@@ -25,26 +26,24 @@
 #include "proxy/config/config.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/host/node_info.h"
-#include "proxy/engine/repair_pacer.h"
-#include "proxy/engine/telling.h"
+#include "proxy/engine/sink_set.h"
 #include "watchers/cluster.h"
 
-#define NS_PER_US 1000
+#define NS_PER_US	 1000
+#define FIRST_BACKOFF_US 50000u
 
 struct sync {
 	struct sync_params p;
 	struct state *state;
 	struct pacer pacer;
-	uint64_t random; /* drawn once a run, so that asking twice gives one answer */
+	uint64_t random; /* drawn once a run, so that the timer and the run agree */
 
 	ev_timer timer;
 	ev_timer audit_timer;
-	ev_io foreign_io;
 	bool is_started, is_marked;
 	bool want_full;
 	enum sync_reason full_reason;
-	struct telling telling;
-	struct repair_pacer repair_pacer;
+	struct sink_set sinks;
 
 	int64_t triggers[SYNC_MAX_TRIGGERS];
 	struct sync_stats stats;
@@ -55,24 +54,36 @@ const char *sync_reason_name(enum sync_reason reason)
 	static const char *const names[SYNC_REASON_N] = {
 		[SYNC_REASON_CHANGE] = "change",	   [SYNC_REASON_START] = "start",
 		[SYNC_REASON_ENVIRONMENT] = "environment", [SYNC_REASON_RETRY] = "retry",
-		[SYNC_REASON_FOREIGN] = "foreign change",  [SYNC_REASON_AUDIT] = "audit",
+		[SYNC_REASON_REPAIR] = "repair",	   [SYNC_REASON_AUDIT] = "audit",
 	};
 
 	return names[reason];
 }
 
-static uint64_t next_delay(const struct sync *s)
+static uint64_t system_clock_us(void *data, clockid_t clock)
 {
-	uint64_t now = clock_monotonic_us(), delay = UINT64_MAX, other;
+	(void)data;
+	return clock_read_us(clock);
+}
 
-	if (s->is_marked || (s->want_full && s->full_reason != SYNC_REASON_FOREIGN))
-		delay = pacer_delay(&s->pacer, now, s->random);
-	if (s->want_full && s->full_reason == SYNC_REASON_FOREIGN) {
-		other = repair_pacer_delay(&s->repair_pacer, now);
-		delay = other < delay ? other : delay;
-	}
-	if (telling_has_stale(&s->telling)) {
-		other = pacer_retry(&s->pacer, now, s->random);
+static uint64_t now_us(void *data)
+{
+	const struct sync *s = data;
+
+	return s->p.clock_us(s->p.clock_data, CLOCK_MONOTONIC);
+}
+
+static int64_t wall_us(const struct sync *s)
+{
+	return (int64_t)s->p.clock_us(s->p.clock_data, CLOCK_REALTIME);
+}
+
+uint64_t sync_delay(const struct sync *s)
+{
+	uint64_t delay = sink_set_delay(&s->sinks, s->random), other;
+
+	if (s->is_marked || s->want_full) {
+		other = pacer_delay(&s->pacer, now_us((void *)(uintptr_t)s));
 		delay = other < delay ? other : delay;
 	}
 	return delay;
@@ -84,18 +95,18 @@ static void schedule(struct sync *s)
 
 	if (!s->is_started)
 		return;
-	delay_us = next_delay(s);
+	delay_us = sync_delay(s);
 	ev_timer_stop(s->p.loop, &s->timer);
 	if (delay_us == UINT64_MAX)
 		return;
-	ev_now_update(s->p.loop); /* relative to now, not to the turn's begin */
+	ev_now_update(s->p.loop); /* relative to now, not to the start of the iteration */
 	ev_timer_set(&s->timer, (double)delay_us / 1e6, 0.);
 	ev_timer_start(s->p.loop, &s->timer);
 }
 
 static void note_queued(struct sync *s)
 {
-	int64_t now = clock_wall_us();
+	int64_t now = wall_us(s);
 
 	for (enum family family = 0; family < FAMILY_N; family++) {
 		s->stats.last_queued_us[family] = now;
@@ -112,16 +123,14 @@ void sync_mark(struct sync *s)
 	schedule(s);
 }
 
-void sync_mark_full(struct sync *s, enum sync_reason reason)
+static void mark_full(struct sync *s, enum sync_reason reason)
 {
-	/* a repair is the most urgent one and keeps its name */
-	if (!s->want_full || s->full_reason != SYNC_REASON_FOREIGN)
-		s->full_reason = reason;
 	s->want_full = true;
+	s->full_reason = reason;
 	schedule(s);
 }
 
-/* What a later full run tells is not news. */
+/* A full run repeats known services, except the first one. */
 static void count_changes(struct sync *s, const struct changeset *cs,
 			  struct sync_run *run)
 {
@@ -136,16 +145,21 @@ static void count_changes(struct sync *s, const struct changeset *cs,
 	}
 }
 
-static void note_run(struct sync *s, struct sync_run *run)
+static bool is_failure(int err)
 {
-	int64_t now = clock_wall_us();
+	return err && err != -EREMOTEIO;
+}
+
+static void note_run(struct sync *s, struct sync_run *run, bool has_failed)
+{
+	int64_t now = wall_us(s);
 
 	s->stats.n_runs++;
 	s->stats.n_full += run->full;
 	s->stats.n_planned += run->n_planned;
-	s->stats.n_failures += run->err != 0 && run->err != -EREMOTEIO;
+	s->stats.n_failures += has_failed;
 	for (enum family family = 0; family < FAMILY_N; family++) {
-		if (run->err != 0 && run->err != -EREMOTEIO)
+		if (is_failure(run->err))
 			continue;
 		s->stats.oldest_queued_us[family] = 0;
 		s->stats.last_updated_us[family] = now;
@@ -161,23 +175,10 @@ static void note_run(struct sync *s, struct sync_run *run)
 	s->stats.last.n_triggers = 0;
 }
 
-/* Each repair soon after another makes the next one wait longer. */
-static void note_repair(struct sync *s)
-{
-	s->stats.n_repairs++;
-	if (repair_pacer_ran(&s->repair_pacer, clock_monotonic_us()))
-		log_warn("%s: somebody else changed our rules; repaired in %.1f ms",
-			 s->p.dataplane->mode, (double)s->stats.last.total_us / 1e3);
-	else
-		log_warn("%s: somebody else keeps changing our rules; repairing once "
-			 "a second",
-			 s->p.dataplane->mode);
-}
-
-/* Plans what is dirty; what the run will be comes out. */
+/* Plans the dirty Services, and finds out why the run happens. */
 static void plan(struct sync *s, struct sync_run *run)
 {
-	uint64_t start_us = clock_monotonic_us();
+	uint64_t start_us = now_us(s);
 	unsigned changed = node_info_update(s->p.node_info, s->p.cluster);
 
 	if (changed & NODE_INFO_PLAN)
@@ -191,17 +192,21 @@ static void plan(struct sync *s, struct sync_run *run)
 	run->n_triggers =
 		cluster_take_triggers(s->p.cluster, s->triggers, SYNC_MAX_TRIGGERS);
 	run->triggers = s->triggers;
-	run->plan_us = clock_monotonic_us() - start_us;
+	run->plan_us = now_us(s) - start_us;
 	run->full = s->want_full;
 	if (s->want_full)
 		run->reason = s->full_reason;
-	else if (!state_has_changes(s->state) && telling_has_stale(&s->telling))
+	else if (state_has_changes(s->state))
+		run->reason = SYNC_REASON_CHANGE;
+	else if (sink_set_is_changed(&s->sinks))
+		run->reason = SYNC_REASON_REPAIR;
+	else if (sink_set_delay(&s->sinks, s->random) == 0)
 		run->reason = SYNC_REASON_RETRY;
 }
 
-static int apply(struct sync *s, struct sync_run *run)
+static bool apply(struct sync *s, struct sync_run *run)
 {
-	uint64_t start_us = clock_monotonic_us();
+	uint64_t start_us = now_us(s);
 	struct state_taken taken = state_take(s->state, run->full);
 	struct changeset cs = {
 		.full = run->full,
@@ -209,33 +214,40 @@ static int apply(struct sync *s, struct sync_run *run)
 		.changes = taken.changes,
 		.n = taken.n,
 	};
+	struct sink_set_result result;
 
 	run->n_changes = taken.n;
 	count_changes(s, &cs, run);
-	run->err = telling_tell(&s->telling, &cs);
+	result = sink_set_apply(&s->sinks, &cs, s->random);
 	state_taken_fini(&taken);
-	run->apply_us = clock_monotonic_us() - start_us;
-	return run->err;
+	run->apply_us = now_us(s) - start_us;
+	run->err = result.err;
+	run->full |= result.is_full;
+	return result.has_failed;
+}
+
+static uint64_t system_random(void)
+{
+	uint64_t random = 0;
+
+	return getrandom(&random, sizeof(random), 0) == -1 ? 0 : random;
 }
 
 int sync_run(struct sync *s)
 {
-	uint64_t start_us = clock_monotonic_us();
+	uint64_t start_us = now_us(s);
 	struct sync_run run = {.reason = SYNC_REASON_CHANGE};
-	bool is_repair;
+	bool has_changes = s->is_marked || s->want_full, has_failed;
 
 	plan(s, &run);
 	s->is_marked = false;
 	s->want_full = false;
-	is_repair = run.full && run.reason == SYNC_REASON_FOREIGN;
-	(void)apply(s, &run);
-	run.total_us = clock_monotonic_us() - start_us;
-	pacer_ran(&s->pacer, clock_monotonic_us(), run.err);
-	if (getrandom(&s->random, sizeof(s->random), 0) == -1)
-		s->random = 0;
-	note_run(s, &run);
-	if (is_repair)
-		note_repair(s);
+	has_failed = apply(s, &run);
+	run.total_us = now_us(s) - start_us;
+	if (has_changes)
+		pacer_ran(&s->pacer, now_us(s));
+	s->random = s->p.random ? s->p.random(s->p.clock_data) : system_random();
+	note_run(s, &run, has_failed);
 	/* a full run's working memory is many times what stays */
 	if (run.full)
 		(void)malloc_trim(0);
@@ -249,7 +261,7 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
-	(void)sync_run(s); /* told and counted inside, and tried again */
+	(void)sync_run(s); /* failures are logged, counted and retried */
 }
 
 static void on_audit(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -258,18 +270,12 @@ static void on_audit(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)loop;
 	(void)revents;
-	sync_mark_full(s, SYNC_REASON_AUDIT);
+	mark_full(s, SYNC_REASON_AUDIT);
 }
 
-static void on_foreign(struct ev_loop *loop, ev_io *io, int revents)
+static void on_sinks_changed(void *data)
 {
-	struct sync *s = io->data;
-	struct dataplane *dp = s->p.dataplane;
-
-	(void)loop;
-	(void)revents;
-	if (dp->drain(dp->sinks[0]))
-		sync_mark_full(s, SYNC_REASON_FOREIGN);
+	schedule(data);
 }
 
 static uint64_t positive_us(int64_t ns)
@@ -277,39 +283,35 @@ static uint64_t positive_us(int64_t ns)
 	return ns > 0 ? (uint64_t)ns / NS_PER_US : 0;
 }
 
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
 struct sync *sync_new(const struct sync_params *params)
 {
 	const struct config_rules *rules = config_rules(params->config);
+	uint64_t min_us = positive_us(rules->min_sync_period_ns);
 	struct sync *s = xcalloc(1, sizeof(*s));
 
 	s->p = *params;
+	if (!s->p.clock_us)
+		s->p.clock_us = system_clock_us;
 	s->state = state_new();
-	s->telling = (struct telling){
-		.dataplane = params->dataplane,
-		.state = s->state,
-		.retry_us = positive_us(rules->sync_period_ns),
-	};
 	s->want_full = true;
 	s->full_reason = SYNC_REASON_START;
-	pacer_init(&s->pacer, positive_us(rules->min_sync_period_ns),
-		   positive_us(params->config->gather_period_ns),
-		   positive_us(rules->sync_period_ns));
+	s->pacer.gap_us = max_u64(min_us, positive_us(params->config->gather_period_ns));
+	s->sinks.dataplane = params->dataplane;
+	s->sinks.state = s->state;
+	s->sinks.now_us = now_us;
+	s->sinks.changed = on_sinks_changed;
+	s->sinks.data = s;
+	sink_set_init(&s->sinks, max_u64(min_us, FIRST_BACKOFF_US),
+		      positive_us(rules->sync_period_ns));
 	ev_timer_init(&s->timer, on_timer, 0., 0.);
 	ev_timer_init(&s->audit_timer, on_audit, 0., 0.);
 	s->timer.data = s->audit_timer.data = s;
 	return s;
-}
-
-static void start_foreign(struct sync *s)
-{
-	const struct dataplane *dp = s->p.dataplane;
-	int fd = dp->fd && dp->drain ? dp->fd(dp->sinks[0]) : -1;
-
-	if (fd < 0)
-		return;
-	ev_io_init(&s->foreign_io, on_foreign, fd, EV_READ);
-	s->foreign_io.data = s;
-	ev_io_start(s->p.loop, &s->foreign_io);
 }
 
 void sync_start(struct sync *s)
@@ -317,7 +319,7 @@ void sync_start(struct sync *s)
 	double audit_sec = (double)positive_us(s->p.config->audit_period_ns) / 1e6;
 
 	s->is_started = true;
-	start_foreign(s);
+	sink_set_start(&s->sinks, s->p.loop);
 	if (audit_sec > 0) {
 		ev_timer_set(&s->audit_timer, audit_sec, audit_sec);
 		ev_timer_start(s->p.loop, &s->audit_timer);
@@ -332,8 +334,9 @@ void sync_free(struct sync *s)
 	if (s->is_started) {
 		ev_timer_stop(s->p.loop, &s->timer);
 		ev_timer_stop(s->p.loop, &s->audit_timer);
-		ev_io_stop(s->p.loop, &s->foreign_io);
+		sink_set_stop(&s->sinks, s->p.loop);
 	}
+	sink_set_fini(&s->sinks);
 	state_free(s->state);
 	free(s);
 }
@@ -346,6 +349,11 @@ const struct state *sync_state(const struct sync *s)
 struct sync_stats sync_stats(const struct sync *s)
 {
 	return s->stats;
+}
+
+const struct sink_set *sync_sinks(const struct sync *s)
+{
+	return &s->sinks;
 }
 
 size_t sync_n_pending(const struct sync *s)

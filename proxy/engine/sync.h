@@ -1,17 +1,17 @@
 /*
- * The only place where cluster, plan, state and sinks meet.  Whoever changes
- * something marks; the sync decides when to run: the first change at once,
- * bursts gathered, failures later and later.  Sinks are told in order; one
- * that fails, and those after it, are stale and get everything next time.
+ * The only place where cluster, plan, state and sinks meet.  A source marks
+ * changes; the sync decides when to run: the first change immediately, bursts
+ * gathered.  The sinks receive changes in order; see sink_set.h for failures.
  *
- * When a stranger changes what we made, everything is compared and repaired at
- * once; when that goes on and on, more and more slowly, up to once a second.
+ * What another process changed is compared and restored immediately; if it
+ * keeps changing it, less and less often, down to once a second.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "core/addr.h"
 
@@ -20,6 +20,7 @@ struct config;
 struct dataplane;
 struct ev_loop;
 struct node_info;
+struct sink_set;
 struct state;
 struct sync;
 
@@ -29,19 +30,19 @@ enum sync_reason {
 	SYNC_REASON_CHANGE,	 /* objects changed */
 	SYNC_REASON_START,	 /* first run */
 	SYNC_REASON_ENVIRONMENT, /* Node, ServiceCIDRs */
-	SYNC_REASON_RETRY,	 /* a sink was stale */
-	SYNC_REASON_FOREIGN,	 /* somebody else changed the kernel */
-	SYNC_REASON_AUDIT,	 /* time to compare */
+	SYNC_REASON_RETRY,	 /* a sink had failed, or refused services */
+	SYNC_REASON_REPAIR,	 /* another process changed what a sink made */
+	SYNC_REASON_AUDIT,	 /* everything is compared periodically */
 	SYNC_REASON_N,
 };
 
 const char *sync_reason_name(enum sync_reason reason);
 
-/* One run that told the sinks something. */
+/* One run. */
 struct sync_run {
 	enum sync_reason reason;
-	bool full;
-	int err;
+	bool full;	  /* for a vital sink */
+	int err;	  /* of the vital sinks */
 	size_t n_planned; /* Kubernetes Services */
 	size_t n_changes; /* services: one for each port and family */
 	uint64_t plan_us, apply_us, total_us;
@@ -51,10 +52,11 @@ struct sync_run {
 };
 
 struct sync_stats {
-	uint64_t n_runs, n_full, n_failures, n_repairs;
-	uint64_t n_planned;		    /* Services planned, ever */
-	uint64_t n_changes[FAMILY_N];	    /* services changed, ever */
-	int64_t oldest_queued_us[FAMILY_N]; /* waits since, Unix time; 0: nothing waits */
+	uint64_t n_runs, n_full, n_failures; /* of vital sinks */
+	uint64_t n_planned;		     /* Services planned, ever */
+	uint64_t n_changes[FAMILY_N];	     /* services changed, ever */
+	int64_t oldest_queued_us
+		[FAMILY_N]; /* since when a change waits, Unix time; 0: none */
 	int64_t last_queued_us[FAMILY_N], last_updated_us[FAMILY_N]; /* 0: never */
 	struct sync_run last; /* without triggers */
 };
@@ -68,23 +70,29 @@ struct sync_params { /* all borrowed until sync_free() */
 	/* Called after each run; may be NULL. */
 	void (*ran)(void *data, const struct sync_run *run);
 	void *data;
+	/* For tests: CLOCK_MONOTONIC and CLOCK_REALTIME, and random numbers; NULL: the real ones. */
+	uint64_t (*clock_us)(void *clock_data, clockid_t clock);
+	uint64_t (*random)(void *clock_data);
+	void *clock_data;
 };
 
 struct sync *sync_new(const struct sync_params *params);
 void sync_free(struct sync *s); /* sinks stay open */
 
-/* From now on marks lead to runs. Before, they are only remembered. */
+/* From now on marks lead to runs; before, they are only kept. */
 void sync_start(struct sync *s);
 
 /* Something in the cluster or of node_info has changed. */
 void sync_mark(struct sync *s);
-/* Everything is to be compared, for this reason. */
-void sync_mark_full(struct sync *s, enum sync_reason reason);
 
-/* Runs now, marked or not; what the sinks answered. */
+/* Time left until the next run; UINT64_MAX: nothing is due. */
+uint64_t sync_delay(const struct sync *s);
+/* Runs now, due or not. 0, or the error of the vital sinks, see sink_set.h. */
 int sync_run(struct sync *s);
 
 const struct state *sync_state(const struct sync *s);
 struct sync_stats sync_stats(const struct sync *s);
-/* Services that wait to be planned and told. */
+/* How the sinks are; for reading. */
+const struct sink_set *sync_sinks(const struct sync *s);
+/* Services that wait to be planned. */
 size_t sync_n_pending(const struct sync *s);

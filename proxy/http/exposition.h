@@ -7,7 +7,7 @@
 #include <stddef.h>
 
 #include "core/buf.h"
-#include "proxy/http/histogram.h"
+#include "core/histogram.h"
 
 struct label {
 	const char *name, *value; /* the value is escaped here */

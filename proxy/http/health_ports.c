@@ -165,6 +165,24 @@ static void log_batch(const struct batch *batch, const char *what)
 		 e->key.name, more, what, err ? ": " : "", err ? strerror(-err) : "");
 }
 
+static bool is_unused(const struct entry *e)
+{
+	return !e->n_ports[FAMILY_IPV4] && !e->n_ports[FAMILY_IPV6];
+}
+
+/* The services whose port is not open: they count as unknown from now on. */
+static void refuse(struct health_ports *h, const struct changeset *cs)
+{
+	for (size_t i = 0; i < cs->n; i++) {
+		const struct service *s = cs->changes[i].new;
+
+		if (!s || !s->health_check_port || entry_for(h, s)->listener)
+			continue;
+		changeset_refuse(cs, s, NULL); /* logged above */
+		take_away(h, s);
+	}
+}
+
 static int health_ports_apply(struct sink *sink, const struct changeset *cs)
 {
 	struct health_ports *h = container_of(sink, struct health_ports, sink);
@@ -182,9 +200,12 @@ static int health_ports_apply(struct sink *sink, const struct changeset *cs)
 	for (size_t i = 0; (e = hash_next(&h->entries, &i));) {
 		int err = 0;
 
-		if (!e->n_ports[FAMILY_IPV4] && !e->n_ports[FAMILY_IPV6]) {
-			(void)hash_del(&h->entries, &e->key);
-			entry_free(e);
+		if (is_unused(e)) {
+			/* a refused one is kept for the log until everything is known again */
+			if (cs->full || !e->logged_err) {
+				(void)hash_del(&h->entries, &e->key);
+				entry_free(e);
+			}
 			continue;
 		}
 		if (!e->listener || e->open_port != e->port)
@@ -195,6 +216,8 @@ static int health_ports_apply(struct sink *sink, const struct changeset *cs)
 	}
 	log_batch(&news.refused, "could not open, retrying");
 	log_batch(&news.recovered, "open now");
+	if (result)
+		refuse(h, cs);
 	return result;
 }
 

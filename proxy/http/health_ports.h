@@ -2,7 +2,7 @@
  * The sink for healthCheckNodePort: external load balancers ask it how many
  * endpoints of a Service this node has.  One HTTP server answers on all these
  * ports.  A port that could not be opened is logged once, together with others
- * of the same moment, and tried again by the next apply.
+ * of the same moment, and its services are refused.
  */
 #pragma once
 

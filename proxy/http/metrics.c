@@ -11,6 +11,7 @@
 #include "proxy/http/exposition.h"
 #include "proxy/http/process_metrics.h"
 #include "proxy/http/service_metrics.h"
+#include "proxy/http/sink_metrics.h"
 
 #define USEC_PER_SEC 1e6
 #define N_STATUSES   16
@@ -22,10 +23,9 @@ struct status_count {
 };
 
 struct metrics {
-	struct histogram_bounds sync_bounds, network_bounds, conntrack_bounds;
+	struct histogram_bounds sync_bounds, network_bounds;
 	struct histogram sync[FAMILY_N], full[FAMILY_N], partial[FAMILY_N];
-	struct histogram network[FAMILY_N], conntrack[FAMILY_N];
-	uint64_t n_conntrack_dumps;
+	struct histogram network[FAMILY_N];
 	struct status_count healthz[N_STATUSES], livez[N_STATUSES], api[N_STATUSES];
 };
 
@@ -34,7 +34,6 @@ struct metrics *metrics_new(void)
 	struct metrics *m = xcalloc(1, sizeof(*m));
 
 	m->sync_bounds = histogram_exponential(0.001, 2, 15);
-	m->conntrack_bounds = histogram_exponential(0.001, 2, 15);
 	m->network_bounds = histogram_network_programming();
 	return m;
 }
@@ -66,16 +65,6 @@ void metrics_health_answered(struct metrics *m, bool is_livez, int status)
 void metrics_api_answered(struct metrics *m, int status, const char *method)
 {
 	count_status(m->api, status, method);
-}
-
-void metrics_stale_flows(struct metrics *m, const struct stale_flows_stats *stats)
-{
-	if (stats->n_dumps == m->n_conntrack_dumps)
-		return;
-	m->n_conntrack_dumps = stats->n_dumps;
-	for (int family = 0; family < FAMILY_N; family++)
-		histogram_observe(&m->conntrack[family], &m->conntrack_bounds,
-				  (double)stats->last_us / USEC_PER_SEC);
 }
 
 static void observe_triggers(struct metrics *m, enum family family,
@@ -194,56 +183,6 @@ static void write_sync(const struct metrics *m, const struct metrics_input *in,
 	    "Cumulative proxy rules Service changes", (double)s->n_planned);
 }
 
-static void write_nft(const struct metrics_input *in, struct buf *out)
-{
-	const struct nft_stats *n = in->nft;
-	double failures[FAMILY_N], clients[FAMILY_N];
-	bool has_clients = true;
-
-	for (int family = 0; family < FAMILY_N; family++) {
-		failures[family] = (double)in->sync->n_failures;
-		clients[family] = (double)n->n_clients[family];
-		has_clients = has_clients && n->n_clients[family] >= 0;
-	}
-	add_by_family(out, in, "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
-		      "counter", "Cumulative proxy nftables sync failures", failures);
-	if (has_clients)
-		add_by_family(out, in, "sluice_nft_affinity_clients", "gauge",
-			      "Clients bound by affinity at the last full sync, of "
-			      "1048576 at most.",
-			      clients);
-	add(out, "sluice_nft_transactions_total", "counter",
-	    "nftables transactions that were committed.", (double)n->n_transactions);
-	add(out, "sluice_nft_elements_added_total", "counter",
-	    "Set elements that were added.", (double)n->n_elements_added);
-	add(out, "sluice_nft_elements_deleted_total", "counter",
-	    "Set elements that were deleted.", (double)n->n_elements_deleted);
-	add(out, "sluice_repairs_total", "counter",
-	    "Times that something made by others was found and put right.",
-	    (double)n->n_repairs);
-	add(out, "sluice_refused_services_total", "counter",
-	    "Services that the kernel refused, each time counted.",
-	    (double)n->n_refused_total);
-	add(out, "sluice_refused_services", "gauge", "Services that are left out now.",
-	    (double)n->n_refused);
-}
-
-static void write_flows(const struct metrics *m, const struct metrics_input *in,
-			struct buf *out)
-{
-	double deleted[FAMILY_N];
-
-	for (int family = 0; family < FAMILY_N; family++)
-		deleted[family] = (double)in->flows->n_deleted[family];
-	add_histograms(out, in, "kubeproxy_conntrack_reconciler_sync_duration_seconds",
-		       "ReconcileConntrackFlowsLatency latency in seconds",
-		       &m->conntrack_bounds, m->conntrack);
-	add_by_family(out, in, "kubeproxy_conntrack_reconciler_deleted_entries_total",
-		      "counter",
-		      "Cumulative conntrack flows deleted by conntrack reconciler",
-		      deleted);
-}
-
 static void write_api(const struct metrics *m, const struct metrics_input *in,
 		      struct buf *out)
 {
@@ -284,10 +223,8 @@ void metrics_write(struct metrics *m, const struct metrics_input *in, struct buf
 {
 	write_build(in, out);
 	write_sync(m, in, out);
-	if (in->nft)
-		write_nft(in, out);
-	if (in->flows)
-		write_flows(m, in, out);
+	if (in->sinks)
+		sink_metrics_write(in, out);
 	if (in->api)
 		write_api(m, in, out);
 	add_statuses(out, "kubeproxy_proxy_healthz_total",

@@ -14,10 +14,9 @@
 #include "core/buf.h"
 #include "proxy/engine/source.h"
 #include "proxy/engine/sync.h"
-#include "rules/nft/nft.h"
-#include "rules/conntrack/stale_flows.h"
 
 struct metrics;
+struct sink_set;
 struct state;
 
 struct metrics *metrics_new(void);
@@ -27,8 +26,6 @@ void metrics_free(struct metrics *m);
 void metrics_ran(struct metrics *m, const struct sync_run *run, int64_t now_us);
 /* An answer of /healthz (is_livez false) or /livez. */
 void metrics_health_answered(struct metrics *m, bool is_livez, int status);
-/* The conntrack sink worked; called after each run with what it says of itself. */
-void metrics_stale_flows(struct metrics *m, const struct stale_flows_stats *stats);
 /* A call to the API server ended; status 0: no answer. */
 void metrics_api_answered(struct metrics *m, int status, const char *method);
 
@@ -41,9 +38,8 @@ struct metrics_input {
 	const struct sync_stats *sync;
 	size_t n_pending, n_rejected, n_missing;
 	const struct state *state;
-	const struct nft_stats *nft;	       /* NULL in other modes */
-	const struct stale_flows_stats *flows; /* NULL: none */
-	const struct source_api *api;	       /* NULL: there is no server */
+	const struct sink_set *sinks; /* NULL: none */
+	const struct source_api *api; /* NULL: without a server */
 	bool family_used[FAMILY_N];
 	bool with_services; /* series for each service */
 	/* connections by service, in the order of state_sorted(); NULL: not known */

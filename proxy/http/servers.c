@@ -212,15 +212,12 @@ static uint64_t *count_connections(const struct servers *s, const struct state *
 static void show_metrics(struct servers *s, const struct http_request *request,
 			 struct http_reply *reply)
 {
-	const struct dataplane *dp = s->p.dataplane;
 	struct sync_stats stats = sync_stats(s->p.sync);
 	_cleanup_(freep) uint64_t *connections = NULL;
-	struct stale_flows_stats flows;
 	struct source_api api;
-	struct nft_stats nft;
 	struct metrics_input in = {
 		.now_us = clock_wall_us(),
-		.mode = dp->mode,
+		.mode = s->p.dataplane->mode,
 		.version = SLUICE_VERSION,
 		.commit = SLUICE_COMMIT,
 		.sync = &stats,
@@ -229,6 +226,7 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 				     ? s->p.source->ops->n_missing(s->p.source)
 				     : 0,
 		.n_rejected = s->p.n_rejected ? s->p.n_rejected(s->p.data) : 0,
+		.sinks = sync_sinks(s->p.sync),
 		.state = sync_state(s->p.sync),
 		.with_services = s->p.config->service_metrics,
 	};
@@ -236,14 +234,6 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 	(void)request;
 	for (int family = 0; family < FAMILY_N; family++)
 		in.family_used[family] = s->p.node_info->env.enabled[family];
-	if (dp->nft_stats) {
-		nft = dp->nft_stats(dp->sinks[0]);
-		in.nft = &nft;
-	}
-	if (dp->flow_stats) {
-		flows = dp->flow_stats(dp->flows);
-		in.flows = &flows;
-	}
 	if (s->p.source->ops->api) {
 		api = s->p.source->ops->api(s->p.source);
 		in.api = &api;
@@ -390,14 +380,7 @@ int servers_start(struct servers *s)
 
 void servers_ran(struct servers *s, const struct sync_run *run)
 {
-	const struct dataplane *dp = s->p.dataplane;
-
 	metrics_ran(s->metrics, run, clock_wall_us());
-	if (dp->flow_stats) {
-		struct stale_flows_stats stats = dp->flow_stats(dp->flows);
-
-		metrics_stale_flows(s->metrics, &stats);
-	}
 }
 
 void servers_api_answered(struct servers *s, int status, const char *method)

@@ -1,13 +1,12 @@
 /*
- * Around the engine: what it is asked (control socket), what it tells (health,
- * metrics, Events, the service manager), and what makes it end or look again
- * (signals, its configuration file).
+ * Everything around the engine: requests (control socket), reports (health,
+ * metrics, Events, the service manager), and signals and changes of the
+ * configuration file, which end it or make it read its input again.
  */
 #include "proxy/run/daemon.h"
 
 #include <errno.h>
 #include <ev.h>
-#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 
@@ -37,36 +36,22 @@ struct daemon {
 	struct engine engine;
 	struct options *options;
 	const struct parts *parts;
-	struct inspect inspect; /* what the control socket shows */
+	struct inspect inspect; /* for the control socket */
 	struct control *control;
 	struct conflict_log conflicts;
 	struct servers *servers;
 	struct path_watch *config_watch;
 	ev_signal term, interrupt, hangup;
-	bool is_announced; /* the service manager knows that all is programmed */
-	int err;	   /* why the loop ended; 0: it was asked to */
+	bool is_announced; /* the service manager was notified */
+	int err;	   /* why the loop ended; 0: by a signal */
 };
 
-/* The first run found what an earlier one had left, and made up the difference. */
 static void announce(const struct engine *e, const struct sync_run *run)
 {
-	const struct dataplane *dp = &e->dataplane;
-	struct nft_stats stats = {0};
-	char difference[96] = "the kernel had all of it";
-
-	if (dp->nft_stats)
-		stats = dp->nft_stats(dp->sinks[0]);
-	if (stats.n_elements_added || stats.n_elements_deleted)
-		(void)snprintf(difference, sizeof(difference),
-			       "%" PRIu64 " elements added to what was there, %" PRIu64
-			       " removed",
-			       stats.n_elements_added, stats.n_elements_deleted);
 	log_info("ready: %zu service ports of %zu Services and %zu EndpointSlices in "
-		 "%.1f ms; "
-		 "%s",
+		 "%.1f ms",
 		 run->n_changes, cluster_n(e->cluster, OBJECT_SERVICE),
-		 cluster_n(e->cluster, OBJECT_SLICE), (double)run->total_us / 1e3,
-		 difference);
+		 cluster_n(e->cluster, OBJECT_SLICE), (double)run->total_us / 1e3);
 }
 
 static void on_ran(void *data, const struct sync_run *run)
@@ -80,7 +65,8 @@ static void on_ran(void *data, const struct sync_run *run)
 	d->is_announced = true;
 	announce(&d->engine, run);
 	startup_hints(&d->engine, d->parts->list_chains);
-	(void)notify_send("READY=1\nSTATUS=programmed"); /* nobody may listen */
+	(void)notify_send(
+		"READY=1\nSTATUS=programmed"); /* a service manager is optional */
 }
 
 static void on_synced(void *data, int err)
@@ -88,7 +74,7 @@ static void on_synced(void *data, int err)
 	const struct daemon *d = data;
 	const struct node_events events = {d->engine.source, d->engine.node_name};
 
-	(void)err; /* has been told */
+	(void)err; /* was logged */
 	node_events_started(&events);
 }
 
@@ -121,7 +107,7 @@ static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	(void)revents;
 	log_info("%s: stopping; the rules stay", strsignal(w->signum));
-	(void)notify_send("STOPPING=1"); /* nobody may listen */
+	(void)notify_send("STOPPING=1"); /* a service manager is optional */
 	ev_break(loop, EVBREAK_ALL);
 }
 
@@ -160,7 +146,7 @@ static char *unready(const void *data)
 	return engine_unready(data);
 }
 
-/* Traffic doesn't depend on it: a full disk costs the socket, not the daemon. */
+/* Traffic does not depend on it: the daemon runs without it, for example with a full disk. */
 static int start_control(struct daemon *d)
 {
 	const char *path = d->engine.config->control_socket;
@@ -183,8 +169,8 @@ static int start_control(struct daemon *d)
 		return err;
 	}
 	if (err != 0)
-		log_warn("control socket %s: %s; get, explain and diff must do without",
-			 path, strerror(-err));
+		log_warn("control socket %s: %s; get, explain and diff do not work", path,
+			 strerror(-err));
 	return 0;
 }
 
@@ -227,7 +213,7 @@ static void log_unused_gates(const struct config *config)
 		log_info("configuration: feature gates without effect here: %s", gates);
 }
 
-/* Health and metrics, and the health check node ports, which tell of our health too. */
+/* Health and metrics, and the health check node ports, which report our health, too. */
 static int start_servers(struct daemon *d)
 {
 	const struct health_ports_hooks hooks = {
@@ -235,6 +221,7 @@ static int start_servers(struct daemon *d)
 		.failed = on_health_port_failed,
 		.data = d,
 	};
+	struct sink *health_ports;
 
 	log_unused_gates(d->engine.config);
 	d->servers = servers_new(&(struct servers_params){
@@ -249,7 +236,10 @@ static int start_servers(struct daemon *d)
 		.failed = on_server_failed,
 		.data = d,
 	});
-	dataplane_add(&d->engine.dataplane, health_ports_new(d->engine.loop, &hooks));
+	health_ports = health_ports_new(d->engine.loop, &hooks);
+	/* an endpoint is counted once traffic can reach it */
+	health_ports->after = dataplane_last_vital(&d->engine.dataplane);
+	dataplane_add(&d->engine.dataplane, health_ports);
 	return servers_start(d->servers);
 }
 
@@ -261,7 +251,7 @@ static void on_config_changed(void *data)
 		stop(d, -ESTALE); /* so that the supervisor starts us again */
 }
 
-/* Without a watch the daemon works all the same. */
+/* Without a watch the daemon works, too. */
 static void watch_config(struct daemon *d)
 {
 	const char *path = d->options->config_file;
@@ -272,7 +262,7 @@ static void watch_config(struct daemon *d)
 	err = path_watch_new(d->engine.loop, path, on_config_changed, d,
 			     &d->config_watch);
 	if (err != 0)
-		log_warn("%s: changes can't be followed: %s", path, strerror(-err));
+		log_warn("%s: cannot watch it for changes: %s", path, strerror(-err));
 }
 
 static int run(struct daemon *d)

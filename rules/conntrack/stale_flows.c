@@ -1,10 +1,10 @@
 /*
- * The sink: asks flow_match what a change set means for UDP flows, and has
- * conntrack pruned in the families concerned.  A change that can't have made
- * a flow stale costs no dump.
+ * The sink: flow_match computes what a change set means for UDP flows, then
+ * conntrack is pruned in the families concerned.  A change that cannot have
+ * made a flow stale costs no dump.
  *
- * A full change set may come after a time in which not all of our rules were
- * there.  Then it also looks for connections that were opened meanwhile.
+ * Some of our rules may have been missing before a full change set.  Then the
+ * sink also looks for connections that were opened meanwhile.
  */
 #include "rules/conntrack/stale_flows.h"
 
@@ -12,6 +12,7 @@
 
 #include "core/cleanup.h"
 #include "core/clock.h"
+#include "core/histogram.h"
 #include "core/mem.h"
 #include "rules/conntrack/conntrack.h"
 #include "rules/conntrack/flow_frontends.h"
@@ -21,6 +22,8 @@ struct stale_flows {
 	struct sink sink;
 	struct flow_match *match;
 	struct stale_flows_stats stats;
+	struct histogram_bounds bounds;
+	struct histogram seconds; /* of the change sets that needed a dump */
 };
 
 static bool is_stale(void *data, const struct flow *flow)
@@ -69,7 +72,7 @@ static int prune_lost(struct stale_flows *s, const struct changeset *cs)
 static int stale_flows_apply(struct sink *sink, const struct changeset *cs)
 {
 	struct stale_flows *s = container_of(sink, struct stale_flows, sink);
-	uint64_t start_us = clock_monotonic_us();
+	uint64_t start_us = clock_monotonic_us(), n_dumps = s->stats.n_dumps;
 	int err = 0;
 
 	if (flow_match_begin(s->match, cs))
@@ -77,7 +80,9 @@ static int stale_flows_apply(struct sink *sink, const struct changeset *cs)
 	flow_match_end(s->match, err == 0);
 	if (err == 0 && cs->full)
 		err = prune_lost(s, cs);
-	s->stats.last_us = clock_monotonic_us() - start_us;
+	if (s->stats.n_dumps != n_dumps)
+		histogram_observe(&s->seconds, &s->bounds,
+				  (double)(clock_monotonic_us() - start_us) / 1e6);
 	return err;
 }
 
@@ -89,10 +94,43 @@ static void stale_flows_close(struct sink *sink)
 	free(s);
 }
 
+/* A run has both families: each shows the same durations. */
+static void stale_flows_report(const struct sink *sink,
+			       void (*fn)(void *data, const struct sink_stat *stat),
+			       void *data)
+{
+	const struct stale_flows *s = container_of(sink, struct stale_flows, sink);
+	struct sink_stat seconds = {
+		.name = "kubeproxy_conntrack_reconciler_sync_duration_seconds",
+		.help = "ReconcileConntrackFlowsLatency latency in seconds",
+		.kind = SINK_HISTOGRAM,
+		.is_of_family = true,
+		.histogram = &s->seconds,
+		.bounds = &s->bounds,
+	};
+	struct sink_stat deleted = {
+		.name = "kubeproxy_conntrack_reconciler_deleted_entries_total",
+		.help = "Cumulative conntrack flows deleted by conntrack reconciler",
+		.is_of_family = true,
+	};
+
+	for (seconds.family = 0; seconds.family < FAMILY_N; seconds.family++)
+		fn(data, &seconds);
+	for (deleted.family = 0; deleted.family < FAMILY_N; deleted.family++) {
+		deleted.value = (double)s->stats.n_deleted[deleted.family];
+		fn(data, &deleted);
+	}
+}
+
+static const struct sink_view stale_flows_view = {
+	.stats = stale_flows_report,
+};
+
 static const struct sink_ops stale_flows_ops = {
-	.name = "stale flows",
+	.name = "conntrack",
 	.apply = stale_flows_apply,
 	.close = stale_flows_close,
+	.view = &stale_flows_view,
 };
 
 int stale_flows_new(struct sink **ret)
@@ -106,6 +144,7 @@ int stale_flows_new(struct sink **ret)
 	s = xcalloc(1, sizeof(*s));
 	s->sink.ops = &stale_flows_ops;
 	s->match = flow_match_new();
+	s->bounds = histogram_exponential(0.001, 2, 15); /* as kube-proxy's */
 	*ret = &s->sink;
 	return 0;
 }

@@ -1,10 +1,10 @@
 /*
- * Elements are asked for by the keys that they should have, many at a time: a
- * dump would take time with the square of their number.
+ * Elements are requested by the keys that they should have, many at a time: the
+ * time of a dump grows with the square of their number.
  *
- * A connection to a sticky frontend is counted once it is translated, in
- * `sticky-endpoints`, whether its endpoint was picked or remembered.  Those that
- * were picked counted in `endpoints`, too, which is not told of then.
+ * A connection to a sticky frontend is counted after its translation, in
+ * `affinity-endpoints`, whether its endpoint was picked or remembered.  Picked ones
+ * are counted in `endpoints`, too, which is not reported then.
  */
 #include "rules/nft/nft_inspect.h"
 
@@ -15,7 +15,7 @@
 #include "rules/nft/nft_elements.h"
 #include "rules/nft/nft_read.h"
 
-/* Keys of one set that are asked for together. */
+/* Keys of one set that are requested together. */
 struct question {
 	struct nft_element keys[NFT_READ_KEYS_MAX];
 	const struct service *services[NFT_READ_KEYS_MAX];
@@ -25,11 +25,11 @@ struct question {
 struct counting {
 	struct nft_link *link;
 	bool with_endpoints;
-	const struct service *service; /* whose keys are being added */
+	const struct service *service; /* the current one */
 	struct nft_numbers *numbers;
 	struct question questions[FAMILY_N][SET_N];
-	struct question *asked; /* the one that is being answered */
-	void (*fn)(void *data, const struct nft_count *count);
+	struct question *asked; /* the current request */
+	void (*fn)(void *data, const struct sink_count *count);
 	void *data;
 	int err;
 };
@@ -47,13 +47,12 @@ static uint16_t port_at(const uint8_t *bytes)
 	return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
 
-/* bytes: an endpoint as it stands in data and keys, or NULL for the frontend itself. */
+/* bytes: an endpoint as in data and keys, or NULL for the frontend itself. */
 static void report(const struct counting *c, const struct nft_element *e,
 		   const uint8_t *bytes)
 {
 	const enum family family = e->family;
-	struct endpoint endpoint;
-	struct nft_count count = {
+	struct sink_count count = {
 		.frontend = addr_from_bytes(family, e->key),
 		.proto = e->key[nft_shape_offset(SHAPE_FRONTEND, family, 1)],
 		.port = port_at(e->key + nft_shape_offset(SHAPE_FRONTEND, family, 2)),
@@ -61,12 +60,10 @@ static void report(const struct counting *c, const struct nft_element *e,
 	};
 
 	if (bytes) {
-		endpoint = (struct endpoint){
-			.addr = addr_from_bytes(family, bytes),
-			.port = port_at(bytes +
-					nft_shape_offset(SHAPE_ENDPOINT, family, 1)),
-		};
-		count.endpoint = &endpoint;
+		count.is_endpoint = true;
+		count.endpoint = addr_from_bytes(family, bytes);
+		count.endpoint_port =
+			port_at(bytes + nft_shape_offset(SHAPE_ENDPOINT, family, 1));
 	}
 	c->fn(c->data, &count);
 }
@@ -99,7 +96,7 @@ static void take_answer(void *data, const struct nft_read_element *read)
 		report(c, e, NULL);
 }
 
-/* Asks for all of them; one that isn't there is passed over. */
+/* Requests all of them; a missing one is skipped. */
 static int ask(struct counting *c, struct question *q)
 {
 	c->asked = q;
@@ -146,7 +143,7 @@ static void add_key(void *data, const struct nft_element *e)
 }
 
 int nft_counts_each(struct nft_kernel *k, const struct changeset *of, bool with_endpoints,
-		    void (*fn)(void *data, const struct nft_count *count), void *data)
+		    void (*fn)(void *data, const struct sink_count *count), void *data)
 {
 	struct counting *c = xcalloc(1, sizeof(*c));
 	int err;

@@ -1,6 +1,9 @@
 /*
- * A delta: the elements of the old service against those of the new one.  What
- * several services share is counted, and told of at the end.
+ * A delta: the elements of the old service against those of the new one.
+ * Elements shared by several services are counted, and sent at the end.
+ *
+ * A new service that the kernel refuses is left out: the counts of the failed
+ * transaction are taken back and it is built again without that service.
  */
 #include "rules/nft/nft_kernel.h"
 
@@ -11,14 +14,15 @@
 
 #include "core/cleanup.h"
 #include "core/clock.h"
-#include "core/log.h"
 #include "core/mem.h"
-#include "rules/nft/nft_elements.h"
-#include "rules/nft/nft_schema.h"
 #include "rules/nft/nft_transfer.h"
+#include "rules/nft/nft_elements.h"
+#include "rules/nft/nft_keys.h"
+#include "rules/nft/nft_schema.h"
 
 #define TRIM_MESSAGES	     2000 /* from here on the memory goes back to the system */
 #define LINGER_FROM_ELEMENTS 20000
+#define TRIES_MAX	     3
 
 struct elements {
 	struct nft_element *items;
@@ -31,6 +35,9 @@ struct delta {
 	struct nft_tx tx;
 	struct nft_transfer transfer;
 	struct elements old, new;
+	struct nft_keys left_out;	/* pointers to refused services */
+	struct nft_keys unused, reused; /* lingering chains, once it is committed */
+	bool is_undo;
 };
 
 static void collect(void *data, const struct nft_element *e)
@@ -65,7 +72,9 @@ static void fill(struct delta *d, struct elements *list, const struct service *s
 static void emit(struct delta *d, enum nft_verb verb, struct nft_element *e,
 		 const struct service *service)
 {
-	if (nft_refs_count(&d->k->refs, e, verb == VERB_ADD ? 1 : -1))
+	int change = (verb == VERB_ADD) == d->is_undo ? -1 : 1;
+
+	if (nft_refs_count(&d->k->refs, e, change) || d->is_undo)
 		return;
 	if (verb == VERB_ADD)
 		nft_transfer_into(&d->transfer, e);
@@ -102,12 +111,20 @@ static void emit_differences(struct delta *d, const struct change *change,
 	}
 }
 
+/* The new service of a change, or NULL if it was refused. */
+static const struct service *new_of(const struct delta *d, const struct change *change)
+{
+	if (nft_keys_has(&d->left_out, &change->new, sizeof(change->new)))
+		return NULL;
+	return change->new;
+}
+
 static void emit_all(struct delta *d, const struct changeset *cs, enum nft_verb verb)
 {
 	for (size_t i = 0; i < cs->n; i++) {
 		if (cs->n > 1 || verb == VERB_DELETE) { /* which comes first */
 			fill(d, &d->old, cs->changes[i].old);
-			fill(d, &d->new, cs->changes[i].new);
+			fill(d, &d->new, new_of(d, &cs->changes[i]));
 		}
 		emit_differences(d, &cs->changes[i], verb);
 	}
@@ -121,13 +138,14 @@ static void take_shared(void *data, bool is_wanted, const struct nft_element *e)
 }
 
 /*
- * With a rule that looks something up in a map the kernel walks all of the map:
- * in a large table it pays to keep a chain that may be needed again soon. The
- * next full apply clears up. What lingers may need others, so then all do.
+ * The kernel walks a whole map for each rule that looks something up in it: in
+ * a large table it pays to keep a chain that may be needed again soon. The next
+ * full apply deletes them. A lingering chain may need others, so then all linger.
  */
-static bool may_linger(const struct nft_kernel *k)
+static bool may_linger(const struct delta *d)
 {
-	return k->n_elements >= LINGER_FROM_ELEMENTS || nft_keys_n(&k->lingering) > 0;
+	return d->k->n_elements >= LINGER_FROM_ELEMENTS ||
+	       nft_keys_n(&d->k->lingering) > 0 || nft_keys_n(&d->unused) > 0;
 }
 
 static void take_chain(void *data, bool is_wanted, enum family family,
@@ -137,11 +155,13 @@ static void take_chain(void *data, bool is_wanted, enum family family,
 	const uint32_t key[] = {family, chain.kind, chain.number};
 	char name[NFT_CHAIN_NAME_LEN];
 
-	if (!is_wanted && may_linger(d->k)) {
-		nft_keys_put(&d->k->lingering, key, sizeof(key));
+	if (!is_wanted && may_linger(d)) {
+		nft_keys_put(&d->unused, key, sizeof(key));
 	} else if (!is_wanted) {
 		nft_schema_delete_chain(&d->tx, family, nft_chain_name(chain, name));
-	} else if (!nft_keys_take(&d->k->lingering, key, sizeof(key))) {
+	} else if (nft_keys_has(&d->k->lingering, key, sizeof(key))) {
+		nft_keys_put(&d->reused, key, sizeof(key));
+	} else {
 		nft_schema_add_chain(&d->tx, family, chain);
 		nft_schema_add_rules(&d->tx, family, chain, d->env);
 	}
@@ -155,55 +175,128 @@ static void build(struct delta *d, const struct changeset *cs)
 	nft_transfer_ask(&d->transfer, &d->k->link);
 	emit_all(d, cs, VERB_ADD);
 	nft_refs_settle(&d->k->refs, &ops, d);
-	for (size_t i = 0; i < cs->n; i++)
-		nft_numbers_settle(&d->k->numbers, cs->changes[i].old,
-				   cs->changes[i].new);
 }
 
-static void log_refusals(const struct nft_refusals *refusals)
+static void settle_lingering(struct delta *d)
 {
-	struct buf text = BUF_INIT;
+	const uint8_t *key;
+	size_t len;
 
-	if (!refusals->n)
-		return;
-	nft_label_print(refusals->items[0].label, &text);
-	log_warn("nft: %s: %s; reading back what there is", buf_string(&text),
-		 strerror(-refusals->items[0].err));
-	buf_fini(&text);
+	for (size_t i = 0; (key = nft_keys_next(&d->reused, &i, &len));)
+		(void)nft_keys_take(&d->k->lingering, key, len);
+	for (size_t i = 0; (key = nft_keys_next(&d->unused, &i, &len));)
+		nft_keys_put(&d->k->lingering, key, len);
 }
 
-static int commit(struct nft_kernel *k, struct delta *d)
+/* Takes back the counts of a transaction that the kernel refused. */
+static void undo_counts(struct delta *d, const struct changeset *cs)
+{
+	d->is_undo = true;
+	emit_all(d, cs, VERB_DELETE);
+	emit_all(d, cs, VERB_ADD);
+	d->is_undo = false;
+	nft_refs_settle(&d->k->refs, NULL, NULL);
+}
+
+static void clear(struct delta *d)
+{
+	nft_tx_clear(&d->tx);
+	nft_transfer_fini(&d->transfer);
+	nft_transfer_init(&d->transfer);
+	nft_keys_clear(&d->unused);
+	nft_keys_clear(&d->reused);
+}
+
+/* Is this a service that the kernel has nothing of? */
+static bool is_new(const struct changeset *cs, const struct service *service)
+{
+	for (size_t i = 0; i < cs->n; i++)
+		if (cs->changes[i].new == service)
+			return service && !cs->changes[i].old;
+	return false;
+}
+
+/*
+ * -EAGAIN when only new services were refused. Anything else means that the
+ * kernel differs from what we know. A large transaction may have been committed
+ * in part.
+ */
+static int leave_out(struct delta *d, const struct changeset *cs,
+		     const struct nft_refusals *refusals)
+{
+	if (nft_tx_n_messages(&d->tx) > TRIM_MESSAGES)
+		return -ESTALE;
+	for (size_t i = 0; i < refusals->n; i++)
+		if (!is_new(cs, refusals->items[i].label->service))
+			return -ESTALE;
+	undo_counts(d, cs);
+	for (size_t i = 0; i < refusals->n; i++) {
+		const struct service *service = refusals->items[i].label->service;
+
+		if (nft_keys_has(&d->left_out, &service, sizeof(service)))
+			continue;
+		nft_keys_put(&d->left_out, &service, sizeof(service));
+		nft_refusal_report(&refusals->items[i], cs);
+	}
+	clear(d); /* the labels, too */
+	return -EAGAIN;
+}
+
+static int try_once(struct delta *d, const struct changeset *cs)
 {
 	_cleanup_(nft_refusals_fini) struct nft_refusals refusals = {0};
+	struct nft_kernel *k = d->k;
+	uint64_t start_us = clock_monotonic_us();
 	bool is_missed;
-	int err = nft_kernel_commit(k, &d->tx, 0, &refusals, &is_missed);
+	int err;
 
-	if (err == -EREMOTEIO)
-		log_refusals(&refusals);
-	return err == -EREMOTEIO || (!err && is_missed) ? -ESTALE : err;
+	build(d, cs);
+	k->stats.last_build_us = clock_monotonic_us() - start_us;
+	err = nft_kernel_commit(k, &d->tx, 0, &refusals, &is_missed);
+	k->is_missed |= is_missed;
+	return err == -EREMOTEIO ? leave_out(d, cs, &refusals) : err;
+}
+
+static int try_all(struct delta *d, const struct changeset *cs)
+{
+	int err = -EAGAIN;
+
+	for (unsigned i = 0; i < TRIES_MAX && err == -EAGAIN; i++)
+		err = try_once(d, cs);
+	if (err)
+		return err == -EAGAIN ? -ESTALE : err;
+	settle_lingering(d);
+	for (size_t i = 0; i < cs->n; i++)
+		nft_numbers_settle(&d->k->numbers, cs->changes[i].old,
+				   new_of(d, &cs->changes[i]));
+	return 0;
 }
 
 int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 {
 	struct delta d = {.k = k, .env = cs->env};
-	uint64_t start_us = clock_monotonic_us();
-	bool is_large;
+	bool is_large, has_refused;
 	int err;
 
 	if (!k->is_known)
 		return -ESTALE;
 	nft_transfer_init(&d.transfer);
-	build(&d, cs);
+	nft_keys_init(&d.left_out);
+	nft_keys_init(&d.unused);
+	nft_keys_init(&d.reused);
 	k->stats.last_readback_us = 0;
-	k->stats.last_build_us = clock_monotonic_us() - start_us;
+	err = try_all(&d, cs);
 	is_large = nft_tx_n_messages(&d.tx) > TRIM_MESSAGES;
-	err = commit(k, &d);
+	has_refused = nft_keys_n(&d.left_out) > 0;
 	k->is_known = !err;
 	nft_transfer_fini(&d.transfer);
+	nft_keys_fini(&d.left_out);
+	nft_keys_fini(&d.unused);
+	nft_keys_fini(&d.reused);
 	nft_tx_fini(&d.tx);
 	free(d.old.items);
 	free(d.new.items);
 	if (is_large)
 		(void)malloc_trim(0);
-	return err;
+	return err ? err : has_refused ? -EREMOTEIO : 0;
 }

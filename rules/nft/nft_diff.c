@@ -1,7 +1,7 @@
 /*
- * The comparison of a full apply, as lines of text, in pieces: first what should
- * be is put together, then compared.  When the ruleset changed meanwhile, the
- * reader starts anew.
+ * The comparison of a full apply, as lines of text, in steps: first the wanted
+ * elements are collected, then the kernel's are compared with them.  When the
+ * ruleset changes between steps, the caller starts over.
  */
 #include "rules/nft/nft_inspect.h"
 
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cleanup.h"
 #include "core/mem.h"
 #include "rules/nft/nft_compare.h"
 #include "rules/nft/nft_elements.h"
@@ -17,10 +18,11 @@
 #define SERVICES_A_STEP 200
 
 struct nft_diff {
+	struct sink_diff diff;
 	struct nft_kernel *kernel;
 	const struct changeset *full;
 	uint32_t generation;
-	size_t next;		       /* of the services that are to be added */
+	size_t next;		       /* service to be added */
 	const struct service *service; /* whose elements are being added */
 	struct nft_desired desired;
 	struct nft_refs refs;
@@ -100,7 +102,7 @@ static void print_wanted_rule(void *data, const struct nft_rule *rule)
 	buf_add_char(&d->lines, '\n');
 }
 
-/* Rules that are there come one a line already, in libnftnl's words. */
+/* Existing rules come one to a line, as libnftnl prints them. */
 static void print_rules(void *data, enum family family, struct nft_chain chain,
 			const char *actual)
 {
@@ -194,31 +196,26 @@ static void start_comparing(struct nft_diff *d)
 	d->comparing = nft_comparing_new(&d->comparison);
 }
 
-/* -EINTR when it isn't what it was at the begin. */
+/* -EINTR when the ruleset has changed since the first step. */
 static int check_generation(struct nft_diff *d)
 {
-	uint32_t now;
+	uint32_t now = 0;
 	int err = nft_link_generation(&d->kernel->link, &now);
 
-	if (!d->generation)
+	if (!err && !d->generation)
 		d->generation = now;
 	return err ? err : now == d->generation ? 0 : -EINTR;
 }
 
-struct nft_diff *nft_diff_new(struct nft_kernel *k, const struct changeset *full)
+static struct nft_diff *nft_diff_of(const struct sink_diff *diff)
 {
-	struct nft_diff *d = xcalloc(1, sizeof(*d));
-
-	d->kernel = k;
-	d->full = full;
-	nft_refs_init(&d->refs);
-	return d;
+	return container_of((struct sink_diff *)(uintptr_t)diff, struct nft_diff, diff);
 }
 
-void nft_diff_free(struct nft_diff *d)
+static void nft_diff_free(struct sink_diff *diff)
 {
-	if (!d)
-		return;
+	struct nft_diff *d = nft_diff_of(diff);
+
 	nft_comparing_free(d->comparing);
 	nft_refs_fini(&d->refs);
 	nft_desired_fini(&d->desired);
@@ -226,8 +223,9 @@ void nft_diff_free(struct nft_diff *d)
 	free(d);
 }
 
-int nft_diff_step(struct nft_diff *d)
+static int nft_diff_step(struct sink_diff *diff)
 {
+	struct nft_diff *d = nft_diff_of(diff);
 	int err = check_generation(d);
 
 	if (err)
@@ -245,8 +243,27 @@ int nft_diff_step(struct nft_diff *d)
 	return check_generation(d);
 }
 
-const char *nft_diff_lines(const struct nft_diff *d, size_t *ret_n)
+static const char *nft_diff_lines(const struct sink_diff *diff, size_t *ret_n)
 {
+	const struct nft_diff *d = nft_diff_of(diff);
+
 	*ret_n = d->n;
 	return buf_string(&d->lines);
+}
+
+static const struct sink_diff_ops nft_diff_ops = {
+	.step = nft_diff_step,
+	.lines = nft_diff_lines,
+	.free = nft_diff_free,
+};
+
+struct sink_diff *nft_diff_new(struct nft_kernel *k, const struct changeset *full)
+{
+	struct nft_diff *d = xcalloc(1, sizeof(*d));
+
+	d->diff.ops = &nft_diff_ops;
+	d->kernel = k;
+	d->full = full;
+	nft_refs_init(&d->refs);
+	return &d->diff;
 }

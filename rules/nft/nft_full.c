@@ -1,14 +1,15 @@
 /*
- * A full apply: what should be against what is read back.  The transaction
- * names the generation that was read, so that the kernel refuses it when
- * somebody was quicker; then all is read again.
+ * A full apply: the wanted ruleset against the one that is read back.  The
+ * transaction names the generation that was read, so that the kernel refuses it
+ * if another process committed meanwhile; then everything is read again.
  *
- * A service that the kernel refuses a message of is left out and the rest
- * tried again: everything that it shares with others is then theirs alone.
+ * When the kernel refuses a message of a service, the service is left out and
+ * the rest tried again: everything that it shares with others is then theirs alone.
  */
 #include "rules/nft/nft_kernel.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,10 +24,9 @@
 #include "rules/nft/nft_schema.h"
 #include "rules/nft/nft_transfer.h"
 
-/* The last ones don't insist on the generation: somebody may change theirs all the time. */
+/* The last ones do not insist on the generation: other tables may change all the time. */
 #define TRIES_MAX	  12
 #define TRIES_WITH_NUMBER 8
-#define REFUSED_LOG_MAX	  20 /* lines an apply */
 
 struct full {
 	struct nft_kernel *k;
@@ -204,30 +204,21 @@ static int compare(struct full *f)
 	return 0;
 }
 
-static void log_refusal(const struct nft_refusal *r, const char *then)
-{
-	struct buf text = BUF_INIT;
-
-	nft_label_print(r->label, &text);
-	log_warn("nft: %s: %s%s", buf_string(&text), strerror(-r->err), then);
-	buf_fini(&text);
-}
-
-/* 0 when all refusals were services' own, which are left out from now on. */
+/* -EAGAIN when all refusals concern single services, which are left out from now on. */
 static int leave_out(struct full *f, const struct nft_refusals *refusals)
 {
 	for (size_t i = 0; i < refusals->n; i++) {
 		const struct nft_refusal *r = &refusals->items[i];
 
 		if (!r->label->service) {
-			log_refusal(r, "");
+			nft_refusal_log(r);
 			return r->err;
 		}
 		if (is_left_out(f, r->label->service))
 			continue;
 		nft_keys_put(&f->left_out, &r->label->service, sizeof(struct service *));
-		if (f->n_left_out++ < REFUSED_LOG_MAX)
-			log_refusal(r, "; the service is left out");
+		f->n_left_out++;
+		nft_refusal_report(r, f->cs);
 	}
 	return refusals->n ? -EAGAIN : -EPROTO;
 }
@@ -252,6 +243,7 @@ static int try_once(struct full *f, bool with_generation)
 	if (err)
 		return err == -ERESTART ? -EAGAIN : err;
 	f->has_sent |= nft_tx_n_messages(&f->tx) > 0;
+	f->k->is_missed = is_missed;
 	return is_missed ? -EAGAIN : 0;
 }
 
@@ -270,7 +262,10 @@ static int try_all(struct full *f)
 		}
 		err = try_once(f, i < TRIES_WITH_NUMBER);
 	}
-	return err;
+	if (err != -EAGAIN)
+		return err;
+	/* committed, but the ruleset changes all the time: the next check says so */
+	return f->k->is_missed ? 0 : -EBUSY;
 }
 
 static void warn_of_full_map(const struct nft_stats *stats)
@@ -291,13 +286,25 @@ static void count(struct full *f)
 	f->k->n_elements = f->desired.n;
 	nft_keys_clear(&f->k->lingering); /* they were no part of what should be */
 	stats->n_repairs += f->has_sent && f->k->was_touched;
-	stats->n_refused = f->n_left_out;
-	stats->n_refused_total += f->n_left_out;
+}
+
+/* At the start, and after a failure: did an earlier run leave everything in place? */
+static void log_difference(const struct full *f, const struct nft_stats *before)
+{
+	const struct nft_stats *now = &f->k->stats;
+
+	if (!f->has_sent)
+		log_info("nftables: the kernel already had everything");
+	else
+		log_info("nftables: %" PRIu64 " elements added, %" PRIu64 " removed",
+			 now->n_elements_added - before->n_elements_added,
+			 now->n_elements_deleted - before->n_elements_deleted);
 }
 
 int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
 {
 	struct full f = {.k = k, .cs = cs};
+	struct nft_stats before = k->stats;
 	int err;
 
 	nft_keys_init(&f.left_out);
@@ -307,6 +314,8 @@ int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
 	k->has_numbers = true;
 	err = try_all(&f);
 	if (!err) {
+		if (!k->is_known)
+			log_difference(&f, &before);
 		count(&f);
 		settle_numbers(&f);
 	}

@@ -1,12 +1,15 @@
 /*
- * Looking without changing anything: counters, and differences as text.
+ * Reading the kernel without changing it: connection counters, and differences
+ * as text.
  */
 #pragma once
 
+#include "core/sink_view.h"
 #include "rules/nft/nft.h"
 #include "rules/nft/nft_kernel.h"
 
+/* One report for each map that an element is in. About a millisecond for a thousand. */
 int nft_counts_each(struct nft_kernel *k, const struct changeset *of, bool with_endpoints,
-		    void (*fn)(void *data, const struct nft_count *count), void *data);
-/* Chains that linger (see nft_delta.c) are no difference. */
-struct nft_diff *nft_diff_new(struct nft_kernel *k, const struct changeset *full);
+		    void (*fn)(void *data, const struct sink_count *count), void *data);
+/* Chains whose deletion is deferred (see nft_delta.c) are not differences. */
+struct sink_diff *nft_diff_new(struct nft_kernel *k, const struct changeset *full);

@@ -1,14 +1,18 @@
 /*
- * As long as anybody listens (in whatever network namespace: the kernel keeps
- * one list for all), it makes a message for each element that changes, which
- * costs several times as much as the change itself.  So for a large transaction
- * we stop listening, and tell from the ruleset's generation whether somebody
- * else was there meanwhile.
+ * While any process listens, in any network namespace (the kernel keeps one list
+ * for all), the kernel builds a message for each changed element, which costs
+ * several times as much as the change itself.  So the monitor is off during a
+ * large transaction of ours, and the ruleset's generation shows whether another
+ * process committed meanwhile.
  */
 #include "rules/nft/nft_kernel.h"
 
+#include <string.h>
+
+#include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/clock.h"
+#include "core/log.h"
 
 #define DEAF_FROM_ELEMENTS 300
 
@@ -22,7 +26,7 @@ int nft_kernel_init(struct nft_kernel *k)
 	nft_keys_init(&k->lingering);
 	nft_numbers_init(&k->numbers);
 	err = nft_link_open(&k->link);
-	if (!err) /* is there an nf_tables, and may we? */
+	if (!err) /* fails without nf_tables or CAP_NET_ADMIN */
 		err = nft_link_generation(&k->link, &generation);
 	if (!err)
 		err = nft_monitor_open(&k->monitor, k->link.port_id);
@@ -38,7 +42,7 @@ void nft_kernel_fini(struct nft_kernel *k)
 	nft_link_close(&k->link);
 }
 
-/* Anybody's transaction adds one to the generation: just ours must have been there. */
+/* Each transaction adds one to the generation: ours must be the only one. */
 static int commit_deaf(struct nft_kernel *k, struct nft_tx *tx, uint32_t generation,
 		       struct nft_refusals *ret_refusals, bool *ret_is_missed)
 {
@@ -79,4 +83,21 @@ int nft_kernel_commit(struct nft_kernel *k, struct nft_tx *tx, uint32_t generati
 	k->stats.n_elements_deleted += tx->n_deleted;
 	k->n_elements += tx->n_added - tx->n_deleted;
 	return 0;
+}
+
+void nft_refusal_log(const struct nft_refusal *r)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+
+	nft_label_print(r->label, &text);
+	log_warn("nftables: could not %s: %s", buf_string(&text), strerror(-r->err));
+}
+
+void nft_refusal_report(const struct nft_refusal *r, const struct changeset *cs)
+{
+	_cleanup_(buf_fini) struct buf why = BUF_INIT;
+
+	nft_label_print(r->label, &why);
+	buf_printf(&why, ": %s", strerror(-r->err));
+	changeset_refuse(cs, r->label->service, buf_string(&why));
 }

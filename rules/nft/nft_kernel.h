@@ -1,6 +1,5 @@
 /*
- * What the sink keeps between applies, and the two ways that a change set gets
- * into the kernel.
+ * The sink's state between applies, and the two ways to program a change set.
  */
 #pragma once
 
@@ -17,12 +16,13 @@ struct nft_kernel { /* embedded */
 	struct nft_link link;
 	struct nft_monitor monitor;
 	struct nft_refs refs;
-	bool is_known;	  /* refs say what is there; else only a full apply helps */
-	bool was_touched; /* by another hand, since the last full apply */
+	bool is_known;	  /* refs match the kernel; else only a full apply helps */
+	bool was_touched; /* by another process, since the last full apply */
+	bool is_missed;	  /* it may have been, while the monitor was off */
 	uint64_t n_elements;
 	struct nft_numbers numbers; /* of services with affinity */
-	bool has_numbers;	    /* those that the kernel had have been adopted */
-	struct nft_keys lingering;  /* chains that are of no use at the moment */
+	bool has_numbers;	    /* those of an earlier run were adopted */
+	struct nft_keys lingering;  /* unused chains that were not deleted yet */
 	struct nft_stats stats;
 };
 
@@ -30,13 +30,22 @@ int nft_kernel_init(struct nft_kernel *k);
 void nft_kernel_fini(struct nft_kernel *k);
 
 /*
- * Commits as nft_tx_commit() does, and counts. *ret_is_missed: something may
- * have been changed by others while we weren't listening; read it all again.
+ * Commits as nft_tx_commit() does, and counts. *ret_is_missed: another process
+ * may have changed something while the monitor was off; read everything again.
  */
 int nft_kernel_commit(struct nft_kernel *k, struct nft_tx *tx, uint32_t generation,
 		      struct nft_refusals *ret_refusals, bool *ret_is_missed);
 
-/* Sends what changed, in one transaction, without reading back. -ESTALE: not known. */
+/* Logs a refusal that concerns no single service. */
+void nft_refusal_log(const struct nft_refusal *r);
+/* Reports the service that it concerns to the owner of the change set. */
+void nft_refusal_report(const struct nft_refusal *r, const struct changeset *cs);
+
+/*
+ * Sends the changes in one transaction, without reading back. -EREMOTEIO: new
+ * services were refused and left out; -ESTALE: the kernel differs from what we
+ * know, and nothing was changed.
+ */
 int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs);
-/* Reads back, sends what differs. -EREMOTEIO: services were left out, and logged. */
+/* Reads back, sends the differences. -EREMOTEIO: services were refused and left out. */
 int nft_full_apply(struct nft_kernel *k, const struct changeset *cs);

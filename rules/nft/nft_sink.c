@@ -1,5 +1,5 @@
 /*
- * The sink: a kernel and a monitor, and what is asked of them from outside.
+ * The sink around a kernel and its monitor.
  */
 #include "rules/nft/nft.h"
 
@@ -29,8 +29,10 @@ static struct nft_sink *nft_sink_of(const struct sink *sink)
 static int nft_sink_apply(struct sink *sink, const struct changeset *cs)
 {
 	struct nft_kernel *k = &nft_sink_of(sink)->kernel;
+	int err = cs->full ? nft_full_apply(k, cs) : nft_delta_apply(k, cs);
 
-	return cs->full ? nft_full_apply(k, cs) : nft_delta_apply(k, cs);
+	k->stats.n_failures += err && err != -EREMOTEIO && err != -ESTALE;
+	return err;
 }
 
 static void nft_sink_close(struct sink *sink)
@@ -41,10 +43,116 @@ static void nft_sink_close(struct sink *sink)
 	free(s);
 }
 
+static int nft_sink_fd(const struct sink *sink)
+{
+	return nft_sink_of(sink)->kernel.monitor.fd;
+}
+
+static bool nft_sink_check(struct sink *sink)
+{
+	struct nft_kernel *k = &nft_sink_of(sink)->kernel;
+	bool is_changed = nft_monitor_drain(&k->monitor) || k->is_missed;
+
+	k->is_missed = false;
+	k->was_touched |= is_changed;
+	return is_changed;
+}
+
+static int nft_sink_counts(struct sink *sink, const struct changeset *of,
+			   bool with_endpoints,
+			   void (*fn)(void *data, const struct sink_count *count),
+			   void *data)
+{
+	return nft_counts_each(&nft_sink_of(sink)->kernel, of, with_endpoints, fn, data);
+}
+
+static struct sink_diff *nft_sink_diff(struct sink *sink, const struct changeset *full)
+{
+	return nft_diff_new(&nft_sink_of(sink)->kernel, full);
+}
+
+struct nft_stats nft_sink_stats(const struct sink *sink)
+{
+	return nft_sink_of(sink)->kernel.stats;
+}
+
+/* kube-proxy counts failures by family; a transaction has both. */
+static void report_failures(const struct nft_stats *stats,
+			    void (*fn)(void *data, const struct sink_stat *stat),
+			    void *data)
+{
+	struct sink_stat stat = {
+		.name = "kubeproxy_sync_proxy_rules_nftables_sync_failures_total",
+		.help = "Cumulative proxy nftables sync failures",
+		.is_of_family = true,
+		.value = (double)stats->n_failures,
+	};
+
+	for (stat.family = 0; stat.family < FAMILY_N; stat.family++)
+		fn(data, &stat);
+}
+
+/* Only where the kernel says how many there are. */
+static void report_clients(const struct nft_stats *stats,
+			   void (*fn)(void *data, const struct sink_stat *stat),
+			   void *data)
+{
+	struct sink_stat stat = {
+		.name = "sluice_nft_affinity_clients",
+		.help = "Clients bound by affinity at the last full sync, of 1048576 at "
+			"most.",
+		.kind = SINK_GAUGE,
+		.is_of_family = true,
+	};
+
+	for (stat.family = 0; stat.family < FAMILY_N; stat.family++)
+		if (stats->n_clients[stat.family] < 0)
+			return;
+	for (stat.family = 0; stat.family < FAMILY_N; stat.family++) {
+		stat.value = (double)stats->n_clients[stat.family];
+		fn(data, &stat);
+	}
+}
+
+static void nft_sink_report(const struct sink *sink,
+			    void (*fn)(void *data, const struct sink_stat *stat),
+			    void *data)
+{
+	const struct nft_stats *n = &nft_sink_of(sink)->kernel.stats;
+	const struct sink_stat stats[] = {
+		{.name = "sluice_nft_transactions_total",
+		 .help = "Committed nftables transactions.",
+		 .value = (double)n->n_transactions},
+		{.name = "sluice_nft_elements_added_total",
+		 .help = "Set elements that were added.",
+		 .value = (double)n->n_elements_added},
+		{.name = "sluice_nft_elements_deleted_total",
+		 .help = "Set elements that were deleted.",
+		 .value = (double)n->n_elements_deleted},
+		{.name = "sluice_repairs_total",
+		 .help = "Full syncs that reverted changes made by other programs.",
+		 .value = (double)n->n_repairs},
+	};
+
+	report_failures(n, fn, data);
+	report_clients(n, fn, data);
+	for (size_t i = 0; i < N_ELEMENTS(stats); i++)
+		fn(data, &stats[i]);
+}
+
+static const struct sink_view nft_sink_view = {
+	.counts = nft_sink_counts,
+	.diff = nft_sink_diff,
+	.stats = nft_sink_report,
+};
+
 static const struct sink_ops nft_sink_ops = {
 	.name = "nftables",
 	.apply = nft_sink_apply,
 	.close = nft_sink_close,
+	.fd = nft_sink_fd,
+	.check = nft_sink_check,
+	.view = &nft_sink_view,
 };
 
 int nft_sink_new(struct sink **ret)
@@ -62,34 +170,14 @@ int nft_sink_new(struct sink **ret)
 	return 0;
 }
 
-int nft_sink_fd(const struct sink *sink)
+int nft_probe(void)
 {
-	return nft_sink_of(sink)->kernel.monitor.fd;
-}
+	struct sink *sink;
+	int err = nft_sink_new(&sink);
 
-bool nft_sink_drain(struct sink *sink)
-{
-	struct nft_sink *s = nft_sink_of(sink);
-	bool is_touched = nft_monitor_drain(&s->kernel.monitor);
-
-	s->kernel.was_touched |= is_touched;
-	return is_touched;
-}
-
-struct nft_stats nft_sink_stats(const struct sink *sink)
-{
-	return nft_sink_of(sink)->kernel.stats;
-}
-
-int nft_sink_counts(struct sink *sink, const struct changeset *of, bool with_endpoints,
-		    void (*fn)(void *data, const struct nft_count *count), void *data)
-{
-	return nft_counts_each(&nft_sink_of(sink)->kernel, of, with_endpoints, fn, data);
-}
-
-struct nft_diff *nft_sink_diff(struct sink *sink, const struct changeset *full)
-{
-	return nft_diff_new(&nft_sink_of(sink)->kernel, full);
+	if (!err)
+		sink_close(sink);
+	return err;
 }
 
 static int cleanup_family(struct nft_link *link, enum family family)
@@ -105,7 +193,7 @@ static int cleanup_family(struct nft_link *link, enum family family)
 		err = nft_tx_commit(&tx, link, 0, &refusals);
 		if (err == -EREMOTEIO)
 			err = refusals.items[0].err;
-		if (err == -ENOENT) /* somebody was quicker */
+		if (err == -ENOENT) /* deleted by another process meanwhile */
 			err = 0;
 	}
 	nft_refusals_fini(&refusals);

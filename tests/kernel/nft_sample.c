@@ -196,17 +196,34 @@ static struct change *full_changes(const struct sample_world *w)
 	return changes;
 }
 
+static void count_refused(void *data, const struct service *service, const char *why)
+{
+	struct sample_world *w = data;
+
+	assert_non_null(service);
+	assert_non_null(strstr(why, ": "));
+	w->n_refused++;
+}
+
+static int apply(struct sample_world *w, struct changeset *cs)
+{
+	cs->refuse = count_refused;
+	cs->data = w;
+	w->n_refused = 0;
+	return sink_apply(w->sink, cs);
+}
+
 int sample_full(struct sample_world *w)
 {
 	_cleanup_(freep) struct change *changes = full_changes(w);
-	const struct changeset cs = {
+	struct changeset cs = {
 		.full = true,
 		.env = &w->env,
 		.changes = changes,
 		.n = w->n,
 	};
 
-	return sink_apply(w->sink, &cs);
+	return apply(w, &cs);
 }
 
 void sample_restart(struct sample_world *w)
@@ -232,7 +249,7 @@ int sample_delta(struct sample_world *w, struct service **taken, size_t n)
 			at = cs.n++;
 		changes[at].new = taken[i];
 	}
-	err = sink_apply(w->sink, &cs);
+	err = apply(w, &cs);
 	sample_clear(w);
 	for (size_t i = 0; i < n; i++)
 		sample_put_service(w, taken[i]);
@@ -241,16 +258,16 @@ int sample_delta(struct sample_world *w, struct service **taken, size_t n)
 
 size_t sample_diff(struct sink *sink, const struct changeset *full, struct buf *ret_lines)
 {
-	struct nft_diff *d = nft_sink_diff(sink, full);
+	struct sink_diff *d = sink->ops->view->diff(sink, full);
 	size_t n;
 	int err;
 
 	do {
-		err = nft_diff_step(d);
+		err = sink_diff_step(d);
 	} while (err == 1);
 	assert_int_equal(err, 0);
-	buf_add_string(ret_lines, nft_diff_lines(d, &n));
-	nft_diff_free(d);
+	buf_add_string(ret_lines, sink_diff_lines(d, &n));
+	sink_diff_free(d);
 	return n;
 }
 

@@ -51,6 +51,7 @@ struct sample_world {
 	struct service **services;
 	size_t n, cap;
 	struct sink *sink;
+	size_t n_refused; /* by the last change set */
 };
 
 /* In a fresh network namespace. Exits with TEST_SKIPPED where that can't be. */
@@ -70,7 +71,7 @@ void sample_restart(struct sample_world *w);
  * they have the same name and family.
  */
 int sample_delta(struct sample_world *w, struct service **taken, size_t n);
-/* All lines of nft_sink_diff(), and how many. */
+/* All lines of the sink's diff, and how many. */
 size_t sample_diff(struct sink *sink, const struct changeset *full,
 		   struct buf *ret_lines);
 size_t sample_n_differences(struct sample_world *w);

@@ -301,7 +301,10 @@ static void check_kernel(struct bench *b)
 static void check_no_difference(struct bench *b)
 {
 	struct state_taken taken = state_take(b->state, true);
-	struct changeset cs = {true, &b->env, taken.changes, taken.n};
+	struct changeset cs = {.full = true,
+			       .env = &b->env,
+			       .changes = taken.changes,
+			       .n = taken.n};
 	_cleanup_(buf_fini) struct buf lines = BUF_INIT;
 
 	if (sample_diff(b->sink, &cs, &lines))
@@ -321,7 +324,10 @@ static void apply(struct bench *b, bool full)
 		(uint32_t)cluster_service_cidrs(b->random.cluster, b->env.service_cidrs,
 						ENVIRONMENT_MAX_SERVICE_CIDRS);
 	taken = state_take(b->state, full);
-	cs = (struct changeset){taken.full, &b->env, taken.changes, taken.n};
+	cs = (struct changeset){.full = taken.full,
+				.env = &b->env,
+				.changes = taken.changes,
+				.n = taken.n};
 	assert_int_equal(sink_apply(b->sink, &cs), 0);
 	state_taken_fini(&taken);
 	conflicts = state_conflicts(b->state, &n_conflicts);

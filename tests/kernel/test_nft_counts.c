@@ -107,14 +107,14 @@ struct tally {
 	unsigned n_lines;
 };
 
-static void take_count(void *data, const struct nft_count *count)
+static void take_count(void *data, const struct sink_count *count)
 {
 	struct tally *t = data;
 
 	if (!addr_equal(&count->frontend, &t->frontend))
 		return;
 	t->n_lines++;
-	if (!count->endpoint) {
+	if (!count->is_endpoint) {
 		t->n_frontend += count->n_connections;
 		return;
 	}
@@ -134,8 +134,11 @@ static struct tally tally_of(struct sample_world *w, const char *at)
 		changes[i].new = w->services[i];
 	assert_int_equal(addr_port_parse(at, &t.frontend, &port), 0);
 	without.frontend = t.frontend;
-	assert_int_equal(nft_sink_counts(w->sink, &all, true, take_count, &t), 0);
-	assert_int_equal(nft_sink_counts(w->sink, &all, false, take_count, &without), 0);
+	assert_int_equal(w->sink->ops->view->counts(w->sink, &all, true, take_count, &t),
+			 0);
+	assert_int_equal(w->sink->ops->view->counts(w->sink, &all, false, take_count,
+						    &without),
+			 0);
 	assert_int_equal(without.n_frontend, t.n_frontend);
 	assert_int_equal(without.n_endpoints, 0);
 	return t;

@@ -49,18 +49,18 @@ static void a_large_set_is_compared_in_many_pieces(void **state)
 {
 	struct sample_world *w = with_many_endpoints(state);
 	struct wanted wanted = wanted_new(w);
-	struct nft_diff *d = nft_sink_diff(w->sink, &wanted.cs);
+	struct sink_diff *d = w->sink->ops->view->diff(w->sink, &wanted.cs);
 	unsigned n_steps = 1;
 	size_t n;
 	int err;
 
-	while ((err = nft_diff_step(d)) == 1)
+	while ((err = sink_diff_step(d)) == 1)
 		n_steps++;
 	assert_int_equal(err, 0);
-	assert_string_equal(nft_diff_lines(d, &n), "");
+	assert_string_equal(sink_diff_lines(d, &n), "");
 	assert_int_equal(n, 0);
 	assert_in_range(n_steps, N_STEPS_MIN, N_ENDPOINTS);
-	nft_diff_free(d);
+	sink_diff_free(d);
 	free(wanted.changes);
 }
 
@@ -68,13 +68,13 @@ static void a_change_between_two_pieces_ends_it(void **state)
 {
 	struct sample_world *w = with_many_endpoints(state);
 	struct wanted wanted = wanted_new(w);
-	struct nft_diff *d = nft_sink_diff(w->sink, &wanted.cs);
+	struct sink_diff *d = w->sink->ops->view->diff(w->sink, &wanted.cs);
 
-	assert_int_equal(nft_diff_step(d), 1);
-	assert_int_equal(nft_diff_step(d), 1);
+	assert_int_equal(sink_diff_step(d), 1);
+	assert_int_equal(sink_diff_step(d), 1);
 	shell_run("nft add table ip others; nft delete table ip others");
-	assert_int_equal(nft_diff_step(d), -EINTR);
-	nft_diff_free(d);
+	assert_int_equal(sink_diff_step(d), -EINTR);
+	sink_diff_free(d);
 	free(wanted.changes);
 }
 

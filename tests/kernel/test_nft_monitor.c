@@ -28,7 +28,7 @@ static struct sample_world *programmed(void **state)
 
 static bool is_readable(const struct sample_world *w)
 {
-	struct pollfd p = {.fd = nft_sink_fd(w->sink), .events = POLLIN};
+	struct pollfd p = {.fd = sink_fd(w->sink), .events = POLLIN};
 
 	return poll(&p, 1, 0) == 1;
 }
@@ -53,7 +53,7 @@ static void after_a_large_transaction_we_hear_again(void **state)
 	assert_int_equal(sample_delta(w, &large, 1), 0);
 	shell_run("nft flush chain ip sluice check-source");
 	assert_true(is_readable(w));
-	assert_true(nft_sink_drain(w->sink));
+	assert_true(sink_check(w->sink));
 	assert_false(is_readable(w));
 }
 
@@ -65,7 +65,7 @@ static void what_others_do_elsewhere_is_no_concern(void **state)
 		  "nft add chain ip mine sluice; nft add set ip mine frontends "
 		  "'{ type ipv4_addr; }'; nft add element ip mine frontends "
 		  "'{ 10.9.9.9 }'; nft delete table ip mine");
-	assert_false(nft_sink_drain(w->sink));
+	assert_false(sink_check(w->sink));
 }
 
 static void what_clients_learn_is_no_change(void **state)
@@ -75,7 +75,7 @@ static void what_clients_learn_is_no_change(void **state)
 	shell_run("nft add element ip sluice affinity-clients '{ 10.1.1.2 . 1:0 "
 		  "timeout 60s : 1:1 }'; nft add element ip6 sluice "
 		  "affinity-clients '{ 1 . 2 . 1:0 timeout 60s : 1:1 }'");
-	assert_false(nft_sink_drain(w->sink));
+	assert_false(sink_check(w->sink));
 }
 
 static void too_much_to_hear_may_have_been_ours(void **state)
@@ -85,8 +85,8 @@ static void too_much_to_hear_may_have_been_ours(void **state)
 	shell_run("nft add table ip mine; nft add set ip mine s '{ type ipv4_addr; }'; "
 		  "for i in $(seq 1 40); do for j in $(seq 1 250); do "
 		  "echo \"add element ip mine s { 10.9.$i.$j }\"; done; done | nft -f -");
-	assert_true(nft_sink_drain(w->sink));
-	assert_false(nft_sink_drain(w->sink));
+	assert_true(sink_check(w->sink));
+	assert_false(sink_check(w->sink));
 	assert_int_equal(sample_full(w), 0);
 	assert_int_equal(nft_sink_stats(w->sink).n_repairs, 0);
 }

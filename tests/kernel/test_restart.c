@@ -164,7 +164,8 @@ static void an_unchanged_restart_sends_nothing_and_keeps_counters(void **state)
 		fail_msg("the restart changed something");
 	world_must(w, PLACE_NODE, "(%s) | sort | cmp - %s/before", counters, w->dir);
 	world_must(w, PLACE_NODE,
-		   "grep ready: %s | tail -n 1 | grep -q 'the kernel had all of it'",
+		   "grep nftables: %s | tail -n 1 | grep -q 'the kernel already had "
+		   "everything'",
 		   sluice->log);
 }
 

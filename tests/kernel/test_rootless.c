@@ -62,8 +62,10 @@ static void everything_comes_and_goes_in_pieces(void **state)
 	before = sample_generation();
 	assert_int_equal(sample_full(w), 0);
 	assert_int_equal(sample_generation(), before);
-	/* between the pieces of a delta somebody may have come, so it asks to be looked after */
-	assert_int_equal(sample_delta(w, NULL, 0), -ESTALE);
+	/* another process may have committed between the pieces: check again */
+	assert_int_equal(sample_delta(w, NULL, 0), 0);
+	assert_true(sink_check(w->sink));
+	assert_false(sink_check(w->sink));
 	assert_int_equal(sample_full(w), 0);
 	assert_true(sample_generation() - before > 3);
 	sample_expect_exact(w);
@@ -86,7 +88,7 @@ static void one_that_is_refused_costs_itself_only(void **state)
 	put_large(w);
 	sample_put(w, samples, N_ELEMENTS(samples));
 	assert_int_equal(sample_full(w), -EREMOTEIO);
-	assert_int_equal(nft_sink_stats(w->sink).n_refused, 1);
+	assert_int_equal(w->n_refused, 1);
 	shell_run("nft list map ip sluice frontends | grep -q 10.96.0.67");
 	shell_run("! nft list map ip sluice frontends | grep -q 10.96.0.66");
 	shell_run("test $(nft list map ip sluice endpoints | grep -c '10.96.0.1 ') = %d",

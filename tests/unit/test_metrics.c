@@ -330,16 +330,12 @@ static void test_each_family_is_in_one_piece(void **state)
 {
 	_cleanup_(freep) char *text = NULL;
 	char family[128] = "", *save = NULL;
-	struct nft_stats nft = {0};
-	struct stale_flows_stats flows = {0};
 	struct world w;
 
 	(void)state;
 	world_open(&w);
 	put_service(&w, "web", "10.96.0.1:80", "10.0.0.1:80");
 	w.in.with_services = true;
-	w.in.nft = &nft;
-	w.in.flows = &flows;
 	metrics_health_answered(w.metrics, false, 200);
 	metrics_write(w.metrics, &w.in, &w.out);
 	text = xstrdup(buf_string(&w.out));

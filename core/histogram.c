@@ -1,7 +1,7 @@
 /*
  * Buckets are kept apart and added up when they are written.
  */
-#include "proxy/http/histogram.h"
+#include "core/histogram.h"
 
 #include <assert.h>
 

@@ -1,0 +1,89 @@
+/*
+ * Reading back what a sink made, without changing it: connection counters,
+ * differences between what should be and what is, and numbers for /metrics.
+ * Each of the three may be NULL.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+
+struct changeset;
+struct histogram;
+struct histogram_bounds;
+struct sink;
+struct sink_diff;
+
+/* Connections of a frontend, or of one of its endpoints. Padding is zero. */
+struct sink_count {
+	struct addr frontend, endpoint;
+	uint16_t port, endpoint_port;
+	uint8_t proto;
+	bool is_endpoint; /* else endpoint and its port are zero */
+	uint8_t zero[2];
+	uint64_t n_connections;
+};
+
+enum sink_stat_kind { SINK_COUNTER, SINK_GAUGE, SINK_HISTOGRAM };
+
+/* One sample of /metrics. Samples of one name follow each other. */
+struct sink_stat {
+	const char *name, *help; /* "sluice_nft_transactions_total" */
+	enum sink_stat_kind kind;
+	bool is_of_family; /* labelled with the family */
+	enum family family;
+	double value;
+	/* of a histogram, instead of the value */
+	const struct histogram *histogram;
+	const struct histogram_bounds *bounds;
+};
+
+struct sink_view {
+	/*
+	 * Counters of the new services of a change set. A frontend or endpoint may be
+	 * reported several times: add them up. 0, or -errno if they cannot be read.
+	 */
+	int (*counts)(struct sink *sink, const struct changeset *of, bool with_endpoints,
+		      void (*fn)(void *data, const struct sink_count *count), void *data);
+	/* Starts a comparison; the change set is borrowed until sink_diff_free(). */
+	struct sink_diff *(*diff)(struct sink *sink, const struct changeset *full);
+	void (*stats)(const struct sink *sink,
+		      void (*fn)(void *data, const struct sink_stat *stat), void *data);
+};
+
+struct sink_diff_ops {
+	int (*step)(struct sink_diff *d);
+	const char *(*lines)(const struct sink_diff *d, size_t *ret_n);
+	void (*free)(struct sink_diff *d);
+};
+
+struct sink_diff { /* implementations embed it first */
+	const struct sink_diff_ops *ops;
+};
+
+/*
+ * About a millisecond of work. 1: more steps follow; 0: the end; -EINTR: what is
+ * compared has changed, start over; -errno: it cannot be read.
+ */
+static inline int sink_diff_step(struct sink_diff *d)
+{
+	return d->ops->step(d);
+}
+
+/*
+ * After the last step: one line for each difference ("- " is missing, "+ " should
+ * not exist), and how many.
+ */
+static inline const char *sink_diff_lines(const struct sink_diff *d, size_t *ret_n)
+{
+	return d->ops->lines(d, ret_n);
+}
+
+static inline void sink_diff_free(struct sink_diff *d)
+{
+	if (d)
+		d->ops->free(d);
+}

@@ -1,0 +1,116 @@
+#include "proxy/engine/refused.h"
+
+#include <stdlib.h>
+
+#include "core/mem.h"
+
+struct entry {
+	struct service *service; /* a reference */
+	unsigned round;		 /* in which it was refused last */
+};
+
+static uint64_t entry_hash(const void *key)
+{
+	const struct service *s = key;
+	uint64_t name =
+		hash_mix(hash_string(service_namespace(s)), hash_string(service_name(s)));
+
+	return hash_mix(name,
+			hash_string(service_port_name(s)) + s->proto * 2u + s->family);
+}
+
+static bool entry_equal(const void *item, const void *key)
+{
+	return service_same_key(((const struct entry *)item)->service, key);
+}
+
+static const void *entry_key(const void *item)
+{
+	return ((const struct entry *)item)->service;
+}
+
+static const struct hash_ops entry_ops = {entry_hash, entry_equal, entry_key};
+
+static void entry_free(struct entry *e)
+{
+	service_unref(e->service);
+	free(e);
+}
+
+void refused_init(struct refused *r)
+{
+	*r = (struct refused){0};
+	hash_init(&r->entries, &entry_ops);
+}
+
+void refused_fini(struct refused *r)
+{
+	struct entry *e;
+
+	for (size_t i = 0; (e = hash_next(&r->entries, &i));)
+		entry_free(e);
+	hash_fini(&r->entries);
+}
+
+size_t refused_n(const struct refused *r)
+{
+	return r->entries.n;
+}
+
+bool refused_has(const struct refused *r, const struct service *service)
+{
+	return hash_find(&r->entries, service) != NULL;
+}
+
+const struct service *refused_next(const struct refused *r, size_t *cursor)
+{
+	const struct entry *e = hash_next(&r->entries, cursor);
+
+	return e ? e->service : NULL;
+}
+
+void refused_start_round(struct refused *r)
+{
+	r->round++;
+}
+
+bool refused_put(struct refused *r, const struct service *service)
+{
+	struct entry *e = hash_find(&r->entries, service);
+	bool is_first = !e;
+
+	if (!e) {
+		e = xcalloc(1, sizeof(*e));
+		e->service = service_ref(service);
+		(void)hash_put(&r->entries, e);
+	} else if (e->service != service) {
+		service_unref(e->service); /* an equal key: its place stays */
+		e->service = service_ref(service);
+	}
+	e->round = r->round;
+	return is_first;
+}
+
+static void settle(struct refused *r, struct entry *e)
+{
+	if (e->round == r->round)
+		return;
+	(void)hash_del(&r->entries, e->service);
+	entry_free(e);
+}
+
+void refused_settle(struct refused *r, const struct service *service)
+{
+	struct entry *e = hash_find(&r->entries, service);
+
+	if (e)
+		settle(r, e);
+}
+
+void refused_settle_all(struct refused *r)
+{
+	struct entry *e;
+
+	for (size_t i = 0; (e = hash_next(&r->entries, &i));)
+		settle(r, e);
+}

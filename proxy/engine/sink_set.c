@@ -1,0 +1,379 @@
+/*
+ * A sink that refused services still gets deltas.  In these, the old value of a
+ * refused service is NULL, for the sink holds nothing of it.  When a delta is
+ * refused in part for the first time, a full change set follows: either the
+ * kernel refuses the service, or the sink's knowledge of the kernel is wrong.
+ */
+#include "proxy/engine/sink_set.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "proxy/engine/full_changes.h"
+
+#define REFUSED_LOG_MAX 20 /* lines for a change set */
+
+struct run {
+	struct sink_set *set;
+	const struct changeset *delta;
+	uint64_t random;
+	struct full_changes all; /* made when needed */
+	struct sink_set_result result;
+};
+
+static uint64_t now_us(const struct sink_set *set)
+{
+	return set->now_us(set->data);
+}
+
+static struct sink *sink_of(const struct sink_state *s)
+{
+	return s->set->dataplane->sinks[s - s->set->states];
+}
+
+/* The sink that must be up to date first; NULL: none. */
+static const struct sink_state *after_of(const struct sink_state *s)
+{
+	const struct dataplane *dp = s->set->dataplane;
+
+	for (size_t i = 0; i < dp->n_sinks; i++)
+		if (dp->sinks[i] == sink_of(s)->after)
+			return &s->set->states[i];
+	return NULL;
+}
+
+static bool must_wait(const struct sink_state *s)
+{
+	const struct sink_state *after = after_of(s);
+
+	return after && after->is_stale;
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Until it is due without a change. */
+static uint64_t delay(const struct sink_state *s, uint64_t random)
+{
+	uint64_t now = now_us(s->set), delay_us = UINT64_MAX;
+
+	if (must_wait(s))
+		return UINT64_MAX;
+	if (s->is_stale)
+		return backoff_delay(&s->backoff, now, random);
+	if (s->is_changed)
+		delay_us = repair_pacer_delay(&s->repair, now);
+	if (refused_n(&s->refused))
+		delay_us = min_u64(delay_us,
+				   backoff_delay(&s->refused_backoff, now, random));
+	return delay_us;
+}
+
+uint64_t sink_set_delay(const struct sink_set *set, uint64_t random)
+{
+	uint64_t delay_us = UINT64_MAX;
+
+	for (size_t i = 0; i < set->dataplane->n_sinks; i++)
+		delay_us = min_u64(delay_us, delay(&set->states[i], random));
+	return delay_us;
+}
+
+bool sink_set_is_changed(const struct sink_set *set)
+{
+	for (size_t i = 0; i < set->dataplane->n_sinks; i++)
+		if (set->states[i].is_changed)
+			return true;
+	return false;
+}
+
+/* Logged when it starts to fail, not at each try. */
+static void note_failure(struct sink_state *s, int err)
+{
+	const struct sink *sink = sink_of(s);
+
+	if (s->err != err)
+		log_line(sink->is_vital ? LOG_LEVEL_ERR : LOG_LEVEL_WARN,
+			 "%s: could not apply changes: %s; retrying with growing pauses, "
+			 "up to "
+			 "%.0f s",
+			 sink->ops->name, strerror(-err),
+			 (double)s->backoff.max_us / 1e6);
+	if (!s->err)
+		s->failed_us = now_us(s->set);
+	s->err = err;
+	s->is_stale = true;
+	s->n_failures++;
+}
+
+static void note_success(struct sink_state *s)
+{
+	if (s->err)
+		log_info("%s: up to date again after %.1f s", sink_of(s)->ops->name,
+			 (double)(now_us(s->set) - s->failed_us) / 1e6);
+	s->err = 0;
+	s->is_stale = false;
+}
+
+static void note_repair(struct sink_state *s, uint64_t start_us)
+{
+	const char *name = sink_of(s)->ops->name;
+	uint64_t now = now_us(s->set);
+
+	s->n_repairs++;
+	if (repair_pacer_ran(&s->repair, now))
+		log_warn("%s: another process changed the ruleset; checked and restored "
+			 "in "
+			 "%.1f ms",
+			 name, (double)(now - start_us) / 1e3);
+	else
+		log_warn("%s: another process keeps changing the ruleset; restoring once "
+			 "a "
+			 "second",
+			 name);
+}
+
+static void on_refused(void *data, const struct service *service, const char *why)
+{
+	struct sink_state *s = data;
+
+	if (!refused_put(&s->refused, service))
+		return;
+	s->has_new_refused = true;
+	s->n_refused++;
+	if (why && s->n_logged++ < REFUSED_LOG_MAX)
+		log_warn("%s: %s; the service is left out and retried",
+			 sink_of(s)->ops->name, why);
+}
+
+/* What the sink returned, other than -ESTALE. */
+static int settle(struct run *run, struct sink_state *s, int err)
+{
+	bool is_held = !err || err == -EREMOTEIO;
+
+	if (is_held)
+		note_success(s);
+	else
+		note_failure(s, err);
+	backoff_ran(&s->backoff, now_us(s->set), !is_held);
+	if (sink_check(sink_of(s)))
+		s->is_changed = true;
+	if (sink_of(s)->is_vital)
+		run->result.has_failed |= !is_held;
+	return err;
+}
+
+static int apply(struct sink_state *s, const struct changeset *cs)
+{
+	struct changeset with_refuse = *cs;
+
+	with_refuse.refuse = on_refused;
+	with_refuse.data = s;
+	s->has_new_refused = false;
+	s->n_logged = 0;
+	refused_start_round(&s->refused);
+	return sink_apply(sink_of(s), &with_refuse);
+}
+
+static void pace_refused(struct sink_state *s)
+{
+	backoff_ran(&s->refused_backoff, now_us(s->set), refused_n(&s->refused) > 0);
+}
+
+static int apply_full(struct run *run, struct sink_state *s)
+{
+	uint64_t start_us = now_us(s->set);
+	const struct changeset *cs = run->delta;
+	bool is_repair = s->is_changed;
+	int err;
+
+	if (!cs->full) {
+		if (!run->all.cs.full)
+			full_changes_init(&run->all, s->set->state, cs->env);
+		cs = &run->all.cs;
+	}
+	run->result.is_full |= sink_of(s)->is_vital;
+	s->is_changed = false;
+	err = apply(s, cs);
+	if (err == -ESTALE) /* only a delta can be refused for that */
+		err = -EBUSY;
+	(void)settle(run, s, err);
+	if (err && err != -EREMOTEIO)
+		return err;
+	refused_settle_all(&s->refused);
+	pace_refused(s);
+	if (is_repair)
+		note_repair(s, start_us);
+	return err;
+}
+
+/* As the sink sees it. False: it never held the service, and need not. */
+static bool translate(const struct sink_state *s, const struct change *change,
+		      struct change *ret)
+{
+	const struct service *any = change->new ? change->new : change->old;
+
+	*ret = *change;
+	if (refused_has(&s->refused, any))
+		ret->old = NULL;
+	return ret->old || ret->new;
+}
+
+static int apply_delta(struct run *run, struct sink_state *s,
+		       const struct change *changes, size_t n)
+{
+	_cleanup_(freep) struct change *seen = xcalloc(n, sizeof(*seen));
+	struct changeset cs = {.env = run->delta->env, .changes = seen};
+	int err = 0;
+
+	for (size_t i = 0; i < n; i++)
+		cs.n += translate(s, &changes[i], &seen[cs.n]);
+	refused_start_round(&s->refused);
+	if (cs.n)
+		err = apply(s, &cs);
+	if (err == -ESTALE)
+		return apply_full(run, s);
+	if (cs.n)
+		(void)settle(run, s, err);
+	if (err && err != -EREMOTEIO)
+		return err;
+	for (size_t i = 0; i < n; i++)
+		refused_settle(&s->refused,
+			       changes[i].new ? changes[i].new : changes[i].old);
+	if (!cs.n || !s->has_new_refused)
+		return err;
+	s->refused_backoff.wait_us = 0; /* the new ones are tried soon */
+	return apply_full(run, s);
+}
+
+static int retry_refused(struct run *run, struct sink_state *s)
+{
+	size_t n = 0;
+	_cleanup_(freep) struct change *changes =
+		xcalloc(refused_n(&s->refused), sizeof(*changes));
+	const struct service *service;
+	int err;
+
+	/* references: an accepted one is removed from the list on the way */
+	for (size_t i = 0; (service = refused_next(&s->refused, &i));)
+		changes[n++].new = service_ref(service);
+	err = apply_delta(run, s, changes, n);
+	pace_refused(s);
+	for (size_t i = 0; i < n; i++)
+		service_unref((struct service *)(uintptr_t)changes[i].new);
+	return err;
+}
+
+/* 0, or what a sink that is up to date answered to its changes and retries. */
+static int apply_changes(struct run *run, struct sink_state *s)
+{
+	const struct changeset *cs = run->delta;
+	int err = 0, retry_err = 0;
+
+	if (cs->n)
+		err = apply_delta(run, s, cs->changes, cs->n);
+	if (!s->is_stale && !s->is_changed && refused_n(&s->refused) &&
+	    backoff_delay(&s->refused_backoff, now_us(s->set), run->random) == 0)
+		retry_err = retry_refused(run, s);
+	return retry_err ? retry_err : err;
+}
+
+static int apply_due(struct run *run, struct sink_state *s)
+{
+	bool has_changes = run->delta->full || run->delta->n;
+
+	if (must_wait(s)) {
+		s->is_stale |= has_changes;
+		return s->err;
+	}
+	if (s->is_stale && s->backoff.wait_us && delay(s, run->random) > 0)
+		return s->err;
+	if (s->is_stale || run->delta->full || (s->is_changed && has_changes))
+		return apply_full(run, s);
+	if (s->is_changed && repair_pacer_delay(&s->repair, now_us(s->set)) == 0)
+		return apply_full(run, s);
+	return apply_changes(run, s);
+}
+
+struct sink_set_result sink_set_apply(struct sink_set *set, const struct changeset *cs,
+				      uint64_t random)
+{
+	struct run run = {.set = set, .delta = cs, .random = random};
+	struct sink_set_result *result = &run.result;
+
+	for (size_t i = 0; i < set->dataplane->n_sinks; i++) {
+		int err = apply_due(&run, &set->states[i]);
+
+		if (!set->dataplane->sinks[i]->is_vital || !err)
+			continue;
+		if (!result->err || (result->err == -EREMOTEIO && err != -EREMOTEIO))
+			result->err = err;
+	}
+	full_changes_fini(&run.all);
+	return *result;
+}
+
+static void on_io(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct sink_state *s = io->data;
+
+	(void)loop;
+	(void)revents;
+	if (!sink_check(sink_of(s)))
+		return;
+	s->is_changed = true;
+	s->set->changed(s->set->data);
+}
+
+void sink_set_init(struct sink_set *set, uint64_t first_backoff_us,
+		   uint64_t max_backoff_us)
+{
+	const struct backoff backoff = {
+		.first_us = first_backoff_us,
+		.max_us = max_backoff_us,
+	};
+
+	for (size_t i = 0; i < DATAPLANE_MAX_SINKS; i++) {
+		struct sink_state *s = &set->states[i];
+
+		*s = (struct sink_state){
+			.set = set,
+			.is_stale = true,
+			.backoff = backoff,
+			.refused_backoff = backoff,
+		};
+		refused_init(&s->refused);
+	}
+}
+
+void sink_set_fini(struct sink_set *set)
+{
+	for (size_t i = 0; i < DATAPLANE_MAX_SINKS; i++)
+		refused_fini(&set->states[i].refused);
+}
+
+void sink_set_start(struct sink_set *set, struct ev_loop *loop)
+{
+	for (size_t i = 0; i < set->dataplane->n_sinks; i++) {
+		struct sink_state *s = &set->states[i];
+		int fd = sink_fd(set->dataplane->sinks[i]);
+
+		if (fd < 0)
+			continue;
+		ev_io_init(&s->io, on_io, fd, EV_READ);
+		s->io.data = s;
+		ev_io_start(loop, &s->io);
+	}
+}
+
+void sink_set_stop(struct sink_set *set, struct ev_loop *loop)
+{
+	for (size_t i = 0; i < DATAPLANE_MAX_SINKS; i++)
+		if (ev_is_active(&set->states[i].io))
+			ev_io_stop(loop, &set->states[i].io);
+}

@@ -1,0 +1,70 @@
+/*
+ * The sinks of a data plane, in order, with the state of each: changes that it
+ * lacks, services that it refused, changes made by other processes, and when
+ * it is applied next.  A sink that fails delays only those that come after it.
+ */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/backoff.h"
+#include "proxy/engine/dataplane.h"
+#include "proxy/engine/refused.h"
+#include "proxy/engine/repair_pacer.h"
+
+struct changeset;
+struct environment;
+struct sink_set;
+struct state;
+
+struct sink_state {
+	struct sink_set *set;
+	ev_io io;
+	bool is_stale;		/* it lacks changes: the next change set is full */
+	bool is_changed;	/* by another process: the next one is full, too */
+	int err;		/* why its last change set failed */
+	uint64_t failed_us;	/* when it started to fail */
+	struct backoff backoff; /* after failures */
+	struct repair_pacer repair;
+	struct refused refused;
+	struct backoff refused_backoff;
+	bool has_new_refused; /* in the change set being applied */
+	unsigned n_logged;    /* refusals of it */
+	uint64_t n_failures, n_repairs, n_refused;
+};
+
+struct sink_set { /* embedded, all borrowed */
+	const struct dataplane *dataplane;
+	const struct state *state; /* of which full change sets are made */
+	uint64_t (*now_us)(void *data);
+	/* Some sink is due earlier than before. */
+	void (*changed)(void *data);
+	void *data;
+	struct sink_state states[DATAPLANE_MAX_SINKS]; /* of dataplane->sinks[i] */
+};
+
+/* The other fields are set before. */
+void sink_set_init(struct sink_set *set, uint64_t first_backoff_us,
+		   uint64_t max_backoff_us);
+void sink_set_fini(struct sink_set *set);
+/* Watches for changes made by other processes. */
+void sink_set_start(struct sink_set *set, struct ev_loop *loop);
+void sink_set_stop(struct sink_set *set, struct ev_loop *loop);
+
+/* Time left until a sink is due without a change; UINT64_MAX: none is. */
+uint64_t sink_set_delay(const struct sink_set *set, uint64_t random);
+/* Some sink is due because another process changed what it made. */
+bool sink_set_is_changed(const struct sink_set *set);
+
+/* How the vital sinks are after a run. */
+struct sink_set_result {
+	int err;	 /* of a vital sink: the first failure, else -EREMOTEIO, else 0 */
+	bool has_failed; /* one failed now */
+	bool is_full;	 /* one got a full change set */
+};
+
+/* Applies a change set (delta or full) to the sinks, and what else is due. */
+struct sink_set_result sink_set_apply(struct sink_set *set, const struct changeset *cs,
+				      uint64_t random);
