@@ -36,8 +36,9 @@ struct sink_ops {
 
 struct sink { /* implementations embed it first */
 	const struct sink_ops *ops;
-	struct sink *after; /* applied only while this one is up to date; NULL: always */
-	bool is_vital;	    /* its failure makes the node unhealthy */
+	struct sink *after;  /* applied only while this one is up to date; NULL: always */
+	bool is_vital;	     /* its failure makes the node unhealthy */
+	bool follows_repair; /* when `after` was repaired, this one gets everything, too */
 };
 
 static inline int sink_apply(struct sink *sink, const struct changeset *cs)

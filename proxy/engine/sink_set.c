@@ -185,11 +185,21 @@ static void pace_refused(struct sink_state *s)
 	backoff_ran(&s->refused_backoff, now_us(s->set), refused_n(&s->refused) > 0);
 }
 
+static void repair_followers(const struct sink_state *s)
+{
+	const struct dataplane *dp = s->set->dataplane;
+
+	for (size_t i = 0; i < dp->n_sinks; i++)
+		if (dp->sinks[i]->follows_repair && dp->sinks[i]->after == sink_of(s))
+			s->set->states[i].is_stale = true;
+}
+
 static int apply_full(struct run *run, struct sink_state *s)
 {
 	uint64_t start_us = now_us(s->set);
 	const struct changeset *cs = run->delta;
-	bool is_repair = s->is_changed;
+	/* changes that were reported until now are covered */
+	bool is_repair = sink_check(sink_of(s)) || s->is_changed;
 	int err;
 
 	if (!cs->full) {
@@ -207,8 +217,10 @@ static int apply_full(struct run *run, struct sink_state *s)
 		return err;
 	refused_settle_all(&s->refused);
 	pace_refused(s);
-	if (is_repair)
+	if (is_repair) {
 		note_repair(s, start_us);
+		repair_followers(s);
+	}
 	return err;
 }
 

@@ -143,6 +143,7 @@ int stale_flows_new(struct sink **ret)
 		return err;
 	s = xcalloc(1, sizeof(*s));
 	s->sink.ops = &stale_flows_ops;
+	s->sink.follows_repair = true; /* rules were missing: see prune_lost() */
 	s->match = flow_match_new();
 	s->bounds = histogram_exponential(0.001, 2, 15); /* as kube-proxy's */
 	*ret = &s->sink;

@@ -46,8 +46,10 @@ struct tape { /* a sink that takes notes and returns what the test says */
 	const char *refuses; /* the name of a Service */
 	struct note notes[MAX_NOTES];
 	size_t n_notes;
-	int fd;		      /* an eventfd, or -1 */
-	unsigned n_disturbed; /* after so many change sets, without an event */
+	int fd; /* an eventfd, or -1 */
+	unsigned
+		n_disturbed; /* change sets during which another process makes a change */
+	bool is_disturbed;   /* it has */
 };
 
 struct world {
@@ -73,6 +75,10 @@ static int tape_apply(struct sink *sink, const struct changeset *cs)
 	struct tape *tape = container_of(sink, struct tape, sink);
 	int err = tape->answer;
 
+	if (tape->n_disturbed) {
+		tape->n_disturbed--;
+		tape->is_disturbed = true;
+	}
 	assert_true(tape->n_notes < MAX_NOTES);
 	assert_non_null(cs->env);
 	tape->notes[tape->n_notes++] = (struct note){
@@ -106,10 +112,10 @@ static int tape_fd(const struct sink *sink)
 static bool tape_check(struct sink *sink)
 {
 	struct tape *tape = container_of(sink, struct tape, sink);
-	bool is_changed = tape->n_disturbed > 0;
+	bool is_changed = tape->is_disturbed;
 	uint64_t n;
 
-	tape->n_disturbed -= is_changed;
+	tape->is_disturbed = false;
 	return is_changed || (tape->fd != -1 && read(tape->fd, &n, sizeof(n)) > 0);
 }
 
@@ -581,6 +587,21 @@ static void test_another_process_s_change_is_repaired_by_that_sink_alone(void **
 	assert_int_equal(sync_stats(w->sync).last.reason, SYNC_REASON_REPAIR);
 }
 
+static void test_a_sink_that_follows_repairs_gets_everything_with_them(void **state)
+{
+	struct world *w = *state;
+
+	w->second->sink.follows_repair = true;
+	start(w);
+	w->first->n_disturbed = 1;
+	change(w, "a", 1);
+	pass(w, SEC);
+	assert_int_equal(w->first->n_notes, 3);
+	assert_int_equal(w->second->n_notes, 3);
+	assert_note(w->second, 2, true, 1);
+	assert_int_equal(w->third->n_notes, 2);
+}
+
 static void test_one_that_keeps_changing_is_answered_less_and_less(void **state)
 {
 	static const uint64_t pauses_ms[] = {0, 0, 10, 20, 40, 80, 160, 320, 640, 1000};
@@ -714,6 +735,7 @@ int main(void)
 		ON_TAPE(test_a_burst_is_gathered),
 		ON_TAPE(test_the_minimum_period_is_kept_when_it_is_set),
 		ON_TAPE(test_another_process_s_change_is_repaired_by_that_sink_alone),
+		ON_TAPE(test_a_sink_that_follows_repairs_gets_everything_with_them),
 		ON_TAPE(test_one_that_keeps_changing_is_answered_less_and_less),
 		ON_TAPE(test_a_new_service_network_reaches_the_sinks),
 		ON_TAPE(test_a_change_is_pending_until_the_vital_sink_has_it),
