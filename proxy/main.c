@@ -1,19 +1,23 @@
 /*
- * The wiring: which source, which data plane, which command.  No other file
- * names all parts.
+ * The wiring: sources, data planes, dump formats, commands.  No other file names
+ * all parts.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/buf.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "proxy/commands/commands.h"
 #include "proxy/config/options.h"
 #include "proxy/engine/parts.h"
+#include "proxy/host/privileges.h"
+#include "rules/conntrack/stale_flows.h"
+#include "rules/iptables/iptables_dump.h"
 #include "rules/nft/nft.h"
 #include "rules/nft/nft_host.h"
-#include "rules/conntrack/stale_flows.h"
 
 static int make_source(const struct config *config, const char *node_name,
 		       struct cluster *cluster, const struct reject *reject,
@@ -26,58 +30,70 @@ static int make_source(const struct config *config, const char *node_name,
 	return 0;
 }
 
-static int make_nftables(struct dataplane *ret)
+static int probe_nftables(char **ret_why_not)
 {
-	struct sink *nftables, *flows;
+	const char *why;
+	int err = privileges_check(&why);
+
+	if (err) {
+		*ret_why_not = xstrdup(why);
+		return err;
+	}
+	err = nft_probe();
+	if (err)
+		*ret_why_not = xasprintf("nf_tables: %s", strerror(-err));
+	return err;
+}
+
+static int open_nftables(const struct config *config, struct ev_loop *loop,
+			 struct dataplane *ret)
+{
+	struct sink *nftables, *conntrack;
 	int err = nft_sink_new(&nftables);
 
-	if (err != 0) {
-		log_err("nftables: cannot be used: %s", strerror(-err));
+	(void)config;
+	(void)loop;
+	if (err) {
+		log_err("nftables: could not open: %s", strerror(-err));
 		return err;
 	}
 	nftables->is_vital = true;
 	*ret = (struct dataplane){.mode = "nftables"};
 	dataplane_add(ret, nftables);
-	err = stale_flows_new(&flows);
-	if (err != 0) {
+	err = stale_flows_new(&conntrack);
+	if (err) {
 		log_warn(
 			"conntrack unavailable: %s; flows to removed endpoints will only "
 			"end by timeout",
 			strerror(-err));
 		return 0;
 	}
-	flows->after = nftables;
-	dataplane_add(ret, flows);
+	conntrack->after = nftables;
+	dataplane_add(ret, conntrack);
 	return 0;
 }
 
-static int make_dataplane(const struct config *config, struct dataplane *ret)
-{
-	const char *mode = config->mode;
+static const struct plane planes[] = {
+	{.mode = "nftables",
+	 .probe = probe_nftables,
+	 .open = open_nftables,
+	 .cleanups = {nft_cleanup}},
+};
 
-	if (strcmp(mode, "ebpf") == 0 || strcmp(mode, "userspace") == 0) {
-		log_err("mode %s: this build has no such data plane; nftables is there",
-			mode);
-		return -EOPNOTSUPP;
-	}
-	if (strcmp(mode, "nftables") != 0)
-		log_info("mode auto: nftables, the only data plane of this build");
-	return make_nftables(ret);
-}
+/* The modes of this build, for options; NULL at the end. */
+static const char *modes[N_ELEMENTS(planes) + 1];
 
-static int cleanup(void)
-{
-	int err = nft_cleanup();
-
-	if (err != 0)
-		log_err("nftables: could not remove our tables: %s", strerror(-err));
-	return err;
-}
+static const struct dump_format formats[] = {
+	{"nft", nft_dump},
+	{"iptables", iptables_dump},
+};
 
 static const struct parts parts = {
 	.make_source = make_source,
-	.make_dataplane = make_dataplane,
-	.cleanup = cleanup,
+	.planes = planes,
+	.n_planes = N_ELEMENTS(planes),
+	.formats = formats,
+	.n_formats = N_ELEMENTS(formats),
 	.cleanup_kube_proxy = nft_host_remove_kube_proxy,
 	.list_chains = nft_host_chains,
 };
@@ -106,7 +122,10 @@ int main(int argc, char **argv)
 	struct options options;
 	int status;
 
+	for (size_t i = 0; i < N_ELEMENTS(planes); i++)
+		modes[i] = planes[i].mode;
 	options_init(&options);
+	options.config.modes = modes;
 	if (options_parse(&options, argc, argv, &error) != 0) {
 		command_error("%s", error);
 		status = STATUS_USAGE;

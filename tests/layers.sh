@@ -24,8 +24,8 @@ proxy/engine      core watchers watchers/kube watchers/files watchers/decode wat
 proxy/http        core watchers watchers/decode proxy/config proxy/host proxy/engine proxy/http
 proxy/control     core watchers watchers/plan proxy/host proxy/engine proxy/control
 proxy/run         core watchers watchers/kube proxy/config proxy/host proxy/engine proxy/http proxy/control proxy/run
-proxy/commands    core watchers watchers/files watchers/decode watchers/plan rules/nft rules/iptables proxy/config proxy/host proxy/engine proxy/control proxy/run proxy/commands
-proxy             core rules/nft rules/conntrack bpf proxy/config proxy/engine proxy/commands
+proxy/commands    core watchers watchers/files watchers/decode watchers/plan proxy/config proxy/host proxy/engine proxy/control proxy/run proxy/commands
+proxy             core rules/nft rules/conntrack rules/iptables bpf proxy/relay proxy/host proxy/config proxy/engine proxy/commands
 '
 
 # One line an include: "file:line folder-of-the-included". All are written from the top; one beside the

@@ -15,6 +15,7 @@ struct plan_print_input;
 struct rejections;
 
 struct snapshot { /* embedded */
+	const struct parts *parts;
 	char *node_name;
 	struct cluster *cluster;
 	struct rejections *rejections;

@@ -88,6 +88,7 @@ struct config {
 	int64_t timeout_ns;	  /* of reading all objects once; 0: none */
 	bool service_metrics;	  /* a series of metrics for each service */
 	int64_t audit_period_ns;  /* between two comparisons with the kernel; 0: never */
+	const char *const *modes; /* of this build, NULL at the end; NULL: not checked */
 };
 
 struct config_field {

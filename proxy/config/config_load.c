@@ -20,6 +20,7 @@ int config_load(const struct options *options, struct config *ret, char **ret_er
 	if (err == 0) {
 		options_reapply(options, &fresh);
 		config_complete(&fresh.config);
+		fresh.config.modes = options->config.modes;
 		*ret = fresh.config;
 		fresh.config = (struct config){0}; /* it is the caller's now */
 	}

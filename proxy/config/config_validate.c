@@ -35,19 +35,32 @@ static bool is_one_of(const char *text, const char *const *words, size_t n)
 	return false;
 }
 
+/* Auto, which kube-proxy's other modes mean, too, or a mode of this build. */
+static void check_mode(const struct config *c, struct buf *errors)
+{
+	static const char *const autos[] = {"", "auto", "iptables", "ipvs"};
+	_cleanup_(buf_fini) struct buf known = BUF_INIT;
+
+	if (!c->modes || is_one_of(c->mode, autos, N_ELEMENTS(autos)))
+		return;
+	for (size_t i = 0; c->modes[i]; i++) {
+		if (strcmp(c->mode, c->modes[i]) == 0)
+			return;
+		buf_printf(&known, ", %s", c->modes[i]);
+	}
+	complain(errors, "mode",
+		 "\"%s\" is not supported by this build; use auto%s (iptables and ipvs "
+		 "mean auto)",
+		 c->mode, buf_string(&known));
+}
+
 static void check_words(const struct config *c, struct buf *errors)
 {
-	static const char *const modes[] = {"",		 "auto",     "nftables", "ebpf",
-					    "userspace", "iptables", "ipvs"};
 	static const char *const detectors[] = {"ClusterCIDR", "NodeCIDR",
 						"BridgeInterface", "InterfaceNamePrefix"};
 	static const char *const formats[] = {"text", "json"};
 
-	if (!is_one_of(c->mode, modes, N_ELEMENTS(modes)))
-		complain(errors, "mode",
-			 "\"%s\" is not supported: auto, nftables, ebpf, userspace "
-			 "(iptables and ipvs mean auto)",
-			 c->mode);
+	check_mode(c, errors);
 	if (!is_one_of(c->detect_local_mode, detectors, N_ELEMENTS(detectors)))
 		complain(errors, "detectLocalMode",
 			 "\"%s\" is not one of ClusterCIDR, NodeCIDR, BridgeInterface, "

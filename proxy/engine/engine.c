@@ -13,11 +13,12 @@
 #include "proxy/host/netns_lock.h"
 #include "proxy/host/node_name.h"
 #include "proxy/engine/parts.h"
+#include "proxy/engine/planes.h"
 #include "proxy/engine/rejections.h"
 #include "proxy/engine/sync.h"
 #include "watchers/cluster.h"
 
-/* How long to wait for the Node's podCIDRs where they tell what a pod is. */
+/* How long to wait for the Node's podCIDRs, where pods are known by them. */
 #define POD_CIDR_TIMEOUT_SEC 300.
 
 static void update_hosts(struct engine *e)
@@ -45,7 +46,7 @@ static int open_hosts(struct engine *e)
 	if (err == 0)
 		err = host_addresses_read(e->hosts);
 	if (err != 0) {
-		log_err("rtnetlink: this host's addresses can't be read: %s",
+		log_err("rtnetlink: cannot read this host's addresses: %s",
 			strerror(-err));
 		return err;
 	}
@@ -75,7 +76,7 @@ static void on_pod_cidr_timeout(struct ev_loop *loop, ev_timer *timer, int reven
 	e->hooks.failed(e->hooks.data, -ETIMEDOUT);
 }
 
-static void find_out_whether_ready(struct engine *e)
+static void check_ready(struct engine *e)
 {
 	if (e->is_ready)
 		return;
@@ -105,7 +106,7 @@ static void on_source_synced(void *data, int err)
 	e->is_synced = true;
 	log_left_out(e);
 	e->hooks.synced(e->hooks.data, err);
-	find_out_whether_ready(e);
+	check_ready(e);
 }
 
 static void on_source_changed(void *data)
@@ -115,7 +116,7 @@ static void on_source_changed(void *data)
 	if (e->is_synced)
 		log_left_out(e);
 	if (e->is_synced)
-		find_out_whether_ready(e);
+		check_ready(e);
 	if (e->is_ready)
 		sync_mark(e->sync);
 }
@@ -129,7 +130,7 @@ static void on_source_answered(void *data, int status, const char *method)
 }
 
 /* Where node ports answer depends on the mode in kube-proxy, which means iptables by "". */
-static void tell_mode(const struct config *c)
+static void log_mode(const struct config *c)
 {
 	if (strcmp(c->mode, "iptables") == 0 || strcmp(c->mode, "ipvs") == 0)
 		log_warn(
@@ -181,13 +182,14 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 	int err = node_name_find(config->hostname_override, &e->node_name);
 
 	if (err != 0) {
-		log_err("this node has no name; see --hostname-override");
+		log_err("this node has no name: set --hostname-override");
 		return err;
 	}
 	e->config = config;
+	e->parts = parts;
 	e->hooks = *hooks;
 	make_knowledge(e);
-	tell_mode(config);
+	log_mode(config);
 	err = take_lock(e);
 	if (err == 0)
 		err = open_hosts(e);
@@ -195,7 +197,7 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 		err = parts->make_source(config, e->node_name, e->cluster,
 					 rejections_reject(e->rejections), &e->source);
 	if (err == 0)
-		err = parts->make_dataplane(config, &e->dataplane);
+		err = planes_open(parts, config, e->loop, &e->dataplane, &e->plane);
 	if (err != 0)
 		return err;
 	e->sync = sync_new(&(struct sync_params){
@@ -245,6 +247,12 @@ char *engine_unready(const struct engine *e)
 		unread = e->source->ops->unread(e->source);
 	return xasprintf("nothing read yet: %s, since %lld s; %s",
 			 unread ? unread : e->source->ops->name, sec, rest);
+}
+
+void engine_cleanup_others(const struct engine *e)
+{
+	(void)planes_cleanup(e->parts,
+			     e->plane); /* logged; traffic does not depend on it */
 }
 
 void engine_close(struct engine *e)

@@ -1,8 +1,7 @@
 /*
- * All that lies between the source and the kernel: the objects, what is known
- * of this node, the data plane and the sync that drives it.  Nothing is
- * programmed until everything is known that decides; what an earlier run left
- * in the kernel goes on serving meanwhile.
+ * Everything between the source and the kernel: the objects, the facts of this
+ * node, the data plane and the sync that drives it.  Nothing is programmed
+ * before all input is complete; the rules of an earlier run serve meanwhile.
  */
 #pragma once
 
@@ -20,16 +19,17 @@ struct host_addresses;
 struct netns_lock;
 struct object_source;
 struct parts;
+struct plane;
 struct rejections;
 struct sync;
 struct sync_run;
 
 struct engine_hooks {
-	/* The source has told everything once; err: it could not read something. */
+	/* The source has reported everything once; err: it could not read something. */
 	void (*synced)(void *data, int err);
-	/* Programming may begin: the sync is to be started, or run. */
+	/* The input is complete: start the sync, or run it. */
 	void (*ready)(void *data);
-	/* It will not: the loop is to end. */
+	/* It will not be: end the loop. */
 	void (*failed)(void *data, int err);
 	/* These may be NULL. */
 	void (*ran)(void *data, const struct sync_run *run);
@@ -48,6 +48,8 @@ struct engine { /* embedded, zeroed before engine_open() */
 	struct left_out_log left_out;
 	struct node_info node_info;
 	struct host_addresses *hosts;
+	const struct parts *parts;
+	const struct plane *plane; /* in use */
 	struct dataplane dataplane;
 	struct sync *sync;
 	struct object_source *source;
@@ -56,9 +58,11 @@ struct engine { /* embedded, zeroed before engine_open() */
 	int64_t opened_us; /* Unix time */
 };
 
-/* Without starting anything; told when it fails. engine_close() is due in any case. */
+/* Starts nothing. 0, or -errno, logged. engine_close() follows in any case. */
 int engine_open(struct engine *e, const struct config *config, const struct parts *parts,
 		const struct engine_hooks *hooks);
+/* After the first good run: removes what other modes left in place. */
+void engine_cleanup_others(const struct engine *e);
 /* The source may call back, and all may be ready, before it returns. */
 int engine_start(struct engine *e);
 /*

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -186,9 +187,15 @@ int privileges_check(const char **ret_why)
 	return -EPERM;
 }
 
-static void drop_capabilities(void)
+static void keep(unsigned cap, bool had_it)
 {
-	bool has[N_ELEMENTS(kept)];
+	if (had_it)
+		(void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED, cap);
+}
+
+static void drop_capabilities(const struct privileges *p)
+{
+	uint64_t had = 0;
 	capng_select_t set = CAPNG_SELECT_CAPS;
 	int err;
 
@@ -200,17 +207,24 @@ static void drop_capabilities(void)
 	 */
 	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))
 		set = CAPNG_SELECT_BOTH;
-	for (size_t i = 0; i < N_ELEMENTS(kept); i++)
-		has[i] = capng_have_capability(CAPNG_PERMITTED, kept[i]);
+	for (unsigned cap = 0; cap <= CAP_LAST_CAP; cap++)
+		if (capng_have_capability(CAPNG_PERMITTED, cap))
+			had |= UINT64_C(1) << cap;
 	capng_clear(set);
 	for (size_t i = 0; i < N_ELEMENTS(kept); i++)
-		if (has[i])
-			(void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
-					   kept[i]);
+		keep(kept[i], had >> kept[i] & 1);
+	for (size_t i = 0; i < p->n_caps; i++)
+		keep(p->caps[i], had >> p->caps[i] & 1);
 	err = capng_apply(set);
 	if (err)
-		log_warn("privileges: could not give up capabilities (libcap-ng %d)",
-			 err);
+		log_warn("privileges: could not drop capabilities (libcap-ng %d)", err);
+}
+
+/* A call that this architecture does not have is not an error. */
+static void allow(scmp_filter_ctx filter, const int *calls, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		(void)seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
 }
 
 /* Calls that are allowed with some arguments only: no new namespaces, no odd protocols. */
@@ -242,16 +256,15 @@ static int add_limited_calls(scmp_filter_ctx filter)
 }
 
 /* 0 when the filter is in place. */
-static int load_filter(void)
+static int load_filter(const struct privileges *p)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
 	int err;
 
 	if (!filter)
 		return -ENOMEM;
-	for (size_t i = 0; i < N_ELEMENTS(allowed); i++)
-		/* fails for calls that this architecture does not have */
-		(void)seccomp_rule_add(filter, SCMP_ACT_ALLOW, allowed[i], 0);
+	allow(filter, allowed, N_ELEMENTS(allowed));
+	allow(filter, p->syscalls, p->n_syscalls);
 	err = add_limited_calls(filter);
 	if (!err)
 		err = seccomp_load(filter);
@@ -265,7 +278,7 @@ void privileges_drop(struct privileges *p)
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == -1)
 		log_warn("privileges: no_new_privs: %s", strerror(errno));
-	drop_capabilities();
+	drop_capabilities(p);
 #ifdef __SANITIZE_ADDRESS__
 	/* The sanitizers' own checks at exit need calls that we don't. */
 	return;
@@ -275,7 +288,7 @@ void privileges_drop(struct privileges *p)
 			 "run");
 		return;
 	}
-	err = load_filter();
+	err = load_filter(p);
 	p->has_filter = err == 0;
 	if (err)
 		log_warn("privileges: no system call filter: %s", strerror(-err));

@@ -64,6 +64,7 @@ static void on_ran(void *data, const struct sync_run *run)
 		return;
 	d->is_announced = true;
 	announce(&d->engine, run);
+	engine_cleanup_others(&d->engine);
 	startup_hints(&d->engine, d->parts->list_chains);
 	(void)notify_send(
 		"READY=1\nSTATUS=programmed"); /* a service manager is optional */
@@ -269,6 +270,10 @@ static int run(struct daemon *d)
 {
 	struct privileges privileges = {
 		.keep_exec = d->engine.source->runs_programs,
+		.caps = d->engine.plane->caps,
+		.n_caps = d->engine.plane->n_caps,
+		.syscalls = d->engine.plane->syscalls,
+		.n_syscalls = d->engine.plane->n_syscalls,
 	};
 	int err;
 

@@ -104,8 +104,10 @@ int once_run(const struct config *config, const struct parts *parts)
 	err = err != 0 ? err : o.err;
 	if (err == 0)
 		err = sync_run(o.engine.sync);
-	if (err == 0 || err == -EREMOTEIO)
+	if (err == 0 || err == -EREMOTEIO) {
+		engine_cleanup_others(&o.engine);
 		print_summary(&o.engine);
+	}
 	if (err == 0)
 		err = o.input_err;
 	engine_close(&o.engine);

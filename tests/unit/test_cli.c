@@ -225,11 +225,17 @@ static const struct {
 	 "default/web",
 	 "--ipvs-scheduler has no effect"},
 	{"sluice",
-	 {"run", "--once", "--manifests", "-", "--proxy-mode", "userspace"},
+	 {"run", "--once", "--manifests", "-", "--proxy-mode", "magic"},
 	 "",
-	 1,
+	 2,
 	 NULL,
-	 "userspace"},
+	 "--proxy-mode: \"magic\" is not supported by this build; use auto, nftables"},
+	{"sluice",
+	 {"plan", "--manifests", "-", "--proxy-mode", "magic"},
+	 SERVICE,
+	 2,
+	 NULL,
+	 "--proxy-mode: \"magic\" is not supported by this build"},
 };
 
 /* One line each, and each says who speaks. */

@@ -425,6 +425,8 @@ static const struct {
 
 static void test_invalid_values_are_refused_with_field_and_reason(void **state)
 {
+	static const char *const modes[] = {"nftables", NULL};
+
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(validate_cases); i++) {
 		_cleanup_(freep) char *text =
@@ -434,6 +436,7 @@ static void test_invalid_values_are_refused_with_field_and_reason(void **state)
 		bool is_content;
 
 		load(&c, text);
+		c.modes = modes;
 		is_content = config_validate(&c, &errors);
 		assert_int_equal(is_content, !validate_cases[i].error);
 		if (validate_cases[i].error) {

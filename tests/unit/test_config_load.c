@@ -90,6 +90,7 @@ static const struct {
 
 static void test_a_reload_asks_for_a_restart_only_where_one_is_needed(void **state)
 {
+	static const char *const modes[] = {"nftables", NULL};
 	struct load l;
 
 	(void)state;
@@ -99,6 +100,7 @@ static void test_a_reload_asks_for_a_restart_only_where_one_is_needed(void **sta
 
 		world_write(&l.world, "config", HEADER "mode: nftables\n");
 		options_with_file(&o, &l.world);
+		o.config.modes = modes;
 		world_write(&l.world, "config", reload_cases[i].text);
 		assert_int_equal(config_reload(&o), reload_cases[i].must_restart);
 		log_set_json(false);

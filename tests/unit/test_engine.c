@@ -61,16 +61,31 @@ static int make_source(const struct config *config, const char *node_name,
 	return 0;
 }
 
-static int make_dataplane(const struct config *config, struct dataplane *ret)
+static int probe_none(char **ret_why_not)
+{
+	(void)ret_why_not;
+	return 0;
+}
+
+static int open_none(const struct config *config, struct ev_loop *loop,
+		     struct dataplane *ret)
 {
 	(void)config;
+	(void)loop;
 	*ret = (struct dataplane){.mode = "none"};
 	return 0;
 }
 
+static const struct plane none = {
+	.mode = "none",
+	.probe = probe_none,
+	.open = open_none,
+};
+
 static const struct parts parts = {
 	.make_source = make_source,
-	.make_dataplane = make_dataplane,
+	.planes = &none,
+	.n_planes = 1,
 };
 
 static void on_synced(void *data, int err)

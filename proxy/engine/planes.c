@@ -1,0 +1,113 @@
+#include "proxy/engine/planes.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "proxy/config/config.h"
+#include "proxy/engine/parts.h"
+
+static const struct plane *find(const struct parts *parts, const char *mode)
+{
+	for (size_t i = 0; i < parts->n_planes; i++)
+		if (strcmp(parts->planes[i].mode, mode) == 0)
+			return &parts->planes[i];
+	return NULL;
+}
+
+static int probe(const struct plane *plane, bool is_required)
+{
+	_cleanup_(freep) char *why_not = NULL;
+	int err = plane->probe(&why_not);
+
+	if (err && is_required)
+		log_err("mode %s cannot be used: %s", plane->mode, why_not);
+	else if (err)
+		log_info("mode auto: not %s: %s", plane->mode, why_not);
+	return err;
+}
+
+/* The first one that works; auto, or a mode of kube-proxy's that means auto. */
+static int choose(const struct parts *parts, const struct plane **ret)
+{
+	int err = -EOPNOTSUPP;
+
+	for (size_t i = 0; i < parts->n_planes; i++) {
+		err = probe(&parts->planes[i], false);
+		if (err)
+			continue;
+		*ret = &parts->planes[i];
+		log_info("mode auto: using %s", (*ret)->mode);
+		return 0;
+	}
+	log_err("mode auto: no mode of this build can be used on this host");
+	return err;
+}
+
+int planes_open(const struct parts *parts, const struct config *config,
+		struct ev_loop *loop, struct dataplane *ret,
+		const struct plane **ret_plane)
+{
+	const struct plane *plane = find(parts, config->mode);
+	int err = plane ? probe(plane, true) : choose(parts, &plane);
+
+	if (err)
+		return err;
+	err = plane->open(config, loop, ret);
+	if (err)
+		return err;
+	*ret_plane = plane;
+	return 0;
+}
+
+static bool has_cleanup(const struct plane *plane, int (*cleanup)(void))
+{
+	for (size_t i = 0; plane->cleanups[i]; i++)
+		if (plane->cleanups[i] == cleanup)
+			return true;
+	return false;
+}
+
+/* Is it the job of a plane before this one? */
+static bool is_done(const struct parts *parts, size_t i_plane, int (*cleanup)(void))
+{
+	for (size_t i = 0; i < i_plane; i++)
+		if (has_cleanup(&parts->planes[i], cleanup))
+			return true;
+	return false;
+}
+
+static int clean_plane(const struct parts *parts, size_t i_plane,
+		       const struct plane *used)
+{
+	const struct plane *plane = &parts->planes[i_plane];
+	int result = 0;
+
+	for (size_t i = 0; plane->cleanups[i]; i++) {
+		int err;
+
+		if (used && has_cleanup(used, plane->cleanups[i]))
+			continue;
+		if (is_done(parts, i_plane, plane->cleanups[i]))
+			continue;
+		err = plane->cleanups[i]();
+		if (err)
+			log_err("mode %s: could not remove what it left in place: %s",
+				plane->mode, strerror(-err));
+		result = result ? result : err;
+	}
+	return result;
+}
+
+int planes_cleanup(const struct parts *parts, const struct plane *used)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < parts->n_planes; i++) {
+		int err = clean_plane(parts, i, used);
+
+		result = result ? result : err;
+	}
+	return result;
+}

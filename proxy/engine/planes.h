@@ -1,0 +1,22 @@
+/*
+ * Which data plane is used: the one that --proxy-mode names, or the first one
+ * that works on this host.
+ */
+#pragma once
+
+struct config;
+struct dataplane;
+struct ev_loop;
+struct parts;
+struct plane;
+
+/* 0, or -errno, logged. */
+int planes_open(const struct parts *parts, const struct config *config,
+		struct ev_loop *loop, struct dataplane *ret,
+		const struct plane **ret_plane);
+
+/*
+ * Removes what other modes left in place: all of it (used is NULL), or what the
+ * mode in use does not share. 0, or the first error; each is logged.
+ */
+int planes_cleanup(const struct parts *parts, const struct plane *used);
