@@ -2,8 +2,8 @@
  * Elements are requested by the keys that they should have, many at a time: the
  * time of a dump grows with the square of their number.
  *
- * A connection to a sticky frontend is counted after its translation, in
- * `affinity-endpoints`, whether its endpoint was picked or remembered.  Picked ones
+ * A connection to a frontend with affinity is counted after its translation, in
+ * `affinity-numbers`, whether its endpoint was picked or remembered.  Picked ones
  * are counted in `endpoints`, too, which is not reported then.
  */
 #include "rules/nft/nft_inspect.h"

@@ -363,8 +363,9 @@ static void test_unreadable_files_are_refused_with_one_line(void **state)
 static const struct {
 	const char *text, *error; /* NULL: content */
 } validate_cases[] = {
-	{"mode: kernelspace\n", "mode: \"kernelspace\" is not supported: auto, nftables, "
-				"ebpf, userspace (iptables and ipvs mean auto)"},
+	{"mode: kernelspace\n",
+	 "mode: \"kernelspace\" is not supported by this build; use auto, nftables "
+	 "(iptables and ipvs mean auto)"},
 	{"mode: ipvs\n", NULL},
 	{"iptables: {syncPeriod: 0s}\n", NULL},
 	{"iptables: {syncPeriod: -1s}\n",
