@@ -17,6 +17,8 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/state.h"
+#include "proxy/engine/dataplane.h"
+#include "proxy/engine/sink_set.h"
 #include "rules/nft/nft.h"
 #include "watchers/cluster.h"
 #include "watchers/files/manifest.h"
@@ -256,6 +258,96 @@ static void measure_endpoint_change(struct bench *b)
 	print_row(b, "one endpoint changed", &m);
 }
 
+/* ---- one refused service among all ---- */
+
+struct picky { /* refuses one service, and passes all other changes on */
+	struct sink sink;
+	struct sink *inner;
+	const char *refused; /* name; NULL: none */
+};
+
+static int picky_apply(struct sink *sink, const struct changeset *cs)
+{
+	const struct picky *picky = container_of(sink, struct picky, sink);
+	_cleanup_(freep) struct change *changes = xcalloc(cs->n + 1, sizeof(*changes));
+	struct changeset passed = *cs;
+	size_t n_refused = 0;
+	int err = 0;
+
+	passed.changes = changes;
+	passed.n = 0;
+	for (size_t i = 0; i < cs->n; i++) {
+		const struct service *new = cs->changes[i].new;
+
+		if (new && picky->refused && !strcmp(service_name(new), picky->refused)) {
+			changeset_refuse(cs, new, NULL);
+			n_refused++;
+		} else {
+			changes[passed.n++] = cs->changes[i];
+		}
+	}
+	if (passed.full || passed.n)
+		err = sink_apply(picky->inner, &passed);
+	return err ? err : n_refused ? -EREMOTEIO : 0;
+}
+
+static uint64_t set_now_us(void *data)
+{
+	(void)data;
+	return samples_now_us();
+}
+
+static void apply_by_set(struct bench *b, struct sink_set *set, bool full)
+{
+	struct state_taken taken;
+	int err;
+
+	(void)plan_dirty(b->cluster, &b->options, b->state, SIZE_MAX);
+	taken = state_take(b->state, full);
+	err = sink_set_apply(set,
+			     &(struct changeset){.full = full,
+						 .env = &b->env,
+						 .changes = taken.changes,
+						 .n = taken.n},
+			     0)
+		      .err;
+	if (err && err != -EREMOTEIO)
+		fail("apply", err);
+	state_taken_fini(&taken);
+}
+
+/* As in the daemon: the refused one is retried meanwhile. */
+static void measure_with_refused(struct bench *b, const char *refused, const char *what)
+{
+	static const struct sink_ops ops = {.name = "nftables", .apply = picky_apply};
+	struct picky picky = {
+		.sink = {.ops = &ops, .is_vital = true},
+		.inner = b->sink,
+		.refused = refused,
+	};
+	struct dataplane dp = {.sinks = {&picky.sink}, .n_sinks = 1};
+	struct sink_set set = {
+		.dataplane = &dp,
+		.state = b->state,
+		.now_us = set_now_us,
+	};
+	struct measured m = {0};
+
+	sink_set_init(&set, 50000, 30000000);
+	apply_by_set(b, &set, true);
+	for (uint32_t i = 0; i < N_SMALL_CHANGES; i++) {
+		struct object *slice = make_slice(b, 1 + i * 7919 % (b->n_services - 1),
+						  i + (refused ? 3 : 2));
+		uint64_t start_us = samples_now_us();
+
+		(void)cluster_put(b->cluster, slice);
+		apply_by_set(b, &set, false);
+		samples_add(&m.total, samples_now_us() - start_us);
+	}
+	print_row(b, what, &m);
+	sink_set_fini(&set);
+}
+
 static void measure_add_and_delete(struct bench *b)
 {
 	struct measured added = {0}, deleted = {0};
@@ -333,6 +425,10 @@ int main(int argc, char **argv)
 	measure_cold_start(&b);
 	measure_unchanged(&b);
 	measure_endpoint_change(&b);
+	if (b.n_services > 1) { /* the first one is refused, another one changes */
+		measure_with_refused(&b, NULL, "the same, by sink_set");
+		measure_with_refused(&b, "svc-0", "with one refused");
+	}
 	measure_add_and_delete(&b);
 	(void)printf("%6u x %-3u memory: %.1f MB, at most %.1f MB (all rounds in one "
 		     "process)\n",
