@@ -79,6 +79,13 @@ static void add_bucket(struct buf *out, const char *name, struct label *labels,
 	buf_fini(&le);
 }
 
+void exposition_value(struct buf *out, const char *name, const char *type,
+		      const char *help, double value)
+{
+	exposition_family(out, name, type, help);
+	exposition_sample(out, name, NULL, 0, value);
+}
+
 void exposition_histogram(struct buf *out, const char *name, const struct label *labels,
 			  size_t n_labels, const struct histogram_bounds *bounds,
 			  const struct histogram *h)

@@ -21,6 +21,9 @@ void exposition_family(struct buf *out, const char *name, const char *type,
 		       const char *help);
 void exposition_sample(struct buf *out, const char *name, const struct label *labels,
 		       size_t n_labels, double value);
+/* A family with one sample that has no labels. */
+void exposition_value(struct buf *out, const char *name, const char *type,
+		      const char *help, double value);
 void exposition_histogram(struct buf *out, const char *name, const struct label *labels,
 			  size_t n_labels, const struct histogram_bounds *bounds,
 			  const struct histogram *h);

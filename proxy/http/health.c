@@ -1,6 +1,6 @@
 /*
- * Health as kube-proxy tells it.  JSON is written by hand, since tools compare
- * the order and the spacing of these few fields.
+ * JSON is written by hand, since tools compare the order and the spacing of these
+ * few fields.
  */
 #include "proxy/http/health.h"
 
@@ -11,18 +11,6 @@
 
 #define HTTP_OK		 200
 #define HTTP_UNAVAILABLE 503
-
-void health_queued(struct health *h, enum family family, int64_t now_us)
-{
-	if (!h->family[family].oldest_queued_us)
-		h->family[family].oldest_queued_us = now_us;
-}
-
-void health_updated(struct health *h, enum family family, int64_t now_us)
-{
-	h->family[family].updated_us = now_us;
-	h->family[family].oldest_queued_us = 0;
-}
 
 static bool is_family_healthy(const struct health *h, const struct health_family *f,
 			      int64_t now_us)

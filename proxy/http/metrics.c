@@ -93,13 +93,6 @@ void metrics_ran(struct metrics *m, const struct sync_run *run, int64_t now_us)
 	}
 }
 
-static void add(struct buf *out, const char *name, const char *type, const char *help,
-		double value)
-{
-	exposition_family(out, name, type, help);
-	exposition_sample(out, name, NULL, 0, value);
-}
-
 /* One sample for each family in use. */
 static void add_by_family(struct buf *out, const struct metrics_input *in,
 			  const char *name, const char *type, const char *help,
@@ -173,14 +166,17 @@ static void write_sync(const struct metrics *m, const struct metrics_input *in,
 	add_by_family(out, in, "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
 		      "gauge", "The last time a sync of proxy rules was queued", queued);
 	/* Endpoints and Services are planned together here: each counts what is common to both. */
-	add(out, "kubeproxy_sync_proxy_rules_endpoint_changes_pending", "gauge",
-	    "Pending proxy rules Endpoint changes", (double)in->n_pending);
-	add(out, "kubeproxy_sync_proxy_rules_endpoint_changes_total", "counter",
-	    "Cumulative proxy rules Endpoint changes", changes);
-	add(out, "kubeproxy_sync_proxy_rules_service_changes_pending", "gauge",
-	    "Pending proxy rules Service changes", (double)in->n_pending);
-	add(out, "kubeproxy_sync_proxy_rules_service_changes_total", "counter",
-	    "Cumulative proxy rules Service changes", (double)s->n_planned);
+	exposition_value(out, "kubeproxy_sync_proxy_rules_endpoint_changes_pending",
+			 "gauge", "Pending proxy rules Endpoint changes",
+			 (double)in->n_pending);
+	exposition_value(out, "kubeproxy_sync_proxy_rules_endpoint_changes_total",
+			 "counter", "Cumulative proxy rules Endpoint changes", changes);
+	exposition_value(out, "kubeproxy_sync_proxy_rules_service_changes_pending",
+			 "gauge", "Pending proxy rules Service changes",
+			 (double)in->n_pending);
+	exposition_value(out, "kubeproxy_sync_proxy_rules_service_changes_total",
+			 "counter", "Cumulative proxy rules Service changes",
+			 (double)s->n_planned);
 }
 
 static void write_api(const struct metrics *m, const struct metrics_input *in,
@@ -193,12 +189,13 @@ static void write_api(const struct metrics *m, const struct metrics_input *in,
 		out, "rest_client_requests_total",
 		"Number of HTTP requests, partitioned by status code, method, and host.",
 		m->api, api->host);
-	add(out, "sluice_api_silent_seconds", "gauge",
-	    "How long the API server has not been heard of; 0 when all is well.",
-	    since_us ? (double)(in->now_us - since_us) / USEC_PER_SEC : 0);
-	add(out, "sluice_api_watch_restarts_total", "counter",
-	    "Times that a kind of object had to be listed again.",
-	    (double)api->n_watch_restarts);
+	exposition_value(
+		out, "sluice_api_silent_seconds", "gauge",
+		"How long the API server has not been heard of; 0 when all is well.",
+		since_us ? (double)(in->now_us - since_us) / USEC_PER_SEC : 0);
+	exposition_value(out, "sluice_api_watch_restarts_total", "counter",
+			 "Times that a kind of object had to be listed again.",
+			 (double)api->n_watch_restarts);
 }
 
 static void write_build(const struct metrics_input *in, struct buf *out)
@@ -210,13 +207,15 @@ static void write_build(const struct metrics_input *in, struct buf *out)
 	exposition_family(out, "sluice_build_info", "gauge",
 			  "What is running; always 1.");
 	exposition_sample(out, "sluice_build_info", labels, N_ELEMENTS(labels), 1);
-	add(out, "sluice_rejected_fields", "gauge",
-	    "Objects or fields that were ignored because they made no sense.",
-	    (double)in->n_rejected);
-	add(out, "sluice_sources_missing", "gauge",
-	    "Paths of manifests that cannot be found or read; their last objects stay in "
-	    "effect.",
-	    (double)in->n_missing);
+	exposition_value(
+		out, "sluice_rejected_fields", "gauge",
+		"Objects or fields that were ignored because they made no sense.",
+		(double)in->n_rejected);
+	exposition_value(out, "sluice_sources_missing", "gauge",
+			 "Paths of manifests that cannot be found or read; their last "
+			 "objects stay in "
+			 "effect.",
+			 (double)in->n_missing);
 }
 
 void metrics_write(struct metrics *m, const struct metrics_input *in, struct buf *out)

@@ -69,20 +69,13 @@ static double count_fds(void)
 	return n;
 }
 
-static void add(struct buf *out, const char *name, const char *type, const char *help,
-		double value)
-{
-	exposition_family(out, name, type, help);
-	exposition_sample(out, name, NULL, 0, value);
-}
-
 static void add_limit(struct buf *out, int resource, const char *name, const char *help)
 {
 	struct rlimit limit;
 
 	/* "unlimited" is the largest number there is, as Go's client has it */
 	if (getrlimit(resource, &limit) == 0)
-		add(out, name, "gauge", help, (double)limit.rlim_cur);
+		exposition_value(out, name, "gauge", help, (double)limit.rlim_cur);
 }
 
 void process_metrics_write(struct buf *out)
@@ -90,18 +83,19 @@ void process_metrics_write(struct buf *out)
 	struct process p;
 
 	if (read_process(&p)) {
-		add(out, "process_cpu_seconds_total", "counter",
-		    "Total user and system CPU time spent in seconds.", p.cpu_sec);
-		add(out, "process_resident_memory_bytes", "gauge",
-		    "Resident memory size in bytes.", p.rss_bytes);
-		add(out, "process_virtual_memory_bytes", "gauge",
-		    "Virtual memory size in bytes.", p.vm_bytes);
-		add(out, "process_start_time_seconds", "gauge",
-		    "Start time of the process since unix epoch in seconds.",
-		    p.start_sec);
+		exposition_value(out, "process_cpu_seconds_total", "counter",
+				 "Total user and system CPU time spent in seconds.",
+				 p.cpu_sec);
+		exposition_value(out, "process_resident_memory_bytes", "gauge",
+				 "Resident memory size in bytes.", p.rss_bytes);
+		exposition_value(out, "process_virtual_memory_bytes", "gauge",
+				 "Virtual memory size in bytes.", p.vm_bytes);
+		exposition_value(out, "process_start_time_seconds", "gauge",
+				 "Start time of the process since unix epoch in seconds.",
+				 p.start_sec);
 	}
-	add(out, "process_open_fds", "gauge", "Number of open file descriptors.",
-	    count_fds());
+	exposition_value(out, "process_open_fds", "gauge",
+			 "Number of open file descriptors.", count_fds());
 	add_limit(out, RLIMIT_NOFILE, "process_max_fds",
 		  "Maximum number of open file descriptors.");
 	add_limit(out, RLIMIT_AS, "process_virtual_memory_max_bytes",
