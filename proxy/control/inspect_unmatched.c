@@ -69,8 +69,11 @@ static bool other_port(const struct question *q, struct reason *ret)
 		ret->text = xasprintf("it is the cluster IP of %s, but not a port of it",
 				      label);
 	else
-		ret->text = xasprintf("it is an address of %s (%s), but not a port of it",
-				      label, frontend_kind_name(f->kind));
+		ret->text =
+			xasprintf("it is an address of %s (%s), but not a port of it; "
+				  "what other hosts send is refused where it would "
+				  "leave by the interface that it came in by",
+				  label, frontend_kind_name(f->kind));
 	if (f->kind == FRONTEND_CLUSTER_IP)
 		ret->action = "reject";
 	return true;

@@ -19,7 +19,7 @@
 #define OUR_TABLE	 "sluice"
 #define FORWARDED	 (1u << CLIENT_POD | 1u << CLIENT_EXTERNAL)
 #define ALL_CLIENTS	 (FORWARDED | 1u << CLIENT_NODE)
-#define OUR_PRIORITY	 (-100) /* while our chains are not there */
+#define OUR_PRIORITY	 (-101) /* used until our chains exist */
 #define MAX_NAMED_CHAINS 4
 
 struct check {

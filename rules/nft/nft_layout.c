@@ -243,7 +243,11 @@ enum nft_set nft_set_find(const char *name)
 	return set;
 }
 
-/* Learning comes before others' postrouting chains, which may end the hook's walk. */
+/*
+ * A Service comes before the host ports of iptables and network plugins (-100): at equal
+ * priority the chain that was registered first would win.  Learning comes before the
+ * postrouting chains of other programs, which may end the hook's walk.
+ */
 static const struct nft_chain_info chains[CHAIN_N] = {
 	[CHAIN_REFUSE] = {.name = "refuse"},
 	[CHAIN_DISPATCH_FROM_NODE] = {.name = "dispatch-from-node"},
@@ -258,8 +262,8 @@ static const struct nft_chain_info chains[CHAIN_N] = {
 	[CHAIN_SOURCE_PREROUTING] = {"source-prerouting", "filter", NF_INET_PRE_ROUTING,
 				     -110},
 	[CHAIN_SOURCE_OUTPUT] = {"source-output", "filter", NF_INET_LOCAL_OUT, -110},
-	[CHAIN_NAT_PREROUTING] = {"nat-prerouting", "nat", NF_INET_PRE_ROUTING, -100},
-	[CHAIN_NAT_OUTPUT] = {"nat-output", "nat", NF_INET_LOCAL_OUT, -100},
+	[CHAIN_NAT_PREROUTING] = {"nat-prerouting", "nat", NF_INET_PRE_ROUTING, -101},
+	[CHAIN_NAT_OUTPUT] = {"nat-output", "nat", NF_INET_LOCAL_OUT, -101},
 	[CHAIN_FILTER_INPUT] = {"filter-input", "filter", NF_INET_LOCAL_IN, 0},
 	[CHAIN_FILTER_FORWARD] = {"filter-forward", "filter", NF_INET_FORWARD, 0},
 	[CHAIN_FILTER_OUTPUT] = {"filter-output", "filter", NF_INET_LOCAL_OUT, 0},
