@@ -31,7 +31,7 @@ static const struct manifest_service two = {
 	.endpoints = "pod2R",
 };
 
-static void the_first_claim_holds_and_the_next_takes_over(void **state)
+static void a_frontend_goes_to_the_first_claim_and_then_to_the_next(void **state)
 {
 	struct instance *sluice = *state;
 	const struct manifest_service both[] = {one, two};
@@ -70,7 +70,7 @@ static void a_claim_moves_when_only_its_address_is_given_up(void **state)
 	instance_check(sluice, SCENARIO(both, moved));
 }
 
-static void swapped_addresses_are_swapped(void **state)
+static void services_may_swap_their_addresses(void **state)
 {
 	struct manifest_service both[] = {one, two};
 	static const struct traffic_row before[] = {
@@ -164,9 +164,9 @@ static void a_service_of_5000_endpoints_uses_them_all_alike(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_first_claim_holds_and_the_next_takes_over),
+		cmocka_unit_test(a_frontend_goes_to_the_first_claim_and_then_to_the_next),
 		cmocka_unit_test(a_claim_moves_when_only_its_address_is_given_up),
-		cmocka_unit_test(swapped_addresses_are_swapped),
+		cmocka_unit_test(services_may_swap_their_addresses),
 		cmocka_unit_test(a_service_of_5000_endpoints_uses_them_all_alike),
 	};
 

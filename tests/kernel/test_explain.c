@@ -99,12 +99,12 @@ static void check(struct instance *sluice, const struct scenario *s)
 	}
 }
 
-static void policies_are_told_as_they_are_seen(void **state)
+static void explain_names_the_policy_that_packets_meet(void **state)
 {
 	check(*state, scenario_pods_told);
 }
 
-static void source_ranges_are_told_as_they_are_seen(void **state)
+static void explain_names_the_source_ranges_that_packets_meet(void **state)
 {
 	check(*state, scenario_source_ranges);
 }
@@ -120,7 +120,7 @@ static const struct {
 	{"node:3002", "untouched", "it is not an address of a Service"},
 };
 
-static void what_no_frontend_matches_has_a_reason_too(void **state)
+static void explain_says_why_no_frontend_matches(void **state)
 {
 	struct instance *sluice = *state;
 
@@ -137,7 +137,7 @@ static void what_no_frontend_matches_has_a_reason_too(void **state)
 	}
 }
 
-static void an_address_that_the_load_balancer_serves_itself_is_told(void **state)
+static void explain_names_an_address_with_ip_mode_proxy(void **state)
 {
 	static const struct manifest_service proxied = {.name = "proxied",
 							.type = "LoadBalancer",
@@ -159,7 +159,7 @@ static void an_address_that_the_load_balancer_serves_itself_is_told(void **state
 }
 
 /* What a person reads. */
-static void one_endpoint_is_not_several(void **state)
+static void a_single_endpoint_is_explained_in_the_singular(void **state)
 {
 	static const struct manifest_service single = {.name = "single",
 						       .ip = "svc33",
@@ -226,11 +226,11 @@ static void connections_are_counted_for_services_and_endpoints(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(policies_are_told_as_they_are_seen),
-		cmocka_unit_test(source_ranges_are_told_as_they_are_seen),
-		cmocka_unit_test(what_no_frontend_matches_has_a_reason_too),
-		cmocka_unit_test(an_address_that_the_load_balancer_serves_itself_is_told),
-		cmocka_unit_test(one_endpoint_is_not_several),
+		cmocka_unit_test(explain_names_the_policy_that_packets_meet),
+		cmocka_unit_test(explain_names_the_source_ranges_that_packets_meet),
+		cmocka_unit_test(explain_says_why_no_frontend_matches),
+		cmocka_unit_test(explain_names_an_address_with_ip_mode_proxy),
+		cmocka_unit_test(a_single_endpoint_is_explained_in_the_singular),
 		cmocka_unit_test(connections_are_counted_for_services_and_endpoints),
 	};
 

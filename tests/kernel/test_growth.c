@@ -132,7 +132,7 @@ static unsigned count(uint16_t message_type)
 	return n;
 }
 
-static void chains_and_rules_are_as_many_for_few_services_as_for_many(void **state)
+static void the_number_of_chains_and_rules_does_not_depend_on_the_services(void **state)
 {
 	unsigned n_chains, n_rules, n_sets;
 	struct sink *sink;
@@ -157,7 +157,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(
-			chains_and_rules_are_as_many_for_few_services_as_for_many),
+			the_number_of_chains_and_rules_does_not_depend_on_the_services),
 	};
 
 	if (unshare(CLONE_NEWNET) == -1) {

@@ -127,7 +127,7 @@ static void read_list(struct waiter *w, const char *expected)
 	assert_listed(w->h, expected);
 }
 
-static void both_families_are_read_sorted_and_each_once(void **state)
+static void addresses_of_both_families_are_sorted_and_unique(void **state)
 {
 	struct waiter *w = *state;
 
@@ -156,7 +156,7 @@ static void ipv6_link_local_is_left_out_and_ipv4_link_local_is_not(void **state)
 }
 
 /* Duplicate address detection starts with the carrier and takes about a second. */
-static void an_address_counts_when_it_is_no_longer_tentative(void **state)
+static void a_tentative_address_does_not_count_until_it_is_usable(void **state)
 {
 	struct waiter *w = *state;
 
@@ -169,7 +169,7 @@ static void an_address_counts_when_it_is_no_longer_tentative(void **state)
 	wait_for(w, "::1 127.0.0.1 2001:db8::5");
 }
 
-static void changes_are_followed_live(void **state)
+static void added_and_removed_addresses_are_reported(void **state)
 {
 	struct waiter *w = *state;
 
@@ -238,7 +238,7 @@ static void limit_descriptors(rlim_t n)
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 }
 
-static void a_read_that_fails_is_repeated_without_another_notification(void **state)
+static void a_failed_read_is_repeated_without_another_notification(void **state)
 {
 	struct waiter *w = *state;
 	struct rlimit before;
@@ -260,15 +260,15 @@ static void a_read_that_fails_is_repeated_without_another_notification(void **st
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		IN_NAMESPACE(both_families_are_read_sorted_and_each_once),
+		IN_NAMESPACE(addresses_of_both_families_are_sorted_and_unique),
 		IN_NAMESPACE(the_own_end_of_a_point_to_point_link_counts),
 		IN_NAMESPACE(ipv6_link_local_is_left_out_and_ipv4_link_local_is_not),
-		IN_NAMESPACE(an_address_counts_when_it_is_no_longer_tentative),
-		IN_NAMESPACE(changes_are_followed_live),
+		IN_NAMESPACE(a_tentative_address_does_not_count_until_it_is_usable),
+		IN_NAMESPACE(added_and_removed_addresses_are_reported),
 		IN_NAMESPACE(a_notification_without_a_change_is_not_reported),
 		IN_NAMESPACE(an_overrun_of_notifications_loses_nothing),
 		IN_NAMESPACE(the_addresses_of_kube_ipvs0_are_left_out),
-		IN_NAMESPACE(a_read_that_fails_is_repeated_without_another_notification),
+		IN_NAMESPACE(a_failed_read_is_repeated_without_another_notification),
 	};
 
 	if (unshare(CLONE_NEWNET) == -1) {

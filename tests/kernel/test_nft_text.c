@@ -107,7 +107,7 @@ static void expect_text_and_kernel_agree(struct sample_world *w)
 	assert_non_null(strstr(programmed, "table ip6 sluice"));
 }
 
-static void services_read_the_same(void **state)
+static void services_list_as_expected(void **state)
 {
 	struct sample_world *w = *state;
 
@@ -115,12 +115,12 @@ static void services_read_the_same(void **state)
 	expect_text_and_kernel_agree(w);
 }
 
-static void nothing_reads_the_same(void **state)
+static void an_empty_state_lists_as_expected(void **state)
 {
 	expect_text_and_kernel_agree(*state);
 }
 
-static void no_detector_reads_the_same(void **state)
+static void a_ruleset_without_a_detector_lists_as_expected(void **state)
 {
 	struct sample_world *w = *state;
 
@@ -130,7 +130,7 @@ static void no_detector_reads_the_same(void **state)
 	expect_text_and_kernel_agree(w);
 }
 
-static void masquerading_everything_reads_the_same(void **state)
+static void a_ruleset_that_masquerades_all_lists_as_expected(void **state)
 {
 	struct sample_world *w = *state;
 
@@ -140,7 +140,7 @@ static void masquerading_everything_reads_the_same(void **state)
 	expect_text_and_kernel_agree(w);
 }
 
-static void networks_that_end_inside_a_byte_read_the_same(void **state)
+static void networks_that_end_inside_a_byte_list_as_expected(void **state)
 {
 	struct sample_world *w = *state;
 
@@ -152,7 +152,7 @@ static void networks_that_end_inside_a_byte_read_the_same(void **state)
 	expect_text_and_kernel_agree(w);
 }
 
-static void interfaces_read_the_same(void **state)
+static void detection_by_interface_lists_as_expected(void **state)
 {
 	struct sample_world *w = *state;
 
@@ -161,7 +161,7 @@ static void interfaces_read_the_same(void **state)
 	expect_text_and_kernel_agree(w);
 }
 
-static void a_bridge_reads_the_same(void **state)
+static void detection_by_bridge_lists_as_expected(void **state)
 {
 	struct sample_world *w = *state;
 
@@ -175,13 +175,13 @@ static void a_bridge_reads_the_same(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(services_read_the_same),
-		TEST(nothing_reads_the_same),
-		TEST(no_detector_reads_the_same),
-		TEST(masquerading_everything_reads_the_same),
-		TEST(networks_that_end_inside_a_byte_read_the_same),
-		TEST(interfaces_read_the_same),
-		TEST(a_bridge_reads_the_same),
+		TEST(services_list_as_expected),
+		TEST(an_empty_state_lists_as_expected),
+		TEST(a_ruleset_without_a_detector_lists_as_expected),
+		TEST(a_ruleset_that_masquerades_all_lists_as_expected),
+		TEST(networks_that_end_inside_a_byte_list_as_expected),
+		TEST(detection_by_interface_lists_as_expected),
+		TEST(detection_by_bridge_lists_as_expected),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

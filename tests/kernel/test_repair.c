@@ -217,7 +217,7 @@ static struct load_result load_through_repair(const struct world *w, enum family
  * would go the same way.  Each way to take a part of the rules away, until one round
  * hit somebody and was repaired before that one's second try.
  */
-static void what_was_sent_meanwhile_comes_through_at_its_second_try(void **state)
+static void a_packet_sent_during_the_repair_arrives_at_its_second_try(void **state)
 {
 	static const char *const commands[] = {
 		"nft flush chain %s sluice nat-prerouting",
@@ -269,7 +269,7 @@ static void wait_remembered(const struct world *w, const struct target *t)
 }
 
 /* Where somebody else's rules look at connections, they are tracked without ours. */
-static void who_tried_before_the_first_start_comes_through(void **state)
+static void a_client_that_tried_before_the_first_start_gets_through(void **state)
 {
 	for (int family = 0; family < FAMILY_N; family++) {
 		struct target t = target_named("client", "vip4:80", IPPROTO_TCP,
@@ -295,7 +295,7 @@ static void who_tried_before_the_first_start_comes_through(void **state)
 }
 
 /* He is answered less and less often, but when he stops, all is well within a second or so. */
-static void a_stranger_who_insists_does_not_win(void **state)
+static void a_process_that_flushes_again_and_again_does_not_win(void **state)
 {
 	static const struct traffic_row row = {"pod4", "svc10:80", "pod1:80 far1:80",
 					       NULL};
@@ -374,7 +374,7 @@ static void must_be_removed(const struct world *w, const char *thing)
 	traffic_check(w, rows, N_ELEMENTS(rows));
 }
 
-static void what_strangers_add_is_removed(void **state)
+static void objects_added_by_another_process_are_removed(void **state)
 {
 	for (size_t i = 0; i < N_ELEMENTS(foreign_things); i++)
 		must_be_removed(*state, foreign_things[i]);
@@ -389,7 +389,7 @@ static void a_flow_table_is_removed(void **state)
 	must_be_removed(*state, foreign_flowtable);
 }
 
-static void tables_of_others_are_left_alone(void **state)
+static void foreign_tables_are_left_alone(void **state)
 {
 	static const char list[] = "nft list table inet others";
 
@@ -415,12 +415,13 @@ int main(void)
 		cmocka_unit_test(a_flushed_chain_is_repaired),
 		cmocka_unit_test(a_removed_frontend_is_repaired),
 		cmocka_unit_test(a_flushed_map_is_repaired),
-		cmocka_unit_test(what_was_sent_meanwhile_comes_through_at_its_second_try),
-		cmocka_unit_test(who_tried_before_the_first_start_comes_through),
-		cmocka_unit_test(a_stranger_who_insists_does_not_win),
-		cmocka_unit_test(what_strangers_add_is_removed),
+		cmocka_unit_test(
+			a_packet_sent_during_the_repair_arrives_at_its_second_try),
+		cmocka_unit_test(a_client_that_tried_before_the_first_start_gets_through),
+		cmocka_unit_test(a_process_that_flushes_again_and_again_does_not_win),
+		cmocka_unit_test(objects_added_by_another_process_are_removed),
 		cmocka_unit_test(a_flow_table_is_removed),
-		cmocka_unit_test(tables_of_others_are_left_alone),
+		cmocka_unit_test(foreign_tables_are_left_alone),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

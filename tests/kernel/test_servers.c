@@ -70,7 +70,7 @@ static int take_its_place(struct instance *sluice)
 	return take_port(sluice->world);
 }
 
-static void a_port_in_use_is_taken_once_it_is_free(void **state)
+static void a_port_in_use_is_bound_when_it_is_free(void **state)
 {
 	struct instance *sluice = *state;
 	int fd = take_its_place(sluice);
@@ -89,7 +89,7 @@ static void a_port_in_use_is_taken_once_it_is_free(void **state)
 	assert_string_equal(health_status(sluice->world), "HTTP/1.1 200 OK");
 }
 
-static void who_wants_it_at_any_price_is_told_and_left(void **state)
+static void with_bind_address_hard_fail_a_port_in_use_ends_the_daemon(void **state)
 {
 	static const char *const args[] = {"--bind-address-hard-fail", NULL};
 	struct instance *sluice = *state;
@@ -108,8 +108,9 @@ static void who_wants_it_at_any_price_is_told_and_left(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_port_in_use_is_taken_once_it_is_free),
-		cmocka_unit_test(who_wants_it_at_any_price_is_told_and_left),
+		cmocka_unit_test(a_port_in_use_is_bound_when_it_is_free),
+		cmocka_unit_test(
+			with_bind_address_hard_fail_a_port_in_use_ends_the_daemon),
 	};
 
 	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);

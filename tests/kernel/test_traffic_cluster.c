@@ -8,7 +8,7 @@
 #include "tests/kernel/ruleset.h"
 #include "tests/test.h"
 
-static void cluster_ips_lead_to_their_endpoints(void **state)
+static void cluster_ips_reach_their_endpoints(void **state)
 {
 	static const struct manifest_service services[] = {
 		{.name = "svc1", .ip = "svc41", .ports = "p 80>80", .endpoints = "pod1R"},
@@ -73,7 +73,7 @@ static void walk_sctp(struct world *w, enum family family)
 	ruleset_free(rs);
 }
 
-static void sctp_is_balanced_like_the_others(void **state)
+static void sctp_is_balanced_like_tcp_and_udp(void **state)
 {
 	struct instance *sluice = *state;
 	static const struct manifest_service service = {
@@ -98,7 +98,7 @@ static void sctp_is_balanced_like_the_others(void **state)
 	traffic_check(sluice->world, rows + (has_sockets ? 0 : 3), has_sockets ? 4 : 1);
 }
 
-static void without_endpoints_everything_is_refused_at_once(void **state)
+static void without_endpoints_connections_are_refused_immediately(void **state)
 {
 	static const struct manifest_service services[] = {
 		{.name = "empty",
@@ -175,7 +175,7 @@ static void internal_policy_local_stays_on_the_node(void **state)
 		.endpoints = ENDPOINTS                                                   \
 	}
 
-static void terminating_endpoints_help_out_with_policy_local(void **state)
+static void terminating_endpoints_serve_when_no_others_do_with_policy_local(void **state)
 {
 	static const struct manifest_service services[] = {
 		LB(71, "eL", "pod1R pod2R pod3T pod4D far5R"),
@@ -197,7 +197,8 @@ static void terminating_endpoints_help_out_with_policy_local(void **state)
 	instance_check(*state, SCENARIO(services, rows));
 }
 
-static void terminating_endpoints_help_out_with_policy_cluster(void **state)
+static void
+terminating_endpoints_serve_when_no_others_do_with_policy_cluster(void **state)
 {
 	static const struct manifest_service services[] = {
 		LB(81, NULL, "pod1R pod2T far5R"),
@@ -220,7 +221,7 @@ static void terminating_endpoints_help_out_with_policy_cluster(void **state)
 }
 
 /* Leading zeros, blanks around networks, IPv6 not in its shortest form. */
-static void sloppy_addresses_work_in_canonical_form(void **state)
+static void addresses_with_leading_zeros_are_served(void **state)
 {
 	struct instance *sluice = *state;
 	static const char yaml[] =
@@ -263,13 +264,15 @@ static void sloppy_addresses_work_in_canonical_form(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cluster_ips_lead_to_their_endpoints),
-		cmocka_unit_test(sctp_is_balanced_like_the_others),
-		cmocka_unit_test(without_endpoints_everything_is_refused_at_once),
+		cmocka_unit_test(cluster_ips_reach_their_endpoints),
+		cmocka_unit_test(sctp_is_balanced_like_tcp_and_udp),
+		cmocka_unit_test(without_endpoints_connections_are_refused_immediately),
 		cmocka_unit_test(internal_policy_local_stays_on_the_node),
-		cmocka_unit_test(terminating_endpoints_help_out_with_policy_local),
-		cmocka_unit_test(terminating_endpoints_help_out_with_policy_cluster),
-		cmocka_unit_test(sloppy_addresses_work_in_canonical_form),
+		cmocka_unit_test(
+			terminating_endpoints_serve_when_no_others_do_with_policy_local),
+		cmocka_unit_test(
+			terminating_endpoints_serve_when_no_others_do_with_policy_cluster),
+		cmocka_unit_test(addresses_with_leading_zeros_are_served),
 	};
 
 	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);

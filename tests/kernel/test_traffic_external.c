@@ -130,7 +130,7 @@ static void node_ports_are_on_the_chosen_networks(void **state)
 	instance_start(sluice, NULL);
 }
 
-static void external_policy_decides_who_sees_whom(void **state)
+static void external_policy_decides_the_endpoint_and_the_source_address(void **state)
 {
 	struct manifest_service service[] = {{
 		.name = "lb",
@@ -166,7 +166,7 @@ static void external_policy_decides_who_sees_whom(void **state)
 	instance_check(*state, SCENARIO(service, cluster));
 }
 
-static void external_policy_local_without_local_endpoints_is_silent(void **state)
+static void external_policy_local_without_local_endpoints_drops_packets(void **state)
 {
 	static const struct manifest_service service[] = {{
 		.name = "lb",
@@ -194,7 +194,7 @@ static void external_policy_local_without_local_endpoints_is_silent(void **state
 	instance_check(*state, SCENARIO(service, rows));
 }
 
-static void a_pod_reaches_itself_by_every_address(void **state)
+static void a_pod_reaches_itself_by_all_its_service_addresses(void **state)
 {
 	static const struct manifest_service services[] = {
 		{.name = "self",
@@ -236,9 +236,11 @@ int main(void)
 		cmocka_unit_test(ip_mode_proxy_is_not_programmed),
 		cmocka_unit_test(node_ports_are_on_the_primary_addresses),
 		cmocka_unit_test(node_ports_are_on_the_chosen_networks),
-		cmocka_unit_test(external_policy_decides_who_sees_whom),
-		cmocka_unit_test(external_policy_local_without_local_endpoints_is_silent),
-		cmocka_unit_test(a_pod_reaches_itself_by_every_address),
+		cmocka_unit_test(
+			external_policy_decides_the_endpoint_and_the_source_address),
+		cmocka_unit_test(
+			external_policy_local_without_local_endpoints_drops_packets),
+		cmocka_unit_test(a_pod_reaches_itself_by_all_its_service_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);

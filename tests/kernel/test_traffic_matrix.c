@@ -17,12 +17,12 @@ static void check_with(struct instance *sluice, const char *const *args,
 	traffic_check(sluice->world, s->rows, s->n_rows);
 }
 
-static void pods_are_told_by_their_network(void **state)
+static void traffic_matches_the_plan_with_pods_known_by_network(void **state)
 {
 	check_with(*state, NULL, scenario_pods_told);
 }
 
-static void pods_are_told_by_the_prefix_of_their_interface(void **state)
+static void traffic_matches_the_plan_with_pods_known_by_interface_prefix(void **state)
 {
 	static const char *const args[] = {"--detect-local-mode", "InterfaceNamePrefix",
 					   "--pod-interface-name-prefix", "pod", NULL};
@@ -30,7 +30,7 @@ static void pods_are_told_by_the_prefix_of_their_interface(void **state)
 	check_with(*state, args, scenario_pods_told);
 }
 
-static void pods_are_told_by_their_bridge(void **state)
+static void traffic_matches_the_plan_with_pods_known_by_bridge(void **state)
 {
 	static const char *const args[] = {"--detect-local-mode", "BridgeInterface",
 					   "--pod-bridge-interface", "pod3", NULL};
@@ -38,14 +38,14 @@ static void pods_are_told_by_their_bridge(void **state)
 	check_with(*state, args, scenario_pods_told);
 }
 
-static void nobody_is_told_to_be_a_pod(void **state)
+static void traffic_matches_the_plan_without_pod_detection(void **state)
 {
 	static const char *const args[] = {NULL};
 
 	check_with(*state, args, scenario_nobody_told);
 }
 
-static void everything_to_cluster_ips_is_masqueraded(void **state)
+static void traffic_matches_the_plan_with_masquerade_all(void **state)
 {
 	static const char *const args[] = {"--cluster-cidr", WORLD_POD_CIDRS,
 					   "--masquerade-all", NULL};
@@ -53,7 +53,8 @@ static void everything_to_cluster_ips_is_masqueraded(void **state)
 	check_with(*state, args, scenario_masquerade_all);
 }
 
-static void everything_is_masqueraded_and_nobody_is_a_pod(void **state)
+static void
+traffic_matches_the_plan_with_masquerade_all_and_without_pod_detection(void **state)
 {
 	static const char *const args[] = {"--masquerade-all", NULL};
 
@@ -63,12 +64,14 @@ static void everything_is_masqueraded_and_nobody_is_a_pod(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(pods_are_told_by_their_network),
-		cmocka_unit_test(pods_are_told_by_the_prefix_of_their_interface),
-		cmocka_unit_test(pods_are_told_by_their_bridge),
-		cmocka_unit_test(nobody_is_told_to_be_a_pod),
-		cmocka_unit_test(everything_to_cluster_ips_is_masqueraded),
-		cmocka_unit_test(everything_is_masqueraded_and_nobody_is_a_pod),
+		cmocka_unit_test(traffic_matches_the_plan_with_pods_known_by_network),
+		cmocka_unit_test(
+			traffic_matches_the_plan_with_pods_known_by_interface_prefix),
+		cmocka_unit_test(traffic_matches_the_plan_with_pods_known_by_bridge),
+		cmocka_unit_test(traffic_matches_the_plan_without_pod_detection),
+		cmocka_unit_test(traffic_matches_the_plan_with_masquerade_all),
+		cmocka_unit_test(
+			traffic_matches_the_plan_with_masquerade_all_and_without_pod_detection),
 	};
 
 	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);

@@ -35,7 +35,7 @@ static const struct {
 	{"pod1", "far1:81", PROBE_REFUSED},
 };
 
-static void everybody_reaches_everybody_with_his_own_address(void **state)
+static void all_hosts_reach_each_other_with_their_own_addresses(void **state)
 {
 	const struct world *w = *state;
 
@@ -61,7 +61,7 @@ static void everybody_reaches_everybody_with_his_own_address(void **state)
 	}
 }
 
-static void a_reset_and_an_icmp_error_are_told_apart(void **state)
+static void a_reset_differs_from_an_icmp_error(void **state)
 {
 	const struct world *w = *state;
 	struct target t = target_named("client", "pod1:81", IPPROTO_TCP, FAMILY_IPV4);
@@ -71,7 +71,7 @@ static void a_reset_and_an_icmp_error_are_told_apart(void **state)
 	assert_true(probe(w, &t, 1000).by_icmp);
 }
 
-static void a_dropped_packet_is_silence(void **state)
+static void a_dropped_packet_is_reported_as_silence(void **state)
 {
 	const struct world *w = *state;
 	struct target t = target_named("client", "pod1:80", IPPROTO_TCP, FAMILY_IPV4);
@@ -84,7 +84,7 @@ static void a_dropped_packet_is_silence(void **state)
 	assert_int_equal(probe(w, &t, 1000).outcome, PROBE_ANSWERED);
 }
 
-static void a_load_counts_what_goes_wrong_and_nothing_else(void **state)
+static void a_load_counts_failed_connections_only(void **state)
 {
 	const struct load_plan plan = {
 		.target = target_named("client", "pod1:80", IPPROTO_TCP, FAMILY_IPV4),
@@ -110,7 +110,7 @@ static void a_load_counts_what_goes_wrong_and_nothing_else(void **state)
 }
 
 /* A builder of worlds that is killed: neither its processes nor its folder may stay. */
-static void a_world_vanishes_with_its_maker(void **state)
+static void the_namespaces_vanish_with_the_test(void **state)
 {
 	struct world *w;
 	int pipe_fds[2], status;
@@ -149,11 +149,11 @@ static void a_world_vanishes_with_its_maker(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(everybody_reaches_everybody_with_his_own_address),
-		cmocka_unit_test(a_reset_and_an_icmp_error_are_told_apart),
-		cmocka_unit_test(a_dropped_packet_is_silence),
-		cmocka_unit_test(a_load_counts_what_goes_wrong_and_nothing_else),
-		cmocka_unit_test(a_world_vanishes_with_its_maker),
+		cmocka_unit_test(all_hosts_reach_each_other_with_their_own_addresses),
+		cmocka_unit_test(a_reset_differs_from_an_icmp_error),
+		cmocka_unit_test(a_dropped_packet_is_reported_as_silence),
+		cmocka_unit_test(a_load_counts_failed_connections_only),
+		cmocka_unit_test(the_namespaces_vanish_with_the_test),
 	};
 
 	return cmocka_run_group_tests(tests, world_setup, world_teardown);

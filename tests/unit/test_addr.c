@@ -85,7 +85,7 @@ static const struct {
 	{"::1/64", NULL},
 };
 
-static void addresses_are_read_sloppily_and_written_canonically(void **state)
+static void addresses_are_parsed_leniently_and_formatted_canonically(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(addr_cases); i++) {
@@ -101,7 +101,7 @@ static void addresses_are_read_sloppily_and_written_canonically(void **state)
 	}
 }
 
-static void what_is_written_reads_back_and_libc_agrees(void **state)
+static void formatted_addresses_parse_back_and_equal_those_of_libc(void **state)
 {
 	(void)state;
 	srand(1);
@@ -208,7 +208,7 @@ static const struct {
 	{"", NULL, NULL, NULL},
 };
 
-static void networks_lose_blanks_and_host_bits(void **state)
+static void parsed_networks_have_no_blanks_and_no_host_bits(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cidr_cases); i++) {
@@ -292,7 +292,7 @@ static const struct {
 	{"", NULL, 0},
 };
 
-static void address_and_port_go_both_ways(void **state)
+static void address_and_port_are_parsed_and_formatted(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(port_cases); i++) {
@@ -311,7 +311,7 @@ static void address_and_port_go_both_ways(void **state)
 	}
 }
 
-static void socket_addresses_go_both_ways(void **state)
+static void socket_addresses_convert_in_both_directions(void **state)
 {
 	static const char *const texts[] = {"1.2.3.4", "2001:db8::1"};
 	struct sockaddr_storage ss;
@@ -335,7 +335,7 @@ static void socket_addresses_go_both_ways(void **state)
 			 -EAFNOSUPPORT);
 }
 
-static void bytes_are_those_of_the_family(void **state)
+static void an_address_has_as_many_bytes_as_its_family(void **state)
 {
 	struct addr a = parsed("1.2.3.4"), b = parsed("2001:db8::1");
 	size_t len;
@@ -362,17 +362,18 @@ static void protocols_have_names(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(addresses_are_read_sloppily_and_written_canonically),
-		cmocka_unit_test(what_is_written_reads_back_and_libc_agrees),
+		cmocka_unit_test(
+			addresses_are_parsed_leniently_and_formatted_canonically),
+		cmocka_unit_test(formatted_addresses_parse_back_and_equal_those_of_libc),
 		cmocka_unit_test(a_refused_address_leaves_the_result_untouched),
 		cmocka_unit_test(addresses_know_their_kind),
 		cmocka_unit_test(addresses_are_ordered_by_value),
-		cmocka_unit_test(networks_lose_blanks_and_host_bits),
+		cmocka_unit_test(parsed_networks_have_no_blanks_and_no_host_bits),
 		cmocka_unit_test(a_network_contains_its_addresses_and_no_others),
 		cmocka_unit_test(equal_networks_have_the_same_length),
-		cmocka_unit_test(address_and_port_go_both_ways),
-		cmocka_unit_test(socket_addresses_go_both_ways),
-		cmocka_unit_test(bytes_are_those_of_the_family),
+		cmocka_unit_test(address_and_port_are_parsed_and_formatted),
+		cmocka_unit_test(socket_addresses_convert_in_both_directions),
+		cmocka_unit_test(an_address_has_as_many_bytes_as_its_family),
 		cmocka_unit_test(protocols_have_names),
 	};
 

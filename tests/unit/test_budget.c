@@ -202,7 +202,7 @@ static void a_service_that_shrinks_below_the_limit_is_served_again(void **state)
 	assert_int_equal(lines.n, 1);
 }
 
-static void rejecting_ten_million_elements_takes_little_memory(void **state)
+static void refusing_ten_million_elements_takes_little_memory(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	_cleanup_(state_freep) struct state *st = state_new();
@@ -226,7 +226,7 @@ int main(void)
 		cmocka_unit_test(a_pool_larger_than_the_slot_numbers_is_refused),
 		cmocka_unit_test(slices_with_many_other_ports_are_refused),
 		cmocka_unit_test(a_service_that_shrinks_below_the_limit_is_served_again),
-		cmocka_unit_test(rejecting_ten_million_elements_takes_little_memory),
+		cmocka_unit_test(refusing_ten_million_elements_takes_little_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

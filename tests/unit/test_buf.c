@@ -22,7 +22,7 @@ static void an_empty_buffer_is_an_empty_string(void **state)
 	assert_string_equal(taken, "");
 }
 
-static void pieces_are_joined(void **state)
+static void added_pieces_are_joined(void **state)
 {
 	_buf_ b = BUF_INIT;
 
@@ -35,7 +35,7 @@ static void pieces_are_joined(void **state)
 	assert_int_equal(b.len, 10);
 }
 
-static void it_grows_by_single_bytes_and_by_large_prints(void **state)
+static void a_buffer_grows_by_single_bytes_and_by_large_prints(void **state)
 {
 	char large[5000];
 	_buf_ b = BUF_INIT;
@@ -63,7 +63,7 @@ static void prints_of_every_length_around_the_capacity_are_whole(void **state)
 	}
 }
 
-static void bytes_may_be_zero(void **state)
+static void a_buffer_may_hold_zero_bytes(void **state)
 {
 	_buf_ b = BUF_INIT;
 
@@ -74,7 +74,7 @@ static void bytes_may_be_zero(void **state)
 	assert_memory_equal(b.data, "a\0b", 4);
 }
 
-static void taking_leaves_it_empty(void **state)
+static void taking_the_text_leaves_the_buffer_empty(void **state)
 {
 	_buf_ b = BUF_INIT;
 	_cleanup_(freep) char *taken = NULL;
@@ -93,11 +93,11 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_buffer_is_an_empty_string),
-		cmocka_unit_test(pieces_are_joined),
-		cmocka_unit_test(it_grows_by_single_bytes_and_by_large_prints),
+		cmocka_unit_test(added_pieces_are_joined),
+		cmocka_unit_test(a_buffer_grows_by_single_bytes_and_by_large_prints),
 		cmocka_unit_test(prints_of_every_length_around_the_capacity_are_whole),
-		cmocka_unit_test(bytes_may_be_zero),
-		cmocka_unit_test(taking_leaves_it_empty),
+		cmocka_unit_test(a_buffer_may_hold_zero_bytes),
+		cmocka_unit_test(taking_the_text_leaves_the_buffer_empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

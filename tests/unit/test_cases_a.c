@@ -68,7 +68,7 @@ static const struct plan_case cases[] = {
 	{"A40", "web:http | " CIP "ok(0.4)" NP "ok(0.4) / ok(0.3)+m / ok(0.4)"},
 };
 
-static void test_endpoint_selection(void **state)
+static void endpoints_are_selected_by_state_zone_and_policy(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++)
@@ -78,7 +78,7 @@ static void test_endpoint_selection(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_endpoint_selection),
+		cmocka_unit_test(endpoints_are_selected_by_state_zone_and_policy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,19 +53,19 @@ static void check_all(const struct plan_case *cases, size_t n)
 		plan_case_check(&cases[i]);
 }
 
-static void test_what_is_no_service_for_us(void **state)
+static void headless_and_foreign_services_are_not_planned(void **state)
 {
 	(void)state;
 	check_all(no_service_cases, N_ELEMENTS(no_service_cases));
 }
 
-static void test_ports_and_types(void **state)
+static void ports_are_planned_as_the_type_says(void **state)
 {
 	(void)state;
 	check_all(port_cases, N_ELEMENTS(port_cases));
 }
 
-static void test_families_are_kept_apart(void **state)
+static void each_family_has_its_own_frontends_and_endpoints(void **state)
 {
 	(void)state;
 	check_all(family_cases, N_ELEMENTS(family_cases));
@@ -74,9 +74,9 @@ static void test_families_are_kept_apart(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_what_is_no_service_for_us),
-		cmocka_unit_test(test_ports_and_types),
-		cmocka_unit_test(test_families_are_kept_apart),
+		cmocka_unit_test(headless_and_foreign_services_are_not_planned),
+		cmocka_unit_test(ports_are_planned_as_the_type_says),
+		cmocka_unit_test(each_family_has_its_own_frontends_and_endpoints),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -31,7 +31,7 @@ static const struct plan_case cases[] = {
 	{"E10-reused-address", "svc1:p80 ready=1 | " CIP "ok(0.1 0.2)"},
 };
 
-static void test_slices_to_endpoints(void **state)
+static void slices_become_endpoints(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++)
@@ -41,7 +41,7 @@ static void test_slices_to_endpoints(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_slices_to_endpoints),
+		cmocka_unit_test(slices_become_endpoints),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

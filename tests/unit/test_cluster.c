@@ -42,7 +42,7 @@ static void assert_slices(struct cluster *c, const char *service, const char *wa
 	buf_fini(&got);
 }
 
-static void test_only_changes_make_dirty(void **state)
+static void only_changed_objects_make_a_service_dirty(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 
@@ -61,7 +61,7 @@ static void test_only_changes_make_dirty(void **state)
 	assert_dirty(c, "web");
 }
 
-static void test_what_is_gone_is_dirty_once_and_forgotten(void **state)
+static void a_deleted_service_is_dirty_once_and_then_forgotten(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 
@@ -80,7 +80,7 @@ static void test_what_is_gone_is_dirty_once_and_forgotten(void **state)
 	assert_dirty(c, "");
 }
 
-static void test_deleting_by_the_objects_own_strings(void **state)
+static void an_object_may_be_deleted_by_its_own_strings(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 	const struct object_service *web;
@@ -92,7 +92,7 @@ static void test_deleting_by_the_objects_own_strings(void **state)
 	assert_dirty(c, "web");
 }
 
-static void test_a_service_that_came_back_before_it_was_released(void **state)
+static void a_service_that_returns_before_its_release_is_dirty_again(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 	const char *ns, *name;
@@ -108,7 +108,7 @@ static void test_a_service_that_came_back_before_it_was_released(void **state)
 	assert_non_null(cluster_service(c, "default", "web"));
 }
 
-static void test_slices_follow_their_label(void **state)
+static void slices_follow_their_label(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 
@@ -130,7 +130,7 @@ static void test_slices_follow_their_label(void **state)
 	assert_dirty(c, "web");
 }
 
-static void test_many_slices_stay_sorted(void **state)
+static void many_slices_stay_sorted(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 	struct buf want = BUF_INIT;
@@ -151,7 +151,7 @@ static void test_many_slices_stay_sorted(void **state)
 	buf_fini(&want);
 }
 
-static void test_real_slices_hide_mirrors(void **state)
+static void endpoint_slices_hide_mirrored_endpoints(void **state)
 {
 	static const char endpoints[] =
 		"{apiVersion: v1, kind: Endpoints, metadata: {name: web,"
@@ -173,7 +173,7 @@ static void test_real_slices_hide_mirrors(void **state)
 	assert_slices(c, "web", slices[0]->base.name);
 }
 
-static void test_replace_sweeps_what_was_not_put(void **state)
+static void a_replace_removes_objects_that_it_did_not_put(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 
@@ -198,7 +198,7 @@ static void test_replace_sweeps_what_was_not_put(void **state)
 	assert_dirty(c, "kept");
 }
 
-static void test_replace_keeps_an_unreadable_object(void **state)
+static void a_replace_keeps_an_unreadable_object(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 
@@ -219,7 +219,7 @@ static void test_replace_keeps_an_unreadable_object(void **state)
 }
 
 /* Events may come in while a list is read. */
-static void test_replace_with_changes_in_between(void **state)
+static void changes_during_a_replace_are_kept(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 
@@ -236,7 +236,7 @@ static void test_replace_with_changes_in_between(void **state)
 	assert_slices(c, "web", "a c");
 }
 
-static void test_replace_given_up_keeps_everything(void **state)
+static void a_replace_that_is_not_ended_keeps_all_objects(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 
@@ -256,7 +256,7 @@ static void test_replace_given_up_keeps_everything(void **state)
 
 #define NODE(name, rest) "{apiVersion: v1, kind: Node, metadata: {name: " name rest "}}"
 
-static void test_only_our_node_is_kept(void **state)
+static void only_the_own_node_is_kept(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 
@@ -298,7 +298,7 @@ static void test_only_our_node_is_kept(void **state)
 }
 
 /* Zone, addresses, pod CIDRs: traffic continues while the host exists. */
-static void test_a_node_that_is_deleted_is_kept_as_it_was(void **state)
+static void a_node_that_is_deleted_is_kept_as_it_was(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 
@@ -317,7 +317,7 @@ static void test_a_node_that_is_deleted_is_kept_as_it_was(void **state)
 	assert_true(cluster_take_node_change(c));
 }
 
-static void test_service_cidrs_are_joined(void **state)
+static void service_cidrs_of_all_objects_are_joined(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 	struct cidr got[4];
@@ -365,7 +365,7 @@ static void put_born(struct cluster *c, const char *name, const char *born)
 				 name, born);
 }
 
-static void test_first_round_is_by_age_then_in_order(void **state)
+static void the_first_round_is_sorted_by_age_and_later_ones_by_change(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 	size_t n;
@@ -404,7 +404,7 @@ static void put_triggered(struct cluster *c, const char *name, const char *trigg
 		name, trigger);
 }
 
-static void test_triggers_are_taken_once(void **state)
+static void trigger_times_are_returned_once(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 	int64_t got[4];
@@ -425,7 +425,7 @@ static void test_triggers_are_taken_once(void **state)
 }
 
 /* The queue is never empty, yet doesn't grow: a take makes room. */
-static void test_a_queue_that_never_runs_empty(void **state)
+static void a_queue_that_is_never_empty_does_not_grow(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("node-1");
 	const char *ns, *name;
@@ -447,23 +447,25 @@ static void test_a_queue_that_never_runs_empty(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_only_changes_make_dirty),
-		cmocka_unit_test(test_what_is_gone_is_dirty_once_and_forgotten),
-		cmocka_unit_test(test_deleting_by_the_objects_own_strings),
-		cmocka_unit_test(test_a_service_that_came_back_before_it_was_released),
-		cmocka_unit_test(test_slices_follow_their_label),
-		cmocka_unit_test(test_many_slices_stay_sorted),
-		cmocka_unit_test(test_real_slices_hide_mirrors),
-		cmocka_unit_test(test_replace_sweeps_what_was_not_put),
-		cmocka_unit_test(test_replace_keeps_an_unreadable_object),
-		cmocka_unit_test(test_replace_with_changes_in_between),
-		cmocka_unit_test(test_replace_given_up_keeps_everything),
-		cmocka_unit_test(test_only_our_node_is_kept),
-		cmocka_unit_test(test_a_node_that_is_deleted_is_kept_as_it_was),
-		cmocka_unit_test(test_service_cidrs_are_joined),
-		cmocka_unit_test(test_first_round_is_by_age_then_in_order),
-		cmocka_unit_test(test_triggers_are_taken_once),
-		cmocka_unit_test(test_a_queue_that_never_runs_empty),
+		cmocka_unit_test(only_changed_objects_make_a_service_dirty),
+		cmocka_unit_test(a_deleted_service_is_dirty_once_and_then_forgotten),
+		cmocka_unit_test(an_object_may_be_deleted_by_its_own_strings),
+		cmocka_unit_test(
+			a_service_that_returns_before_its_release_is_dirty_again),
+		cmocka_unit_test(slices_follow_their_label),
+		cmocka_unit_test(many_slices_stay_sorted),
+		cmocka_unit_test(endpoint_slices_hide_mirrored_endpoints),
+		cmocka_unit_test(a_replace_removes_objects_that_it_did_not_put),
+		cmocka_unit_test(a_replace_keeps_an_unreadable_object),
+		cmocka_unit_test(changes_during_a_replace_are_kept),
+		cmocka_unit_test(a_replace_that_is_not_ended_keeps_all_objects),
+		cmocka_unit_test(only_the_own_node_is_kept),
+		cmocka_unit_test(a_node_that_is_deleted_is_kept_as_it_was),
+		cmocka_unit_test(service_cidrs_of_all_objects_are_joined),
+		cmocka_unit_test(
+			the_first_round_is_sorted_by_age_and_later_ones_by_change),
+		cmocka_unit_test(trigger_times_are_returned_once),
+		cmocka_unit_test(a_queue_that_is_never_empty_does_not_grow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,7 +47,7 @@ static const struct {
 	{"99999999999999h", -1, NULL},
 };
 
-static void test_durations_are_read_and_written_as_go_does(void **state)
+static void durations_are_read_and_written_as_in_go(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(duration_cases); i++) {
@@ -111,7 +111,7 @@ static void assert_field(struct config *c, const char *path, const char *expecte
 	assert_string_equal(text, expected);
 }
 
-static void test_defaults_are_those_of_kube_proxy(void **state)
+static void defaults_are_those_of_kube_proxy(void **state)
 {
 	struct buf errors = BUF_INIT;
 	struct config c;
@@ -126,7 +126,7 @@ static void test_defaults_are_those_of_kube_proxy(void **state)
 	config_fini(&c);
 }
 
-static void test_fields_are_sorted_by_path(void **state)
+static void fields_are_sorted_by_path(void **state)
 {
 	(void)state;
 	for (size_t i = 1; i < config_n_fields; i++)
@@ -211,7 +211,7 @@ static void load(struct config *c, const char *text)
 	config_complete(c);
 }
 
-static void test_a_file_that_kubeadm_wrote_is_accepted(void **state)
+static void a_file_that_kubeadm_wrote_is_accepted(void **state)
 {
 	struct buf errors = BUF_INIT;
 	struct config c;
@@ -265,7 +265,7 @@ static const struct {
 	 "mode", "ebpf"},
 };
 
-static void test_fields_are_read(void **state)
+static void fields_of_a_file_are_read(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(read_cases); i++) {
@@ -287,7 +287,7 @@ static size_t count_lines_with(const char *text, const char *part)
 }
 
 /* As many of both as fit into a file: the log names the first ten of each. */
-static void test_many_unknown_or_repeated_fields_cost_few_lines(void **state)
+static void many_unknown_or_repeated_fields_cost_few_lines(void **state)
 {
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 	const char *log;
@@ -343,7 +343,7 @@ static const struct {
 	 "test: featureGates: not an object of booleans"},
 };
 
-static void test_unreadable_files_are_refused_with_one_line(void **state)
+static void unreadable_files_are_refused_with_one_line(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(unreadable_cases); i++) {
@@ -424,7 +424,7 @@ static const struct {
 	{"ipvs: {excludeCIDRs: [x], tcpTimeout: -1s, minSyncPeriod: 1h}\n", NULL},
 };
 
-static void test_invalid_values_are_refused_with_field_and_reason(void **state)
+static void invalid_values_are_refused_with_field_and_reason(void **state)
 {
 	static const char *const modes[] = {"nftables", NULL};
 
@@ -452,7 +452,7 @@ static void test_invalid_values_are_refused_with_field_and_reason(void **state)
 }
 
 /* A flag's zero is meant, unlike a file's. */
-static void test_zero_from_a_flag_is_kept(void **state)
+static void zero_from_a_flag_is_kept(void **state)
 {
 	struct buf errors = BUF_INIT;
 	struct config c;
@@ -471,7 +471,7 @@ static void test_zero_from_a_flag_is_kept(void **state)
 	config_fini(&c);
 }
 
-static void test_the_section_of_the_mode_counts(void **state)
+static void only_the_section_of_the_mode_counts(void **state)
 {
 	static const struct {
 		const char *mode;
@@ -495,7 +495,7 @@ static void test_the_section_of_the_mode_counts(void **state)
 	}
 }
 
-static void test_a_written_file_reads_the_same(void **state)
+static void a_written_configuration_reads_back_equal(void **state)
 {
 	char path[] = "/tmp/sluice-config-XXXXXX";
 	_cleanup_(closep) int fd = mkstemp(path);
@@ -520,7 +520,7 @@ static void test_a_written_file_reads_the_same(void **state)
 	(void)unlink(path);
 }
 
-static void test_a_missing_file_is_reported_with_its_path(void **state)
+static void a_missing_file_is_reported_with_its_path(void **state)
 {
 	_cleanup_(freep) char *error = NULL;
 	struct config c;
@@ -535,18 +535,18 @@ static void test_a_missing_file_is_reported_with_its_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_durations_are_read_and_written_as_go_does),
-		cmocka_unit_test(test_defaults_are_those_of_kube_proxy),
-		cmocka_unit_test(test_fields_are_sorted_by_path),
-		cmocka_unit_test(test_a_file_that_kubeadm_wrote_is_accepted),
-		cmocka_unit_test(test_fields_are_read),
-		cmocka_unit_test(test_many_unknown_or_repeated_fields_cost_few_lines),
-		cmocka_unit_test(test_unreadable_files_are_refused_with_one_line),
-		cmocka_unit_test(test_invalid_values_are_refused_with_field_and_reason),
-		cmocka_unit_test(test_zero_from_a_flag_is_kept),
-		cmocka_unit_test(test_the_section_of_the_mode_counts),
-		cmocka_unit_test(test_a_written_file_reads_the_same),
-		cmocka_unit_test(test_a_missing_file_is_reported_with_its_path),
+		cmocka_unit_test(durations_are_read_and_written_as_in_go),
+		cmocka_unit_test(defaults_are_those_of_kube_proxy),
+		cmocka_unit_test(fields_are_sorted_by_path),
+		cmocka_unit_test(a_file_that_kubeadm_wrote_is_accepted),
+		cmocka_unit_test(fields_of_a_file_are_read),
+		cmocka_unit_test(many_unknown_or_repeated_fields_cost_few_lines),
+		cmocka_unit_test(unreadable_files_are_refused_with_one_line),
+		cmocka_unit_test(invalid_values_are_refused_with_field_and_reason),
+		cmocka_unit_test(zero_from_a_flag_is_kept),
+		cmocka_unit_test(only_the_section_of_the_mode_counts),
+		cmocka_unit_test(a_written_configuration_reads_back_equal),
+		cmocka_unit_test(a_missing_file_is_reported_with_its_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,7 +54,7 @@ static void options_with_file(struct options *o, const struct world *w)
 	o->config = config;
 }
 
-static void test_flags_win_over_the_file_where_they_may(void **state)
+static void flags_win_over_the_file_where_they_may(void **state)
 {
 	struct options o;
 	struct load l;
@@ -88,7 +88,7 @@ static const struct {
 	{"", false, "text"},
 };
 
-static void test_a_reload_asks_for_a_restart_only_where_one_is_needed(void **state)
+static void a_reload_asks_for_a_restart_only_where_one_is_needed(void **state)
 {
 	static const char *const modes[] = {"nftables", NULL};
 	struct load l;
@@ -132,7 +132,7 @@ static void expect_changes(struct load *l, unsigned n)
 	assert_int_equal(l->n_changed, n);
 }
 
-static void test_a_file_is_followed_through_writing_and_renaming(void **state)
+static void a_file_is_followed_through_writing_and_renaming(void **state)
 {
 	_cleanup_(freep) char *path = NULL, *other = NULL;
 	struct path_watch *watch;
@@ -162,7 +162,7 @@ static void test_a_file_is_followed_through_writing_and_renaming(void **state)
 }
 
 /* As kubelet does it: config -> ..data/config, ..data -> a folder, swapped in one step. */
-static void test_a_mounted_configmap_is_followed(void **state)
+static void a_mounted_configmap_is_followed(void **state)
 {
 	_cleanup_(freep) char *path = NULL, *data = NULL, *data_new = NULL;
 	struct path_watch *watch;
@@ -188,7 +188,7 @@ static void test_a_mounted_configmap_is_followed(void **state)
 }
 
 /* open() would wait for a writer. */
-static void test_a_pipe_in_the_place_of_the_file_is_ignored(void **state)
+static void a_pipe_in_the_place_of_the_file_is_ignored(void **state)
 {
 	_cleanup_(freep) char *path = NULL, *pipe_path = NULL;
 	struct path_watch *watch;
@@ -211,7 +211,7 @@ static void test_a_pipe_in_the_place_of_the_file_is_ignored(void **state)
 	load_close(&l);
 }
 
-static void test_a_folder_that_is_removed_and_made_again_is_followed(void **state)
+static void a_folder_that_is_removed_and_made_again_is_followed(void **state)
 {
 	_cleanup_(freep) char *folder = NULL, *path = NULL;
 	struct path_watch *watch;
@@ -237,7 +237,7 @@ static void test_a_folder_that_is_removed_and_made_again_is_followed(void **stat
 	load_close(&l);
 }
 
-static void test_a_missing_folder_is_reported(void **state)
+static void a_missing_folder_is_reported(void **state)
 {
 	struct path_watch *watch = NULL;
 	struct load l;
@@ -253,15 +253,13 @@ static void test_a_missing_folder_is_reported(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_flags_win_over_the_file_where_they_may),
-		cmocka_unit_test(
-			test_a_reload_asks_for_a_restart_only_where_one_is_needed),
-		cmocka_unit_test(test_a_file_is_followed_through_writing_and_renaming),
-		cmocka_unit_test(test_a_mounted_configmap_is_followed),
-		cmocka_unit_test(test_a_pipe_in_the_place_of_the_file_is_ignored),
-		cmocka_unit_test(
-			test_a_folder_that_is_removed_and_made_again_is_followed),
-		cmocka_unit_test(test_a_missing_folder_is_reported),
+		cmocka_unit_test(flags_win_over_the_file_where_they_may),
+		cmocka_unit_test(a_reload_asks_for_a_restart_only_where_one_is_needed),
+		cmocka_unit_test(a_file_is_followed_through_writing_and_renaming),
+		cmocka_unit_test(a_mounted_configmap_is_followed),
+		cmocka_unit_test(a_pipe_in_the_place_of_the_file_is_ignored),
+		cmocka_unit_test(a_folder_that_is_removed_and_made_again_is_followed),
+		cmocka_unit_test(a_missing_folder_is_reported),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

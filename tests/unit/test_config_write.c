@@ -14,7 +14,7 @@
 #include "proxy/config/config_json.h"
 
 /* A link beside it, under the name that a writer may use for a moment, leads to another file. */
-static void test_writing_a_file_leaves_others_alone(void **state)
+static void writing_a_file_leaves_others_alone(void **state)
 {
 	char folder[] = "/tmp/sluice-config-XXXXXX", bytes[16] = "";
 	_cleanup_(freep) char *path = NULL, *link = NULL, *victim = NULL, *error = NULL;
@@ -42,7 +42,7 @@ static void test_writing_a_file_leaves_others_alone(void **state)
 	assert_int_equal(rmdir(folder), 0); /* nothing else was left in it */
 }
 
-static void test_a_number_beyond_every_integer_stays_a_number(void **state)
+static void a_number_beyond_every_integer_stays_a_number(void **state)
 {
 	struct config c;
 	json_t *json;
@@ -61,8 +61,8 @@ static void test_a_number_beyond_every_integer_stays_a_number(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_writing_a_file_leaves_others_alone),
-		cmocka_unit_test(test_a_number_beyond_every_integer_stays_a_number),
+		cmocka_unit_test(writing_a_file_leaves_others_alone),
+		cmocka_unit_test(a_number_beyond_every_integer_stays_a_number),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -167,7 +167,7 @@ static const struct {
 	{"\xff\xfe\n", "not a JSON object"},
 };
 
-static void test_each_request_is_answered_with_one_line(void **state)
+static void each_request_is_answered_with_one_line(void **state)
 {
 	struct world w;
 
@@ -184,7 +184,7 @@ static void test_each_request_is_answered_with_one_line(void **state)
 	world_fini(&w);
 }
 
-static void test_fields_arrive(void **state)
+static void fields_of_a_request_arrive_unchanged(void **state)
 {
 	static const char text[] =
 		"{\"version\":1,\"request\":\"explain\",\"frontend\":\"10.0.0.1:80\","
@@ -201,7 +201,7 @@ static void test_fields_arrive(void **state)
 	world_fini(&w);
 }
 
-static void test_what_is_encoded_decodes_the_same(void **state)
+static void an_encoded_request_decodes_unchanged(void **state)
 {
 	const struct control_request request = {
 		.verb = CONTROL_EXPLAIN,
@@ -218,7 +218,7 @@ static void test_what_is_encoded_decodes_the_same(void **state)
 	assert_memory_equal(&again, &request, sizeof(request));
 }
 
-static void test_a_request_without_end_is_refused(void **state)
+static void a_request_without_end_is_refused(void **state)
 {
 	_cleanup_(freep) char *text = xmalloc(CONTROL_REQUEST_MAX_LEN + 1024);
 	_cleanup_(freep) char *answer_text = NULL;
@@ -233,7 +233,7 @@ static void test_a_request_without_end_is_refused(void **state)
 	world_fini(&w);
 }
 
-static void test_a_field_that_is_too_long_is_refused(void **state)
+static void a_field_that_is_too_long_is_refused(void **state)
 {
 	char text[1024], name[CONTROL_FIELD_LEN + 1];
 	_cleanup_(freep) char *answer_text = NULL;
@@ -251,7 +251,7 @@ static void test_a_field_that_is_too_long_is_refused(void **state)
 	world_fini(&w);
 }
 
-static void test_clients_that_leave_early_do_no_harm(void **state)
+static void clients_that_disconnect_early_do_no_harm(void **state)
 {
 	static const char request[] = "{\"version\":1,\"request\":\"services\"}\n";
 	_cleanup_(freep) char *text = NULL;
@@ -272,7 +272,7 @@ static void test_clients_that_leave_early_do_no_harm(void **state)
 	world_fini(&w);
 }
 
-static void test_too_many_clients_wait_for_their_turn(void **state)
+static void too_many_clients_wait_for_their_turn(void **state)
 {
 	static const char request[] = "{\"version\":1,\"request\":\"services\"}\n";
 	char bytes[256];
@@ -295,7 +295,7 @@ static void test_too_many_clients_wait_for_their_turn(void **state)
 	world_fini(&w);
 }
 
-static void test_only_the_owner_may_ask(void **state)
+static void only_the_owner_may_send_requests(void **state)
 {
 	struct stat st;
 	struct world w;
@@ -308,7 +308,7 @@ static void test_only_the_owner_may_ask(void **state)
 	world_fini(&w);
 }
 
-static void test_a_second_daemon_is_refused(void **state)
+static void a_second_daemon_cannot_open_the_control_socket(void **state)
 {
 	struct control *second = NULL;
 	struct world w;
@@ -322,7 +322,7 @@ static void test_a_second_daemon_is_refused(void **state)
 }
 
 /* What a killed daemon leaves. */
-static void test_a_stale_socket_is_replaced(void **state)
+static void a_stale_socket_is_replaced(void **state)
 {
 	static const char request[] = "{\"version\":1,\"request\":\"services\"}\n";
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -342,7 +342,7 @@ static void test_a_stale_socket_is_replaced(void **state)
 	world_fini(&w);
 }
 
-static void test_a_file_that_is_no_socket_stays(void **state)
+static void a_file_that_is_not_a_socket_is_kept(void **state)
 {
 	struct control *control = NULL;
 	struct world w;
@@ -368,7 +368,7 @@ static void on_over(struct ev_loop *loop, ev_timer *timer, int revents)
 }
 
 /* Its clients wait in the backlog meanwhile, and the loop does not go round and round. */
-static void test_short_descriptors_cost_time_only(void **state)
+static void a_lack_of_descriptors_only_delays_answers(void **state)
 {
 	static const char request[] = "{\"version\":1,\"request\":\"services\"}\n";
 	struct rlimit before, none;
@@ -430,7 +430,7 @@ static json_t *ask_and_serve(struct world *w, enum control_verb verb)
 	return result;
 }
 
-static void test_the_client_gets_the_result(void **state)
+static void the_control_client_returns_the_result(void **state)
 {
 	struct world w;
 	json_t *result;
@@ -443,7 +443,7 @@ static void test_the_client_gets_the_result(void **state)
 	world_fini(&w);
 }
 
-static void test_a_long_answer_comes_in_pieces(void **state)
+static void a_long_answer_is_sent_in_pieces(void **state)
 {
 	struct world w;
 	json_t *result;
@@ -460,7 +460,7 @@ static void test_a_long_answer_comes_in_pieces(void **state)
 	world_fini(&w);
 }
 
-static void test_a_client_that_leaves_stops_a_long_answer(void **state)
+static void a_client_that_disconnects_stops_a_long_answer(void **state)
 {
 	static const char request[] = "{\"version\":1,\"request\":\"endpoints\"}\n";
 	struct world w;
@@ -479,7 +479,7 @@ static void test_a_client_that_leaves_stops_a_long_answer(void **state)
 }
 
 /* A daemon that is stopped, or busy. */
-static void test_a_daemon_that_does_not_answer_is_reported_as_such(void **state)
+static void a_daemon_that_does_not_answer_is_reported(void **state)
 {
 	const struct control_request request = {.verb = CONTROL_SERVICES};
 	json_t *result = NULL;
@@ -500,22 +500,22 @@ static void test_a_daemon_that_does_not_answer_is_reported_as_such(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_request_is_answered_with_one_line),
-		cmocka_unit_test(test_fields_arrive),
-		cmocka_unit_test(test_what_is_encoded_decodes_the_same),
-		cmocka_unit_test(test_a_request_without_end_is_refused),
-		cmocka_unit_test(test_a_field_that_is_too_long_is_refused),
-		cmocka_unit_test(test_clients_that_leave_early_do_no_harm),
-		cmocka_unit_test(test_too_many_clients_wait_for_their_turn),
-		cmocka_unit_test(test_short_descriptors_cost_time_only),
-		cmocka_unit_test(test_only_the_owner_may_ask),
-		cmocka_unit_test(test_a_second_daemon_is_refused),
-		cmocka_unit_test(test_a_stale_socket_is_replaced),
-		cmocka_unit_test(test_a_file_that_is_no_socket_stays),
-		cmocka_unit_test(test_the_client_gets_the_result),
-		cmocka_unit_test(test_a_daemon_that_does_not_answer_is_reported_as_such),
-		cmocka_unit_test(test_a_long_answer_comes_in_pieces),
-		cmocka_unit_test(test_a_client_that_leaves_stops_a_long_answer),
+		cmocka_unit_test(each_request_is_answered_with_one_line),
+		cmocka_unit_test(fields_of_a_request_arrive_unchanged),
+		cmocka_unit_test(an_encoded_request_decodes_unchanged),
+		cmocka_unit_test(a_request_without_end_is_refused),
+		cmocka_unit_test(a_field_that_is_too_long_is_refused),
+		cmocka_unit_test(clients_that_disconnect_early_do_no_harm),
+		cmocka_unit_test(too_many_clients_wait_for_their_turn),
+		cmocka_unit_test(a_lack_of_descriptors_only_delays_answers),
+		cmocka_unit_test(only_the_owner_may_send_requests),
+		cmocka_unit_test(a_second_daemon_cannot_open_the_control_socket),
+		cmocka_unit_test(a_stale_socket_is_replaced),
+		cmocka_unit_test(a_file_that_is_not_a_socket_is_kept),
+		cmocka_unit_test(the_control_client_returns_the_result),
+		cmocka_unit_test(a_daemon_that_does_not_answer_is_reported),
+		cmocka_unit_test(a_long_answer_is_sent_in_pieces),
+		cmocka_unit_test(a_client_that_disconnects_stops_a_long_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,7 +72,7 @@ static void services_have_the_defaults_of_the_api(void **state)
 	check(cases, N_ELEMENTS(cases));
 }
 
-static void cluster_ips_belong_to_their_families(void **state)
+static void cluster_ips_are_sorted_by_family(void **state)
 {
 	static const struct decode_case cases[] = {
 		/* no ipFamilies: an old API server, only clusterIP counts */
@@ -120,7 +120,7 @@ static void cluster_ips_belong_to_their_families(void **state)
 	check(cases, N_ELEMENTS(cases));
 }
 
-static void addresses_of_services_are_read_sloppily(void **state)
+static void addresses_of_services_are_parsed_leniently(void **state)
 {
 	static const struct decode_case cases[] = {
 		{YAML_SERVICE("spec: {clusterIP: None, externalIPs: [192.168.099.011, "
@@ -152,7 +152,7 @@ static void addresses_of_services_are_read_sloppily(void **state)
 	check(cases, N_ELEMENTS(cases));
 }
 
-static void one_bad_field_costs_itself_only(void **state)
+static void one_invalid_field_costs_only_itself(void **state)
 {
 	static const struct decode_case cases[] = {
 		{YAML_SERVICE("spec: {clusterIP: 10.96.0.1, type: LoadBalancer, "
@@ -429,7 +429,7 @@ static void objects_that_cannot_be_named_are_refused(void **state)
 	check(cases, N_ELEMENTS(cases));
 }
 
-static void lists_are_opened(void **state)
+static void items_of_a_list_are_decoded(void **state)
 {
 	static const struct decode_case cases[] = {
 		{YAML "{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: "
@@ -615,14 +615,14 @@ int main(void)
 		cmocka_unit_test(options_of_a_service_come_from_annotations),
 		cmocka_unit_test(manifests_get_advice_that_an_api_server_would_give),
 		cmocka_unit_test(services_have_the_defaults_of_the_api),
-		cmocka_unit_test(cluster_ips_belong_to_their_families),
-		cmocka_unit_test(addresses_of_services_are_read_sloppily),
-		cmocka_unit_test(one_bad_field_costs_itself_only),
+		cmocka_unit_test(cluster_ips_are_sorted_by_family),
+		cmocka_unit_test(addresses_of_services_are_parsed_leniently),
+		cmocka_unit_test(one_invalid_field_costs_only_itself),
 		cmocka_unit_test(slices_are_read_as_kube_proxy_reads_them),
 		cmocka_unit_test(endpoints_are_mirrored_by_subset_and_family),
 		cmocka_unit_test(nodes_and_service_cidrs_are_read),
 		cmocka_unit_test(objects_that_cannot_be_named_are_refused),
-		cmocka_unit_test(lists_are_opened),
+		cmocka_unit_test(items_of_a_list_are_decoded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

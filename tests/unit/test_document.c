@@ -50,7 +50,7 @@ static void check_good(const struct good_case *cases, size_t n)
 	}
 }
 
-static void json_is_read_as_it_is(void **state)
+static void json_is_read_unchanged(void **state)
 {
 	static const struct good_case cases[] = {
 		{"", ""},
@@ -64,7 +64,7 @@ static void json_is_read_as_it_is(void **state)
 	check_good(cases, N_ELEMENTS(cases));
 }
 
-static void scalars_are_what_kubernetes_takes_them_for(void **state)
+static void scalars_have_the_types_that_kubernetes_gives_them(void **state)
 {
 	static const struct good_case cases[] = {
 		{"a: [y, Yes, on, TRUE, n, No, OFF, false]",
@@ -166,7 +166,7 @@ static const struct {
 	{"a: \"\xff\"", -EINVAL, "", "line 1: "},
 };
 
-static void what_is_no_document_is_one_line_with_its_place(void **state)
+static void an_invalid_document_is_one_line_with_its_place(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(bad_cases); i++) {
@@ -284,12 +284,12 @@ static void aliases_cannot_expand_without_end(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(json_is_read_as_it_is),
-		cmocka_unit_test(scalars_are_what_kubernetes_takes_them_for),
+		cmocka_unit_test(json_is_read_unchanged),
+		cmocka_unit_test(scalars_have_the_types_that_kubernetes_gives_them),
 		cmocka_unit_test(documents_are_counted_and_empty_ones_left_out),
 		cmocka_unit_test(anchors_and_merge_keys_are_followed),
 		cmocka_unit_test(repeated_keys_are_reported_with_their_lines),
-		cmocka_unit_test(what_is_no_document_is_one_line_with_its_place),
+		cmocka_unit_test(an_invalid_document_is_one_line_with_its_place),
 		cmocka_unit_test(nesting_is_bounded),
 		cmocka_unit_test(aliases_cannot_expand_without_end),
 	};

@@ -37,7 +37,7 @@ static void note(struct object_source *source, const struct event_spec *spec)
 
 static const struct source_ops tape_ops = {.name = "tape", .record = note};
 
-static void test_reasons_and_actions_are_kube_proxys(void **state)
+static void events_have_kube_proxys_reasons_and_actions(void **state)
 {
 	struct tape tape = {.source.ops = &tape_ops};
 	const struct node_events events = {&tape.source, "node-0"};
@@ -68,7 +68,7 @@ static void test_reasons_and_actions_are_kube_proxys(void **state)
 }
 
 /* /metrics labels calls as client-go does: host and port, without scheme and path. */
-static void test_the_source_reports_host_and_port(void **state)
+static void the_api_server_is_labelled_by_host_and_port(void **state)
 {
 	static const char *const urls[][2] = {
 		{"https://10.9.9.9:6443", "10.9.9.9:6443"},
@@ -109,7 +109,7 @@ static const char *text_at(const json_t *object, const char *field)
 	return text ? text : "(none)";
 }
 
-static void test_a_nodes_event_is_in_the_namespace_default(void **state)
+static void a_nodes_event_is_in_the_namespace_default(void **state)
 {
 	_cleanup_(freep) char *body =
 		event_body(&starting, "node-0.1f", "node-0", 1700000000000123);
@@ -137,7 +137,7 @@ static bool has_posted_twice(const struct run *r)
 }
 
 /* The servers of ours start before there is a connection; and one refusal ends nothing. */
-static void test_what_happened_before_the_start_is_sent_after_it(void **state)
+static void events_recorded_before_the_start_are_sent_after_it(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "POST", .bytes = ANSWER("403 Forbidden"), .times = 1},
@@ -159,7 +159,7 @@ static void test_what_happened_before_the_start_is_sent_after_it(void **state)
 	run_close(&r);
 }
 
-static void test_too_many_are_dropped_and_that_is_said_once(void **state)
+static void events_beyond_the_limit_are_dropped_with_one_log_line(void **state)
 {
 	struct events *e = events_new("node-0");
 	struct event_spec spec = starting;
@@ -184,11 +184,11 @@ static void test_too_many_are_dropped_and_that_is_said_once(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reasons_and_actions_are_kube_proxys),
-		cmocka_unit_test(test_the_source_reports_host_and_port),
-		cmocka_unit_test(test_a_nodes_event_is_in_the_namespace_default),
-		cmocka_unit_test(test_what_happened_before_the_start_is_sent_after_it),
-		cmocka_unit_test(test_too_many_are_dropped_and_that_is_said_once),
+		cmocka_unit_test(events_have_kube_proxys_reasons_and_actions),
+		cmocka_unit_test(the_api_server_is_labelled_by_host_and_port),
+		cmocka_unit_test(a_nodes_event_is_in_the_namespace_default),
+		cmocka_unit_test(events_recorded_before_the_start_are_sent_after_it),
+		cmocka_unit_test(events_beyond_the_limit_are_dropped_with_one_log_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -70,7 +70,7 @@ static const struct {
 	{"a process left with the pipe", "sleep 2 & " CREDENTIAL, 0, ""},
 };
 
-static void test_each_run_has_one_outcome(void **state)
+static void each_run_of_a_plugin_has_one_outcome(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(runs); i++) {
@@ -91,7 +91,7 @@ static void test_each_run_has_one_outcome(void **state)
 }
 
 /* The daemon ignores it; pipelines in a plugin rely on it. */
-static void test_sigpipe_has_its_default_action(void **state)
+static void a_plugin_has_the_default_action_of_sigpipe(void **state)
 {
 	struct outcome o = {0};
 
@@ -107,7 +107,7 @@ static void test_sigpipe_has_its_default_action(void **state)
 	ev_loop_destroy(o.loop);
 }
 
-static void test_cancel_kills_without_waiting(void **state)
+static void cancelling_kills_the_plugin_without_waiting(void **state)
 {
 	struct outcome o = {0};
 	struct exec_plugin *p = start(&o, "sleep 100", 0);
@@ -157,7 +157,7 @@ static size_t count_runs(const char *folder)
 }
 
 /* As on a host whose clock is ahead: the API server decides, not this clock. */
-static void test_an_expired_credential_is_used_and_not_fetched_in_a_loop(void **state)
+static void an_expired_credential_is_used_and_not_fetched_in_a_loop(void **state)
 {
 	static const struct fake_answer answers[] = {
 		{.request = "/services",
@@ -195,11 +195,10 @@ static void test_an_expired_credential_is_used_and_not_fetched_in_a_loop(void **
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_run_has_one_outcome),
-		cmocka_unit_test(test_sigpipe_has_its_default_action),
-		cmocka_unit_test(test_cancel_kills_without_waiting),
-		cmocka_unit_test(
-			test_an_expired_credential_is_used_and_not_fetched_in_a_loop),
+		cmocka_unit_test(each_run_of_a_plugin_has_one_outcome),
+		cmocka_unit_test(a_plugin_has_the_default_action_of_sigpipe),
+		cmocka_unit_test(cancelling_kills_the_plugin_without_waiting),
+		cmocka_unit_test(an_expired_credential_is_used_and_not_fetched_in_a_loop),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

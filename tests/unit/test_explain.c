@@ -136,7 +136,7 @@ static const struct {
 	{"10.244.1.1:8081", "untouched", "it is not an address of a Service"},
 };
 
-static void test_what_is_not_a_frontend_has_its_reason(void **state)
+static void explain_has_a_reason_for_each_address_that_is_not_a_frontend(void **state)
 {
 	for (size_t i = 0; i < N_ELEMENTS(unmatched); i++) {
 		json_t *result = explain(*state, unmatched[i].frontend);
@@ -164,7 +164,7 @@ static int list_chains(nf_chain_fn fn, void *data)
 	return 0;
 }
 
-static void test_a_chain_that_drops_by_default_is_a_warning(void **state)
+static void explain_warns_of_a_chain_that_drops_by_default(void **state)
 {
 	struct world *w = *state;
 	json_t *result, *warnings;
@@ -185,8 +185,9 @@ static void test_a_chain_that_drops_by_default_is_a_warning(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_OBJECTS(test_what_is_not_a_frontend_has_its_reason),
-		WITH_OBJECTS(test_a_chain_that_drops_by_default_is_a_warning),
+		WITH_OBJECTS(
+			explain_has_a_reason_for_each_address_that_is_not_a_frontend),
+		WITH_OBJECTS(explain_warns_of_a_chain_that_drops_by_default),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

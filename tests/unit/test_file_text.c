@@ -58,7 +58,7 @@ static void a_file_is_read_whole_up_to_a_limit(void **state)
 }
 
 /* A blocking open() of it would never return. */
-static void a_fifo_without_a_writer_is_not_waited_for(void **state)
+static void reading_a_fifo_without_a_writer_does_not_block(void **state)
 {
 	const struct folder *f = *state;
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
@@ -90,7 +90,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_file_is_read_whole_up_to_a_limit),
-		cmocka_unit_test(a_fifo_without_a_writer_is_not_waited_for),
+		cmocka_unit_test(reading_a_fifo_without_a_writer_does_not_block),
 		cmocka_unit_test(a_pipe_is_read_to_its_end_where_it_is_accepted),
 	};
 

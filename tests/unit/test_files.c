@@ -532,7 +532,7 @@ static void a_rewrite_with_the_same_content_is_not_reported_as_a_change(void **s
 }
 
 /* The old file is moved away before the new one is written, as vim does. */
-static void services_do_not_blink_when_an_editor_saves(void **state)
+static void services_stay_while_an_editor_saves_their_file(void **state)
 {
 	struct world *w = *state;
 
@@ -665,7 +665,7 @@ static void a_pipe_in_the_place_of_a_file_is_left_alone(void **state)
 	await(w, "a", "10.96.0.2");
 }
 
-static void without_inotify_changes_are_looked_for(void **state)
+static void without_inotify_changes_are_found_by_polling(void **state)
 {
 	struct world *w = *state;
 	struct rlimit before, none;
@@ -707,7 +707,7 @@ int main(void)
 	struct CMUnitTest tests[N_ELEMENTS(stories) + 14] = {
 		TEST(temporary_and_other_files_in_a_folder_are_not_read),
 		TEST(a_rewrite_with_the_same_content_is_not_reported_as_a_change),
-		TEST(services_do_not_blink_when_an_editor_saves),
+		TEST(services_stay_while_an_editor_saves_their_file),
 		TEST(the_number_of_objects_that_do_not_count_is_known),
 		TEST(the_order_of_paths_decides_too),
 		TEST(an_unchanged_file_is_not_read_again),
@@ -715,7 +715,7 @@ int main(void)
 		TEST(a_burst_of_events_loses_nothing),
 		TEST(standard_input_and_pipes_are_read_once),
 		TEST(a_pipe_in_the_place_of_a_file_is_left_alone),
-		TEST(without_inotify_changes_are_looked_for),
+		TEST(without_inotify_changes_are_found_by_polling),
 		TEST(nothing_changes_after_stop),
 		TEST(an_unmounted_folder_keeps_its_objects),
 	};

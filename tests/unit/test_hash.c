@@ -103,19 +103,19 @@ static void random_puts_and_dels(const struct hash_ops *ops, unsigned n, int ste
 	free(is_in);
 }
 
-static void it_is_a_set_whatever_is_put_and_deleted(void **state)
+static void a_map_is_a_set_after_any_puts_and_deletes(void **state)
 {
 	(void)state;
 	random_puts_and_dels(&good_ops, 1000, 200000);
 }
 
-static void it_is_a_set_when_all_keys_collide(void **state)
+static void a_map_is_a_set_when_all_keys_collide(void **state)
 {
 	(void)state;
 	random_puts_and_dels(&bad_ops, 40, 20000);
 }
 
-static void iterating_meets_everything_once_also_when_it_is_deleted(void **state)
+static void iteration_visits_each_item_once_even_if_items_are_deleted(void **state)
 {
 	struct number numbers[500], *item;
 	unsigned seen[500] = {0};
@@ -152,7 +152,7 @@ static void hashes_of_different_keys_differ(void **state)
 			assert_int_not_equal(hash_bytes(bytes, a), hash_bytes(bytes, b));
 }
 
-static void low_bits_are_spread(void **state)
+static void low_bits_of_hashes_are_spread(void **state)
 {
 	unsigned counts[64] = {0};
 
@@ -169,11 +169,12 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_found_in_an_empty_map),
 		cmocka_unit_test(putting_an_equal_key_replaces_the_item),
-		cmocka_unit_test(it_is_a_set_whatever_is_put_and_deleted),
-		cmocka_unit_test(it_is_a_set_when_all_keys_collide),
-		cmocka_unit_test(iterating_meets_everything_once_also_when_it_is_deleted),
+		cmocka_unit_test(a_map_is_a_set_after_any_puts_and_deletes),
+		cmocka_unit_test(a_map_is_a_set_when_all_keys_collide),
+		cmocka_unit_test(
+			iteration_visits_each_item_once_even_if_items_are_deleted),
 		cmocka_unit_test(hashes_of_different_keys_differ),
-		cmocka_unit_test(low_bits_are_spread),
+		cmocka_unit_test(low_bits_of_hashes_are_spread),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,7 +32,7 @@ static void an_item_is_found_by_namespace_and_name(void **state)
 	hash_fini(&h);
 }
 
-static void an_item_is_found_by_its_string(void **state)
+static void an_item_is_found_by_its_string_key(void **state)
 {
 	struct {
 		const char *name;
@@ -55,7 +55,7 @@ struct short_key { /* as struct bytes_key */
 	uint8_t bytes[3];
 };
 
-static void bytes_beyond_the_length_do_not_count(void **state)
+static void bytes_beyond_the_length_of_a_key_do_not_count(void **state)
 {
 	struct short_key item = {2, {1, 2, 9}}, same = {2, {1, 2, 8}};
 	struct short_key longer = {3, {1, 2, 9}}, other = {2, {1, 3, 9}}, none = {0};
@@ -75,8 +75,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_item_is_found_by_namespace_and_name),
-		cmocka_unit_test(an_item_is_found_by_its_string),
-		cmocka_unit_test(bytes_beyond_the_length_do_not_count),
+		cmocka_unit_test(an_item_is_found_by_its_string_key),
+		cmocka_unit_test(bytes_beyond_the_length_of_a_key_do_not_count),
 	};
 
 	return cmocka_run_group_tests_name("hash keys", tests, NULL, NULL);

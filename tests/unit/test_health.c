@@ -28,7 +28,7 @@ static void expect(const struct health *h, bool with_node, int64_t now_us, int s
 	assert_string_equal(buf_string(&body), text);
 }
 
-static void test_it_is_healthy_before_anything_happened(void **state)
+static void the_proxy_is_healthy_before_the_first_update(void **state)
 {
 	struct health h = make_health();
 
@@ -41,7 +41,7 @@ static void test_it_is_healthy_before_anything_happened(void **state)
 	       "\"IPv6\":{\"lastUpdated\":\"0001-01-01T00:00:00Z\",\"healthy\":true}}}");
 }
 
-static void test_an_update_that_waits_too_long_makes_its_family_unhealthy(void **state)
+static void an_update_that_waits_too_long_makes_its_family_unhealthy(void **state)
 {
 	struct health h = make_health();
 
@@ -62,7 +62,7 @@ static void test_an_update_that_waits_too_long_makes_its_family_unhealthy(void *
 	assert_true(health_is_healthy(&h, START + 1000 * SEC));
 }
 
-static void test_only_healthz_asks_for_the_node(void **state)
+static void only_healthz_depends_on_the_node(void **state)
 {
 	static const struct {
 		bool is_known, is_deleting, is_to_be_deleted;
@@ -93,8 +93,7 @@ static void test_only_healthz_asks_for_the_node(void **state)
 	}
 }
 
-static void
-test_a_service_is_healthy_with_local_endpoints_and_a_healthy_proxy(void **state)
+static void a_service_is_healthy_with_local_endpoints_and_a_healthy_proxy(void **state)
 {
 	static const struct {
 		uint32_t n;
@@ -120,12 +119,12 @@ test_a_service_is_healthy_with_local_endpoints_and_a_healthy_proxy(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_it_is_healthy_before_anything_happened),
+		cmocka_unit_test(the_proxy_is_healthy_before_the_first_update),
 		cmocka_unit_test(
-			test_an_update_that_waits_too_long_makes_its_family_unhealthy),
-		cmocka_unit_test(test_only_healthz_asks_for_the_node),
+			an_update_that_waits_too_long_makes_its_family_unhealthy),
+		cmocka_unit_test(only_healthz_depends_on_the_node),
 		cmocka_unit_test(
-			test_a_service_is_healthy_with_local_endpoints_and_a_healthy_proxy),
+			a_service_is_healthy_with_local_endpoints_and_a_healthy_proxy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

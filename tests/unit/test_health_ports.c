@@ -134,7 +134,7 @@ static int apply(struct sink *sink, bool full, const struct service *old,
 	return sink_apply(sink, &cs);
 }
 
-static void test_a_port_answers_with_its_services_local_endpoints(void **state)
+static void a_health_port_reports_local_endpoints_of_its_service(void **state)
 {
 	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
 	struct ev_loop *loop = ev_loop_new(0);
@@ -167,7 +167,7 @@ static void test_a_port_answers_with_its_services_local_endpoints(void **state)
 	ev_loop_destroy(loop);
 }
 
-static void test_a_port_that_moves_is_closed_and_opened(void **state)
+static void a_health_port_that_moves_is_closed_and_opened(void **state)
 {
 	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
 	struct ev_loop *loop = ev_loop_new(0);
@@ -195,7 +195,7 @@ static void test_a_port_that_moves_is_closed_and_opened(void **state)
 	ev_loop_destroy(loop);
 }
 
-static void test_a_port_in_use_is_tried_again(void **state)
+static void a_health_port_in_use_is_tried_again(void **state)
 {
 	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
 	struct ev_loop *loop = ev_loop_new(0);
@@ -220,7 +220,7 @@ static void test_a_port_in_use_is_tried_again(void **state)
 	ev_loop_destroy(loop);
 }
 
-static void test_a_header_without_end_is_cut_off(void **state)
+static void a_request_with_an_endless_header_is_closed(void **state)
 {
 	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
 	struct ev_loop *loop = ev_loop_new(0);
@@ -252,7 +252,7 @@ static int connect_to(uint16_t port)
 }
 
 /* Each has sent the start of a request, and no more. */
-static void test_slow_clients_do_not_keep_others_out(void **state)
+static void slow_clients_do_not_block_other_clients(void **state)
 {
 	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
 	struct ev_loop *loop = ev_loop_new(0);
@@ -279,7 +279,7 @@ static void test_slow_clients_do_not_keep_others_out(void **state)
 }
 
 /* What a Service of two families answers depends on the family that the client comes with. */
-static void test_each_family_of_a_service_has_its_own_answer(void **state)
+static void each_family_of_a_service_has_its_own_health_answer(void **state)
 {
 	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
 	struct ev_loop *loop = ev_loop_new(0);
@@ -328,7 +328,7 @@ static void count_failure(void *data, const char *ns, const char *name, uint16_t
 	n_failed++;
 }
 
-static void test_a_port_that_stays_busy_is_reported_once(void **state)
+static void a_health_port_that_stays_in_use_is_reported_once(void **state)
 {
 	const struct health_ports_hooks hooks = {.is_healthy = is_healthy,
 						 .failed = count_failure};
@@ -361,7 +361,7 @@ static void test_a_port_that_stays_busy_is_reported_once(void **state)
 }
 
 /* Each port takes one descriptor, and running out of them is one line in the log. */
-static void test_ports_beyond_the_limit_of_descriptors_make_one_line(void **state)
+static void health_ports_beyond_the_descriptor_limit_are_one_log_line(void **state)
 {
 	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
 	enum { N = 40, LIMIT = 32 };
@@ -399,15 +399,15 @@ static void test_ports_beyond_the_limit_of_descriptors_make_one_line(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_port_answers_with_its_services_local_endpoints),
-		cmocka_unit_test(test_a_port_that_moves_is_closed_and_opened),
-		cmocka_unit_test(test_a_port_in_use_is_tried_again),
-		cmocka_unit_test(test_a_header_without_end_is_cut_off),
-		cmocka_unit_test(test_slow_clients_do_not_keep_others_out),
-		cmocka_unit_test(test_each_family_of_a_service_has_its_own_answer),
-		cmocka_unit_test(test_a_port_that_stays_busy_is_reported_once),
+		cmocka_unit_test(a_health_port_reports_local_endpoints_of_its_service),
+		cmocka_unit_test(a_health_port_that_moves_is_closed_and_opened),
+		cmocka_unit_test(a_health_port_in_use_is_tried_again),
+		cmocka_unit_test(a_request_with_an_endless_header_is_closed),
+		cmocka_unit_test(slow_clients_do_not_block_other_clients),
+		cmocka_unit_test(each_family_of_a_service_has_its_own_health_answer),
+		cmocka_unit_test(a_health_port_that_stays_in_use_is_reported_once),
 		cmocka_unit_test(
-			test_ports_beyond_the_limit_of_descriptors_make_one_line),
+			health_ports_beyond_the_descriptor_limit_are_one_log_line),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

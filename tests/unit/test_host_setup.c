@@ -7,7 +7,7 @@
 
 #include "proxy/host/host_setup.h"
 
-static void test_the_soft_limit_of_open_files_is_raised(void **state)
+static void the_soft_limit_of_open_files_is_raised(void **state)
 {
 	struct rlimit limit, before;
 
@@ -24,7 +24,7 @@ static void test_the_soft_limit_of_open_files_is_raised(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_the_soft_limit_of_open_files_is_raised),
+		cmocka_unit_test(the_soft_limit_of_open_files_is_raised),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,7 +106,7 @@ static const struct {
 	 "Impersonate-Extra-example.org%2fwhy: because\r\n"},
 };
 
-static void test_each_field_is_a_header(void **state)
+static void each_field_of_a_request_is_a_header(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(identities); i++) {
@@ -129,7 +129,7 @@ static void test_each_field_is_a_header(void **state)
 	}
 }
 
-static void test_without_compression_none_is_offered(void **state)
+static void a_request_without_compression_does_not_accept_gzip(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "GET",
@@ -170,7 +170,7 @@ static const struct {
 	{"nor where NO_PROXY says", "http://api.test:1", false, true, ".test", NULL},
 };
 
-static void test_the_way_is_gos_way(void **state)
+static void the_proxy_of_a_request_is_chosen_as_in_go(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(ways); i++) {
@@ -213,7 +213,7 @@ static void read_bomb(struct buf *out)
 	assert_int_equal(pclose(f), 0);
 }
 
-static void test_what_is_compressed_comes_in_small_pieces(void **state)
+static void compressed_bytes_are_delivered_in_small_pieces(void **state)
 {
 	struct buf bomb = BUF_INIT;
 	struct caller c = {.max_len = 4 << 20};
@@ -243,7 +243,7 @@ static const struct {
 };
 
 /* Opened by curl, it would block the loop. */
-static void test_a_fifo_for_a_certificate_fails_the_call(void **state)
+static void a_fifo_for_a_certificate_fails_the_call(void **state)
 {
 	char path[] = "/tmp/sluice-http.XXXXXX";
 
@@ -276,7 +276,7 @@ static void test_a_fifo_for_a_certificate_fails_the_call(void **state)
 }
 
 /* 20 calls with 10 in one go and 20 a second: half a second for the rest. */
-static void test_calls_wait_for_their_rate(void **state)
+static void calls_are_delayed_by_the_rate_limit(void **state)
 {
 	const struct fake_answer answers[] = {{.request = "GET", .bytes = OK}};
 	const struct http_spec spec = {.method = "GET", .path = "/x"};
@@ -315,7 +315,7 @@ static size_t count_fds(void)
 }
 
 /* Like call after call of an API server that keeps closing: some are cut, some given up. */
-static void test_a_thousand_connections_leave_nothing_behind(void **state)
+static void a_thousand_connections_leak_no_descriptors(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/whole", .bytes = OK},
@@ -355,13 +355,13 @@ static void test_a_thousand_connections_leave_nothing_behind(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_field_is_a_header),
-		cmocka_unit_test(test_without_compression_none_is_offered),
-		cmocka_unit_test(test_the_way_is_gos_way),
-		cmocka_unit_test(test_what_is_compressed_comes_in_small_pieces),
-		cmocka_unit_test(test_a_fifo_for_a_certificate_fails_the_call),
-		cmocka_unit_test(test_calls_wait_for_their_rate),
-		cmocka_unit_test(test_a_thousand_connections_leave_nothing_behind),
+		cmocka_unit_test(each_field_of_a_request_is_a_header),
+		cmocka_unit_test(a_request_without_compression_does_not_accept_gzip),
+		cmocka_unit_test(the_proxy_of_a_request_is_chosen_as_in_go),
+		cmocka_unit_test(compressed_bytes_are_delivered_in_small_pieces),
+		cmocka_unit_test(a_fifo_for_a_certificate_fails_the_call),
+		cmocka_unit_test(calls_are_delayed_by_the_rate_limit),
+		cmocka_unit_test(a_thousand_connections_leak_no_descriptors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

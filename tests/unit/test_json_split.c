@@ -132,7 +132,7 @@ static const struct {
 	 ""}, /* what is around the items is needed */
 };
 
-static void parts_are_the_same_however_the_stream_is_cut(void **state)
+static void parts_do_not_depend_on_how_the_stream_is_cut(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
@@ -152,7 +152,7 @@ static void parts_are_the_same_however_the_stream_is_cut(void **state)
 	}
 }
 
-static void lines_and_numbers_of_items_are_told(void **state)
+static void lines_and_numbers_of_items_are_reported(void **state)
 {
 	struct tape tape = {0};
 
@@ -167,7 +167,7 @@ static void lines_and_numbers_of_items_are_told(void **state)
 	buf_fini(&tape.text);
 }
 
-static void the_callers_answer_ends_it(void **state)
+static void an_error_of_the_callback_ends_the_parsing(void **state)
 {
 	struct tape tape = {.answer = -ECANCELED};
 
@@ -204,7 +204,7 @@ static void values_longer_than_the_limit_are_refused(void **state)
 	}
 }
 
-static void what_is_cut_is_not_kept_and_has_an_end(void **state)
+static void a_value_that_is_cut_is_not_kept_and_ends(void **state)
 {
 	_cleanup_(freep) char *piece = xmalloc(1u << 20);
 	struct tape tape = {0};
@@ -237,7 +237,7 @@ static int ask_head(void *data, const struct json_split_part *part)
 	return 0;
 }
 
-static void the_head_of_a_list_is_known_at_its_first_item(void **state)
+static void the_head_of_a_list_is_passed_before_its_first_item(void **state)
 {
 	static const char text[] = "{\"kind\":\"ServiceList\",\"metadata\":{\"a\":[1]}, "
 				   "\"items\":[{},{}],\"z\":1}";
@@ -254,7 +254,7 @@ static void the_head_of_a_list_is_known_at_its_first_item(void **state)
 		head, "{\"kind\":\"ServiceList\",\"metadata\":{\"a\":[1]},\"items\":[]}");
 }
 
-static void random_text_comes_out_the_same_byte_by_byte(void **state)
+static void random_text_gives_equal_parts_when_fed_byte_by_byte(void **state)
 {
 	static const char alphabet[] = "{}[]\",:\\ \n1ati-";
 	unsigned seed = 1;
@@ -281,13 +281,13 @@ static void random_text_comes_out_the_same_byte_by_byte(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(parts_are_the_same_however_the_stream_is_cut),
-		cmocka_unit_test(lines_and_numbers_of_items_are_told),
-		cmocka_unit_test(the_callers_answer_ends_it),
+		cmocka_unit_test(parts_do_not_depend_on_how_the_stream_is_cut),
+		cmocka_unit_test(lines_and_numbers_of_items_are_reported),
+		cmocka_unit_test(an_error_of_the_callback_ends_the_parsing),
 		cmocka_unit_test(values_longer_than_the_limit_are_refused),
-		cmocka_unit_test(what_is_cut_is_not_kept_and_has_an_end),
-		cmocka_unit_test(the_head_of_a_list_is_known_at_its_first_item),
-		cmocka_unit_test(random_text_comes_out_the_same_byte_by_byte),
+		cmocka_unit_test(a_value_that_is_cut_is_not_kept_and_ends),
+		cmocka_unit_test(the_head_of_a_list_is_passed_before_its_first_item),
+		cmocka_unit_test(random_text_gives_equal_parts_when_fed_byte_by_byte),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

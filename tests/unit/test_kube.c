@@ -23,7 +23,7 @@ static bool has_only_new(const struct run *r)
 	       !cluster_service(r->cluster, "ns", "web");
 }
 
-static void test_bytes_may_come_one_by_one(void **state)
+static void an_answer_may_arrive_byte_by_byte(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/services",
@@ -41,7 +41,7 @@ static void test_bytes_may_come_one_by_one(void **state)
 	run_close(&r);
 }
 
-static void test_a_server_that_cannot_stream_lists_is_listed(void **state)
+static void a_server_that_cannot_stream_lists_is_listed(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/services?labelSelector=!service.kubernetes.io%2Fheadless%2C"
@@ -93,7 +93,7 @@ static bool has_later_only(const struct run *r)
 	return r->has_synced && cluster_service(r->cluster, "ns", "new");
 }
 
-static void test_what_went_while_nobody_listened_is_noticed(void **state)
+static void objects_deleted_during_an_outage_are_removed(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/services",
@@ -116,7 +116,7 @@ static void test_what_went_while_nobody_listened_is_noticed(void **state)
 	run_close(&r);
 }
 
-static void test_events_in_an_odd_order_do_no_harm(void **state)
+static void events_in_an_unusual_order_do_no_harm(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/services",
@@ -143,7 +143,7 @@ static void test_events_in_an_odd_order_do_no_harm(void **state)
 	run_close(&r);
 }
 
-static void test_an_outage_keeps_what_is_known(void **state)
+static void an_outage_keeps_all_objects(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/services",
@@ -181,7 +181,7 @@ static bool has_asked_four_times(const struct run *r)
 }
 
 /* After a while it is opened anew from where it was, and nothing is lost by that. */
-static void test_a_watch_may_be_silent(void **state)
+static void a_watch_may_be_silent(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/services",
@@ -211,7 +211,7 @@ static void test_a_watch_may_be_silent(void **state)
 }
 
 /* What was known goes on until a list is complete, however many break off. */
-static void test_a_list_that_breaks_off_takes_nothing_away(void **state)
+static void a_list_that_breaks_off_removes_nothing(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/services",
@@ -258,7 +258,7 @@ static bool is_asked_thrice(const struct run *r)
 }
 
 /* A page of a proxy's, with status 200: one line, and one when it is over. */
-static void test_nonsense_again_and_again_is_one_outage(void **state)
+static void repeated_invalid_answers_are_one_outage(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/services",
@@ -297,7 +297,7 @@ static bool has_told(const struct run *r)
 }
 
 /* The end of the list comes in the middle of an answer that goes on. */
-static void test_a_streamed_list_that_is_complete_may_be_told_of_at_once(void **state)
+static void events_may_be_sent_from_the_synced_callback(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/namespaces/default/events",
@@ -330,7 +330,7 @@ static const char *const cidr_refusals[] = {
 };
 
 /* As API servers before 1.33, and kube-proxy's ClusterRole of old, have it. */
-static void test_without_service_cidrs_the_rest_is_programmed(void **state)
+static void without_service_cidrs_other_kinds_are_synced(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cidr_refusals); i++) {
@@ -364,7 +364,7 @@ static bool knows_cidr(const struct run *r)
 	return cluster_n(r->cluster, OBJECT_SERVICE_CIDR) == 1;
 }
 
-static void test_service_cidrs_that_come_later_are_used(void **state)
+static void service_cidrs_that_are_available_later_are_used(void **state)
 {
 	static const struct fake_answer answers[] = {
 		{.request = "/servicecidrs",
@@ -395,18 +395,17 @@ static void test_service_cidrs_that_come_later_are_used(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_without_service_cidrs_the_rest_is_programmed),
-		cmocka_unit_test(test_service_cidrs_that_come_later_are_used),
-		cmocka_unit_test(test_bytes_may_come_one_by_one),
-		cmocka_unit_test(test_a_server_that_cannot_stream_lists_is_listed),
-		cmocka_unit_test(test_what_went_while_nobody_listened_is_noticed),
-		cmocka_unit_test(test_events_in_an_odd_order_do_no_harm),
-		cmocka_unit_test(test_an_outage_keeps_what_is_known),
-		cmocka_unit_test(test_a_watch_may_be_silent),
-		cmocka_unit_test(test_nonsense_again_and_again_is_one_outage),
-		cmocka_unit_test(test_a_list_that_breaks_off_takes_nothing_away),
-		cmocka_unit_test(
-			test_a_streamed_list_that_is_complete_may_be_told_of_at_once),
+		cmocka_unit_test(without_service_cidrs_other_kinds_are_synced),
+		cmocka_unit_test(service_cidrs_that_are_available_later_are_used),
+		cmocka_unit_test(an_answer_may_arrive_byte_by_byte),
+		cmocka_unit_test(a_server_that_cannot_stream_lists_is_listed),
+		cmocka_unit_test(objects_deleted_during_an_outage_are_removed),
+		cmocka_unit_test(events_in_an_unusual_order_do_no_harm),
+		cmocka_unit_test(an_outage_keeps_all_objects),
+		cmocka_unit_test(a_watch_may_be_silent),
+		cmocka_unit_test(repeated_invalid_answers_are_one_outage),
+		cmocka_unit_test(a_list_that_breaks_off_removes_nothing),
+		cmocka_unit_test(events_may_be_sent_from_the_synced_callback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

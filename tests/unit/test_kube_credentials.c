@@ -104,7 +104,7 @@ static const struct fake_answer second_only[] = {
 	OTHERS,
 };
 
-static void test_a_token_that_was_rotated_is_used_within_a_second(void **state)
+static void a_token_that_was_rotated_is_used_within_a_second(void **state)
 {
 	struct run r = {0};
 	struct account a;
@@ -133,8 +133,7 @@ static bool is_refused(const struct run *r)
 	return fake_server_n_requests(r->server, "/services") > 0;
 }
 
-static void
-test_a_token_that_was_rotated_before_it_was_refused_is_used_at_once(void **state)
+static void a_token_rotated_before_a_refusal_is_used_immediately(void **state)
 {
 	struct run r = {0};
 	struct account a;
@@ -176,7 +175,7 @@ static void add_plugin(const struct account *a)
 	    "client.authentication.k8s.io/v1}}}]\n");
 }
 
-static void test_a_plugins_token_that_is_refused_is_fetched_anew(void **state)
+static void a_refused_token_of_a_plugin_is_fetched_again(void **state)
 {
 	struct run r = {0};
 	struct account a;
@@ -210,7 +209,7 @@ static size_t count_lines(const struct account *a, const char *name)
 }
 
 /* One refusal arrives when the second credential is in use already: it is about the first. */
-static void test_a_late_refusal_leaves_the_new_credential(void **state)
+static void a_late_refusal_keeps_the_new_credential(void **state)
 {
 	static char late[5200]; /* a byte each half millisecond: after the second run */
 	static const struct fake_answer answers[] = {
@@ -243,7 +242,7 @@ static void test_a_late_refusal_leaves_the_new_credential(void **state)
 	account_close(&a);
 }
 
-static void test_what_cannot_change_is_asked_again_less_and_less_often(void **state)
+static void refused_static_credentials_are_retried_less_and_less_often(void **state)
 {
 	const struct fake_answer answers[] = {
 		{.request = "/services", .bytes = REFUSED},
@@ -263,13 +262,12 @@ static void test_what_cannot_change_is_asked_again_less_and_less_often(void **st
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_token_that_was_rotated_is_used_within_a_second),
-		cmocka_unit_test(test_a_plugins_token_that_is_refused_is_fetched_anew),
+		cmocka_unit_test(a_token_that_was_rotated_is_used_within_a_second),
+		cmocka_unit_test(a_refused_token_of_a_plugin_is_fetched_again),
+		cmocka_unit_test(a_token_rotated_before_a_refusal_is_used_immediately),
+		cmocka_unit_test(a_late_refusal_keeps_the_new_credential),
 		cmocka_unit_test(
-			test_a_token_that_was_rotated_before_it_was_refused_is_used_at_once),
-		cmocka_unit_test(test_a_late_refusal_leaves_the_new_credential),
-		cmocka_unit_test(
-			test_what_cannot_change_is_asked_again_less_and_less_often),
+			refused_static_credentials_are_retried_less_and_less_often),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,7 +90,7 @@ static void expect_told_once(const struct fake_answer *answers, size_t n,
 
 #define GONE EVENT("ERROR", STATUS(410, "Expired"))
 
-static void test_one_in_a_stream_costs_only_itself(void **state)
+static void an_invalid_object_in_a_stream_costs_only_itself(void **state)
 {
 	(void)state;
 	for (size_t k = 0; k < N_ELEMENTS(bad_objects); k++) {
@@ -127,7 +127,7 @@ static void test_one_in_a_stream_costs_only_itself(void **state)
 	"{\"kind\":\"ServiceList\",\"apiVersion\":\"v1\",\"metadata\":"                  \
 	"{\"resourceVersion\":\"50\"},\"items\":[" items "]}"
 
-static void test_one_in_a_list_costs_only_itself(void **state)
+static void an_invalid_object_in_a_list_costs_only_itself(void **state)
 {
 	(void)state;
 	for (size_t k = 0; k < N_ELEMENTS(bad_objects); k++) {
@@ -196,7 +196,7 @@ static const struct {
 };
 
 /* The object still exists: a Service must not end because its object can't be read. */
-static void test_a_broken_object_keeps_its_last_state_in_a_relist(void **state)
+static void a_broken_object_keeps_its_last_state_in_a_relist(void **state)
 {
 	(void)state;
 	for (size_t k = 0; k < N_ELEMENTS(relisted); k++) {
@@ -240,7 +240,7 @@ static void test_a_broken_object_keeps_its_last_state_in_a_relist(void **state)
 	}
 }
 
-static void test_an_annotation_may_hold_anything(void **state)
+static void an_annotation_may_hold_anything(void **state)
 {
 	const struct fake_answer answers[] = {
 		OTHERS,
@@ -265,10 +265,10 @@ static void test_an_annotation_may_hold_anything(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_in_a_stream_costs_only_itself),
-		cmocka_unit_test(test_one_in_a_list_costs_only_itself),
-		cmocka_unit_test(test_a_broken_object_keeps_its_last_state_in_a_relist),
-		cmocka_unit_test(test_an_annotation_may_hold_anything),
+		cmocka_unit_test(an_invalid_object_in_a_stream_costs_only_itself),
+		cmocka_unit_test(an_invalid_object_in_a_list_costs_only_itself),
+		cmocka_unit_test(a_broken_object_keeps_its_last_state_in_a_relist),
+		cmocka_unit_test(an_annotation_may_hold_anything),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

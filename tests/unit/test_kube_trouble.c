@@ -75,7 +75,7 @@ static const struct {
 	 .most_len = 16 * MIB},
 };
 
-static void test_trouble_passes(void **state)
+static void the_client_recovers_from_each_kind_of_bad_answer(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(troubles); i++) {
@@ -119,7 +119,7 @@ static const struct {
 	{"half of an event", HEADER "{\"type\":\"ADDED\",\"obj"},
 };
 
-static void test_a_list_that_stalls_is_given_up(void **state)
+static void a_list_that_stalls_is_abandoned(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(stalls); i++) {
@@ -153,8 +153,8 @@ static void test_a_list_that_stalls_is_given_up(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_trouble_passes),
-		cmocka_unit_test(test_a_list_that_stalls_is_given_up),
+		cmocka_unit_test(the_client_recovers_from_each_kind_of_bad_answer),
+		cmocka_unit_test(a_list_that_stalls_is_abandoned),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -45,7 +45,7 @@ static const char kubeadm[] =
 	"    as-groups: [one, two]\n"
 	"    as-user-extra: {example.org/Reason: [why, what]}\n";
 
-static void test_reads_what_kubeadm_writes(void **state)
+static void a_kubeconfig_of_kubeadm_is_read(void **state)
 {
 	_cleanup_(kube_config_fini) struct kube_config c = {0};
 	_cleanup_(freep) char *error = NULL;
@@ -130,7 +130,7 @@ static const struct {
 	{"", "is not a kubeconfig: no object in it"},
 };
 
-static void test_says_what_is_wrong_with_a_kubeconfig(void **state)
+static void each_mistake_in_a_kubeconfig_has_its_message(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
@@ -145,7 +145,7 @@ static void test_says_what_is_wrong_with_a_kubeconfig(void **state)
 	}
 }
 
-static void test_master_is_enough_alone(void **state)
+static void a_server_address_is_enough_without_a_kubeconfig(void **state)
 {
 	_cleanup_(kube_config_fini) struct kube_config c = {0};
 	_cleanup_(freep) char *error = NULL;
@@ -198,7 +198,7 @@ static const struct {
 	{"", "", "https://api:6443", "https://api:6443", false},
 };
 
-static void test_in_a_pod_master_overrides_the_server_alone(void **state)
+static void in_a_pod_master_overrides_only_the_server(void **state)
 {
 	char folder[] = "/tmp/sluice-account.XXXXXX";
 
@@ -241,7 +241,7 @@ static const char *const fifo_fields[] = {
 };
 
 /* (a FIFO without a writer would block the program for ever) */
-static void test_a_fifo_is_refused_where_a_credential_should_be(void **state)
+static void a_fifo_is_refused_where_a_credential_should_be(void **state)
 {
 	char folder[] = "/tmp/sluice-fifo.XXXXXX";
 	_cleanup_(freep) char *fifo = NULL;
@@ -275,7 +275,7 @@ static void test_a_fifo_is_refused_where_a_credential_should_be(void **state)
 	assert_int_equal(rmdir(folder), 0);
 }
 
-static void test_a_missing_file_is_named(void **state)
+static void a_missing_kubeconfig_is_named(void **state)
 {
 	struct kube_config c = {0};
 	_cleanup_(freep) char *error = NULL;
@@ -286,7 +286,7 @@ static void test_a_missing_file_is_named(void **state)
 	assert_string_equal(error, "/nowhere/kubeconfig: No such file or directory");
 }
 
-static void test_outside_of_a_pod_it_says_what_to_do(void **state)
+static void outside_of_a_pod_the_message_names_kubeconfig(void **state)
 {
 	struct kube_config c = {0};
 	_cleanup_(freep) char *error = NULL;
@@ -317,7 +317,7 @@ static const struct {
 	 "the token has a line break"},
 };
 
-static void test_checks_what_a_plugin_prints(void **state)
+static void the_output_of_a_plugin_is_checked(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(credentials); i++) {
@@ -338,14 +338,14 @@ static void test_checks_what_a_plugin_prints(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reads_what_kubeadm_writes),
-		cmocka_unit_test(test_says_what_is_wrong_with_a_kubeconfig),
-		cmocka_unit_test(test_master_is_enough_alone),
-		cmocka_unit_test(test_in_a_pod_master_overrides_the_server_alone),
-		cmocka_unit_test(test_a_fifo_is_refused_where_a_credential_should_be),
-		cmocka_unit_test(test_a_missing_file_is_named),
-		cmocka_unit_test(test_outside_of_a_pod_it_says_what_to_do),
-		cmocka_unit_test(test_checks_what_a_plugin_prints),
+		cmocka_unit_test(a_kubeconfig_of_kubeadm_is_read),
+		cmocka_unit_test(each_mistake_in_a_kubeconfig_has_its_message),
+		cmocka_unit_test(a_server_address_is_enough_without_a_kubeconfig),
+		cmocka_unit_test(in_a_pod_master_overrides_only_the_server),
+		cmocka_unit_test(a_fifo_is_refused_where_a_credential_should_be),
+		cmocka_unit_test(a_missing_kubeconfig_is_named),
+		cmocka_unit_test(outside_of_a_pod_the_message_names_kubeconfig),
+		cmocka_unit_test(the_output_of_a_plugin_is_checked),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

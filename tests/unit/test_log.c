@@ -30,7 +30,7 @@ static int reset(void **state)
 	return 0;
 }
 
-static void text_has_time_level_and_message(void **state)
+static void a_log_line_has_time_level_and_message(void **state)
 {
 	int year, month, day, hour, minute, second, milli, end = 0;
 
@@ -44,7 +44,7 @@ static void text_has_time_level_and_message(void **state)
 	assert_true(year >= 2024);
 }
 
-static void debug_shows_from_verbosity_two(void **state)
+static void debug_lines_are_logged_from_verbosity_two(void **state)
 {
 	(void)state;
 	capture_start();
@@ -83,7 +83,7 @@ static const struct {
 	{"\xf0\x9f\x98x", "\\ufffd\\ufffd\\ufffdx"},
 };
 
-static void json_is_escaped(void **state)
+static void json_log_lines_are_escaped(void **state)
 {
 	(void)state;
 	log_set_json(true);
@@ -125,7 +125,7 @@ static void characters_that_move_or_hide_text_are_escaped(void **state)
 	assert_non_null(strstr(captured(), " a\\u202eb\\u009bc\\u2028d\\u2066e\n"));
 }
 
-static void a_reader_that_stands_still_costs_lines_and_not_the_program(void **state)
+static void a_reader_that_does_not_read_costs_lines_and_does_not_block(void **state)
 {
 	int pipe_fds[2], saved = dup(STDERR_FILENO);
 	static char bytes[1 << 20];
@@ -155,7 +155,7 @@ static void a_reader_that_stands_still_costs_lines_and_not_the_program(void **st
 	assert_non_null(strstr(bytes, "the reader is back\n"));
 }
 
-static void errno_survives(void **state)
+static void logging_keeps_errno(void **state)
 {
 	(void)state;
 	capture_start();
@@ -199,17 +199,17 @@ static void lines_of_threads_do_not_mix(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(text_has_time_level_and_message, reset),
-		cmocka_unit_test_setup(debug_shows_from_verbosity_two, reset),
+		cmocka_unit_test_setup(a_log_line_has_time_level_and_message, reset),
+		cmocka_unit_test_setup(debug_lines_are_logged_from_verbosity_two, reset),
 		cmocka_unit_test_setup(a_message_cannot_fake_another_line, reset),
-		cmocka_unit_test_setup(json_is_escaped, reset),
+		cmocka_unit_test_setup(json_log_lines_are_escaped, reset),
 		cmocka_unit_test_setup(a_long_message_is_cut_and_still_one_line, reset),
 		cmocka_unit_test_setup(characters_that_move_or_hide_text_are_escaped,
 				       reset),
 		cmocka_unit_test_setup(
-			a_reader_that_stands_still_costs_lines_and_not_the_program,
+			a_reader_that_does_not_read_costs_lines_and_does_not_block,
 			reset),
-		cmocka_unit_test_setup(errno_survives, reset),
+		cmocka_unit_test_setup(logging_keeps_errno, reset),
 		cmocka_unit_test_setup(lines_of_threads_do_not_mix, reset),
 	};
 

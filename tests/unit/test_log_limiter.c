@@ -6,7 +6,7 @@
 
 #define SEC 1000000ull
 
-static void a_burst_passes_and_then_one_line_each_interval(void **state)
+static void a_burst_is_logged_and_then_one_line_each_interval(void **state)
 {
 	struct log_limiter l = {.burst = 3, .interval_us = SEC};
 	static const struct {
@@ -48,7 +48,7 @@ static bool says(struct log_digest *d, const char *a, const char *b)
 	return log_digest_is_new(d);
 }
 
-static void a_message_is_new_when_it_differs_from_the_one_before(void **state)
+static void a_message_that_differs_from_the_last_one_is_logged(void **state)
 {
 	struct log_digest d = {0};
 
@@ -65,9 +65,9 @@ static void a_message_is_new_when_it_differs_from_the_one_before(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_burst_passes_and_then_one_line_each_interval),
+		cmocka_unit_test(a_burst_is_logged_and_then_one_line_each_interval),
 		cmocka_unit_test(suppressed_lines_are_counted_once),
-		cmocka_unit_test(a_message_is_new_when_it_differs_from_the_one_before),
+		cmocka_unit_test(a_message_that_differs_from_the_last_one_is_logged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -101,7 +101,7 @@ static const struct {
 	{"a: [\n", -EINVAL, "", "", "line "},
 };
 
-static void objects_are_the_same_in_pieces_of_any_size(void **state)
+static void objects_do_not_depend_on_the_size_of_the_pieces(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
@@ -124,7 +124,7 @@ static void objects_are_the_same_in_pieces_of_any_size(void **state)
 }
 
 /* Gigabytes of nothing, say: not even the first of them is kept. */
-static void what_will_be_too_long_is_refused_at_once(void **state)
+static void a_document_declared_too_long_is_refused_before_it_is_read(void **state)
 {
 	static const char zeros[4096];
 	_cleanup_(freep) char *error = NULL;
@@ -142,7 +142,7 @@ static void what_will_be_too_long_is_refused_at_once(void **state)
 }
 
 /* Whether it is JSON is told by its first byte, a mark of the byte order aside. */
-static void a_byte_order_mark_means_nothing(void **state)
+static void a_byte_order_mark_is_skipped(void **state)
 {
 	static const char *const texts[] = {
 		"\xef\xbb\xbf" NODE("a"),
@@ -166,9 +166,10 @@ static void a_byte_order_mark_means_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(objects_are_the_same_in_pieces_of_any_size),
-		cmocka_unit_test(what_will_be_too_long_is_refused_at_once),
-		cmocka_unit_test(a_byte_order_mark_means_nothing),
+		cmocka_unit_test(objects_do_not_depend_on_the_size_of_the_pieces),
+		cmocka_unit_test(
+			a_document_declared_too_long_is_refused_before_it_is_read),
+		cmocka_unit_test(a_byte_order_mark_is_skipped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -40,7 +40,7 @@ static void end(pid_t pid)
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
-static void test_a_second_process_is_refused_with_the_pid_of_the_first(void **state)
+static void a_second_process_gets_the_pid_of_the_lock_holder(void **state)
 {
 	pid_t holder = start_holder(getuid()), pid = 0;
 	struct netns_lock *lock = NULL;
@@ -57,7 +57,7 @@ static void test_a_second_process_is_refused_with_the_pid_of_the_first(void **st
 }
 
 /* They are accepted, or the backlog would be full after some. */
-static void test_any_number_may_ask_who_holds_it(void **state)
+static void any_number_of_processes_may_query_the_lock_holder(void **state)
 {
 	struct ev_loop *loop = ev_loop_new(0);
 	struct netns_lock *lock = NULL;
@@ -75,7 +75,7 @@ static void test_any_number_may_ask_who_holds_it(void **state)
 	ev_loop_destroy(loop);
 }
 
-static void test_a_process_without_rights_cannot_keep_us_away(void **state)
+static void an_unprivileged_process_cannot_block_the_lock(void **state)
 {
 	struct netns_lock *lock = NULL;
 	pid_t holder, pid = 0;
@@ -90,7 +90,7 @@ static void test_a_process_without_rights_cannot_keep_us_away(void **state)
 	end(holder);
 }
 
-static void test_another_namespace_has_a_lock_of_its_own(void **state)
+static void each_network_namespace_has_its_own_lock(void **state)
 {
 	pid_t holder, pid = 0;
 	struct netns_lock *lock = NULL;
@@ -108,11 +108,10 @@ static void test_another_namespace_has_a_lock_of_its_own(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(
-			test_a_second_process_is_refused_with_the_pid_of_the_first),
-		cmocka_unit_test(test_any_number_may_ask_who_holds_it),
-		cmocka_unit_test(test_a_process_without_rights_cannot_keep_us_away),
-		cmocka_unit_test(test_another_namespace_has_a_lock_of_its_own),
+		cmocka_unit_test(a_second_process_gets_the_pid_of_the_lock_holder),
+		cmocka_unit_test(any_number_of_processes_may_query_the_lock_holder),
+		cmocka_unit_test(an_unprivileged_process_cannot_block_the_lock),
+		cmocka_unit_test(each_network_namespace_has_its_own_lock),
 	};
 
 	/* of its own where that is allowed: a sluice may run on this machine */

@@ -77,7 +77,7 @@ static void every_endpoint_has_one_slot(void **state)
 			expect_each_in_one_slot(sizes[i], pool);
 }
 
-static void a_pool_has_no_more_slots_than_there_is_room_for(void **state)
+static void a_pool_has_at_most_the_maximum_of_slots(void **state)
 {
 	struct service *s = make_service(0, NFT_LOCAL_SLOT + 5, NOBODY);
 
@@ -87,7 +87,7 @@ static void a_pool_has_no_more_slots_than_there_is_room_for(void **state)
 	service_unref(s);
 }
 
-static void few_endpoints_stand_in_order(void **state)
+static void few_endpoints_keep_their_order_in_slots(void **state)
 {
 	struct service *s = make_service(1, 8, NOBODY);
 	_cleanup_(freep) const struct endpoint **slots =
@@ -137,7 +137,7 @@ static struct moves count_moves(uint32_t n, bool is_exchange)
 	return moves;
 }
 
-static void one_endpoint_more_or_less_or_exchanged_moves_few(void **state)
+static void one_changed_endpoint_moves_few_slots(void **state)
 {
 	static const struct {
 		uint32_t n, mean, most; /* twice ln(n), and twice that */
@@ -190,7 +190,7 @@ static struct service *make_hostile_service(uint32_t n)
 	return service_new(&spec);
 }
 
-static void endpoints_chosen_to_be_in_each_others_way_have_slots_too(void **state)
+static void colliding_endpoints_have_slots(void **state)
 {
 	const uint32_t n = NFT_LOCAL_SLOT;
 	struct service *s = make_hostile_service(n);
@@ -210,11 +210,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_endpoint_has_one_slot),
-		cmocka_unit_test(a_pool_has_no_more_slots_than_there_is_room_for),
-		cmocka_unit_test(few_endpoints_stand_in_order),
-		cmocka_unit_test(one_endpoint_more_or_less_or_exchanged_moves_few),
-		cmocka_unit_test(
-			endpoints_chosen_to_be_in_each_others_way_have_slots_too),
+		cmocka_unit_test(a_pool_has_at_most_the_maximum_of_slots),
+		cmocka_unit_test(few_endpoints_keep_their_order_in_slots),
+		cmocka_unit_test(one_changed_endpoint_moves_few_slots),
+		cmocka_unit_test(colliding_endpoints_have_slots),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

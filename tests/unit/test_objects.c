@@ -85,7 +85,7 @@ static void hints_and_nodes_count_for_equality(void **state)
 }
 
 /* What 30 000 Services cost depends on this. */
-static void objects_are_small(void **state)
+static void decoded_objects_are_small(void **state)
 {
 	_cleanup_(object_unrefp) struct object *service = object_text_first(
 		"apiVersion: v1\nkind: Service\nmetadata: {name: service-00001, "
@@ -156,7 +156,7 @@ static void times_are_read_to_the_microsecond(void **state)
 	}
 }
 
-static void lists_in_lists_end_somewhere(void **state)
+static void nested_lists_have_a_limit(void **state)
 {
 	struct buf text = BUF_INIT, objects = BUF_INIT, rejected = BUF_INIT;
 
@@ -173,7 +173,7 @@ static void lists_in_lists_end_somewhere(void **state)
 	buf_fini(&rejected);
 }
 
-static void numbers_of_things_are_bounded(void **state)
+static void the_numbers_of_ports_addresses_and_endpoints_are_bounded(void **state)
 {
 	struct buf text = BUF_INIT, rejected = BUF_INIT, objects = BUF_INIT;
 
@@ -199,10 +199,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(objects_are_equal_by_value),
 		cmocka_unit_test(hints_and_nodes_count_for_equality),
-		cmocka_unit_test(objects_are_small),
+		cmocka_unit_test(decoded_objects_are_small),
 		cmocka_unit_test(times_are_read_to_the_microsecond),
-		cmocka_unit_test(lists_in_lists_end_somewhere),
-		cmocka_unit_test(numbers_of_things_are_bounded),
+		cmocka_unit_test(nested_lists_have_a_limit),
+		cmocka_unit_test(
+			the_numbers_of_ports_addresses_and_endpoints_are_bounded),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -81,7 +81,7 @@ static const struct flag *flag_of(const char *name)
 	return NULL;
 }
 
-static void test_values_are_read_however_they_are_written(void **state)
+static void flag_values_are_read_in_all_notations(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(value_cases); i++) {
@@ -130,7 +130,7 @@ static const struct {
 	{{"kube-proxy", "run"}, "unexpected argument \"run\""},
 };
 
-static void test_wrong_usage_is_one_line(void **state)
+static void wrong_usage_is_one_line_of_error(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(error_cases); i++) {
@@ -149,7 +149,7 @@ static void test_wrong_usage_is_one_line(void **state)
 	}
 }
 
-static void test_rule_flags_drive_both_sections(void **state)
+static void flags_for_rules_set_the_sections_of_both_modes(void **state)
 {
 	static const char *const args[MAX_ARGS] = {"kube-proxy", "--masquerade-all",
 						   "--iptables-masquerade-bit=5",
@@ -172,7 +172,7 @@ static void test_rule_flags_drive_both_sections(void **state)
 	options_fini(&o);
 }
 
-static void test_only_some_flags_count_beside_a_file(void **state)
+static void with_a_config_file_only_some_flags_count(void **state)
 {
 	static const char *const args[MAX_ARGS] = {"kube-proxy",
 						   "--config=x",
@@ -197,7 +197,7 @@ static void test_only_some_flags_count_beside_a_file(void **state)
 }
 
 /* As kube-proxy: only a file's bindAddress moves the servers, and a port of 0 disables one. */
-static void test_addresses_of_the_servers_from_flags(void **state)
+static void flags_set_the_addresses_of_the_servers(void **state)
 {
 	static const struct {
 		const char *args[MAX_ARGS];
@@ -303,7 +303,7 @@ static const char *const kube_proxy_flags[] = {
 	"write-config-to",
 };
 
-static void test_every_flag_of_kube_proxy_is_known(void **state)
+static void every_flag_of_kube_proxy_is_known(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(kube_proxy_flags); i++) {
@@ -327,7 +327,7 @@ static const struct {
 	{COMMAND_CLEANUP, "--kube-proxy ", "--manifests "},
 };
 
-static void test_help_shows_the_flags_that_do_something_for_a_command(void **state)
+static void help_of_a_command_shows_only_flags_that_it_uses(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(help_cases); i++) {
@@ -341,7 +341,7 @@ static void test_help_shows_the_flags_that_do_something_for_a_command(void **sta
 	}
 }
 
-static void test_no_line_of_help_is_wider_than_100_columns(void **state)
+static void no_line_of_help_is_wider_than_100_columns(void **state)
 {
 	(void)state;
 	for (size_t command = 0; command <= COMMAND_N; command++) {
@@ -356,7 +356,7 @@ static void test_no_line_of_help_is_wider_than_100_columns(void **state)
 	}
 }
 
-static void test_help_of_run_names_every_flag(void **state)
+static void help_of_run_names_every_flag(void **state)
 {
 	struct buf text = BUF_INIT;
 	char name[64];
@@ -377,7 +377,7 @@ static void test_help_of_run_names_every_flag(void **state)
 }
 
 /* Every flag and command has its place in the manual. */
-static void test_the_manual_knows_every_flag(void **state)
+static void the_manual_has_every_flag(void **state)
 {
 	struct buf page = BUF_INIT;
 	char bytes[4096];
@@ -405,17 +405,16 @@ static void test_the_manual_knows_every_flag(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_values_are_read_however_they_are_written),
-		cmocka_unit_test(test_wrong_usage_is_one_line),
-		cmocka_unit_test(test_rule_flags_drive_both_sections),
-		cmocka_unit_test(test_addresses_of_the_servers_from_flags),
-		cmocka_unit_test(test_only_some_flags_count_beside_a_file),
-		cmocka_unit_test(test_every_flag_of_kube_proxy_is_known),
-		cmocka_unit_test(
-			test_help_shows_the_flags_that_do_something_for_a_command),
-		cmocka_unit_test(test_no_line_of_help_is_wider_than_100_columns),
-		cmocka_unit_test(test_help_of_run_names_every_flag),
-		cmocka_unit_test(test_the_manual_knows_every_flag),
+		cmocka_unit_test(flag_values_are_read_in_all_notations),
+		cmocka_unit_test(wrong_usage_is_one_line_of_error),
+		cmocka_unit_test(flags_for_rules_set_the_sections_of_both_modes),
+		cmocka_unit_test(flags_set_the_addresses_of_the_servers),
+		cmocka_unit_test(with_a_config_file_only_some_flags_count),
+		cmocka_unit_test(every_flag_of_kube_proxy_is_known),
+		cmocka_unit_test(help_of_a_command_shows_only_flags_that_it_uses),
+		cmocka_unit_test(no_line_of_help_is_wider_than_100_columns),
+		cmocka_unit_test(help_of_run_names_every_flag),
+		cmocka_unit_test(the_manual_has_every_flag),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

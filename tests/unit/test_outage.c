@@ -65,7 +65,7 @@ static unsigned count_lines(const char *text)
 	return n;
 }
 
-static void test_one_cause_is_one_line(void **state)
+static void an_outage_with_one_cause_is_one_log_line(void **state)
 {
 	struct listener l = {0};
 
@@ -84,7 +84,7 @@ static void test_one_cause_is_one_line(void **state)
 	assert_non_null(strstr(l.text, "check the credentials in /etc/kubeconfig"));
 }
 
-static void test_each_cause_has_a_line(void **state)
+static void each_cause_of_an_outage_has_a_log_line(void **state)
 {
 	struct listener l = {0};
 
@@ -102,7 +102,7 @@ static void test_each_cause_has_a_line(void **state)
 		strstr(l.text, "cannot list endpointslices: out of order; retrying"));
 }
 
-static void test_an_optional_kind_is_one_line(void **state)
+static void an_unavailable_optional_kind_is_one_log_line(void **state)
 {
 	struct listener l = {0};
 
@@ -126,7 +126,7 @@ static void test_an_optional_kind_is_one_line(void **state)
 		strstr(l.text, "cannot list services and servicecidrs: HTTP 404"));
 }
 
-static void test_the_same_again_is_no_news_another_cause_is(void **state)
+static void only_another_cause_of_an_outage_is_logged_again(void **state)
 {
 	struct listener l = {0};
 
@@ -145,7 +145,7 @@ static void test_the_same_again_is_no_news_another_cause_is(void **state)
 	assert_int_equal(count_lines(l.text), 1);
 }
 
-static void test_the_end_is_told_when_all_are_well(void **state)
+static void the_end_of_an_outage_is_logged_when_all_kinds_recovered(void **state)
 {
 	static const char told[] = "https://api:6443: reachable again after ";
 	struct listener l = {0};
@@ -171,7 +171,7 @@ static void test_the_end_is_told_when_all_are_well(void **state)
 	assert_true(sec >= .35 && sec <= ev_time() - begin + .1);
 }
 
-static void test_what_passes_at_once_is_not_told(void **state)
+static void a_failure_that_recovers_immediately_is_not_logged(void **state)
 {
 	struct listener l = {0};
 
@@ -187,12 +187,12 @@ static void test_what_passes_at_once_is_not_told(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_one_cause_is_one_line),
-		cmocka_unit_test(test_each_cause_has_a_line),
-		cmocka_unit_test(test_an_optional_kind_is_one_line),
-		cmocka_unit_test(test_the_same_again_is_no_news_another_cause_is),
-		cmocka_unit_test(test_the_end_is_told_when_all_are_well),
-		cmocka_unit_test(test_what_passes_at_once_is_not_told),
+		cmocka_unit_test(an_outage_with_one_cause_is_one_log_line),
+		cmocka_unit_test(each_cause_of_an_outage_has_a_log_line),
+		cmocka_unit_test(an_unavailable_optional_kind_is_one_log_line),
+		cmocka_unit_test(only_another_cause_of_an_outage_is_logged_again),
+		cmocka_unit_test(the_end_of_an_outage_is_logged_when_all_kinds_recovered),
+		cmocka_unit_test(a_failure_that_recovers_immediately_is_not_logged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

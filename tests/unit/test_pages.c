@@ -13,7 +13,7 @@
 #include "proxy/config/options.h"
 #include "proxy/http/pages.h"
 
-static void test_configz_is_the_configuration_in_kube_proxys_place(void **state)
+static void configz_has_the_configuration_under_kube_proxys_key(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	const char *kind, *metrics;
@@ -39,7 +39,7 @@ static void test_configz_is_the_configuration_in_kube_proxys_place(void **state)
 	config_fini(&config);
 }
 
-static void test_flagz_has_each_flag_of_the_daemon_once(void **state)
+static void flagz_has_each_flag_of_the_daemon_once(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	struct options options;
@@ -73,7 +73,7 @@ static const struct {
 	{3600 * 49 + 59, "\nUp= 49 hr 00 min 59 sec\n"},
 };
 
-static void test_statusz_tells_the_age(void **state)
+static void statusz_has_the_age(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(ages); i++) {
@@ -90,9 +90,9 @@ static void test_statusz_tells_the_age(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_configz_is_the_configuration_in_kube_proxys_place),
-		cmocka_unit_test(test_flagz_has_each_flag_of_the_daemon_once),
-		cmocka_unit_test(test_statusz_tells_the_age),
+		cmocka_unit_test(configz_has_the_configuration_under_kube_proxys_key),
+		cmocka_unit_test(flagz_has_each_flag_of_the_daemon_once),
+		cmocka_unit_test(statusz_has_the_age),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

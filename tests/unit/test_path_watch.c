@@ -96,7 +96,7 @@ static void run_until_changed(struct world *w)
 	ev_timer_stop(w->loop, &w->over);
 }
 
-static void test_a_file_that_is_written_is_reported_once(void **state)
+static void a_file_that_is_written_is_reported_once(void **state)
 {
 	struct world *w = *state;
 
@@ -105,7 +105,7 @@ static void test_a_file_that_is_written_is_reported_once(void **state)
 	assert_int_equal(w->n_changes, 1);
 }
 
-static void test_a_folder_that_is_always_busy_does_not_hide_a_change(void **state)
+static void a_folder_that_is_always_busy_does_not_hide_a_change(void **state)
 {
 	struct world *w = *state;
 
@@ -120,8 +120,8 @@ static void test_a_folder_that_is_always_busy_does_not_hide_a_change(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WATCHED(test_a_file_that_is_written_is_reported_once),
-		WATCHED(test_a_folder_that_is_always_busy_does_not_hide_a_change),
+		WATCHED(a_file_that_is_written_is_reported_once),
+		WATCHED(a_folder_that_is_always_busy_does_not_hide_a_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

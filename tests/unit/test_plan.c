@@ -71,7 +71,7 @@ static void assert_endpoints(struct cluster *c, const char *want)
 	service_unref(s);
 }
 
-static void test_endpoint_flags(void **state)
+static void endpoints_have_the_flags_of_their_conditions(void **state)
 {
 	static const struct {
 		const char *spec, *endpoints, *want;
@@ -101,7 +101,7 @@ static void test_endpoint_flags(void **state)
 	}
 }
 
-static void test_overlapping_slices(void **state)
+static void an_endpoint_in_overlapping_slices_counts_once(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 
@@ -148,7 +148,7 @@ static size_t n_changes(struct cluster *c, const struct plan_options *options,
 	return n;
 }
 
-static void test_what_changes_for_sinks(void **state)
+static void changes_without_an_effect_on_sinks_are_not_reported(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	_cleanup_(state_freep) struct state *st = state_new();
@@ -180,7 +180,7 @@ static void test_what_changes_for_sinks(void **state)
 	assert_int_equal(state_n_services(st), 0);
 }
 
-static void test_options_of_the_object_are_those_of_each_port(void **state)
+static void options_of_the_object_are_those_of_each_port(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	struct service **services;
@@ -204,7 +204,7 @@ static void test_options_of_the_object_are_those_of_each_port(void **state)
 	free(services);
 }
 
-static void test_labels_hide_and_show(void **state)
+static void labels_hide_and_show_services(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	_cleanup_(state_freep) struct state *st = state_new();
@@ -223,7 +223,7 @@ static void test_labels_hide_and_show(void **state)
 	assert_int_equal(state_n_services(st), 1);
 }
 
-static void test_at_most_max_services_are_planned(void **state)
+static void at_most_max_services_are_planned(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	_cleanup_(state_freep) struct state *st = state_new();
@@ -242,7 +242,7 @@ static void test_at_most_max_services_are_planned(void **state)
 	assert_int_equal(state_n_services(st), 5);
 }
 
-static void test_node_ports_are_expanded(void **state)
+static void node_ports_are_expanded(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	struct nodeport_addresses all = {.all = true};
@@ -277,7 +277,7 @@ static void test_node_ports_are_expanded(void **state)
 }
 
 /* The balancer's address may be the node's, and its port the node port: the guarded one stays. */
-static void test_source_ranges_aren_t_passed_by_through_a_node_port(void **state)
+static void source_ranges_aren_t_passed_by_through_a_node_port(void **state)
 {
 	static const struct nodeport_addresses all = {.all = true};
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
@@ -302,7 +302,7 @@ static void test_source_ranges_aren_t_passed_by_through_a_node_port(void **state
 }
 
 /* Source ranges without an effect must not change the service. */
-static void test_ranges_without_balancer(void **state)
+static void source_ranges_without_a_load_balancer_address_are_ignored(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	struct service *s;
@@ -315,7 +315,7 @@ static void test_ranges_without_balancer(void **state)
 	service_unref(s);
 }
 
-static void test_the_unspecified_address_is_not_a_frontend(void **state)
+static void the_unspecified_address_is_not_a_frontend(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	struct service *s;
@@ -349,7 +349,7 @@ static void assert_reasons(struct cluster *c, const char *want)
 	buf_fini(&got);
 }
 
-static void test_reasons(void **state)
+static void each_endpoint_has_its_reason(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	size_t n = 1;
@@ -375,7 +375,7 @@ static void test_reasons(void **state)
 	assert_int_equal(n, 0);
 }
 
-static void test_reasons_of_hints(void **state)
+static void endpoints_excluded_by_hints_have_their_reason(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 
@@ -398,18 +398,19 @@ static void test_reasons_of_hints(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_endpoint_flags),
-		cmocka_unit_test(test_overlapping_slices),
-		cmocka_unit_test(test_what_changes_for_sinks),
-		cmocka_unit_test(test_options_of_the_object_are_those_of_each_port),
-		cmocka_unit_test(test_labels_hide_and_show),
-		cmocka_unit_test(test_at_most_max_services_are_planned),
-		cmocka_unit_test(test_node_ports_are_expanded),
-		cmocka_unit_test(test_source_ranges_aren_t_passed_by_through_a_node_port),
-		cmocka_unit_test(test_ranges_without_balancer),
-		cmocka_unit_test(test_the_unspecified_address_is_not_a_frontend),
-		cmocka_unit_test(test_reasons),
-		cmocka_unit_test(test_reasons_of_hints),
+		cmocka_unit_test(endpoints_have_the_flags_of_their_conditions),
+		cmocka_unit_test(an_endpoint_in_overlapping_slices_counts_once),
+		cmocka_unit_test(changes_without_an_effect_on_sinks_are_not_reported),
+		cmocka_unit_test(options_of_the_object_are_those_of_each_port),
+		cmocka_unit_test(labels_hide_and_show_services),
+		cmocka_unit_test(at_most_max_services_are_planned),
+		cmocka_unit_test(node_ports_are_expanded),
+		cmocka_unit_test(source_ranges_aren_t_passed_by_through_a_node_port),
+		cmocka_unit_test(
+			source_ranges_without_a_load_balancer_address_are_ignored),
+		cmocka_unit_test(the_unspecified_address_is_not_a_frontend),
+		cmocka_unit_test(each_endpoint_has_its_reason),
+		cmocka_unit_test(endpoints_excluded_by_hints_have_their_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -66,7 +66,7 @@ static void print(const char *format, struct buf *out)
 	assert_int_equal(plan_print(&in, format, out), 0);
 }
 
-static void test_text(void **state)
+static void the_plan_is_printed_as_text(void **state)
 {
 	static const char want[] =
 		"node here, zone za\n"
@@ -132,7 +132,7 @@ static json_t *read_yaml(const struct buf *text)
 	return d.json;
 }
 
-static void test_yaml_says_what_json_says(void **state)
+static void yaml_output_equals_json_output(void **state)
 {
 	struct buf json = BUF_INIT, yaml = BUF_INIT;
 	json_t *a, *b;
@@ -152,7 +152,7 @@ static void test_yaml_says_what_json_says(void **state)
 	buf_fini(&yaml);
 }
 
-static void test_yaml_of_odd_values(void **state)
+static void unusual_values_are_quoted_in_yaml(void **state)
 {
 	static const char *const texts[] = {
 		"{\"a\": \"\", \"b\": \"yes\", \"c\": \"No\", \"d\": \"1\", \"e\": "
@@ -186,7 +186,7 @@ static void test_yaml_of_odd_values(void **state)
 	}
 }
 
-static void test_other_forms(void **state)
+static void an_unknown_output_form_is_refused(void **state)
 {
 	struct buf out = BUF_INIT;
 
@@ -242,10 +242,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options_that_are_set_are_printed),
-		cmocka_unit_test(test_text),
-		cmocka_unit_test(test_yaml_says_what_json_says),
-		cmocka_unit_test(test_yaml_of_odd_values),
-		cmocka_unit_test(test_other_forms),
+		cmocka_unit_test(the_plan_is_printed_as_text),
+		cmocka_unit_test(yaml_output_equals_json_output),
+		cmocka_unit_test(unusual_values_are_quoted_in_yaml),
+		cmocka_unit_test(an_unknown_output_form_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

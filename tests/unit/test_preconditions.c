@@ -97,19 +97,19 @@ static void expect(const struct host *h, const char *forward, const char *text)
 	assert_string_equal(found ? found : "", text);
 }
 
-static void test_a_host_that_forwards_has_no_findings(void **state)
+static void a_host_that_forwards_has_no_findings(void **state)
 {
 	expect(*state, "1", "");
 }
 
-static void test_forwarding_that_is_off_is_found(void **state)
+static void forwarding_that_is_off_is_found(void **state)
 {
 	expect(*state, "0",
 	       "IPv4 5: net/ipv4/ip_forward is 0: the kernel forwards nothing to "
 	       "endpoints\n");
 }
 
-static void test_a_forward_chain_that_drops_by_default_is_found(void **state)
+static void a_forward_chain_that_drops_by_default_is_found(void **state)
 {
 	chains[n_chains++] = (struct nf_chain){
 		.family = "ip",
@@ -126,7 +126,7 @@ static void test_a_forward_chain_that_drops_by_default_is_found(void **state)
 	expect(*state, "1", "");
 }
 
-static void test_nat_chains_before_ours_are_found_and_later_ones_are_not(void **state)
+static void nat_chains_before_ours_are_found_and_later_ones_are_not(void **state)
 {
 	const struct nf_chain nat = {
 		.family = "ip",
@@ -148,7 +148,7 @@ static void test_nat_chains_before_ours_are_found_and_later_ones_are_not(void **
 	expect(*state, "1", "");
 }
 
-static void test_rules_of_kube_proxy_are_found(void **state)
+static void rules_of_kube_proxy_are_found(void **state)
 {
 	chains[n_chains++] = (struct nf_chain){.family = "ip",
 					       .table = "kube-proxy",
@@ -165,7 +165,7 @@ static void test_rules_of_kube_proxy_are_found(void **state)
 	       "them\n");
 }
 
-static void test_an_address_without_a_route_is_found(void **state)
+static void an_address_without_a_route_is_found(void **state)
 {
 	struct host *h = *state;
 
@@ -187,12 +187,12 @@ static void test_an_address_without_a_route_is_found(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ON_HOST(test_a_host_that_forwards_has_no_findings),
-		ON_HOST(test_forwarding_that_is_off_is_found),
-		ON_HOST(test_a_forward_chain_that_drops_by_default_is_found),
-		ON_HOST(test_nat_chains_before_ours_are_found_and_later_ones_are_not),
-		ON_HOST(test_rules_of_kube_proxy_are_found),
-		ON_HOST(test_an_address_without_a_route_is_found),
+		ON_HOST(a_host_that_forwards_has_no_findings),
+		ON_HOST(forwarding_that_is_off_is_found),
+		ON_HOST(a_forward_chain_that_drops_by_default_is_found),
+		ON_HOST(nat_chains_before_ours_are_found_and_later_ones_are_not),
+		ON_HOST(rules_of_kube_proxy_are_found),
+		ON_HOST(an_address_without_a_route_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

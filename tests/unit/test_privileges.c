@@ -40,7 +40,7 @@ static int run_program(void)
 	return 99;
 }
 
-static void test_a_program_that_root_runs_has_no_capabilities(void **state)
+static void a_program_run_by_root_has_no_capabilities(void **state)
 {
 	(void)state;
 	if (getuid() != 0)
@@ -55,7 +55,7 @@ static int has_net_admin(void)
 	return privileges_check(&why) == 0 ? 0 : 1;
 }
 
-static void test_we_keep_what_programming_needs(void **state)
+static void the_daemon_keeps_the_capabilities_for_programming(void **state)
 {
 	(void)state;
 	if (getuid() != 0)
@@ -82,7 +82,7 @@ static int try_calls(void)
 	return 0;
 }
 
-static void test_other_protocols_and_namespaces_are_refused(void **state)
+static void other_protocols_and_namespaces_are_refused(void **state)
 {
 	(void)state;
 #ifdef __SANITIZE_ADDRESS__
@@ -102,7 +102,7 @@ static int fork_and_wait(void)
 										      : 1;
 }
 
-static void test_processes_can_still_be_made(void **state)
+static void child_processes_can_be_started(void **state)
 {
 	(void)state;
 	assert_int_equal(status_of(fork_and_wait, false), 0);
@@ -111,10 +111,10 @@ static void test_processes_can_still_be_made(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_a_program_that_root_runs_has_no_capabilities),
-		cmocka_unit_test(test_we_keep_what_programming_needs),
-		cmocka_unit_test(test_other_protocols_and_namespaces_are_refused),
-		cmocka_unit_test(test_processes_can_still_be_made),
+		cmocka_unit_test(a_program_run_by_root_has_no_capabilities),
+		cmocka_unit_test(the_daemon_keeps_the_capabilities_for_programming),
+		cmocka_unit_test(other_protocols_and_namespaces_are_refused),
+		cmocka_unit_test(child_processes_can_be_started),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

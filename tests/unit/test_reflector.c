@@ -57,7 +57,7 @@ static void sync_it(struct reflector *r)
 	assert_int_equal(reflector_event(r, &end, 10 * SEC), REFLECTOR_END_REPLACE);
 }
 
-static void test_streams_the_initial_objects_and_goes_on_watching(void **state)
+static void initial_objects_are_streamed_and_then_watched(void **state)
 {
 	struct watch_event added = make_event(WATCH_ADDED, "50");
 	struct watch_event mark = make_event(WATCH_BOOKMARK, "120");
@@ -81,7 +81,7 @@ static void test_streams_the_initial_objects_and_goes_on_watching(void **state)
 	reflector_fini(&r);
 }
 
-static void test_falls_back_to_a_paged_list(void **state)
+static void a_server_without_streaming_is_listed_in_pages(void **state)
 {
 	struct reflector r;
 
@@ -103,7 +103,7 @@ static void test_falls_back_to_a_paged_list(void **state)
 }
 
 /* What an API server says whose etcd is older than 3.4.31. */
-static void test_a_storage_that_cannot_stream_lists_is_listed_at_once(void **state)
+static void a_storage_that_cannot_stream_lists_is_listed_immediately(void **state)
 {
 	struct watch_event error = make_error(500, "InternalError");
 	struct reflector r;
@@ -118,7 +118,7 @@ static void test_a_storage_that_cannot_stream_lists_is_listed_at_once(void **sta
 	reflector_fini(&r);
 }
 
-static void test_a_list_cut_short_is_asked_again_later(void **state)
+static void a_list_cut_short_is_asked_again_later(void **state)
 {
 	struct reflector r;
 
@@ -136,7 +136,7 @@ static void test_a_list_cut_short_is_asked_again_later(void **state)
 	reflector_fini(&r);
 }
 
-static void test_a_version_that_is_gone_is_listed_anew_at_once(void **state)
+static void an_expired_version_is_listed_again_immediately(void **state)
 {
 	static const struct {
 		int code;
@@ -159,7 +159,8 @@ static void test_a_version_that_is_gone_is_listed_anew_at_once(void **state)
 	}
 }
 
-static void test_a_version_gone_by_status_is_listed_anew_once_then_later(void **state)
+static void
+a_version_expired_by_status_is_listed_again_once_and_then_delayed(void **state)
 {
 	struct reflector r;
 
@@ -200,7 +201,7 @@ static uint64_t fail_often(struct reflector *r, bool is_answered, uint64_t max_u
 	return now_us;
 }
 
-static void test_each_failure_waits_longer_and_keeps_the_version(void **state)
+static void each_failure_waits_longer_and_keeps_the_version(void **state)
 {
 	static const struct {
 		bool is_answered;
@@ -222,7 +223,7 @@ static void test_each_failure_waits_longer_and_keeps_the_version(void **state)
 }
 
 /* An API server that has just come back says 401, 403 and 503 until it knows its own. */
-static void test_what_a_server_says_that_is_back_is_waited_for_anew(void **state)
+static void a_refusal_after_an_outage_is_retried_soon(void **state)
 {
 	struct reflector r;
 	uint64_t now_us;
@@ -237,7 +238,7 @@ static void test_what_a_server_says_that_is_back_is_waited_for_anew(void **state
 	reflector_fini(&r);
 }
 
-static void test_a_busy_server_is_left_alone_for_as_long_as_it_says(void **state)
+static void a_busy_server_is_not_asked_before_retry_after(void **state)
 {
 	struct watch_event error = make_error(429, "TooManyRequests");
 	struct reflector r;
@@ -262,8 +263,7 @@ static void test_a_busy_server_is_left_alone_for_as_long_as_it_says(void **state
 	reflector_fini(&r);
 }
 
-static void
-test_after_an_outage_a_version_that_is_gone_costs_no_more_waiting(void **state)
+static void an_expired_version_after_an_outage_is_listed_without_delay(void **state)
 {
 	struct watch_event error = make_error(410, "Expired");
 	struct reflector r;
@@ -284,7 +284,7 @@ test_after_an_outage_a_version_that_is_gone_costs_no_more_waiting(void **state)
 	reflector_fini(&r);
 }
 
-static void test_a_nudge_ends_the_wait_for_a_server_that_was_away(void **state)
+static void a_nudge_ends_the_delay_for_an_unreachable_server(void **state)
 {
 	struct reflector r;
 	uint64_t now_us;
@@ -299,7 +299,7 @@ static void test_a_nudge_ends_the_wait_for_a_server_that_was_away(void **state)
 }
 
 /* Or those who are refused would wake each other up for ever. */
-static void test_a_nudge_is_nothing_to_who_was_refused(void **state)
+static void a_nudge_does_not_shorten_the_delay_after_a_refusal(void **state)
 {
 	struct reflector r;
 	uint64_t now_us;
@@ -313,7 +313,7 @@ static void test_a_nudge_is_nothing_to_who_was_refused(void **state)
 	reflector_fini(&r);
 }
 
-static void test_a_very_short_watch_lists_anew(void **state)
+static void a_very_short_watch_lists_again(void **state)
 {
 	struct reflector r;
 
@@ -327,7 +327,7 @@ static void test_a_very_short_watch_lists_anew(void **state)
 	reflector_fini(&r);
 }
 
-static void test_a_watch_that_ends_at_once_after_a_word_is_no_circle(void **state)
+static void a_watch_that_ends_after_one_event_is_not_a_busy_loop(void **state)
 {
 	struct watch_event mark = make_event(WATCH_BOOKMARK, "101");
 	struct reflector r;
@@ -343,7 +343,7 @@ static void test_a_watch_that_ends_at_once_after_a_word_is_no_circle(void **stat
 	reflector_fini(&r);
 }
 
-static void test_a_bookmark_without_a_version_is_none(void **state)
+static void a_bookmark_without_a_version_is_ignored(void **state)
 {
 	struct watch_event mark = make_event(WATCH_BOOKMARK, "");
 	struct watch_event end = make_end("");
@@ -361,7 +361,7 @@ static void test_a_bookmark_without_a_version_is_none(void **state)
 	reflector_fini(&r);
 }
 
-static void test_a_stream_that_has_no_end_is_listed_and_the_next_one_streams(void **state)
+static void a_stream_without_an_end_is_listed_and_the_next_one_streams(void **state)
 {
 	static const int errors[] = {0, -ETIMEDOUT, -ECANCELED, -EBADMSG};
 
@@ -387,7 +387,7 @@ static void test_a_stream_that_has_no_end_is_listed_and_the_next_one_streams(voi
 	}
 }
 
-static void test_forbidden_backs_off_and_asks_from_the_start(void **state)
+static void a_forbidden_watch_is_delayed_and_starts_from_scratch(void **state)
 {
 	struct reflector r;
 
@@ -402,7 +402,7 @@ static void test_forbidden_backs_off_and_asks_from_the_start(void **state)
 	reflector_fini(&r);
 }
 
-static void test_a_rejected_object_counts_as_gone(void **state)
+static void a_rejected_object_counts_as_gone(void **state)
 {
 	struct watch_event event = make_event(WATCH_MODIFIED, "101");
 	struct reflector r;
@@ -414,7 +414,7 @@ static void test_a_rejected_object_counts_as_gone(void **state)
 	reflector_fini(&r);
 }
 
-static void test_a_stream_of_initial_events_that_breaks_starts_over(void **state)
+static void a_stream_of_initial_events_that_breaks_starts_over(void **state)
 {
 	struct reflector r;
 
@@ -431,30 +431,29 @@ static void test_a_stream_of_initial_events_that_breaks_starts_over(void **state
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_streams_the_initial_objects_and_goes_on_watching),
-		cmocka_unit_test(test_falls_back_to_a_paged_list),
+		cmocka_unit_test(initial_objects_are_streamed_and_then_watched),
+		cmocka_unit_test(a_server_without_streaming_is_listed_in_pages),
 		cmocka_unit_test(
-			test_a_storage_that_cannot_stream_lists_is_listed_at_once),
-		cmocka_unit_test(test_a_list_cut_short_is_asked_again_later),
-		cmocka_unit_test(test_a_version_that_is_gone_is_listed_anew_at_once),
+			a_storage_that_cannot_stream_lists_is_listed_immediately),
+		cmocka_unit_test(a_list_cut_short_is_asked_again_later),
+		cmocka_unit_test(an_expired_version_is_listed_again_immediately),
 		cmocka_unit_test(
-			test_a_version_gone_by_status_is_listed_anew_once_then_later),
-		cmocka_unit_test(test_each_failure_waits_longer_and_keeps_the_version),
-		cmocka_unit_test(test_what_a_server_says_that_is_back_is_waited_for_anew),
-		cmocka_unit_test(test_a_busy_server_is_left_alone_for_as_long_as_it_says),
+			a_version_expired_by_status_is_listed_again_once_and_then_delayed),
+		cmocka_unit_test(each_failure_waits_longer_and_keeps_the_version),
+		cmocka_unit_test(a_refusal_after_an_outage_is_retried_soon),
+		cmocka_unit_test(a_busy_server_is_not_asked_before_retry_after),
 		cmocka_unit_test(
-			test_after_an_outage_a_version_that_is_gone_costs_no_more_waiting),
-		cmocka_unit_test(test_a_nudge_ends_the_wait_for_a_server_that_was_away),
-		cmocka_unit_test(test_a_nudge_is_nothing_to_who_was_refused),
+			an_expired_version_after_an_outage_is_listed_without_delay),
+		cmocka_unit_test(a_nudge_ends_the_delay_for_an_unreachable_server),
+		cmocka_unit_test(a_nudge_does_not_shorten_the_delay_after_a_refusal),
+		cmocka_unit_test(a_watch_that_ends_after_one_event_is_not_a_busy_loop),
+		cmocka_unit_test(a_bookmark_without_a_version_is_ignored),
 		cmocka_unit_test(
-			test_a_watch_that_ends_at_once_after_a_word_is_no_circle),
-		cmocka_unit_test(test_a_bookmark_without_a_version_is_none),
-		cmocka_unit_test(
-			test_a_stream_that_has_no_end_is_listed_and_the_next_one_streams),
-		cmocka_unit_test(test_a_very_short_watch_lists_anew),
-		cmocka_unit_test(test_forbidden_backs_off_and_asks_from_the_start),
-		cmocka_unit_test(test_a_rejected_object_counts_as_gone),
-		cmocka_unit_test(test_a_stream_of_initial_events_that_breaks_starts_over),
+			a_stream_without_an_end_is_listed_and_the_next_one_streams),
+		cmocka_unit_test(a_very_short_watch_lists_again),
+		cmocka_unit_test(a_forbidden_watch_is_delayed_and_starts_from_scratch),
+		cmocka_unit_test(a_rejected_object_counts_as_gone),
+		cmocka_unit_test(a_stream_of_initial_events_that_breaks_starts_over),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@
 
 #define START UINT64_C(1000000000)
 
-static void the_first_repair_is_at_once(void **state)
+static void the_first_repair_is_immediate(void **state)
 {
 	struct repair_pacer p = {0};
 
@@ -17,7 +17,7 @@ static void the_first_repair_is_at_once(void **state)
 	assert_int_equal(repair_pacer_delay(&p, START), 0);
 }
 
-static void who_insists_waits_up_to_a_second(void **state)
+static void repeated_repairs_wait_up_to_a_second(void **state)
 {
 	static const uint64_t waits_us[] = {0,	    10000,  20000,  40000,   80000,
 					    160000, 320000, 640000, 1000000, 1000000};
@@ -42,8 +42,8 @@ static void who_insists_waits_up_to_a_second(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_first_repair_is_at_once),
-		cmocka_unit_test(who_insists_waits_up_to_a_second),
+		cmocka_unit_test(the_first_repair_is_immediate),
+		cmocka_unit_test(repeated_repairs_wait_up_to_a_second),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

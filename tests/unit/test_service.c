@@ -47,7 +47,7 @@ static void a_repeated_endpoint_is_in_all_pools_that_it_was_in(void **state)
 			 ENDPOINT_CLUSTER | ENDPOINT_LOCAL | ENDPOINT_SERVING);
 }
 
-static void frontends_are_sorted_by_kind_address_port(void **state)
+static void frontends_are_sorted_by_kind_address_and_port(void **state)
 {
 	const struct addr low = sample_addr("1.1.1.1"), high = sample_addr("1.1.1.2");
 	const struct frontend given[] = {
@@ -106,7 +106,7 @@ static void equal_input_in_any_order_gives_equal_services(void **state)
 	assert_true(service_same_key(e1, e3));
 }
 
-static void texts_come_back(void **state)
+static void names_and_labels_of_a_service_are_returned(void **state)
 {
 	_service_ *s = build(NULL, 0, 0);
 	_service_ *unnamed = sample_service("a", "", "", "");
@@ -205,7 +205,7 @@ static int build_alone(const struct decision from[CLIENT_N], uint8_t kind)
 	return WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
 }
 
-static void combinations_that_sinks_do_not_know_are_refused(void **state)
+static void combinations_unknown_to_sinks_are_refused(void **state)
 {
 #define B(pool_, masquerade_)                                                            \
 	{                                                                                \
@@ -286,7 +286,7 @@ static void options_are_part_of_the_value_and_are_kept_with_other_frontends(void
 	assert_false(service_equal(without_path, plain));
 }
 
-static void references_are_counted(void **state)
+static void a_service_is_freed_with_its_last_reference(void **state)
 {
 	struct service *s = sample_service("a", "", "", ""), *again = service_ref(s);
 
@@ -313,15 +313,15 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endpoints_are_sorted_by_address_and_port),
 		cmocka_unit_test(a_repeated_endpoint_is_in_all_pools_that_it_was_in),
-		cmocka_unit_test(frontends_are_sorted_by_kind_address_port),
+		cmocka_unit_test(frontends_are_sorted_by_kind_address_and_port),
 		cmocka_unit_test(equal_input_in_any_order_gives_equal_services),
-		cmocka_unit_test(texts_come_back),
+		cmocka_unit_test(names_and_labels_of_a_service_are_returned),
 		cmocka_unit_test(keys_are_ordered_by_namespace_name_port_protocol_family),
 		cmocka_unit_test(a_pool_is_used_if_a_frontend_balances_over_it),
-		cmocka_unit_test(combinations_that_sinks_do_not_know_are_refused),
+		cmocka_unit_test(combinations_unknown_to_sinks_are_refused),
 		cmocka_unit_test(
 			options_are_part_of_the_value_and_are_kept_with_other_frontends),
-		cmocka_unit_test(references_are_counted),
+		cmocka_unit_test(a_service_is_freed_with_its_last_reference),
 		cmocka_unit_test(five_endpoints_fit_in_a_small_block),
 	};
 

@@ -102,7 +102,7 @@ static void an_empty_state_has_no_changes(void **state)
 	assert_int_equal(state_n_services(st), 0);
 }
 
-static void a_service_comes_changes_and_goes(void **state)
+static void a_service_is_added_changed_and_deleted(void **state)
 {
 	_state_ *st = state_new();
 
@@ -121,7 +121,7 @@ static void a_service_comes_changes_and_goes(void **state)
 	assert_int_equal(state_n_services(st), 0);
 }
 
-static void an_update_that_changes_nothing_is_none(void **state)
+static void an_update_without_a_change_is_not_taken(void **state)
 {
 	_state_ *st = state_new();
 
@@ -165,7 +165,7 @@ static void a_change_that_is_reverted_is_not_taken(void **state)
 	assert_string_equal(holder_of(st, "1.1.1.1:80"), "default/a");
 }
 
-static void a_service_that_came_back_is_taken_as_a_change(void **state)
+static void a_deleted_and_added_service_is_taken_as_a_change(void **state)
 {
 	_state_ *st = state_new();
 
@@ -177,7 +177,7 @@ static void a_service_that_came_back_is_taken_as_a_change(void **state)
 	assert_string_equal(changes_of(st), " -default/a(1,1) +default/a(1,0)");
 }
 
-static void the_ports_of_a_service_come_and_go_by_themselves(void **state)
+static void ports_of_a_service_are_added_and_deleted_separately(void **state)
 {
 	_state_ *st = state_new();
 
@@ -197,7 +197,7 @@ static void the_ports_of_a_service_come_and_go_by_themselves(void **state)
 	assert_int_equal(state_n_services(st), 2);
 }
 
-static void names_do_not_run_into_each_other(void **state)
+static void deleting_a_service_keeps_names_that_start_with_its_name(void **state)
 {
 	_state_ *st = state_new();
 
@@ -209,7 +209,7 @@ static void names_do_not_run_into_each_other(void **state)
 	assert_string_equal(holder_of(st, "1.1.1.2:80"), "default/ab");
 }
 
-static void a_full_take_has_everything_and_empties_the_delta(void **state)
+static void a_full_take_has_all_services_and_empties_the_delta(void **state)
 {
 	_state_ *st = state_new();
 
@@ -236,7 +236,7 @@ static void a_full_take_has_everything_and_empties_the_delta(void **state)
 	assert_string_equal(changes_of(st), " -default/b(1,0)");
 }
 
-static void a_frontend_goes_to_the_first_who_claims_it(void **state)
+static void a_frontend_goes_to_the_first_claim(void **state)
 {
 	_state_ *st = state_new();
 
@@ -268,7 +268,7 @@ static void the_oldest_waiting_claim_takes_over_in_the_same_take(void **state)
 	assert_string_equal(holder_of(st, "9.9.9.9:80"), "default/a");
 }
 
-static void an_update_keeps_the_place_in_the_queue(void **state)
+static void an_update_keeps_the_place_of_a_waiting_claim(void **state)
 {
 	_state_ *st = state_new();
 
@@ -351,7 +351,7 @@ static void one_service_may_claim_an_address_as_two_kinds(void **state)
 	assert_int_equal(held->kind, FRONTEND_LOAD_BALANCER);
 }
 
-static void protocols_do_not_conflict(void **state)
+static void equal_ports_of_different_protocols_do_not_conflict(void **state)
 {
 	const struct frontend f = {.addr = sample_addr("9.9.9.9"), .port = 80};
 	_state_ *st = state_new();
@@ -424,7 +424,7 @@ static void services_are_listed_in_key_order(void **state)
 		assert_int_equal(*service_name(sorted[i]), "abc"[i]);
 }
 
-static void thousands_may_wait_for_one_frontend(void **state)
+static void thousands_of_claims_may_wait_for_one_frontend(void **state)
 {
 	_state_ *st = state_new();
 	char name[32], expected[48];
@@ -446,24 +446,24 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_empty_state_has_no_changes),
-		cmocka_unit_test(a_service_comes_changes_and_goes),
-		cmocka_unit_test(an_update_that_changes_nothing_is_none),
+		cmocka_unit_test(a_service_is_added_changed_and_deleted),
+		cmocka_unit_test(an_update_without_a_change_is_not_taken),
 		cmocka_unit_test(several_changes_are_taken_as_one),
 		cmocka_unit_test(a_change_that_is_reverted_is_not_taken),
-		cmocka_unit_test(a_service_that_came_back_is_taken_as_a_change),
-		cmocka_unit_test(the_ports_of_a_service_come_and_go_by_themselves),
-		cmocka_unit_test(names_do_not_run_into_each_other),
-		cmocka_unit_test(a_full_take_has_everything_and_empties_the_delta),
-		cmocka_unit_test(a_frontend_goes_to_the_first_who_claims_it),
+		cmocka_unit_test(a_deleted_and_added_service_is_taken_as_a_change),
+		cmocka_unit_test(ports_of_a_service_are_added_and_deleted_separately),
+		cmocka_unit_test(deleting_a_service_keeps_names_that_start_with_its_name),
+		cmocka_unit_test(a_full_take_has_all_services_and_empties_the_delta),
+		cmocka_unit_test(a_frontend_goes_to_the_first_claim),
 		cmocka_unit_test(the_oldest_waiting_claim_takes_over_in_the_same_take),
-		cmocka_unit_test(an_update_keeps_the_place_in_the_queue),
+		cmocka_unit_test(an_update_keeps_the_place_of_a_waiting_claim),
 		cmocka_unit_test(a_renamed_port_keeps_its_frontends),
 		cmocka_unit_test(ports_of_one_service_may_conflict_with_each_other),
 		cmocka_unit_test(one_service_may_claim_an_address_as_two_kinds),
-		cmocka_unit_test(protocols_do_not_conflict),
+		cmocka_unit_test(equal_ports_of_different_protocols_do_not_conflict),
 		cmocka_unit_test(conflicts_are_listed_in_order),
 		cmocka_unit_test(services_are_listed_in_key_order),
-		cmocka_unit_test(thousands_may_wait_for_one_frontend),
+		cmocka_unit_test(thousands_of_claims_may_wait_for_one_frontend),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

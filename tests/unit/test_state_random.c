@@ -313,7 +313,7 @@ static void random_run(unsigned seed, int n_steps)
 	free(m);
 }
 
-static void whatever_is_replaced_the_state_agrees_with_the_model(void **state)
+static void the_state_agrees_with_the_model_after_random_changes(void **state)
 {
 	(void)state;
 	for (unsigned seed = 1; seed <= 60; seed++) {
@@ -322,7 +322,7 @@ static void whatever_is_replaced_the_state_agrees_with_the_model(void **state)
 	}
 }
 
-static void a_full_take_says_what_the_deltas_add_up_to(void **state)
+static void a_full_take_equals_the_sum_of_the_deltas(void **state)
 {
 	_cleanup_(state_freep) struct state *st = state_new();
 	struct model *m = calloc(1, sizeof(*m));
@@ -362,8 +362,8 @@ static void a_full_take_says_what_the_deltas_add_up_to(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(whatever_is_replaced_the_state_agrees_with_the_model),
-		cmocka_unit_test(a_full_take_says_what_the_deltas_add_up_to),
+		cmocka_unit_test(the_state_agrees_with_the_model_after_random_changes),
+		cmocka_unit_test(a_full_take_equals_the_sum_of_the_deltas),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

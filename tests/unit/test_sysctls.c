@@ -124,7 +124,7 @@ static const struct {
 	{2147483647, 0, 1024, 1048576},
 };
 
-static void test_connections_to_track_grow_with_the_processors(void **state)
+static void connections_to_track_grow_with_the_processors(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(sizes); i++) {
@@ -136,7 +136,7 @@ static void test_connections_to_track_grow_with_the_processors(void **state)
 	}
 }
 
-static void test_defaults_are_written(void **state)
+static void default_sysctls_are_written(void **state)
 {
 	(void)state;
 	set(NETFILTER "nf_conntrack_max", "65536");
@@ -150,7 +150,7 @@ static void test_defaults_are_written(void **state)
 	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_be_liberal"), 0);
 }
 
-static void test_the_table_of_buckets_only_grows(void **state)
+static void the_table_of_buckets_only_grows(void **state)
 {
 	(void)state;
 	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
@@ -159,7 +159,7 @@ static void test_the_table_of_buckets_only_grows(void **state)
 	assert_int_equal(get(HASH_SIZE), 1048576 / 4);
 }
 
-static void test_udp_and_leniency_when_asked_for(void **state)
+static void udp_timeouts_and_liberal_tcp_are_written_when_configured(void **state)
 {
 	const struct conntrack_settings s = {
 		.udp_sec = 20,
@@ -185,7 +185,7 @@ static time_t modified(const char *name)
 }
 
 /* The table may be full of connections that a smaller one would not take. */
-static void test_a_larger_table_of_connections_is_kept_and_that_is_logged(void **state)
+static void a_larger_table_of_connections_is_kept_and_that_is_logged(void **state)
 {
 	const char *log;
 
@@ -198,7 +198,7 @@ static void test_a_larger_table_of_connections_is_kept_and_that_is_logged(void *
 				    "131072\n"));
 }
 
-static void test_the_log_says_what_a_setting_was_before(void **state)
+static void the_log_says_what_a_setting_was_before(void **state)
 {
 	(void)state;
 	set(NETFILTER "nf_conntrack_max", "65536");
@@ -209,7 +209,7 @@ static void test_the_log_says_what_a_setting_was_before(void **state)
 }
 
 /* In a container /proc may be read-only where everything is right already. */
-static void test_what_is_right_is_not_written(void **state)
+static void correct_sysctls_are_not_written(void **state)
 {
 	time_t before;
 
@@ -220,7 +220,7 @@ static void test_what_is_right_is_not_written(void **state)
 	assert_int_equal(modified(NETFILTER "nf_conntrack_max"), before);
 }
 
-static void test_what_is_not_there_is_told_and_the_rest_is_done(void **state)
+static void a_missing_sysctl_is_logged_and_the_others_are_written(void **state)
 {
 	_cleanup_(freep) char *path = path_of(NETFILTER "nf_conntrack_max");
 
@@ -230,7 +230,7 @@ static void test_what_is_not_there_is_told_and_the_rest_is_done(void **state)
 	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_timeout_established"), 86400);
 }
 
-static void test_what_is_no_number_is_an_error(void **state)
+static void a_sysctl_that_is_not_a_number_is_an_error(void **state)
 {
 	(void)state;
 	set(NETFILTER "nf_conntrack_max", "lots");
@@ -242,15 +242,15 @@ static void test_what_is_no_number_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_connections_to_track_grow_with_the_processors),
-		IN_ROOT(test_defaults_are_written),
-		IN_ROOT(test_the_table_of_buckets_only_grows),
-		IN_ROOT(test_a_larger_table_of_connections_is_kept_and_that_is_logged),
-		IN_ROOT(test_the_log_says_what_a_setting_was_before),
-		IN_ROOT(test_udp_and_leniency_when_asked_for),
-		IN_ROOT(test_what_is_right_is_not_written),
-		IN_ROOT(test_what_is_not_there_is_told_and_the_rest_is_done),
-		IN_ROOT(test_what_is_no_number_is_an_error),
+		cmocka_unit_test(connections_to_track_grow_with_the_processors),
+		IN_ROOT(default_sysctls_are_written),
+		IN_ROOT(the_table_of_buckets_only_grows),
+		IN_ROOT(a_larger_table_of_connections_is_kept_and_that_is_logged),
+		IN_ROOT(the_log_says_what_a_setting_was_before),
+		IN_ROOT(udp_timeouts_and_liberal_tcp_are_written_when_configured),
+		IN_ROOT(correct_sysctls_are_not_written),
+		IN_ROOT(a_missing_sysctl_is_logged_and_the_others_are_written),
+		IN_ROOT(a_sysctl_that_is_not_a_number_is_an_error),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,7 +61,7 @@ static void events_carry_an_object(void **state)
 	}
 }
 
-static void rejected_and_hidden_objects_are_known_by_name(void **state)
+static void rejected_and_hidden_objects_carry_their_name(void **state)
 {
 	static const struct {
 		const char *text;
@@ -117,7 +117,7 @@ static void note_rejection(void *data, const struct rejection *rejection)
 	buf_printf(data, " %s ", rejection->field);
 }
 
-static void each_object_is_a_thing_that_may_be_wrong(void **state)
+static void each_invalid_object_has_its_message(void **state)
 {
 #define ODD "{\"metadata\":{\"name\":\"web\"},\"spec\":{\"type\":7}}"
 	static const char *const cases[][2] = {
@@ -171,7 +171,7 @@ static void nodes_have_no_namespace(void **state)
 	assert_string_equal(event.name, "n1");
 }
 
-static void bookmarks_say_where_the_watch_is(void **state)
+static void bookmarks_carry_the_version_of_the_watch(void **state)
 {
 	static const struct {
 		const char *annotations;
@@ -257,7 +257,7 @@ static void long_messages_are_cut(void **state)
 	buf_fini(&text);
 }
 
-static void what_is_no_event_leaves_the_result_alone(void **state)
+static void an_invalid_event_leaves_the_result_unchanged(void **state)
 {
 	static const char *const cases[] = {
 		"[]",
@@ -295,13 +295,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_carry_an_object),
-		cmocka_unit_test(rejected_and_hidden_objects_are_known_by_name),
-		cmocka_unit_test(each_object_is_a_thing_that_may_be_wrong),
+		cmocka_unit_test(rejected_and_hidden_objects_carry_their_name),
+		cmocka_unit_test(each_invalid_object_has_its_message),
 		cmocka_unit_test(nodes_have_no_namespace),
-		cmocka_unit_test(bookmarks_say_where_the_watch_is),
+		cmocka_unit_test(bookmarks_carry_the_version_of_the_watch),
 		cmocka_unit_test(errors_carry_a_status),
 		cmocka_unit_test(long_messages_are_cut),
-		cmocka_unit_test(what_is_no_event_leaves_the_result_alone),
+		cmocka_unit_test(an_invalid_event_leaves_the_result_unchanged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
