@@ -62,7 +62,7 @@ static int decode_object(const json_t *root, struct control_request *ret,
 	}
 	for (size_t i = 0; i < N_ELEMENTS(fields); i++)
 		if (decode_field(root, fields[i].name, (char *)ret + fields[i].offset)) {
-			*ret_error = "a field is no string or too long";
+			*ret_error = "a field is not a string or is too long";
 			return -EINVAL;
 		}
 	return 0;

@@ -6,11 +6,8 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/cleanup.h"
 #include "core/log.h"
@@ -27,17 +24,6 @@ struct load {
 	struct world world;
 	unsigned n_changed, n_expected;
 };
-
-static void load_open(struct load *l)
-{
-	*l = (struct load){.n_changed = 0};
-	world_open(&l->world);
-}
-
-static void load_close(struct load *l)
-{
-	world_close(&l->world);
-}
 
 static void options_with_file(struct options *o, const struct world *w)
 {
@@ -57,10 +43,10 @@ static void options_with_file(struct options *o, const struct world *w)
 static void flags_win_over_the_file_where_they_may(void **state)
 {
 	struct options o;
-	struct load l;
+	struct load l = {0};
 
 	(void)state;
-	load_open(&l);
+	world_open(&l.world);
 	world_write(&l.world, "config",
 		    HEADER "hostnameOverride: from-file\nmode: nftables\n");
 	options_with_file(&o, &l.world);
@@ -68,7 +54,7 @@ static void flags_win_over_the_file_where_they_may(void **state)
 	assert_string_equal(o.config.mode, "nftables");
 	assert_int_equal(o.config.logging.verbosity, 1);
 	options_fini(&o);
-	load_close(&l);
+	world_close(&l.world);
 }
 
 static const struct {
@@ -91,10 +77,10 @@ static const struct {
 static void a_reload_asks_for_a_restart_only_where_one_is_needed(void **state)
 {
 	static const char *const modes[] = {"nftables", NULL};
-	struct load l;
+	struct load l = {0};
 
 	(void)state;
-	load_open(&l);
+	world_open(&l.world);
 	for (size_t i = 0; i < N_ELEMENTS(reload_cases); i++) {
 		struct options o;
 
@@ -108,7 +94,7 @@ static void a_reload_asks_for_a_restart_only_where_one_is_needed(void **state)
 		assert_string_equal(o.config.mode, "nftables");
 		options_fini(&o);
 	}
-	load_close(&l);
+	world_close(&l.world);
 }
 
 static void on_changed(void *data)
@@ -134,22 +120,21 @@ static void expect_changes(struct load *l, unsigned n)
 
 static void a_file_is_followed_through_writing_and_renaming(void **state)
 {
-	_cleanup_(freep) char *path = NULL, *other = NULL;
+	_cleanup_(freep) char *path = NULL;
 	struct path_watch *watch;
-	struct load l;
+	struct load l = {0};
 
 	(void)state;
-	load_open(&l);
+	world_open(&l.world);
 	path = world_path(&l.world, "config");
-	other = world_path(&l.world, "config.new");
 	world_write(&l.world, "config", "one");
 	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
 	world_write(&l.world, "config", "written over");
 	expect_changes(&l, 1);
 	world_write(&l.world, "config.new", "renamed over");
-	assert_int_equal(rename(other, path), 0);
+	world_rename(&l.world, "config.new", "config");
 	expect_changes(&l, 2);
-	assert_int_equal(unlink(path), 0);
+	world_remove(&l.world, "config");
 	world_run(&l.world, .3); /* a removal is not a change */
 	assert_int_equal(l.n_changed, 2);
 	world_write(&l.world, "config", "made again");
@@ -158,96 +143,88 @@ static void a_file_is_followed_through_writing_and_renaming(void **state)
 	world_run(&l.world, .3);
 	assert_int_equal(l.n_changed, 3);
 	path_watch_free(watch);
-	load_close(&l);
+	world_close(&l.world);
 }
 
 /* As kubelet does it: config -> ..data/config, ..data -> a folder, swapped in one step. */
 static void a_mounted_configmap_is_followed(void **state)
 {
-	_cleanup_(freep) char *path = NULL, *data = NULL, *data_new = NULL;
+	_cleanup_(freep) char *path = NULL;
 	struct path_watch *watch;
-	struct load l;
+	struct load l = {0};
 
 	(void)state;
-	load_open(&l);
+	world_open(&l.world);
 	path = world_path(&l.world, "config");
-	data = world_path(&l.world, "..data");
-	data_new = world_path(&l.world, "..data_tmp");
-	world_make_folder(&l.world, "..1");
-	world_make_folder(&l.world, "..2");
 	world_write(&l.world, "..1/config", "one");
 	world_write(&l.world, "..2/config", "two");
-	assert_int_equal(symlink("..1", data), 0);
-	assert_int_equal(symlink("..data/config", path), 0);
+	world_link(&l.world, "..1", "..data");
+	world_link(&l.world, "..data/config", "config");
 	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
-	assert_int_equal(symlink("..2", data_new), 0);
-	assert_int_equal(rename(data_new, data), 0);
+	world_link(&l.world, "..2", "..data_tmp");
+	world_rename(&l.world, "..data_tmp", "..data");
 	expect_changes(&l, 1);
 	path_watch_free(watch);
-	load_close(&l);
+	world_close(&l.world);
 }
 
 /* open() would wait for a writer. */
 static void a_pipe_in_the_place_of_the_file_is_ignored(void **state)
 {
-	_cleanup_(freep) char *path = NULL, *pipe_path = NULL;
+	_cleanup_(freep) char *path = NULL;
 	struct path_watch *watch;
-	struct load l;
+	struct load l = {0};
 
 	(void)state;
-	load_open(&l);
+	world_open(&l.world);
 	path = world_path(&l.world, "config");
-	pipe_path = world_path(&l.world, "pipe");
 	world_write(&l.world, "config", "one");
 	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
-	assert_int_equal(mkfifo(pipe_path, 0600), 0);
-	assert_int_equal(rename(pipe_path, path), 0);
+	world_make_fifo(&l.world, "pipe");
+	world_rename(&l.world, "pipe", "config");
 	world_run(&l.world, .3);
 	assert_int_equal(l.n_changed, 0);
-	assert_int_equal(unlink(path), 0);
+	world_remove(&l.world, "config");
 	world_write(&l.world, "config", "a file again");
 	expect_changes(&l, 1);
 	path_watch_free(watch);
-	load_close(&l);
+	world_close(&l.world);
 }
 
 static void a_folder_that_is_removed_and_made_again_is_followed(void **state)
 {
-	_cleanup_(freep) char *folder = NULL, *path = NULL;
+	_cleanup_(freep) char *path = NULL;
 	struct path_watch *watch;
-	struct load l;
+	struct load l = {0};
 
 	(void)state;
-	load_open(&l);
-	folder = world_path(&l.world, "folder");
+	world_open(&l.world);
 	path = world_path(&l.world, "folder/config");
-	world_make_folder(&l.world, "folder");
 	world_write(&l.world, "folder/config", "one");
 	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(folder), 0);
+	world_remove(&l.world, "folder/config");
+	world_remove(&l.world, "folder");
 	world_run(&l.world, .3);
 	assert_int_equal(l.n_changed, 0);
-	world_make_folder(&l.world, "folder");
 	world_write(&l.world, "folder/config", "two and more");
 	expect_changes(&l, 1);
 	world_write(&l.world, "folder/config", "followed as before");
 	expect_changes(&l, 2);
 	path_watch_free(watch);
-	load_close(&l);
+	world_close(&l.world);
 }
 
 static void a_missing_folder_is_reported(void **state)
 {
 	struct path_watch *watch = NULL;
-	struct load l;
+	struct load l = {0};
 
 	(void)state;
-	load_open(&l);
+	world_open(&l.world);
 	assert_int_equal(path_watch_new(l.world.loop, "/nonexistent/config", on_changed,
 					&l, &watch),
 			 -ENOENT);
-	load_close(&l);
+	world_close(&l.world);
 }
 
 int main(void)

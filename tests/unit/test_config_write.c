@@ -1,45 +1,42 @@
 /*
- * Writing the configuration: what is in the file, and what happens beside it.
+ * Writing the configuration: the text, and files beside it.
  */
 #include "tests/test.h"
 
-#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
-#include "core/mem.h"
 #include "proxy/config/config.h"
 #include "proxy/config/config_file.h"
 #include "proxy/config/config_json.h"
+#include "tests/unit/world.h"
 
-/* A link beside it, under the name that a writer may use for a moment, leads to another file. */
+/* A temporary name beside the file may be a link to another file. */
 static void writing_a_file_leaves_others_alone(void **state)
 {
-	char folder[] = "/tmp/sluice-config-XXXXXX", bytes[16] = "";
-	_cleanup_(freep) char *path = NULL, *link = NULL, *victim = NULL, *error = NULL;
-	_cleanup_(fclosep) FILE *f = NULL;
+	_cleanup_(freep) char *path = NULL, *victim = NULL, *error = NULL, *text = NULL;
 	struct config c;
+	struct world w;
 
 	(void)state;
-	assert_non_null(mkdtemp(folder));
-	path = xasprintf("%s/w.yaml", folder);
-	link = xasprintf("%s.tmp", path);
-	victim = xasprintf("%s/victim", folder);
-	f = fopen(victim, "w+e");
-	assert_non_null(f);
-	assert_true(fputs("precious", f) >= 0 && fflush(f) == 0);
-	assert_int_equal(symlink(victim, link), 0);
+	world_open(&w);
+	path = world_path(&w, "w.yaml");
+	victim = world_path(&w, "victim");
+	world_write(&w, "victim", "precious");
+	world_link(&w, victim, "w.yaml.tmp");
 	config_init(&c);
 	assert_int_equal(config_file_write(path, &c, &error), 0);
 	config_fini(&c);
-	rewind(f);
-	assert_non_null(fgets(bytes, sizeof(bytes), f));
-	assert_string_equal(bytes, "precious");
-	assert_int_equal(unlink(link), 0);
-	assert_int_equal(unlink(victim), 0);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(folder), 0); /* nothing else was left in it */
+	text = world_read(&w, "victim");
+	assert_string_equal(text, "precious");
+	world_remove(&w, "w.yaml.tmp");
+	world_remove(&w, "victim");
+	world_remove(&w, "w.yaml");
+	assert_int_equal(rmdir(w.folder), 0); /* nothing else was left in it */
+	assert_int_equal(mkdir(w.folder, 0700), 0);
+	world_close(&w);
 }
 
 static void a_number_beyond_every_integer_stays_a_number(void **state)

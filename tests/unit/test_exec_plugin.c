@@ -17,6 +17,7 @@
 #include "core/mem.h"
 #include "tests/unit/capture.h"
 #include "tests/unit/kube_run.h"
+#include "tests/unit/world.h"
 #include "watchers/kube/exec_plugin.h"
 #include "watchers/kube/kube.h"
 #include "watchers/kube/kubeconfig.h"
@@ -122,14 +123,9 @@ static void cancelling_kills_the_plugin_without_waiting(void **state)
 }
 
 /* A kubeconfig with a plugin that counts its runs and returns this expirationTimestamp. */
-static void write_config(const char *folder, const char *expires)
+static void write_config(const struct world *w, const char *expires)
 {
-	_cleanup_(freep) char *path = xasprintf("%s/config", folder);
-	FILE *f = fopen(path, "we");
-
-	assert_non_null(f);
-	(void)fprintf(
-		f,
+	_cleanup_(freep) char *text = xasprintf(
 		"clusters: [{name: c, cluster: {server: 'https://x'}}]\n"
 		"contexts: [{name: k, context: {cluster: c, user: u}}]\n"
 		"current-context: k\n"
@@ -138,22 +134,9 @@ static void write_config(const char *folder, const char *expires)
 		"'echo run >>%s/runs; echo \"{\\\"kind\\\":\\\"ExecCredential\\\","
 		"\\\"status\\\":{\\\"token\\\":\\\"t\\\",\\\"expirationTimestamp\\\":"
 		"\\\"%s\\\"}}\"']}}}]\n",
-		folder, expires);
-	assert_int_equal(fclose(f), 0);
-}
+		w->folder, expires);
 
-static size_t count_runs(const char *folder)
-{
-	_cleanup_(freep) char *path = xasprintf("%s/runs", folder);
-	FILE *f = fopen(path, "re");
-	size_t n = 0;
-
-	for (int c; f && (c = getc(f)) != EOF;)
-		n += c == '\n';
-	if (f)
-		(void)fclose(f);
-	(void)unlink(path);
-	return n;
+	world_write(w, "config", text);
 }
 
 /* As on a host whose clock is ahead: the API server decides, not this clock. */
@@ -167,15 +150,15 @@ static void an_expired_credential_is_used_and_not_fetched_in_a_loop(void **state
 		 .header = "Authorization: Bearer t\r\n"},
 		OTHERS,
 	};
-	char folder[] = "/tmp/sluice-plugin.XXXXXX";
-	_cleanup_(freep) char *path = NULL;
+	_cleanup_(freep) char *path = NULL, *runs_text = NULL;
 	struct run r = {0};
+	struct world w;
 	const char *log;
 
 	(void)state;
-	assert_non_null(mkdtemp(folder));
-	write_config(folder, "2020-01-02T03:04:05Z");
-	path = xasprintf("%s/config", folder);
+	world_open(&w);
+	write_config(&w, "2020-01-02T03:04:05Z");
+	path = world_path(&w, "config");
 	r.kubeconfig = path;
 	capture_start();
 	run_open(&r, answers, N_ELEMENTS(answers));
@@ -185,11 +168,11 @@ static void an_expired_credential_is_used_and_not_fetched_in_a_loop(void **state
 		(void)wait_for(&r, never, 1.0);
 	log = capture_end();
 	assert_true(has_web(&r));
-	assert_in_range(count_runs(folder), 1, 2);
+	runs_text = world_read(&w, "runs");
+	assert_in_range(capture_count(runs_text, "run\n"), 1, 2);
 	assert_int_equal(capture_count(log, "check this host's clock"), 1);
 	run_close(&r);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(folder), 0);
+	world_close(&w);
 }
 
 int main(void)

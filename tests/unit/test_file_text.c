@@ -3,45 +3,40 @@
 #include "tests/test.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/buf.h"
 #include "core/cleanup.h"
+#include "tests/unit/world.h"
 
 struct folder {
-	char path[64];
-	char file[80], fifo[80];
+	struct world world;
+	char *file, *fifo;
 };
 
 static int set_up(void **state)
 {
 	static struct folder f;
-	_cleanup_(fclosep) FILE *file = NULL;
 
-	strcpy(f.path, "/tmp/sluice-text-XXXXXX");
-	assert_non_null(mkdtemp(f.path));
-	(void)snprintf(f.file, sizeof(f.file), "%s/file", f.path);
-	(void)snprintf(f.fifo, sizeof(f.fifo), "%s/fifo", f.path);
-	file = fopen(f.file, "we");
-	assert_non_null(file);
-	assert_true(fputs("0123456789", file) >= 0);
-	assert_int_equal(mkfifo(f.fifo, 0600), 0);
+	world_open(&f.world);
+	world_write(&f.world, "file", "0123456789");
+	world_make_fifo(&f.world, "fifo");
+	f.file = world_path(&f.world, "file");
+	f.fifo = world_path(&f.world, "fifo");
 	*state = &f;
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	const struct folder *f = *state;
+	struct folder *f = *state;
 
-	(void)unlink(f->file);
-	(void)unlink(f->fifo);
-	return rmdir(f->path);
+	free(f->file);
+	free(f->fifo);
+	world_close(&f->world);
+	return 0;
 }
 
 static void a_file_is_read_whole_up_to_a_limit(void **state)
@@ -52,7 +47,8 @@ static void a_file_is_read_whole_up_to_a_limit(void **state)
 	assert_int_equal(file_text_read(f->file, FILE_TEXT_FILE, 10, &text), 0);
 	assert_string_equal(buf_string(&text), "0123456789");
 	assert_int_equal(file_text_read(f->file, FILE_TEXT_FILE, 9, &cut), -EFBIG);
-	assert_int_equal(file_text_read(f->path, FILE_TEXT_FILE, 10, &cut), -EISDIR);
+	assert_int_equal(file_text_read(f->world.folder, FILE_TEXT_FILE, 10, &cut),
+			 -EISDIR);
 	assert_int_equal(file_text_read("/nonexistent/x", FILE_TEXT_PIPE, 9, &cut),
 			 -ENOENT);
 }

@@ -6,94 +6,55 @@
 #include <ev.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/cleanup.h"
-#include "core/mem.h"
 #include "tests/unit/kube_run.h"
+#include "tests/unit/world.h"
 #include "watchers/cluster.h"
 #include "watchers/kube/kube.h"
 
 #define REFUSED                                                                          \
 	"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
-/* A folder as the kubelet makes it: token -> ..data/token, ..data -> 1 or 2. */
+/* Links as the kubelet makes them: token -> ..data/token, ..data -> 1 or 2. */
 struct account {
-	char folder[64];
+	struct world world;
 	char *kubeconfig;
 };
 
-static void put(const char *folder, const char *name, const char *text)
-{
-	_cleanup_(freep) char *path = xasprintf("%s/%s", folder, name);
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_int_not_equal(fputs(text, f), EOF);
-	assert_int_equal(fclose(f), 0);
-}
-
-/* Swaps the link in one step, as the kubelet does. */
+/* Replaces the link in one step, as the kubelet does. */
 static void point_to(const struct account *a, const char *version)
 {
-	_cleanup_(freep) char *tmp = xasprintf("%s/..tmp", a->folder);
-	_cleanup_(freep) char *data = xasprintf("%s/..data", a->folder);
-
-	assert_int_equal(symlink(version, tmp), 0);
-	assert_int_equal(rename(tmp, data), 0);
-}
-
-static void add_version(const struct account *a, const char *version, const char *token)
-{
-	_cleanup_(freep) char *folder = xasprintf("%s/%s", a->folder, version);
-
-	assert_int_equal(mkdir(folder, 0700), 0);
-	put(folder, "token", token);
+	world_link(&a->world, version, "..tmp");
+	world_rename(&a->world, "..tmp", "..data");
 }
 
 static void account_open(struct account *a)
 {
-	_cleanup_(freep) char *link = NULL;
-
-	strcpy(a->folder, "/tmp/sluice-account.XXXXXX");
-	assert_non_null(mkdtemp(a->folder));
-	link = xasprintf("%s/token", a->folder);
-	assert_int_equal(symlink("..data/token", link), 0);
-	add_version(a, "1", "first\n");
-	add_version(a, "2", "second\n");
+	world_open(&a->world);
+	world_link(&a->world, "..data/token", "token");
+	world_write(&a->world, "1/token", "first\n");
+	world_write(&a->world, "2/token", "second\n");
 	point_to(a, "1");
-	put(a->folder, "config",
-	    "clusters: [{name: c, cluster: {server: 'https://x'}}]\n"
-	    "contexts: [{name: k, context: {cluster: c, user: u}}]\n"
-	    "current-context: k\n"
-	    "users: [{name: u, user: {tokenFile: token}}]\n");
-	a->kubeconfig = xasprintf("%s/config", a->folder);
-}
-
-static void remove_from(const struct account *a, const char *name)
-{
-	_cleanup_(freep) char *path = xasprintf("%s/%s", a->folder, name);
-
-	assert_int_equal(remove(path), 0);
+	world_write(&a->world, "config",
+		    "clusters: [{name: c, cluster: {server: 'https://x'}}]\n"
+		    "contexts: [{name: k, context: {cluster: c, user: u}}]\n"
+		    "current-context: k\n"
+		    "users: [{name: u, user: {tokenFile: token}}]\n");
+	a->kubeconfig = world_path(&a->world, "config");
 }
 
 static void account_close(struct account *a)
 {
-	static const char *const names[] = {"1/token", "2/token", "1",	   "2",
-					    "..data",  "token",	  "config"};
-
-	for (size_t i = 0; i < N_ELEMENTS(names); i++)
-		remove_from(a, names[i]);
-	assert_int_equal(rmdir(a->folder), 0);
+	world_close(&a->world);
 	free(a->kubeconfig);
 }
 
 #define FIRST  "Authorization: Bearer first\r\n"
 #define SECOND "Authorization: Bearer second\r\n"
 
-/* Who has the first token is refused, who has the second one is served. */
+/* Requests with the first token are refused, those with the second one are served. */
 static const struct fake_answer second_only[] = {
 	{.request = "GET", .bytes = REFUSED, .header = FIRST},
 	{.request = "/services",
@@ -150,29 +111,31 @@ static void a_token_rotated_before_a_refusal_is_used_immediately(void **state)
 	account_close(&a);
 }
 
-/* A plugin that gives another token each time, and only when it is told of the cluster. */
+/* A plugin that gives another token each time, and only if it gets the cluster. */
 static void add_plugin(const struct account *a)
 {
 	_cleanup_(freep) char *script = NULL;
 
-	put(a->folder, "plugin",
-	    "#!/bin/sh\n"
-	    "cd \"${0%/*}\"\n"
-	    "echo run >>runs\n"
-	    "case $KUBERNETES_EXEC_INFO in *'\"certificate-authority-data\":\"Q0E=\"'*)\n"
-	    "  echo '{\"kind\":\"ExecCredential\",\"status\":{\"token\":\"'"
-	    "$(sed -n '1s/.*/first/p;2s/.*/second/p' runs | tail -n 1)'\"}}'\n"
-	    "esac\n");
-	script = xasprintf("%s/plugin", a->folder);
+	world_write(&a->world, "plugin",
+		    "#!/bin/sh\n"
+		    "cd \"${0%/*}\"\n"
+		    "echo run >>runs\n"
+		    "case $KUBERNETES_EXEC_INFO in "
+		    "*'\"certificate-authority-data\":\"Q0E=\"'*)\n"
+		    "  echo '{\"kind\":\"ExecCredential\",\"status\":{\"token\":\"'"
+		    "$(sed -n '1s/.*/first/p;2s/.*/second/p' runs | tail -n 1)'\"}}'\n"
+		    "esac\n");
+	script = world_path(&a->world, "plugin");
 	assert_int_equal(chmod(script, 0700), 0);
-	put(a->folder, "config",
-	    "clusters: [{name: c, cluster: {server: 'https://x', "
-	    "certificate-authority-data: Q0E=}}]\n"
-	    "contexts: [{name: k, context: {cluster: c, user: u}}]\n"
-	    "current-context: k\n"
-	    "users: [{name: u, user: {exec: {command: ./plugin, provideClusterInfo: "
-	    "true, interactiveMode: Never, apiVersion: "
-	    "client.authentication.k8s.io/v1}}}]\n");
+	world_write(
+		&a->world, "config",
+		"clusters: [{name: c, cluster: {server: 'https://x', "
+		"certificate-authority-data: Q0E=}}]\n"
+		"contexts: [{name: k, context: {cluster: c, user: u}}]\n"
+		"current-context: k\n"
+		"users: [{name: u, user: {exec: {command: ./plugin, provideClusterInfo: "
+		"true, interactiveMode: Never, apiVersion: "
+		"client.authentication.k8s.io/v1}}}]\n");
 }
 
 static void a_refused_token_of_a_plugin_is_fetched_again(void **state)
@@ -190,22 +153,7 @@ static void a_refused_token_of_a_plugin_is_fetched_again(void **state)
 	assert_int_equal(fake_server_n_requests(r.server, "/services"), 2);
 	assert_int_equal(fake_server_n_requests(r.server, "/nodes"), 2);
 	run_close(&r);
-	remove_from(&a, "plugin");
-	remove_from(&a, "runs");
 	account_close(&a);
-}
-
-static size_t count_lines(const struct account *a, const char *name)
-{
-	_cleanup_(freep) char *path = xasprintf("%s/%s", a->folder, name);
-	FILE *f = fopen(path, "re");
-	size_t n = 0;
-
-	assert_non_null(f);
-	for (int c; (c = getc(f)) != EOF;)
-		n += c == '\n';
-	(void)fclose(f);
-	return n;
 }
 
 /* One refusal arrives when the second credential is in use already: it is about the first. */
@@ -222,6 +170,7 @@ static void a_late_refusal_keeps_the_new_credential(void **state)
 		 .header = SECOND},
 		OTHERS,
 	};
+	_cleanup_(freep) char *runs = NULL;
 	struct run r = {0};
 	struct account a;
 
@@ -235,10 +184,9 @@ static void a_late_refusal_keeps_the_new_credential(void **state)
 	r.kubeconfig = a.kubeconfig;
 	run_open(&r, answers, N_ELEMENTS(answers));
 	assert_true(wait_for(&r, has_web, 3 * SEC));
-	assert_int_equal(count_lines(&a, "runs"), 2);
+	runs = world_read(&a.world, "runs");
+	assert_string_equal(runs, "run\nrun\n");
 	run_close(&r);
-	remove_from(&a, "plugin");
-	remove_from(&a, "runs");
 	account_close(&a);
 }
 

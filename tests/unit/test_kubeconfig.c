@@ -1,5 +1,5 @@
 /*
- * Kubeconfigs as people have them, and as they get them wrong.
+ * Valid kubeconfigs, and the messages for invalid ones.
  */
 #include "tests/test.h"
 
@@ -7,12 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "tests/unit/world.h"
 #include "watchers/kube/exec_plugin.h"
 #include "watchers/kube/kubeconfig.h"
 
@@ -155,34 +153,6 @@ static void a_server_address_is_enough_without_a_kubeconfig(void **state)
 	assert_string_equal(c.server, "http://127.0.0.1:8080");
 }
 
-/* A Pod's folder with token and CA. */
-static void make_account(char folder[])
-{
-	static const char *const names[] = {"token", "ca.crt"};
-
-	assert_non_null(mkdtemp(folder));
-	for (size_t i = 0; i < N_ELEMENTS(names); i++) {
-		_cleanup_(freep) char *path = xasprintf("%s/%s", folder, names[i]);
-		FILE *f = fopen(path, "we");
-
-		assert_non_null(f);
-		assert_int_not_equal(fputs("text", f), EOF);
-		assert_int_equal(fclose(f), 0);
-	}
-}
-
-static void remove_account(const char *folder)
-{
-	static const char *const names[] = {"token", "ca.crt"};
-
-	for (size_t i = 0; i < N_ELEMENTS(names); i++) {
-		_cleanup_(freep) char *path = xasprintf("%s/%s", folder, names[i]);
-
-		assert_int_equal(unlink(path), 0);
-	}
-	assert_int_equal(rmdir(folder), 0);
-}
-
 static const struct {
 	const char *host, *port, *master;
 	const char *server;
@@ -200,20 +170,22 @@ static const struct {
 
 static void in_a_pod_master_overrides_only_the_server(void **state)
 {
-	char folder[] = "/tmp/sluice-account.XXXXXX";
+	struct world account;
 
 	(void)state;
-	make_account(folder);
+	world_open(&account);
+	world_write(&account, "token", "text");
+	world_write(&account, "ca.crt", "text");
 	for (size_t i = 0; i < N_ELEMENTS(pods); i++) {
 		_cleanup_(kube_config_fini) struct kube_config c = {0};
-		_cleanup_(freep) char *token = xasprintf("%s/token", folder);
-		_cleanup_(freep) char *ca = xasprintf("%s/ca.crt", folder);
+		_cleanup_(freep) char *token = world_path(&account, "token");
+		_cleanup_(freep) char *ca = world_path(&account, "ca.crt");
 		_cleanup_(freep) char *error = NULL;
 
 		(void)setenv("KUBERNETES_SERVICE_HOST", pods[i].host, 1);
 		(void)setenv("KUBERNETES_SERVICE_PORT", pods[i].port, 1);
-		assert_int_equal(kube_config_load(NULL, pods[i].master, folder, &c,
-						  &error),
+		assert_int_equal(kube_config_load(NULL, pods[i].master, account.folder,
+						  &c, &error),
 				 0);
 		assert_string_equal(c.server, pods[i].server);
 		assert_int_equal(c.is_in_cluster, pods[i].has_account);
@@ -227,7 +199,7 @@ static void in_a_pod_master_overrides_only_the_server(void **state)
 	}
 	(void)unsetenv("KUBERNETES_SERVICE_HOST");
 	(void)unsetenv("KUBERNETES_SERVICE_PORT");
-	remove_account(folder);
+	world_close(&account);
 }
 
 static const char *const fifo_fields[] = {
@@ -240,39 +212,32 @@ static const char *const fifo_fields[] = {
 	"client-certificate-data: YQ==}}]\n",
 };
 
-/* (a FIFO without a writer would block the program for ever) */
+/* A FIFO without a writer would block the program forever. */
 static void a_fifo_is_refused_where_a_credential_should_be(void **state)
 {
-	char folder[] = "/tmp/sluice-fifo.XXXXXX";
-	_cleanup_(freep) char *fifo = NULL;
-	_cleanup_(freep) char *path = NULL;
+	_cleanup_(freep) char *fifo = NULL, *path = NULL;
+	struct world w;
 
 	(void)state;
-	assert_non_null(mkdtemp(folder));
-	fifo = xasprintf("%s/fifo", folder);
-	path = xasprintf("%s/config", folder);
-	assert_int_equal(mkfifo(fifo, 0600), 0);
+	world_open(&w);
+	world_make_fifo(&w, "fifo");
+	fifo = world_path(&w, "fifo");
+	path = world_path(&w, "config");
 	for (size_t i = 0; i < N_ELEMENTS(fifo_fields); i++) {
+		_cleanup_(freep) char *error = NULL, *text = NULL, *why = NULL;
 		struct kube_config c = {0};
-		_cleanup_(freep) char *error = NULL;
-		_cleanup_(buf_fini) struct buf text = BUF_INIT;
-		FILE *f = fopen(path, "we");
-		char *at;
+		const char *at = strstr(fifo_fields[i], "%s");
 
-		buf_add_string(&text, "contexts: [{name: k, context: {cluster: c, user: "
-				      "u}}]\nclusters: [{name: c, ");
-		buf_add_string(&text, fifo_fields[i]);
-		at = strstr(text.data, "%s");
-		assert_non_null(f);
-		(void)fprintf(f, "%.*s%s%s", (int)(at - text.data), text.data, fifo,
-			      at + 2);
-		assert_int_equal(fclose(f), 0);
+		text = xasprintf("contexts: [{name: k, context: {cluster: c, user: "
+				 "u}}]\nclusters: [{name: c, %.*s%s%s",
+				 (int)(at - fifo_fields[i]), fifo_fields[i], fifo,
+				 at + 2);
+		world_write(&w, "config", text);
 		assert_int_equal(kube_config_load(path, NULL, NULL, &c, &error), -ESPIPE);
-		assert_non_null(strstr(error, "/fifo: not a regular file"));
+		why = xasprintf("%s: not a regular file", fifo);
+		assert_non_null(strstr(error, why));
 	}
-	assert_int_equal(unlink(fifo), 0);
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(rmdir(folder), 0);
+	world_close(&w);
 }
 
 static void a_missing_kubeconfig_is_named(void **state)

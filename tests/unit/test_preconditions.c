@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/buf.h"
@@ -19,6 +18,7 @@
 #include "proxy/config/config.h"
 #include "proxy/host/node_info.h"
 #include "proxy/host/preconditions.h"
+#include "tests/unit/world.h"
 
 static struct nf_chain chains[8];
 static size_t n_chains;
@@ -38,21 +38,16 @@ static void note(void *data, enum family family, unsigned clients, const char *f
 /* One line for each finding: the family, the clients, the text. */
 static char *findings(const struct preconditions *like, const char *forward)
 {
-	char root[] = "/tmp/sluice-preconditions-XXXXXX";
-	_cleanup_(freep) char *make = NULL, *remove = NULL;
 	struct preconditions p = *like;
 	struct buf out = BUF_INIT;
+	struct world w;
 
-	assert_non_null(mkdtemp(root));
-	make = xasprintf("mkdir -p %s/proc/sys/net/ipv4 && echo %s "
-			 ">%s/proc/sys/net/ipv4/ip_forward",
-			 root, forward, root);
-	remove = xasprintf("rm -r %s", root);
-	assert_int_equal(system(make), 0);
-	p.root = root;
+	world_open(&w);
+	world_write(&w, "proc/sys/net/ipv4/ip_forward", forward);
+	p.root = w.folder;
 	p.list_chains = list_chains;
 	preconditions_check(&p, note, &out);
-	assert_int_equal(system(remove), 0);
+	world_close(&w);
 	return buf_take(&out);
 }
 

@@ -1,5 +1,5 @@
 /*
- * Kernel settings, in a folder that stands for the root of a host.
+ * Kernel settings, in a folder in place of the root of a host.
  */
 #include "tests/test.h"
 
@@ -8,28 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/cleanup.h"
-#include "core/mem.h"
 #include "proxy/host/sysctls.h"
 #include "tests/unit/capture.h"
+#include "tests/unit/world.h"
 
 #define NETFILTER "proc/sys/net/netfilter/"
 #define HASH_SIZE "sys/module/nf_conntrack/parameters/hashsize"
 #define N_CPUS	  4
-
-static const char *const folders[] = {
-	"",
-	"proc",
-	"proc/sys",
-	"proc/sys/net",
-	"proc/sys/net/netfilter",
-	"sys",
-	"sys/module",
-	"sys/module/nf_conntrack",
-	"sys/module/nf_conntrack/parameters",
-};
 
 static const struct {
 	const char *path, *value;
@@ -43,44 +30,26 @@ static const struct {
 	{NETFILTER "nf_conntrack_tcp_be_liberal", "0"},
 };
 
-static char root[] = "/tmp/sluice-sysctls-XXXXXX";
-
-static char *path_of(const char *name)
-{
-	return xasprintf("%s/%s", root, name);
-}
+static struct world world;
 
 static void set(const char *name, const char *value)
 {
-	_cleanup_(freep) char *path = path_of(name);
-	FILE *f = fopen(path, "we");
-
-	assert_non_null(f);
-	assert_true(fputs(value, f) >= 0);
-	assert_int_equal(fclose(f), 0);
+	world_write(&world, name, value);
 }
 
 static long get(const char *name)
 {
-	_cleanup_(freep) char *path = path_of(name);
-	_cleanup_(fclosep) FILE *f = fopen(path, "re");
+	_cleanup_(freep) char *text = world_read(&world, name);
 	long value = -1;
 
-	assert_non_null(f);
-	assert_int_equal(fscanf(f, "%ld", &value), 1);
+	assert_int_equal(sscanf(text, "%ld", &value), 1);
 	return value;
 }
 
 static int make_root(void **state)
 {
 	(void)state;
-	strcpy(root + sizeof(root) - 7, "XXXXXX");
-	assert_non_null(mkdtemp(root));
-	for (size_t i = 1; i < N_ELEMENTS(folders); i++) {
-		_cleanup_(freep) char *path = path_of(folders[i]);
-
-		assert_int_equal(mkdir(path, 0700), 0);
-	}
+	world_open(&world);
 	for (size_t i = 0; i < N_ELEMENTS(files); i++)
 		set(files[i].path, files[i].value);
 	return 0;
@@ -89,16 +58,7 @@ static int make_root(void **state)
 static int remove_root(void **state)
 {
 	(void)state;
-	for (size_t i = 0; i < N_ELEMENTS(files); i++) {
-		_cleanup_(freep) char *path = path_of(files[i].path);
-
-		(void)unlink(path);
-	}
-	for (size_t i = N_ELEMENTS(folders); i-- > 0;) {
-		_cleanup_(freep) char *path = path_of(folders[i]);
-
-		(void)rmdir(path);
-	}
+	world_close(&world);
 	return 0;
 }
 
@@ -120,7 +80,7 @@ static const struct {
 	{32768, 131072, 64, 1048576}, /* kube-proxy 1.36 goes no further */
 	{0, 131072, 64, 0},
 	{32768, 0, 1, 32768},
-	{32768, 2000000, 2, 2000000}, /* but for the one that asks for it */
+	{32768, 2000000, 2, 2000000}, /* unless min is larger */
 	{2147483647, 0, 1024, 1048576},
 };
 
@@ -140,11 +100,11 @@ static void default_sysctls_are_written(void **state)
 {
 	(void)state;
 	set(NETFILTER "nf_conntrack_max", "65536");
-	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, world.folder), 0);
 	assert_int_equal(get(NETFILTER "nf_conntrack_max"), 131072);
 	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_timeout_established"), 86400);
 	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_timeout_close_wait"), 3600);
-	/* not asked for */
+	/* not configured */
 	assert_int_equal(get(NETFILTER "nf_conntrack_udp_timeout"), 30);
 	assert_int_equal(get(NETFILTER "nf_conntrack_udp_timeout_stream"), 120);
 	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_be_liberal"), 0);
@@ -153,9 +113,9 @@ static void default_sysctls_are_written(void **state)
 static void the_table_of_buckets_only_grows(void **state)
 {
 	(void)state;
-	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, world.folder), 0);
 	assert_int_equal(get(HASH_SIZE), 65536);
-	assert_int_equal(sysctls_apply(&defaults, 64, root), 0);
+	assert_int_equal(sysctls_apply(&defaults, 64, world.folder), 0);
 	assert_int_equal(get(HASH_SIZE), 1048576 / 4);
 }
 
@@ -168,7 +128,7 @@ static void udp_timeouts_and_liberal_tcp_are_written_when_configured(void **stat
 	};
 
 	(void)state;
-	assert_int_equal(sysctls_apply(&s, N_CPUS, root), 0);
+	assert_int_equal(sysctls_apply(&s, N_CPUS, world.folder), 0);
 	assert_int_equal(get(NETFILTER "nf_conntrack_udp_timeout"), 20);
 	assert_int_equal(get(NETFILTER "nf_conntrack_udp_timeout_stream"), 90);
 	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_be_liberal"), 1);
@@ -177,7 +137,7 @@ static void udp_timeouts_and_liberal_tcp_are_written_when_configured(void **stat
 
 static time_t modified(const char *name)
 {
-	_cleanup_(freep) char *path = path_of(name);
+	_cleanup_(freep) char *path = world_path(&world, name);
 	struct stat st;
 
 	assert_int_equal(stat(path, &st), 0);
@@ -191,7 +151,7 @@ static void a_larger_table_of_connections_is_kept_and_that_is_logged(void **stat
 
 	(void)state;
 	capture_start();
-	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, world.folder), 0);
 	log = capture_end();
 	assert_int_equal(get(NETFILTER "nf_conntrack_max"), 262144);
 	assert_non_null(strstr(log, "nf_conntrack_max stays 262144, which is more than "
@@ -203,12 +163,12 @@ static void the_log_says_what_a_setting_was_before(void **state)
 	(void)state;
 	set(NETFILTER "nf_conntrack_max", "65536");
 	capture_start();
-	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, world.folder), 0);
 	assert_non_null(
 		strstr(capture_end(), "nf_conntrack_max is now 131072, was 65536\n"));
 }
 
-/* In a container /proc may be read-only where everything is right already. */
+/* In a container /proc may be read-only although all values are correct. */
 static void correct_sysctls_are_not_written(void **state)
 {
 	time_t before;
@@ -216,17 +176,15 @@ static void correct_sysctls_are_not_written(void **state)
 	(void)state;
 	set(NETFILTER "nf_conntrack_max", "131072");
 	before = modified(NETFILTER "nf_conntrack_max");
-	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), 0);
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, world.folder), 0);
 	assert_int_equal(modified(NETFILTER "nf_conntrack_max"), before);
 }
 
 static void a_missing_sysctl_is_logged_and_the_others_are_written(void **state)
 {
-	_cleanup_(freep) char *path = path_of(NETFILTER "nf_conntrack_max");
-
 	(void)state;
-	assert_int_equal(unlink(path), 0);
-	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), -ENOENT);
+	world_remove(&world, NETFILTER "nf_conntrack_max");
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, world.folder), -ENOENT);
 	assert_int_equal(get(NETFILTER "nf_conntrack_tcp_timeout_established"), 86400);
 }
 
@@ -234,7 +192,7 @@ static void a_sysctl_that_is_not_a_number_is_an_error(void **state)
 {
 	(void)state;
 	set(NETFILTER "nf_conntrack_max", "lots");
-	assert_int_equal(sysctls_apply(&defaults, N_CPUS, root), -EINVAL);
+	assert_int_equal(sysctls_apply(&defaults, N_CPUS, world.folder), -EINVAL);
 }
 
 #define IN_ROOT(test) cmocka_unit_test_setup_teardown(test, make_root, remove_root)

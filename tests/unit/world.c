@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "tests/test.h"
@@ -43,15 +45,39 @@ char *world_path(const struct world *w, const char *name)
 	return xasprintf("%s/%s", w->folder, name);
 }
 
+/* All folders above a file. */
+static void make_parents(const struct world *w, char *path)
+{
+	for (char *slash = path + strlen(w->folder) + 1; (slash = strchr(slash, '/'));
+	     *slash++ = '/') {
+		*slash = '\0';
+		if (mkdir(path, 0755) == -1)
+			assert_int_equal(errno, EEXIST);
+	}
+}
+
 void world_write(const struct world *w, const char *name, const char *text)
 {
 	_cleanup_(freep) char *path = world_path(w, name);
-	FILE *file = fopen(path, "we");
+	FILE *file;
 
+	make_parents(w, path);
+	file = fopen(path, "we");
 	if (!file)
 		fail_msg("%s: %s", path, strerror(errno));
 	assert_true(fputs(text, file) >= 0);
 	assert_int_equal(fclose(file), 0);
+}
+
+char *world_read(const struct world *w, const char *name)
+{
+	_cleanup_(freep) char *path = world_path(w, name);
+	_cleanup_(fclosep) FILE *file = fopen(path, "re");
+	struct buf text = BUF_INIT;
+
+	for (int c; file && (c = getc(file)) != EOF;)
+		buf_add_char(&text, (char)c);
+	return text.data ? buf_take(&text) : xstrdup("");
 }
 
 void world_make_folder(const struct world *w, const char *name)
@@ -59,6 +85,35 @@ void world_make_folder(const struct world *w, const char *name)
 	_cleanup_(freep) char *path = world_path(w, name);
 
 	assert_int_equal(mkdir(path, 0755), 0);
+}
+
+void world_make_fifo(const struct world *w, const char *name)
+{
+	_cleanup_(freep) char *path = world_path(w, name);
+
+	assert_int_equal(mkfifo(path, 0600), 0);
+}
+
+void world_link(const struct world *w, const char *target, const char *name)
+{
+	_cleanup_(freep) char *path = world_path(w, name);
+
+	assert_int_equal(symlink(target, path), 0);
+}
+
+void world_rename(const struct world *w, const char *from, const char *to)
+{
+	_cleanup_(freep) char *from_path = world_path(w, from);
+	_cleanup_(freep) char *to_path = world_path(w, to);
+
+	assert_int_equal(rename(from_path, to_path), 0);
+}
+
+void world_remove(const struct world *w, const char *name)
+{
+	_cleanup_(freep) char *path = world_path(w, name);
+
+	assert_int_equal(remove(path), 0);
 }
 
 void world_run(struct world *w, double seconds)
