@@ -26,12 +26,7 @@ static bool is_same(const void *item, const void *key)
 	       addr_equal(&a->frontend->addr, &b->frontend->addr);
 }
 
-static const void *claim_key(const void *item)
-{
-	return item;
-}
-
-static const struct hash_ops claim_ops = {hash_claim, is_same, claim_key};
+static const struct hash_ops claim_ops = {hash_claim, is_same, NULL};
 
 void claims_init(struct hash *claims)
 {

@@ -26,6 +26,11 @@ static bool is_item(const void *slot)
 	return slot && slot != TOMB;
 }
 
+static const void *key_of(const struct hash *h, const void *item)
+{
+	return h->ops->key ? h->ops->key(item) : item;
+}
+
 static size_t first_slot(const struct hash *h, const void *key)
 {
 	return h->ops->hash(key) & (h->n_slots - 1);
@@ -45,7 +50,7 @@ static size_t find_slot(const struct hash *h, const void *key)
 /* For an item that isn't in yet, into a table with room. */
 static void insert(struct hash *h, void *item)
 {
-	size_t i = first_slot(h, h->ops->key(item));
+	size_t i = first_slot(h, key_of(h, item));
 
 	while (is_item(h->slots[i]))
 		i = (i + 1) & (h->n_slots - 1);
@@ -100,7 +105,7 @@ void *hash_find(const struct hash *h, const void *key)
 
 void *hash_put(struct hash *h, void *item)
 {
-	size_t i = find_slot(h, h->ops->key(item));
+	size_t i = find_slot(h, key_of(h, item));
 	void *old;
 
 	assert(is_item(item));

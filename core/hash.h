@@ -13,7 +13,7 @@ struct hash_ops {
 	uint64_t (*hash)(const void *key);
 	/* Does this item have this key? */
 	bool (*equal)(const void *item, const void *key);
-	/* The key of an item that is already in. */
+	/* The key of an item that is already in; NULL: items start with their key. */
 	const void *(*key)(const void *item);
 };
 

@@ -10,11 +10,6 @@
 _Static_assert(offsetof(struct name_key, name) == sizeof(const char *),
 	       "a name key is two pointers");
 
-static const void *leading_key(const void *item)
-{
-	return item;
-}
-
 static uint64_t hash_name_key(const void *key)
 {
 	const char *const *k = key;
@@ -29,7 +24,7 @@ static bool equal_name_key(const void *item, const void *key)
 	return strcmp(a[1], b[1]) == 0 && strcmp(a[0], b[0]) == 0;
 }
 
-const struct hash_ops name_key_ops = {hash_name_key, equal_name_key, leading_key};
+const struct hash_ops name_key_ops = {hash_name_key, equal_name_key, NULL};
 
 static uint64_t hash_string_key(const void *key)
 {
@@ -41,9 +36,9 @@ static bool equal_string_key(const void *item, const void *key)
 	return strcmp(*(const char *const *)item, *(const char *const *)key) == 0;
 }
 
-const struct hash_ops string_key_ops = {hash_string_key, equal_string_key, leading_key};
+const struct hash_ops string_key_ops = {hash_string_key, equal_string_key, NULL};
 
-/* The length is part of what is hashed and compared. */
+/* The length is hashed and compared, too. */
 static uint64_t hash_bytes_key(const void *key)
 {
 	return hash_bytes(key, *(const uint8_t *)key + 1u);
@@ -55,4 +50,4 @@ static bool equal_bytes_key(const void *item, const void *key)
 	       memcmp(item, key, *(const uint8_t *)key + 1u) == 0;
 }
 
-const struct hash_ops bytes_key_ops = {hash_bytes_key, equal_bytes_key, leading_key};
+const struct hash_ops bytes_key_ops = {hash_bytes_key, equal_bytes_key, NULL};

@@ -123,10 +123,30 @@ static bool put_slice(struct cluster *c, struct object *o)
 	return true;
 }
 
-static bool del_slice(struct cluster *c, const char *ns, const char *name)
+/* Services are in the index, and the Node is never swept. */
+static const struct hash *table_of(const struct cluster *c, enum object_kind kind)
+{
+	return kind == OBJECT_SLICE	     ? &c->slices
+	       : kind == OBJECT_SERVICE_CIDR ? &c->service_cidrs
+					     : NULL;
+}
+
+static struct object *find(const struct cluster *c, enum object_kind kind, const char *ns,
+			   const char *name)
 {
 	const struct name_key key = {.ns = ns, .name = name};
-	struct object *o = hash_find(&c->slices, &key);
+	const struct hash *table = table_of(c, kind);
+	const struct service_record *record;
+
+	if (table)
+		return hash_find(table, &key);
+	record = kind == OBJECT_SERVICE ? service_index_find(&c->index, ns, name) : NULL;
+	return record ? record->service : NULL;
+}
+
+static bool del_slice(struct cluster *c, const char *ns, const char *name)
+{
+	struct object *o = find(c, OBJECT_SLICE, ns, name);
 
 	if (o)
 		remove_slice(c, o);
@@ -230,27 +250,6 @@ void cluster_begin_replace(struct cluster *c, enum object_kind kind)
 	c->relists[kind] = ++c->n_relists;
 }
 
-static struct object *find(const struct cluster *c, enum object_kind kind, const char *ns,
-			   const char *name)
-{
-	const struct object key = {.ns = ns, .name = name};
-	const struct service_record *record;
-
-	switch (kind) {
-	case OBJECT_SERVICE:
-		record = service_index_find(&c->index, ns, name);
-		return record ? record->service : NULL;
-	case OBJECT_SLICE:
-		return hash_find(&c->slices, &key);
-	case OBJECT_SERVICE_CIDR:
-		return hash_find(&c->service_cidrs, &key);
-	case OBJECT_NODE: /* is never swept */
-	case OBJECT_KIND_N:
-		break;
-	}
-	return NULL;
-}
-
 void cluster_keep(struct cluster *c, enum object_kind kind, const char *ns,
 		  const char *name)
 {
@@ -266,41 +265,19 @@ static void sweep(struct cluster *c, enum object_kind kind, struct object *o)
 		(void)kinds[kind].del(c, o->ns, o->name);
 }
 
-static void sweep_services(struct cluster *c)
-{
-	struct service_record *record;
-
-	for (size_t i = 0; (record = service_index_next(&c->index, &i));)
-		sweep(c, OBJECT_SERVICE, record->service);
-}
-
-static void sweep_table(struct cluster *c, enum object_kind kind,
-			const struct hash *table)
-{
-	struct object *o;
-
-	for (size_t i = 0; (o = hash_next(table, &i));)
-		sweep(c, kind, o);
-}
-
 void cluster_end_replace(struct cluster *c, enum object_kind kind)
 {
+	const struct hash *table = table_of(c, kind);
+	struct service_record *record;
+	struct object *o;
+
 	if (!c->relists[kind])
 		return;
-	switch (kind) {
-	case OBJECT_SERVICE:
-		sweep_services(c);
-		break;
-	case OBJECT_SLICE:
-		sweep_table(c, kind, &c->slices);
-		break;
-	case OBJECT_SERVICE_CIDR:
-		sweep_table(c, kind, &c->service_cidrs);
-		break;
-	case OBJECT_NODE: /* stays */
-	case OBJECT_KIND_N:
-		break;
-	}
+	for (size_t i = 0; table && (o = hash_next(table, &i));)
+		sweep(c, kind, o);
+	for (size_t i = 0;
+	     kind == OBJECT_SERVICE && (record = service_index_next(&c->index, &i));)
+		sweep(c, kind, record->service);
 	c->relists[kind] = 0;
 }
 

@@ -1,7 +1,7 @@
 /*
  * Building, comparing and sharing objects.  One table lists the pointers of every
- * kind of object, so that there is one copy and one compare function.  An object
- * is a head, then its arrays, then its text.
+ * kind of object, so that one walk copies any of them.  A block is a head, its
+ * texts, then each array with its texts.
  */
 #include "watchers/objects.h"
 
@@ -103,12 +103,6 @@ static const struct layout layouts[OBJECT_KIND_N] = {
 				       service_cidr_texts, service_cidr_arrays),
 };
 
-#define MAX_HEAD_LEN 512
-#define POINTER_LEN  sizeof(void *)
-_Static_assert(sizeof(struct object_service) <= MAX_HEAD_LEN, "head of a Service");
-_Static_assert(sizeof(struct object_slice) <= MAX_HEAD_LEN, "head of a slice");
-_Static_assert(sizeof(struct object_node) <= MAX_HEAD_LEN, "head of a Node");
-
 static const char *text_get(const void *in, const struct text_at *at)
 {
 	const char *text;
@@ -117,17 +111,12 @@ static const char *text_get(const void *in, const struct text_at *at)
 	return text;
 }
 
-static void text_set(void *in, const struct text_at *at, const char *text)
-{
-	memcpy((char *)in + at->offset, &text, sizeof(text));
-}
-
 /* With everything that belongs to it, its last NUL too. */
 static size_t text_len(const struct text_at *at, const char *text)
 {
 	size_t len = strlen(text) + 1;
 
-	/* An empty list is one empty string, with nothing behind it. */
+	/* An empty list is one empty string, with nothing after it. */
 	if (!at->is_list || !*text)
 		return len;
 	while (text[len])
@@ -147,13 +136,14 @@ static const char *array_get(const void *head, const struct array_at *at, size_t
 }
 
 /*
- * One walk over an object's text.  The first one measures (block is NULL), the
- * second writes.  Both see the same strings in the same order, so both find
- * the same ones repeated; a collision only costs some sharing.
+ * One walk over an object.  Without a block it measures, then it writes.  Both
+ * see the same strings in the same order, so both find the same ones repeated; a
+ * collision only costs some sharing.
  */
 struct packer {
 	char *block;
-	size_t len; /* taken so far */
+	uintptr_t address; /* that pointers are relative to: the block's, or 0 */
+	size_t len;	   /* taken so far */
 	struct {
 		const char *text;
 		size_t len, at;
@@ -169,93 +159,79 @@ static uint32_t text_hash(const char *text, size_t len)
 	return hash ^ hash >> 16;
 }
 
-static const char *pack_text(struct packer *p, const struct text_at *at, const char *text)
+/* Returns where the copy starts in the block. */
+static size_t pack_bytes(struct packer *p, const void *bytes, size_t len)
 {
-	size_t len, slot;
+	size_t at = p->len;
 
-	if (!*text)
-		return "";
-	len = text_len(at, text);
-	slot = text_hash(text, len) % N_ELEMENTS(p->seen);
+	if (p->block && len > 0)
+		memcpy(p->block + at, bytes, len);
+	p->len += len;
+	return at;
+}
+
+static void set_pointer(struct packer *p, size_t at, uintptr_t to)
+{
+	if (p->block)
+		memcpy(p->block + at, &to, sizeof(to));
+}
+
+static void pack_text(struct packer *p, const struct text_at *at, const char *text,
+		      size_t pointer)
+{
+	size_t len = text_len(at, text);
+	size_t slot = text_hash(text, len) % N_ELEMENTS(p->seen);
+
 	if (p->seen[slot].len != len || memcmp(p->seen[slot].text, text, len) != 0) {
 		p->seen[slot].text = text;
 		p->seen[slot].len = len;
-		p->seen[slot].at = p->len;
-		if (p->block)
-			memcpy(p->block + p->len, text, len);
-		p->len += len;
+		p->seen[slot].at = pack_bytes(p, text, len);
 	}
-	return p->block ? p->block + p->seen[slot].at : "";
+	set_pointer(p, pointer, p->address + p->seen[slot].at);
 }
 
-/* Texts of n structs at from; written to the structs at to, unless measuring. */
-static void pack_texts(struct packer *p, const struct text_at *texts, size_t n_texts,
-		       const char *from, char *to, size_t n, size_t item_len)
+/* Texts of the struct at from, whose copy is at to. */
+static void pack_texts(struct packer *p, const struct text_at *texts, size_t n,
+		       const char *from, size_t to)
 {
-	for (size_t i = 0; i < n; i++) {
-		for (size_t t = 0; t < n_texts; t++) {
-			const char *text =
-				pack_text(p, &texts[t],
-					  text_get(from + i * item_len, &texts[t]));
-
-			if (p->block)
-				text_set(to + i * item_len, &texts[t], text);
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		pack_text(p, &texts[i], text_get(from, &texts[i]), to + texts[i].offset);
 }
 
-/* Head and arrays; leaves p->len at their end. */
-static void pack_arrays(struct packer *p, const struct layout *layout, const void *from)
+static void pack_array(struct packer *p, const struct array_at *array, const void *head)
 {
-	p->len = layout->head_len;
-	if (p->block)
-		memcpy(p->block, from, layout->head_len);
-	for (size_t i = 0; i < layout->n_arrays; i++) {
-		const struct array_at *at = &layout->arrays[i];
-		size_t n;
-		const char *items = array_get(from, at, &n);
-		const char *copy = p->block ? p->block + p->len : NULL;
+	size_t n, to;
+	const char *items = array_get(head, array, &n);
 
-		if (n == 0)
-			copy = NULL;
-		if (p->block && n > 0)
-			memcpy(p->block + p->len, items, n * at->item_len);
-		if (p->block)
-			memcpy(p->block + at->pointer, &copy, sizeof(copy));
-		p->len += n * at->item_len;
-		p->len = (p->len + 7) & ~(size_t)7;
-	}
+	p->len = (p->len + 7) & ~(size_t)7;
+	to = pack_bytes(p, items, n * array->item_len);
+	set_pointer(p, array->pointer, n > 0 ? p->address + to : 0);
+	for (size_t i = 0; i < n; i++)
+		pack_texts(p, array->texts, array->n_texts, items + i * array->item_len,
+			   to + i * array->item_len);
 }
 
-static void pack_all(struct packer *p, const struct layout *layout, const void *from)
+/* Returns the length. */
+static size_t pack(const struct object *from, char *block, uintptr_t address)
 {
-	pack_arrays(p, layout, from);
-	pack_texts(p, layout->texts, layout->n_texts, from, p->block, 1,
-		   layout->head_len);
-	for (size_t i = 0; i < layout->n_arrays; i++) {
-		const struct array_at *at = &layout->arrays[i];
-		size_t n, copied;
-		const char *items = array_get(from, at, &n);
-		const char *copy = p->block ? array_get(p->block, at, &copied) : NULL;
+	const struct layout *layout = &layouts[from->kind];
+	struct packer p = {.block = block, .address = address};
 
-		/* the block is ours to write: array_get() is for readers */
-		pack_texts(p, at->texts, at->n_texts, items,
-			   copy ? p->block + (copy - p->block) : NULL, n, at->item_len);
-	}
+	(void)pack_bytes(&p, from, layout->head_len);
+	pack_texts(&p, layout->texts, layout->n_texts, (const char *)from, 0);
+	for (size_t i = 0; i < layout->n_arrays; i++)
+		pack_array(&p, &layout->arrays[i], from);
+	return p.len;
 }
 
 struct object *object_pack(const struct object *from)
 {
-	const struct layout *layout = &layouts[from->kind];
-	struct packer measure = {0}, write = {0};
-	struct object *o;
+	size_t len = pack(from, NULL, 0);
+	struct object *o = xcalloc(1, len);
 
-	pack_all(&measure, layout, from);
-	o = xcalloc(1, measure.len);
-	write.block = (char *)o;
-	pack_all(&write, layout, from);
+	(void)pack(from, (char *)o, (uintptr_t)o);
 	o->refs = 1;
-	o->size_len = (uint32_t)measure.len;
+	o->size_len = (uint32_t)len;
 	return o;
 }
 
@@ -273,84 +249,25 @@ void object_unref(struct object *o)
 		free(o);
 }
 
-static bool texts_equal(const struct text_at *texts, size_t n_texts, const void *a,
-			const void *b)
+/* A copy with offsets for pointers, without what is not part of the value. */
+static struct object *value_of(const struct object *o)
 {
-	for (size_t i = 0; i < n_texts; i++) {
-		const char *text_a = text_get(a, &texts[i]);
-		const char *text_b = text_get(b, &texts[i]);
-		size_t len = text_len(&texts[i], text_a);
+	struct object *value = xcalloc(1, o->size_len);
 
-		if (len != text_len(&texts[i], text_b) ||
-		    memcmp(text_a, text_b, len) != 0)
-			return false;
-	}
-	return true;
-}
-
-/* Everything but what the pointers in it point to. */
-static bool bytes_equal(const struct text_at *texts, size_t n_texts, const char *a,
-			const char *b, size_t len)
-{
-	size_t done = 0;
-
-	for (size_t i = 0; i < n_texts; i++) {
-		if (memcmp(a + done, b + done, texts[i].offset - done) != 0)
-			return false;
-		done = texts[i].offset + POINTER_LEN;
-	}
-	return memcmp(a + done, b + done, len - done) == 0;
-}
-
-static bool arrays_equal(const struct array_at *at, const void *a, const void *b)
-{
-	size_t n_a, n_b;
-	const char *items_a = array_get(a, at, &n_a), *items_b = array_get(b, at, &n_b);
-
-	if (n_a != n_b)
-		return false;
-	for (size_t i = 0; i < n_a; i++) {
-		const char *item_a = items_a + i * at->item_len;
-		const char *item_b = items_b + i * at->item_len;
-
-		if (!bytes_equal(at->texts, at->n_texts, item_a, item_b, at->item_len) ||
-		    !texts_equal(at->texts, at->n_texts, item_a, item_b))
-			return false;
-	}
-	return true;
-}
-
-/* The head's own values: what it points to is compared elsewhere. */
-static void head_values(const struct layout *layout, const struct object *o,
-			char ret[static MAX_HEAD_LEN])
-{
-	memcpy(ret, o, layout->head_len);
-	memset(ret + offsetof(struct object, refs), 0, sizeof(o->refs));
-	memset(ret + offsetof(struct object, size_len), 0, sizeof(o->size_len));
-	memset(ret + offsetof(struct object, relist), 0, sizeof(o->relist));
-	for (size_t i = 0; i < layout->n_texts; i++)
-		memset(ret + layout->texts[i].offset, 0, POINTER_LEN);
-	for (size_t i = 0; i < layout->n_arrays; i++)
-		memset(ret + layout->arrays[i].pointer, 0, POINTER_LEN);
+	(void)pack(o, (char *)value, 0);
+	value->refs = value->relist = 0;
+	return value;
 }
 
 bool object_equal(const struct object *a, const struct object *b)
 {
-	const struct layout *layout = &layouts[a->kind];
-	char head_a[MAX_HEAD_LEN], head_b[MAX_HEAD_LEN];
+	_cleanup_(freep) struct object *value_a = NULL, *value_b = NULL;
 
-	if (a->kind != b->kind)
+	if (a->kind != b->kind || a->size_len != b->size_len)
 		return false;
-	head_values(layout, a, head_a);
-	head_values(layout, b, head_b);
-	if (memcmp(head_a, head_b, layout->head_len) != 0 ||
-	    !texts_equal(layout->texts, layout->n_texts, a, b))
-		return false;
-	for (size_t i = 0; i < layout->n_arrays; i++) {
-		if (!arrays_equal(&layout->arrays[i], a, b))
-			return false;
-	}
-	return true;
+	value_a = value_of(a);
+	value_b = value_of(b);
+	return memcmp(value_a, value_b, a->size_len) == 0;
 }
 
 const char *object_kind_name(enum object_kind kind)

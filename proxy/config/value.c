@@ -50,23 +50,14 @@ static int64_t unit_take(const char **text)
 /* Digits with at most one point; false when there is no digit. */
 static bool number_take(const char **text, long double *ret)
 {
-	const char *s = *text;
-	long double value = 0, scale = 1;
-	bool has_point = false, has_digit = false;
+	size_t max = strspn(*text, "0123456789.");
+	char *end;
 
-	for (; isdigit((unsigned char)*s) || (*s == '.' && !has_point); s++) {
-		if (*s == '.') {
-			has_point = true;
-			continue;
-		}
-		has_digit = true;
-		value = value * 10 + (*s - '0');
-		if (has_point)
-			scale *= 10;
-	}
-	*text = s;
-	*ret = value / scale;
-	return has_digit;
+	*ret = strtold(*text, &end); /* it would take signs, exponents and "inf", too */
+	if (end == *text || (size_t)(end - *text) > max)
+		return false;
+	*text = end;
+	return true;
 }
 
 int duration_parse(const char *text, int64_t *ret_ns)

@@ -1,6 +1,6 @@
 /*
- * Each thing with something wrong has a digest of its lines: the same digest next
- * time means that nothing changed.  Memory is some words for each such thing,
+ * Each file or object with a rejection has a digest of its lines: the same digest
+ * next time means that nothing changed.  Memory is a few words for each of them,
  * whatever the number of its lines.
  */
 #include "proxy/engine/rejections.h"
@@ -8,6 +8,7 @@
 #include <ev.h>
 #include <stdint.h>
 #include <stdlib.h>
+
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/clock.h"
@@ -45,7 +46,7 @@ struct rejections {
 	struct log_limiter limiter;
 	ev_timer summary; /* of the lines that it suppressed */
 	bool keep;
-	struct plan_rejected *kept;
+	struct rejection *kept;
 	size_t n_kept, cap_kept;
 };
 
@@ -59,15 +60,9 @@ static bool thing_equal(const void *item, const void *key)
 	return ((const struct thing *)item)->key == *(const uint64_t *)key;
 }
 
-static const void *thing_key(const void *item)
-{
-	return &((const struct thing *)item)->key;
-}
-
 static const struct hash_ops by_key = {
 	.hash = thing_hash,
 	.equal = thing_equal,
-	.key = thing_key,
 };
 
 /* "Service ns/name: ", "Node name: "; of one without a name, "Service in ns: ". */
@@ -114,19 +109,19 @@ static void on_summary(struct ev_loop *loop, ev_timer *timer, int revents)
 	rejections_flush(timer->data);
 }
 
+#define N_TEXTS (sizeof(struct rejection) / sizeof(const char *))
+
 static void keep(struct rejections *r, const struct rejection *x)
 {
-	if (!r->keep || r->n_kept >= KEPT_MAX)
+	const char *const *from = &x->source;
+	const char **to;
+
+	if (r->n_kept >= KEPT_MAX)
 		return;
 	r->kept = xgrow(r->kept, r->n_kept, &r->cap_kept, sizeof(*r->kept));
-	r->kept[r->n_kept++] = (struct plan_rejected){
-		.source = xstrdup(x->source),
-		.kind = xstrdup(x->kind),
-		.ns = xstrdup(x->ns),
-		.name = xstrdup(x->name),
-		.field = xstrdup(x->field),
-		.reason = xstrdup(x->reason),
-	};
+	to = &r->kept[r->n_kept++].source;
+	for (size_t i = 0; i < N_TEXTS; i++)
+		to[i] = xstrdup(from[i]);
 }
 
 static void on_rejection(void *data, const struct rejection *x)
@@ -286,16 +281,8 @@ void rejections_free(struct rejections *r)
 	for (size_t i = 0; (thing = hash_next(&r->things, &i));)
 		free(thing);
 	hash_fini(&r->things);
-	for (size_t i = 0; i < r->n_kept; i++) {
-		const struct plan_rejected *x = &r->kept[i];
-
-		free((char *)x->source);
-		free((char *)x->kind);
-		free((char *)x->ns);
-		free((char *)x->name);
-		free((char *)x->field);
-		free((char *)x->reason);
-	}
+	for (size_t i = 0; i < r->n_kept * N_TEXTS; i++)
+		free((char *)(&r->kept->source)[i]);
 	free(r->kept);
 	clear_reading(&r->reading);
 	free(r);
@@ -326,7 +313,7 @@ size_t rejections_n(const struct rejections *r)
 	return r->n;
 }
 
-const struct plan_rejected *rejections_kept(const struct rejections *r, size_t *ret_n)
+const struct rejection *rejections_kept(const struct rejections *r, size_t *ret_n)
 {
 	*ret_n = r->n_kept;
 	return r->kept;

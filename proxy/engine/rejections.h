@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "watchers/plan/plan_print.h"
 #include "watchers/reject.h"
 
 struct ev_loop;
@@ -32,4 +31,4 @@ const struct reject *rejections_reject(const struct rejections *r);
 /* How many there are now; repaired and deleted things do not count. */
 size_t rejections_n(const struct rejections *r);
 /* The copies, in the order of the reports. */
-const struct plan_rejected *rejections_kept(const struct rejections *r, size_t *ret_n);
+const struct rejection *rejections_kept(const struct rejections *r, size_t *ret_n);

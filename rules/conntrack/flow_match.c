@@ -22,7 +22,7 @@ struct place {
 _Static_assert(sizeof(struct place) == 18, "hashed and compared as bytes");
 
 struct entry {
-	struct place place;
+	struct place place; /* first: the key */
 	bool is_touched;
 	const struct service *holder; /* valid while touched */
 	struct place *serving;	      /* its serving endpoints, sorted; NULL: not yet */
@@ -48,17 +48,9 @@ static bool entry_equal(const void *item, const void *key)
 	return memcmp(&e->place, key, sizeof(e->place)) == 0;
 }
 
-static const void *entry_key(const void *item)
-{
-	const struct entry *e = item;
-
-	return &e->place;
-}
-
 static const struct hash_ops entry_ops = {
 	.hash = entry_hash,
 	.equal = entry_equal,
-	.key = entry_key,
 };
 
 static void entry_free(struct entry *e)

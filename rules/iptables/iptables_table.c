@@ -23,15 +23,9 @@ static bool name_equal(const void *item, const void *key)
 	return strcmp(item, key) == 0;
 }
 
-static const void *name_key(const void *item)
-{
-	return item;
-}
-
 static const struct hash_ops name_ops = {
 	.hash = name_hash,
 	.equal = name_equal,
-	.key = name_key,
 };
 
 void iptables_table_init(struct iptables_table *t)

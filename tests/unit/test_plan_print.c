@@ -36,7 +36,7 @@ static const char objects[] =
 	" creationTimestamp: \"2024-02-01T00:00:00Z\"}, spec: {clusterIP: 10.96.0.2,"
 	" externalIPs: [1.2.3.4], ports: [{name: http, port: 80}]}}\n";
 
-static const struct plan_rejected rejected[] = {
+static const struct rejection rejected[] = {
 	{"a.yaml, document 2", "Service", "default", "bad", "spec.ports[0]",
 	 "is \"odd\""},
 	{"", "Node", "", "yes", "", "why: not"},

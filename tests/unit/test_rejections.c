@@ -193,7 +193,7 @@ static void objects_missing_from_a_list_do_not_count(void **state)
 static void copies_are_kept_instead_of_the_log(void **state)
 {
 	_cleanup_(rejections_freep) struct rejections *r = rejections_new(true);
-	const struct plan_rejected *kept;
+	const struct rejection *kept;
 	size_t n;
 
 	(void)state;

@@ -1,6 +1,6 @@
 /*
- * v1 Node and networking.k8s.io/v1 ServiceCIDR: what of them matters to a
- * proxy on one node.
+ * v1 Node and networking.k8s.io/v1 ServiceCIDR: the fields that a proxy on one
+ * node uses.
  */
 #include "watchers/decode/decode_parts.h"
 
@@ -39,44 +39,39 @@ static void decode_pod_cidrs(const struct json_reader *spec, struct scratch *scr
 		return;
 	cidr = scratch_take(scratch, 1, sizeof(*cidr));
 	if (cidr_parse(text, cidr) != 0) {
-		json_reader_reject_text(&lone, "%s is no CIDR", text);
+		json_reader_reject_text(&lone, "%s is not a CIDR", text);
 		return;
 	}
 	node->pod_cidrs = cidr;
 	node->n_pod_cidrs = 1;
 }
 
-/* The types that count, in the order of their rank. */
-static const char *const address_types[] = {"InternalIP", "ExternalIP"};
-
+/* InternalIP before ExternalIP. */
 static void decode_node_addresses(const struct json_reader *root, struct scratch *scratch,
 				  struct object_node *node)
 {
 	struct json_reader status = json_reader_object(root, "status");
 	struct json_reader array = json_reader_array(&status, "addresses");
-	size_t n = json_reader_n(&array, DECODE_MAX_ADDRESSES);
-	struct addr *list = scratch_take(scratch, n, sizeof(*list));
-	struct addr *ranked[N_ELEMENTS(address_types)];
-	size_t n_ranked[N_ELEMENTS(address_types)] = {0};
+	size_t n = json_reader_n(&array, DECODE_MAX_ADDRESSES), n_internal = 0;
+	struct addr *list = scratch_take(scratch, n, sizeof(*list)), addr;
 
-	for (size_t t = 0; t < N_ELEMENTS(address_types); t++)
-		ranked[t] = scratch_take(scratch, n, sizeof(*ranked[t]));
 	for (size_t i = 0; i < n; i++) {
 		struct json_reader item = json_reader_item(&array, i);
 		struct json_reader address = json_reader_member(&item, "address");
 		const char *type = json_reader_get_text(&item, "type");
+		bool is_internal = strcmp(type, "InternalIP") == 0;
+		size_t at = is_internal ? n_internal : node->n_addresses;
 
 		if (strcmp(type, "Hostname") == 0)
 			node->hostname = decode_plain(&item, "address", DECODE_MAX_NAME);
-		for (size_t t = 0; t < N_ELEMENTS(address_types); t++) {
-			if (strcmp(type, address_types[t]) == 0 &&
-			    decode_address(&address, &ranked[t][n_ranked[t]]))
-				n_ranked[t]++;
-		}
-	}
-	for (size_t t = 0; t < N_ELEMENTS(address_types); t++) {
-		memcpy(list + node->n_addresses, ranked[t], n_ranked[t] * sizeof(*list));
-		node->n_addresses += (uint32_t)n_ranked[t];
+		if ((!is_internal && strcmp(type, "ExternalIP") != 0) ||
+		    !decode_address(&address, &addr))
+			continue;
+		memmove(list + at + 1, list + at,
+			(node->n_addresses - at) * sizeof(*list));
+		list[at] = addr;
+		n_internal += is_internal;
+		node->n_addresses++;
 	}
 	node->addresses = list;
 }

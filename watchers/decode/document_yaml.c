@@ -15,7 +15,7 @@
 #include <yaml.h>
 
 #include "core/buf.h"
-#include "core/hash.h"
+#include "core/hash_keys.h"
 #include "core/mem.h"
 #include "watchers/decode/yaml_scalar.h"
 
@@ -23,19 +23,20 @@
 #define MAX_KEY_LEN	  4096
 
 struct anchor {
-	json_t *json;		/* NULL: not read to its end */
-	size_t n_nodes, serial; /* serial: which of those with this name */
-	char name[];
+	char *name;   /* first: the key in the table */
+	json_t *json; /* NULL: not read to its end */
+	size_t n_nodes;
+	struct anchor
+		*next; /* of the document, also if the name has another meaning now */
 };
 
 /* A sequence or mapping that has not ended. */
 struct level {
 	json_t *json;
-	json_t *merges; /* of a mapping: what "<<" names */
-	char *key;	/* of a mapping: its value comes next */
-	bool is_merge;	/* likewise, of "<<" */
-	char *anchor;	/* or NULL */
-	size_t serial;	/* of the anchor */
+	json_t *merges;	       /* of a mapping: what "<<" names */
+	char *key;	       /* of a mapping: its value comes next */
+	bool is_merge;	       /* likewise, of "<<" */
+	struct anchor *anchor; /* or NULL */
 	size_t n_before;
 	yaml_mark_t start;
 };
@@ -48,49 +49,26 @@ struct document_yaml {
 	yaml_parser_t parser;
 	struct level levels[DOCUMENT_MAX_DEPTH];
 	unsigned n_levels;
-	struct document doc; /* json: its root, when it has been read */
-	struct hash anchors; /* of the document */
-	size_t n_nodes, n_aliased, n_anchors;
+	struct document doc;	    /* json: its root, when it has been read */
+	struct anchor *all_anchors; /* of the document */
+	struct hash anchors;	    /* by name, as it is now */
+	size_t n_nodes, n_aliased;
 	bool is_end;
 	int err;
 	char *error; /* one line, with the first err */
 };
 
-static uint64_t anchor_hash(const void *key)
-{
-	return hash_string(key);
-}
-
-static bool anchor_equal(const void *item, const void *key)
-{
-	return strcmp(((const struct anchor *)item)->name, key) == 0;
-}
-
-static const void *anchor_key(const void *item)
-{
-	return ((const struct anchor *)item)->name;
-}
-
-static const struct hash_ops anchor_ops = {
-	.hash = anchor_hash,
-	.equal = anchor_equal,
-	.key = anchor_key,
-};
-
-static void anchor_free(struct anchor *a)
-{
-	if (!a)
-		return;
-	json_decref(a->json);
-	free(a);
-}
-
 static void forget_anchors(struct document_yaml *r)
 {
-	struct anchor *anchor;
+	struct anchor *next;
 
-	for (size_t i = 0; (anchor = hash_next(&r->anchors, &i));)
-		anchor_free(anchor);
+	for (struct anchor *a = r->all_anchors; a; a = next) {
+		next = a->next;
+		json_decref(a->json);
+		free(a->name);
+		free(a);
+	}
+	r->all_anchors = NULL;
 	hash_clear(&r->anchors);
 }
 
@@ -272,8 +250,8 @@ static void add(struct document_yaml *r, json_t *json, bool is_merge,
 
 static json_t *read_alias(struct document_yaml *r, const yaml_event_t *event)
 {
-	const char *name = (const char *)event->data.alias.anchor;
-	const struct anchor *anchor = hash_find(&r->anchors, name);
+	const yaml_char_t *name = event->data.alias.anchor;
+	const struct anchor *anchor = hash_find(&r->anchors, &name);
 
 	if (!anchor)
 		return fail(r, -EINVAL, &event->start_mark, "there is no such anchor");
@@ -298,26 +276,24 @@ static json_t *read_scalar(struct document_yaml *r, const yaml_event_t *event)
 			   "this is not what its tag says");
 }
 
-/* From here on the name means this node, which comes next. Returns its serial. */
-static size_t begin_anchor(struct document_yaml *r, const char *name)
+/* From here on the name, if there is one, means this node, which comes next. */
+static struct anchor *begin_anchor(struct document_yaml *r, const yaml_char_t *name)
 {
 	struct anchor *anchor;
-	size_t len = strlen(name) + 1;
 
-	anchor = xcalloc(1, sizeof(*anchor) + len);
-	memcpy(anchor->name, name, len);
-	anchor->serial = ++r->n_anchors;
-	anchor_free(hash_put(&r->anchors, anchor));
-	return anchor->serial;
+	if (!name)
+		return NULL;
+	anchor = xcalloc(1, sizeof(*anchor));
+	anchor->name = xstrdup((const char *)name);
+	anchor->next = r->all_anchors;
+	r->all_anchors = anchor;
+	(void)hash_put(&r->anchors, anchor);
+	return anchor;
 }
 
-/* The node has been read; its name may have got another meaning inside it. */
-static void end_anchor(struct document_yaml *r, const char *name, size_t serial,
-		       json_t *json, size_t n_nodes)
+static void end_anchor(struct anchor *anchor, json_t *json, size_t n_nodes)
 {
-	struct anchor *anchor = hash_find(&r->anchors, name);
-
-	if (!json || !anchor || anchor->serial != serial)
+	if (!anchor)
 		return;
 	anchor->json = json_incref(json);
 	anchor->n_nodes = n_nodes;
@@ -326,14 +302,12 @@ static void end_anchor(struct document_yaml *r, const char *name, size_t serial,
 static void push(struct document_yaml *r, json_t *json, json_t *merges,
 		 const yaml_char_t *anchor, const yaml_event_t *event)
 {
-	const char *name = (const char *)anchor;
 	struct level *level = &r->levels[r->n_levels++];
 
 	*level = (struct level){
 		.json = json,
 		.merges = merges,
-		.anchor = name ? xstrdup(name) : NULL,
-		.serial = name ? begin_anchor(r, name) : 0,
+		.anchor = begin_anchor(r, anchor),
 		.n_before = r->n_nodes - 1,
 		.start = event->start_mark,
 	};
@@ -344,7 +318,6 @@ static void level_fini(struct level *level)
 	json_decref(level->json);
 	json_decref(level->merges);
 	free(level->key);
-	free(level->anchor);
 }
 
 static void pop(struct document_yaml *r)
@@ -355,9 +328,7 @@ static void pop(struct document_yaml *r)
 
 	json_array_foreach(level.merges, i, from)
 		merge(r, level.json, from, &level.start);
-	if (level.anchor)
-		end_anchor(r, level.anchor, level.serial, level.json,
-			   r->n_nodes - level.n_before);
+	end_anchor(level.anchor, level.json, r->n_nodes - level.n_before);
 	if (r->err == 0)
 		add(r, json_incref(level.json), false, &level.start);
 	level_fini(&level);
@@ -365,12 +336,10 @@ static void pop(struct document_yaml *r)
 
 static void take_scalar(struct document_yaml *r, const yaml_event_t *event)
 {
-	const char *name = (const char *)event->data.scalar.anchor;
-	size_t serial = name ? begin_anchor(r, name) : 0;
+	struct anchor *anchor = begin_anchor(r, event->data.scalar.anchor);
 	json_t *json = read_scalar(r, event);
 
-	if (name)
-		end_anchor(r, name, serial, json, 1);
+	end_anchor(anchor, json, 1);
 	add(r, json, is_merge_key(event), &event->start_mark);
 }
 
@@ -445,7 +414,7 @@ struct document_yaml *document_yaml_new(const char *bytes, size_t len, document_
 	r->len = len;
 	r->fn = fn;
 	r->data = data;
-	hash_init(&r->anchors, &anchor_ops);
+	hash_init(&r->anchors, &string_key_ops);
 	if (!yaml_parser_initialize(&r->parser))
 		abort(); /* out of memory */
 	yaml_parser_set_input_string(&r->parser, (const unsigned char *)bytes, len);

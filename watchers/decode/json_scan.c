@@ -10,7 +10,7 @@ enum {
 	IS_CLOSE = 8,
 	IS_QUOTE = 16,
 	IS_OTHER_END = 32, /* , and : end a number or a word, too */
-	IS_WORD = 64,	   /* numbers and true, false, null begin with it */
+	IS_WORD = 64,	   /* numbers and true, false, null start with it */
 };
 #define ENDS_WORD (IS_BLANK | IS_OPEN | IS_CLOSE | IS_QUOTE | IS_OTHER_END)
 #define IS_NOTED  (IS_NEWLINE | IS_OPEN | IS_CLOSE | IS_QUOTE)
@@ -81,7 +81,7 @@ int json_scan_begin(struct json_scan *s, char first, unsigned depth_limit)
 	return 0;
 }
 
-/* A word or a number ends only where something else begins. */
+/* A word or a number ends only where something else starts. */
 static const char *pass_word(const char *p, const char *end, bool *ret_done)
 {
 	while (p < end && !(class_of(*p) & ENDS_WORD))
@@ -90,7 +90,7 @@ static const char *pass_word(const char *p, const char *end, bool *ret_done)
 	return p;
 }
 
-/* To behind the next byte outside of strings that means something, or to the end. */
+/* To after the next byte outside of strings that has a meaning, or to the end. */
 static const char *pass_plain(struct json_scan *s, const char *p, const char *end)
 {
 	uint8_t class;

@@ -1,7 +1,6 @@
 /*
- * Passes over one JSON value that may come cut anywhere, to behind its last
- * byte.  Brackets are counted and strings are skipped; that it all matches is
- * the parser's business.
+ * Skips one JSON value, which may be cut anywhere, to after its last byte.
+ * Brackets are counted and strings are skipped; a parser checks that they match.
  */
 #pragma once
 
@@ -10,23 +9,23 @@
 
 struct json_scan { /* embedded, zeroed */
 	bool in_string;
-	bool is_escaped; /* the next byte of the string stands for itself */
-	unsigned depth;	 /* of brackets open */
+	bool is_escaped; /* the next byte of the string is literal */
+	unsigned depth;	 /* open brackets */
 	unsigned depth_limit;
-	uint64_t line; /* line breaks passed */
+	uint64_t line; /* line breaks skipped */
 };
 
 /*
- * A value of at most depth_limit levels begins with this byte. 0, -EINVAL (none
- * does) or -E2BIG.
+ * Starts a value of at most depth_limit levels with this byte. 0, -EINVAL if no
+ * value starts with it, or -E2BIG.
  */
 int json_scan_begin(struct json_scan *s, char first, unsigned depth_limit);
-/* Goes on behind what was passed; *ret_done: its end was met. -E2BIG, too deep. */
+/* Continues after the bytes skipped so far; *ret_done: to its end. -E2BIG if it is too deep. */
 int json_scan_pass(struct json_scan *s, const char **at, const char *end, bool *ret_done);
 
-/* Behind an opening quote. */
+/* After an opening quote. */
 void json_scan_begin_string(struct json_scan *s);
-/* To behind the closing quote (then in_string is false), or to the end of what there is. */
+/* To after the closing quote (then in_string is false), or to the end of the input. */
 const char *json_scan_pass_string(struct json_scan *s, const char *p, const char *end);
 const char *json_scan_blanks(struct json_scan *s, const char *p, const char *end);
 bool json_scan_is_blank(char c);

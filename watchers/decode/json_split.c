@@ -1,9 +1,9 @@
 /*
- * A machine with one state for each place between values; how values are passed
- * over is json_scan's business.
+ * A machine with one state for each place between values; json_scan skips the
+ * values.
  *
- * Invariants: `item` holds what came of the value being passed over in earlier
- * feeds, and is empty between values; `part` holds the top-level object with
+ * Invariants: `item` holds the bytes from earlier feeds of the value that is being
+ * skipped, and is empty between values; `part` holds the top-level object with
  * everything but blanks and its items, and is empty between top-level values.
  */
 #include "watchers/decode/json_split.h"
@@ -12,8 +12,8 @@
 #include <limits.h>
 #include <string.h>
 
-#define KEEP_BUFFER_LEN (1u << 20) /* a larger one is given back after use */
-#define CUT_KEPT_LEN	(4u << 10) /* enough to find out what it was */
+#define KEEP_BUFFER_LEN (1u << 20) /* a larger one is freed after use */
+#define CUT_KEPT_LEN	(4u << 10) /* enough to identify the object */
 #define CUT_MAX_LEN	(16u << 20)
 
 enum state {
@@ -21,11 +21,11 @@ enum state {
 	STATE_VALUE,  /* in one that is handed out whole */
 	STATE_MEMBER, /* in the object whose items are cut: before a key, or its end */
 	STATE_KEY,    /* in a key of it */
-	STATE_COLON,  /* behind one */
-	STATE_BEFORE_VALUE, /* before what belongs to it */
+	STATE_COLON,  /* after one */
+	STATE_BEFORE_VALUE, /* before its value */
 	STATE_MEMBER_VALUE, /* in it */
-	STATE_FIRST_ITEM,   /* behind the '[' of the items */
-	STATE_NEXT_ITEM,    /* behind a comma */
+	STATE_FIRST_ITEM,   /* after the '[' of the items */
+	STATE_NEXT_ITEM,    /* after a comma */
 	STATE_ITEM,
 	STATE_AFTER_ITEM,
 };
@@ -67,7 +67,7 @@ static void hand_out(struct json_split *s, enum json_split_type type, const char
 	fail(s, s->fn(s->data, &part));
 }
 
-/* The value that is being passed over is beyond a limit. */
+/* The value that is being skipped is beyond a limit. */
 static void exceed(struct json_split *s)
 {
 	bool is_whole = s->state == STATE_VALUE || s->state == STATE_ITEM;
@@ -83,23 +83,23 @@ static size_t smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Of what is too much, only how it begins. */
-static void keep_begin(struct json_split *s, const char *bytes, size_t len)
+/* Of a value beyond a limit only the start is kept. */
+static void keep_start(struct json_split *s, const char *bytes, size_t len)
 {
-	struct buf begin = BUF_INIT;
+	struct buf head = BUF_INIT;
 
-	buf_add(&begin, buf_string(&s->item), smaller(s->item.len, CUT_KEPT_LEN));
-	buf_add(&begin, bytes, smaller(len, CUT_KEPT_LEN - begin.len));
+	buf_add(&head, buf_string(&s->item), smaller(s->item.len, CUT_KEPT_LEN));
+	buf_add(&head, bytes, smaller(len, CUT_KEPT_LEN - head.len));
 	buf_fini(&s->item);
-	s->item = begin;
+	s->item = head;
 	s->cut_len += len;
 	if (s->cut_len > CUT_MAX_LEN)
 		fail(s, -E2BIG);
 }
 
 /*
- * What has begun at start, and was kept before, goes on to p.  Handed out right
- * from the input when all of it is there.
+ * [start, p) continues the value whose earlier bytes were kept.  A value that is
+ * complete in one piece of input is passed on without a copy.
  */
 static void take_value(struct json_split *s, enum json_split_type type, enum state then,
 		       const char *start, const char *p, bool is_done)
@@ -111,7 +111,7 @@ static void take_value(struct json_split *s, enum json_split_type type, enum sta
 	if (s->err != 0)
 		return;
 	if (s->is_cut)
-		keep_begin(s, start, len);
+		keep_start(s, start, len);
 	else if (!is_done || s->item.len > 0)
 		buf_add(&s->item, start, len);
 	if (!is_done || s->err != 0)
@@ -127,7 +127,7 @@ static void take_value(struct json_split *s, enum json_split_type type, enum sta
 	drop(&s->item);
 }
 
-/* Goes on with a value of which [start, p) has just been passed. */
+/* Continues a value of which [start, p) has just been skipped. */
 static const char *go_on(struct json_split *s, const char *start, const char *p,
 			 const char *end)
 {
@@ -155,7 +155,7 @@ static const char *in_value(struct json_split *s, const char *p, const char *end
 	return go_on(s, p, p, end);
 }
 
-/* A value begins at p, inside so many brackets. */
+/* A value starts at p, inside so many brackets. */
 static const char *begin(struct json_split *s, enum state state, unsigned level,
 			 const char *p, const char *end)
 {
@@ -170,7 +170,7 @@ static const char *begin(struct json_split *s, enum state state, unsigned level,
 	return go_on(s, p, p + 1, end);
 }
 
-/* A line of "---" is complete, or none has begun. */
+/* A line of "---" is complete, or none has started. */
 static bool ends_separator(struct json_split *s)
 {
 	bool is_whole = s->dashes == 0 || s->dashes == 3;
@@ -205,14 +205,10 @@ static const char *in_gap(struct json_split *s, const char *p, const char *end)
 	return p + 1;
 }
 
-/*
- * Commas are kept and not checked: whoever parses what is handed out does that.
- */
+/* Commas are kept and not checked: the caller's parser does that. */
 static const char *in_object(struct json_split *s, const char *p, const char *end)
 {
-	p = json_scan_blanks(&s->scan, p, end);
-	if (p == end)
-		return p;
+	(void)end;
 	if (*p != '"' && *p != ',' && *p != '}') {
 		fail(s, -EINVAL);
 		return p;
@@ -242,11 +238,9 @@ static const char *in_key(struct json_split *s, const char *p, const char *end)
 	return p;
 }
 
-static const char *behind_key(struct json_split *s, const char *p, const char *end)
+static const char *after_key(struct json_split *s, const char *p, const char *end)
 {
-	p = json_scan_blanks(&s->scan, p, end);
-	if (p == end)
-		return p;
+	(void)end;
 	if (*p != ':') {
 		fail(s, -EINVAL);
 		return p;
@@ -258,9 +252,6 @@ static const char *behind_key(struct json_split *s, const char *p, const char *e
 
 static const char *before_value(struct json_split *s, const char *p, const char *end)
 {
-	p = json_scan_blanks(&s->scan, p, end);
-	if (p == end)
-		return p;
 	if (*p != '[' || strcmp(buf_string(&s->key), "items\"") != 0)
 		return begin(s, STATE_MEMBER_VALUE, 1, p, end);
 	if (s->options.max_depth < 2)
@@ -272,9 +263,6 @@ static const char *before_value(struct json_split *s, const char *p, const char 
 
 static const char *before_item(struct json_split *s, const char *p, const char *end)
 {
-	p = json_scan_blanks(&s->scan, p, end);
-	if (p == end)
-		return p;
 	if (*p == ']' && s->state == STATE_FIRST_ITEM) {
 		keep(s, &s->part, p, 1);
 		s->state = STATE_MEMBER;
@@ -284,11 +272,9 @@ static const char *before_item(struct json_split *s, const char *p, const char *
 	return begin(s, STATE_ITEM, 2, p, end);
 }
 
-static const char *behind_item(struct json_split *s, const char *p, const char *end)
+static const char *after_item(struct json_split *s, const char *p, const char *end)
 {
-	p = json_scan_blanks(&s->scan, p, end);
-	if (p == end)
-		return p;
+	(void)end;
 	if (*p == ',') {
 		s->state = STATE_NEXT_ITEM;
 	} else if (*p == ']') {
@@ -300,21 +286,22 @@ static const char *behind_item(struct json_split *s, const char *p, const char *
 	return p + 1;
 }
 
-/* Each takes at least one byte, or changes the state, or fails. */
-typedef const char *(*step)(struct json_split *s, const char *p, const char *end);
-
-static const step steps[] = {
-	[STATE_GAP] = in_gap,
-	[STATE_VALUE] = in_value,
-	[STATE_MEMBER] = in_object,
-	[STATE_KEY] = in_key,
-	[STATE_COLON] = behind_key,
-	[STATE_BEFORE_VALUE] = before_value,
-	[STATE_MEMBER_VALUE] = in_value,
-	[STATE_FIRST_ITEM] = before_item,
-	[STATE_NEXT_ITEM] = before_item,
-	[STATE_ITEM] = in_value,
-	[STATE_AFTER_ITEM] = behind_item,
+static const struct {
+	/* Takes at least one byte, or changes the state, or fails. */
+	const char *(*step)(struct json_split *s, const char *p, const char *end);
+	bool skips_blanks; /* before the step */
+} states[] = {
+	[STATE_GAP] = {in_gap, false},
+	[STATE_VALUE] = {in_value, false},
+	[STATE_MEMBER] = {in_object, true},
+	[STATE_KEY] = {in_key, false},
+	[STATE_COLON] = {after_key, true},
+	[STATE_BEFORE_VALUE] = {before_value, true},
+	[STATE_MEMBER_VALUE] = {in_value, false},
+	[STATE_FIRST_ITEM] = {before_item, true},
+	[STATE_NEXT_ITEM] = {before_item, true},
+	[STATE_ITEM] = {in_value, false},
+	[STATE_AFTER_ITEM] = {after_item, true},
 };
 
 void json_split_init(struct json_split *s, const struct json_split_options *options,
@@ -339,8 +326,12 @@ int json_split_feed(struct json_split *s, const char *bytes, size_t len)
 {
 	const char *p = bytes, *end = bytes + len;
 
-	while (p < end && s->err == 0)
-		p = steps[s->state](s, p, end);
+	while (p < end && s->err == 0) {
+		if (states[s->state].skips_blanks)
+			p = json_scan_blanks(&s->scan, p, end);
+		if (p < end)
+			p = states[s->state].step(s, p, end);
+	}
 	return s->err;
 }
 

@@ -40,7 +40,7 @@ static json_t *word(const char *text, size_t len)
 	return NULL;
 }
 
-/* The base that a prefix says, which is passed over; a lone "0" is no prefix. */
+/* The base that a prefix says, which is skipped; a lone "0" is not a prefix. */
 static int take_base(const char **digits)
 {
 	const char *d = *digits;
@@ -141,34 +141,16 @@ static json_t *resolve(const char *text, size_t len)
 	return value;
 }
 
-static bool is_boolean(const json_t *value)
-{
-	return json_is_boolean(value);
-}
-
-static bool is_integer(const json_t *value)
-{
-	return json_is_integer(value);
-}
-
-static bool is_number(const json_t *value)
-{
-	return json_is_number(value);
-}
-
-static bool is_null(const json_t *value)
-{
-	return json_is_null(value);
-}
+#define TYPE(name) (1u << JSON_##name)
 
 static const struct {
 	const char *tag;
-	bool (*is_it)(const json_t *value);
+	unsigned types;
 } tags[] = {
-	{CORE_TAG "bool", is_boolean},
-	{CORE_TAG "int", is_integer},
-	{CORE_TAG "float", is_number},
-	{CORE_TAG "null", is_null},
+	{CORE_TAG "bool", TYPE(TRUE) | TYPE(FALSE)},
+	{CORE_TAG "int", TYPE(INTEGER)},
+	{CORE_TAG "float", TYPE(INTEGER) | TYPE(REAL)},
+	{CORE_TAG "null", TYPE(NULL)},
 };
 
 json_t *yaml_scalar_parse(const char *text, size_t len, const char *tag, bool is_plain)
@@ -183,7 +165,7 @@ json_t *yaml_scalar_parse(const char *text, size_t len, const char *tag, bool is
 		if (strcmp(tag, tags[i].tag) != 0)
 			continue;
 		value = resolve(text, len);
-		if (value && tags[i].is_it(value))
+		if (value && (tags[i].types & 1u << json_typeof(value)))
 			return value;
 		json_decref(value);
 		return NULL;

@@ -13,30 +13,25 @@
 #include "core/mem.h"
 #include "watchers/cluster.h"
 
-static uint64_t object_hash(const void *key)
+static uint64_t holding_hash(const void *key)
 {
-	const struct object *o = key;
+	const struct object *o = ((const struct holding *)key)->object;
 
 	return hash_mix(hash_mix(hash_string(o->ns), hash_string(o->name)), o->kind);
 }
 
 static bool holding_equal(const void *item, const void *key)
 {
-	const struct object *a = ((const struct holding *)item)->object, *b = key;
+	const struct object *a = ((const struct holding *)item)->object;
+	const struct object *b = ((const struct holding *)key)->object;
 
 	return a->kind == b->kind && strcmp(a->name, b->name) == 0 &&
 	       strcmp(a->ns, b->ns) == 0;
 }
 
-static const void *holding_key(const void *item)
-{
-	return ((const struct holding *)item)->object;
-}
-
 static const struct hash_ops holding_ops = {
-	.hash = object_hash,
+	.hash = holding_hash,
 	.equal = holding_equal,
-	.key = holding_key,
 };
 
 static void report(const struct file_owners *o, const struct object *object,
@@ -89,7 +84,7 @@ static bool is_current(const struct holding *h)
 /* False, with a report, when the file has the object already. */
 static bool put(struct file_owners *o, struct holding *new, bool *ret_changed)
 {
-	struct holding *head = hash_find(&o->table, new->object), *was_first = head;
+	struct holding *head = hash_find(&o->table, new), *was_first = head;
 	struct holding **at = find_place(&head, new->file);
 	struct holding *old = *at && (*at)->file == new->file ? *at : NULL;
 
@@ -120,7 +115,7 @@ static bool put(struct file_owners *o, struct holding *new, bool *ret_changed)
 static void drop(struct file_owners *o, struct holding *old, bool *ret_changed)
 {
 	struct object *object = old->object;
-	struct holding *head = hash_find(&o->table, object), *was_first = head;
+	struct holding *head = hash_find(&o->table, old), *was_first = head;
 	struct holding **at = find_place(&head, old->file);
 
 	*at = old->next;
@@ -129,7 +124,7 @@ static void drop(struct file_owners *o, struct holding *old, bool *ret_changed)
 		*ret_changed |= cluster_put(o->cluster, object_ref(head->object));
 		read_again(head->file);
 	} else if (was_first == old) {
-		(void)hash_del(&o->table, object);
+		(void)hash_del(&o->table, old);
 		*ret_changed |=
 			cluster_del(o->cluster, object->kind, object->ns, object->name);
 	}

@@ -35,17 +35,26 @@ static void refuse(struct parser *p, const char *field, const char *why)
 		xasprintf("%s%s%s: %s", p->section, *field ? "." : "", field, why);
 }
 
-static const char *read_string(struct parser *p, const json_t *object, const char *field)
+/* The field if it is of this type, "is not a …"; NULL when absent or null. */
+static const json_t *read_field(struct parser *p, const json_t *object, const char *field,
+				json_type type, const char *why)
 {
 	const json_t *value = json_object_get(object, field);
 
 	if (!value || json_is_null(value))
 		return NULL;
-	if (!json_is_string(value)) {
-		refuse(p, field, "is not a string");
-		return NULL;
-	}
-	return *json_string_value(value) ? json_string_value(value) : NULL;
+	if (json_typeof(value) == type)
+		return value;
+	refuse(p, field, why);
+	return NULL;
+}
+
+static const char *read_string(struct parser *p, const json_t *object, const char *field)
+{
+	const char *text = json_string_value(
+		read_field(p, object, field, JSON_STRING, "is not a string"));
+
+	return text && *text ? text : NULL;
 }
 
 static void copy_string(struct parser *p, const json_t *object, const char *field,
@@ -110,17 +119,13 @@ static bool read_bool(struct parser *p, const json_t *object, const char *field)
 /* A list of strings -> NULL-terminated array, NULL when absent. */
 static char **copy_list(struct parser *p, const json_t *object, const char *field)
 {
-	const json_t *list = json_object_get(object, field);
+	const json_t *list = read_field(p, object, field, JSON_ARRAY, "is not a list");
 	const json_t *item;
 	char **out;
 	size_t i;
 
-	if (!list || json_is_null(list))
+	if (!list)
 		return NULL;
-	if (!json_is_array(list)) {
-		refuse(p, field, "is not a list");
-		return NULL;
-	}
 	out = xcalloc(json_array_size(list) + 1, sizeof(*out));
 	json_array_foreach(list, i, item)
 	{
@@ -203,16 +208,12 @@ static char **copy_extra(struct parser *p, const json_t *user)
 
 static void read_exec(struct parser *p, const json_t *user)
 {
-	const json_t *exec = json_object_get(user, "exec");
+	const json_t *exec = read_field(p, user, "exec", JSON_OBJECT, "is not an object");
 	struct kube_exec *e;
 	const char *mode;
 
-	if (!exec || json_is_null(exec))
+	if (!exec)
 		return;
-	if (!json_is_object(exec)) {
-		refuse(p, "exec", "is not an object");
-		return;
-	}
 	e = p->config->exec = xcalloc(1, sizeof(*e));
 	copy_string(p, exec, "command", &e->command);
 	copy_string(p, exec, "apiVersion", &e->api_version);
@@ -295,6 +296,7 @@ static const json_t *find_named(struct parser *p, const char *list, const char *
 				const char *field)
 {
 	const json_t *items = json_object_get(p->root, list);
+	_cleanup_(freep) char *why = NULL;
 	const json_t *item;
 	size_t i;
 
@@ -308,10 +310,8 @@ static const json_t *find_named(struct parser *p, const char *list, const char *
 			return value;
 	}
 	p->section = list;
-	if (!p->err) {
-		p->err = -EINVAL;
-		*p->ret_error = xasprintf("%s: has none named \"%s\"", list, name);
-	}
+	why = xasprintf("has none named \"%s\"", name);
+	refuse(p, "", why);
 	return NULL;
 }
 

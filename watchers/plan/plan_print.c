@@ -138,12 +138,12 @@ static json_t *format_conflicts(const struct state *state)
 	return list;
 }
 
-static json_t *format_rejected(const struct plan_rejected *rejected, size_t n)
+static json_t *format_rejected(const struct rejection *rejected, size_t n)
 {
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++) {
-		const struct plan_rejected *r = &rejected[i];
+		const struct rejection *r = &rejected[i];
 
 		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}",
 						      "source", format_text(r->source),

@@ -8,15 +8,12 @@
 #include "core/buf.h"
 #include "core/state.h"
 #include "watchers/objects.h"
-
-struct plan_rejected { /* kept copies of struct rejection */
-	const char *source, *kind, *ns, *name, *field, *reason;
-};
+#include "watchers/reject.h"
 
 struct plan_print_input {
 	const char *node_name, *zone;
 	const struct state *state;
-	const struct plan_rejected *rejected;
+	const struct rejection *rejected;
 	size_t n_rejected;
 };
 

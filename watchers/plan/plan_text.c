@@ -163,7 +163,7 @@ static void print_conflicts(const struct state *state, struct buf *out)
 	}
 }
 
-static void print_rejected(const struct plan_rejected *r, struct buf *out)
+static void print_rejected(const struct rejection *r, struct buf *out)
 {
 	buf_add_string(out, "  ");
 	if (*r->source)
