@@ -35,6 +35,16 @@ const char *family_name(enum family family)
 	return families[family].name;
 }
 
+bool family_parse(const char *text, enum family *ret)
+{
+	for (enum family family = 0; family < FAMILY_N; family++)
+		if (strcmp(text, family_name(family)) == 0) {
+			*ret = family;
+			return true;
+		}
+	return false;
+}
+
 int family_af(enum family family)
 {
 	return families[family].af;

@@ -31,6 +31,8 @@ struct cidr {
 
 /* "IPv4" / "IPv6", as the Kubernetes API writes it. */
 const char *family_name(enum family family);
+/* False if the text is not a name of a family. */
+bool family_parse(const char *text, enum family *ret);
 /* AF_INET or AF_INET6. */
 int family_af(enum family family);
 

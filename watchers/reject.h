@@ -22,7 +22,7 @@ struct rejection {
 struct reject_object {
 	const char *kind; /* "" for a file, whose name is its path */
 	const char *ns, *name;
-	bool is_deleted; /* nothing is wrong with it any more because it is gone */
+	bool is_deleted; /* its rejections end without a line */
 };
 
 struct reject {
@@ -36,7 +36,7 @@ struct reject {
 	/* All may be NULL, for a callee that only wants the lines. */
 	void (*begin)(void *data, const struct reject_object *object);
 	void (*end)(void *data);
-	/* All things of a kind are read in between; the others are deleted. */
+	/* All objects of a kind are read in between; the others are deleted. */
 	void (*begin_all)(void *data, const char *kind);
 	void (*end_all)(void *data, const char *kind);
 };
@@ -46,6 +46,13 @@ static inline void reject_call(const struct reject *reject,
 {
 	if (reject && reject->call)
 		reject->call(reject->data, rejection);
+}
+
+/* Of a file, a document or an item as a whole. */
+static inline void reject_source(const struct reject *reject, const char *source,
+				 const char *reason)
+{
+	reject_call(reject, &(struct rejection){source, "", "", "", "", reason});
 }
 
 static inline bool reject_is_manifest(const struct reject *reject)
@@ -67,7 +74,7 @@ static inline void reject_end(const struct reject *reject)
 		reject->end(reject->data);
 }
 
-/* The thing was deleted. */
+/* The object or file was deleted. */
 static inline void reject_gone(const struct reject *reject, const char *kind,
 			       const char *ns, const char *name)
 {

@@ -18,7 +18,7 @@ struct endpoint_list {
 	uint32_t n;
 };
 
-/* Neither leader election's lock nor what somebody looks after by hand. */
+/* Not the lock of a leader election, and not if the label says that slices are made by other means. */
 static bool is_mirrored(const struct json_reader *metadata)
 {
 	const json_t *notes = json_object_get(metadata->json, "annotations");

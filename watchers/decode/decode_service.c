@@ -50,7 +50,7 @@ static void take_cluster_ip(struct object_service *svc, const struct json_reader
 	svc->cluster_ip[family] = addr;
 }
 
-/* ipFamilies[i] says what clusterIPs[i] is; a lone clusterIP is the first of them. */
+/* ipFamilies[i] is the family of clusterIPs[i]; a lone clusterIP is the first of them. */
 static void decode_families(const struct json_reader *families,
 			    const struct json_reader *ips,
 			    const struct json_reader *lone_ip, struct object_service *svc)
@@ -62,13 +62,11 @@ static void decode_families(const struct json_reader *families,
 		struct json_reader item = json_reader_item(families, i);
 		struct json_reader ip = json_reader_item(ips, i);
 		const char *text = json_reader_text(&item);
-		enum family family = FAMILY_IPV4;
+		enum family family;
 
 		if (!text)
 			continue;
-		while (family < FAMILY_N && strcmp(text, family_name(family)) != 0)
-			family++;
-		if (family == FAMILY_N)
+		if (!family_parse(text, &family))
 			json_reader_reject_text(&item, "%s is not an IP family", text);
 		else if (i < n_ips)
 			take_cluster_ip(svc, &ip, family);
@@ -118,17 +116,18 @@ static void decode_without_cluster_ip(const struct json_reader *lone_ip,
 		svc->has_family[addr_family(&svc->ingress[i].addr)] = true;
 	for (size_t i = 0; i < n; i++) {
 		const char *text = json_string_value(json_array_get(families->json, i));
+		enum family family;
 
-		for (enum family f = 0; text && f < FAMILY_N; f++)
-			svc->has_family[f] |= strcmp(text, family_name(f)) == 0;
+		if (text && family_parse(text, &family))
+			svc->has_family[family] = true;
 	}
 	for (enum family f = 0; f < FAMILY_N; f++)
 		svc->cluster_ip[f] = addr_unspecified(f);
 }
 
 /*
- * Written by an old API server, a Service has no ipFamilies, and its clusterIP
- * is all there is: it counts for the family that it is of.
+ * A Service that an old API server wrote has no ipFamilies: its clusterIP counts
+ * for the family of that address.
  */
 static void decode_cluster_ips(const struct json_reader *spec, struct object_service *svc)
 {

@@ -149,12 +149,11 @@ static bool decode_address_type(const struct json_reader *root, uint8_t *ret)
 {
 	struct json_reader member = json_reader_member(root, "addressType");
 	const char *text = json_reader_text(&member);
+	enum family family;
 
-	for (enum family family = 0; text && family < FAMILY_N; family++) {
-		if (strcmp(text, family_name(family)) == 0) {
-			*ret = (uint8_t)family;
-			return true;
-		}
+	if (text && family_parse(text, &family)) {
+		*ret = (uint8_t)family;
+		return true;
 	}
 	if (!member.json)
 		json_reader_reject(&member, "is missing");

@@ -6,5 +6,5 @@
 
 #include <stdint.h>
 
-/* Unix time in microseconds, fractions of them cut off; -EINVAL when it is no such time. */
+/* Unix time in microseconds, fractions of them cut off; -EINVAL if the text is not such a time. */
 int timestamp_parse(const char *text, int64_t *ret_us);

@@ -6,7 +6,6 @@
 #include "watchers/files/files.h"
 
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,18 +17,6 @@
 #define TURN_SEC  0.01 /* of reading without returning to the loop */
 #define PAUSE_SEC 0.05
 #define RETRY_SEC 2.0 /* a path may come back, as by a mount, without an event */
-
-const char *file_path(const struct file *file, char buf[static FILE_PATH_LEN])
-{
-	const struct file_source *source = file->source;
-
-	if (*file->name)
-		(void)snprintf(buf, FILE_PATH_LEN, "%s/%s", source->path, file->name);
-	else
-		(void)snprintf(buf, FILE_PATH_LEN, "%s",
-			       source->is_stdin ? "standard input" : source->path);
-	return buf;
-}
 
 int file_compare(const struct file *a, const struct file *b)
 {
@@ -43,6 +30,7 @@ void file_free(struct file *file)
 	for (size_t i = 0; i < file->n_holdings; i++)
 		object_unref(file->holdings[i].object);
 	free(file->holdings);
+	free(file->path);
 	free(file);
 }
 

@@ -39,7 +39,7 @@ static int open_file(const struct files *f, struct file_loading *l)
 		f->loop || *l->file->name ? FILE_TEXT_FILE : FILE_TEXT_PIPE;
 
 	if (!l->file->source->is_stdin)
-		return file_text_open(l->path, accept, &l->fd, &l->st);
+		return file_text_open(l->file->path, accept, &l->fd, &l->st);
 	l->fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
 	return l->fd == -1 || fstat(l->fd, &l->st) == -1 ? -errno : 0;
 }
@@ -53,17 +53,10 @@ static void reject_file(const struct files *f, const struct file_loading *l,
 				  ? "; its last good objects stay in effect"
 				  : "");
 
-	reject_call(f->reject, &(struct rejection){
-				       .source = l->path,
-				       .kind = "",
-				       .ns = "",
-				       .name = "",
-				       .field = "",
-				       .reason = reason,
-			       });
+	reject_source(f->reject, l->file->path, reason);
 }
 
-/* Frees what reading the file took. */
+/* Frees the memory and the descriptor of the reading. */
 static void end(struct file_loading *l)
 {
 	manifest_fini(&l->manifest);
@@ -94,7 +87,7 @@ static int finish(struct files *f, int rc, const char *error)
 	return rc != 0 ? rc : 1;
 }
 
-/* It went, or something else is in its place: the next scan sees that. */
+/* It was deleted or replaced by a folder or pipe: the next scan notices that. */
 static bool is_gone(int err)
 {
 	return err == -ENOENT || err == -ENOTDIR || err == -EISDIR || err == -ELOOP ||
@@ -108,14 +101,13 @@ static int start(struct files *f, struct file *file)
 
 	file->wants_read = false;
 	l->file = file;
-	file_path(file, l->path);
 	rc = open_file(f, l);
 	if (is_gone(rc)) {
 		end(l);
 		return 1;
 	}
-	reject_begin(f->reject, "", "", l->path);
-	manifest_init(&l->manifest, l->path, f->reject, take_object, &l->list);
+	reject_begin(f->reject, "", "", file->path);
+	manifest_init(&l->manifest, file->path, f->reject, take_object, &l->list);
 	if (rc != 0)
 		return finish(f, rc, NULL);
 	file->is_once = file->source->is_stdin || !S_ISREG(l->st.st_mode);

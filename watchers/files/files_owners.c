@@ -37,7 +37,6 @@ static const struct hash_ops holding_ops = {
 static void report(const struct file_owners *o, const struct object *object,
 		   const struct file *file, const struct file *first)
 {
-	char path[FILE_PATH_LEN], first_path[FILE_PATH_LEN];
 	_cleanup_(freep) char *reason = NULL;
 
 	if (first->gone_since > 0. && file != first) /* it was renamed, most likely */
@@ -45,10 +44,9 @@ static void report(const struct file_owners *o, const struct object *object,
 	if (file == first)
 		reason = xstrdup("this file has it twice; the first one counts");
 	else
-		reason = xasprintf("%s has it too, and is used",
-				   file_path(first, first_path));
+		reason = xasprintf("%s has it too, and is used", first->path);
 	reject_call(o->reject, &(struct rejection){
-				       .source = file_path(file, path),
+				       .source = file->path,
 				       .kind = object_kind_name(object->kind),
 				       .ns = object->ns,
 				       .name = object->name,

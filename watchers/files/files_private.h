@@ -10,7 +10,6 @@
 #pragma once
 
 #include <ev.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -45,8 +44,10 @@ struct file {
 	uint32_t n_holdings;
 	bool wants_read;
 	bool is_once;	   /* a pipe or standard input, which has been read */
-	double gone_since; /* missing or empty since then, perhaps not for good; 0: not */
-	char name[];	   /* in the folder; "" when the source is the file */
+	double gone_since; /* missing or empty since then, perhaps for a moment; 0: not */
+	char *path;	   /* or "standard input" */
+	const char *
+		name; /* the part of path in the folder; "" when the source is the file */
 };
 
 /* Whose objects count. */
@@ -61,14 +62,11 @@ struct object_list {
 	size_t n, cap;
 };
 
-#define FILE_PATH_LEN (PATH_MAX + NAME_MAX + 2)
-
 /* The file that is being read, over several turns of the loop. */
 struct file_loading {
 	struct file *file; /* NULL: none */
 	int fd;
 	struct stat st;
-	char path[FILE_PATH_LEN];
 	char *buffer;
 	size_t len; /* read by now */
 	bool is_read;
@@ -97,8 +95,6 @@ struct files {
 	void *data;
 };
 
-/* The source's path, and the name in it if there is one. */
-const char *file_path(const struct file *file, char buf[static FILE_PATH_LEN]);
 /* Path order. */
 int file_compare(const struct file *a, const struct file *b);
 uint64_t file_fingerprint(const struct stat *st);

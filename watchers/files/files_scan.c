@@ -86,14 +86,7 @@ static void reject_entry(const struct files *f, const struct file_source *source
 {
 	_cleanup_(freep) char *path = xasprintf("%s/%s", source->path, name);
 
-	reject_call(f->reject, &(struct rejection){
-				       .source = path,
-				       .kind = "",
-				       .ns = "",
-				       .name = "",
-				       .field = "",
-				       .reason = reason,
-			       });
+	reject_source(f->reject, path, reason);
 }
 
 static void take_entry(struct files *f, const struct file_source *source,
@@ -202,9 +195,7 @@ static void keep(struct files *f, struct file *file)
 
 static void drop(struct files *f, struct file *file)
 {
-	char path[FILE_PATH_LEN];
-
-	reject_gone(f->reject, "", "", file_path(file, path));
+	reject_gone(f->reject, "", "", file->path);
 	f->is_changed |= file_owners_replace(&f->owners, file, NULL, 0);
 	file_free(file);
 }
@@ -258,13 +249,12 @@ static void saw_regular(struct files *f, struct file *file, const struct stat *s
 
 static void saw(struct files *f, struct file *file, bool all)
 {
-	char path[FILE_PATH_LEN];
 	struct stat st;
 
 	if (file->source->is_stdin) {
 		file->wants_read |= !file->is_once;
 		keep(f, file);
-	} else if (stat(file_path(file, path), &st) == -1 || S_ISDIR(st.st_mode)) {
+	} else if (stat(file->path, &st) == -1 || S_ISDIR(st.st_mode)) {
 		saw_missing(f, file);
 	} else if (S_ISREG(st.st_mode)) {
 		saw_regular(f, file, &st, all);
@@ -280,11 +270,18 @@ static void saw(struct files *f, struct file *file, bool all)
 
 static struct file *file_new(const struct file_source *source, const char *name)
 {
-	size_t len = strlen(name) + 1;
-	struct file *file = xcalloc(1, sizeof(*file) + len);
+	struct file *file = xcalloc(1, sizeof(*file));
 
-	memcpy(file->name, name, len);
 	file->source = source;
+	file->name = "";
+	if (source->is_stdin) {
+		file->path = xstrdup("standard input");
+	} else if (!*name) {
+		file->path = xstrdup(source->path);
+	} else {
+		file->path = xasprintf("%s/%s", source->path, name);
+		file->name = file->path + strlen(source->path) + 1;
+	}
 	return file;
 }
 

@@ -44,7 +44,7 @@ static bool may_be_list(const json_t *json)
 	return !json || !json_object_get(json, "kind") || decode_is_list(json);
 }
 
-/* Leaves out one item or value: the others can be read. */
+/* Rejects one item or value: the others can be read. */
 static void reject_part(const struct manifest *m, const struct json_split_part *part,
 			const char *reason)
 {
@@ -53,14 +53,7 @@ static void reject_part(const struct manifest *m, const struct json_split_part *
 
 	if (part->type == JSON_SPLIT_ITEM)
 		item = xasprintf("%s, item %" PRIu64, name, part->items);
-	reject_call(&m->reject, &(struct rejection){
-					.source = item ? item : name,
-					.kind = "",
-					.ns = "",
-					.name = "",
-					.field = "",
-					.reason = reason,
-				});
+	reject_source(&m->reject, item ? item : name, reason);
 }
 
 /* ret->json is NULL when it has been rejected. */
