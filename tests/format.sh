@@ -20,7 +20,7 @@ look() {
 }
 export -f look
 
-wrong=$(find core watchers rules proxy tests bench -name '*.[ch]' -print0 |
+wrong=$(find core watchers rules bpf proxy tests bench -name '*.[ch]' -print0 |
 	xargs -0 -P "$(nproc)" -n 16 bash -c 'look "$@"' _ | sort)
 [ -z "$wrong" ] || { printf '%s\n' "not as .clang-format says (tests/format.sh -i):" "$wrong"; exit 1; }
 echo "formatted"

@@ -1,0 +1,243 @@
+/*
+ * From a destination to an endpoint. Whatever cannot be decided here passes
+ * untouched, keeps its service address, and nftables decides.
+ *
+ * Fields are copied out of map values early, and pointers are never merged:
+ * clang moves member offsets across the NULL test, and the verifier refuses.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_endian.h>
+#include <bpf/bpf_helpers.h>
+#include <linux/in.h>
+#include <stdbool.h>
+
+#include "bpf/ebpf_layout.h"
+#include "bpf/maps.bpf.h"
+
+#define NS_PER_SEC 1000000000ull
+
+struct ebpf_place { /* where a socket wants to go, or comes from */
+	__be32 addr[4];
+	__be16 port;
+	__u16 zero;
+};
+
+struct ebpf_choice {
+	struct ebpf_place endpoint;
+	__u32 endpoint_id, generation, service;
+};
+
+enum ebpf_verdict {
+	EBPF_VERDICT_PASS,
+	EBPF_VERDICT_REFUSE,
+	EBPF_VERDICT_BALANCE,
+};
+
+static __always_inline bool ebpf_same_place(const __be32 a[4], __be16 a_port,
+					    const struct ebpf_place *b)
+{
+	return a[3] == b->addr[3] && a_port == b->port && a[2] == b->addr[2] &&
+	       a[1] == b->addr[1] && a[0] == b->addr[0];
+}
+
+static __always_inline void ebpf_place4(struct ebpf_place *p, struct bpf_sock_addr *ctx)
+{
+	p->addr[0] = 0;
+	p->addr[1] = 0;
+	p->addr[2] = bpf_htonl(0xffff);
+	p->addr[3] = ctx->user_ip4;
+	p->port = (__be16)ctx->user_port;
+	p->zero = 0;
+}
+
+static __always_inline void ebpf_place6(struct ebpf_place *p, struct bpf_sock_addr *ctx)
+{
+	p->addr[0] = ctx->user_ip6[0];
+	p->addr[1] = ctx->user_ip6[1];
+	p->addr[2] = ctx->user_ip6[2];
+	p->addr[3] = ctx->user_ip6[3];
+	p->port = (__be16)ctx->user_port;
+	p->zero = 0;
+}
+
+static __always_inline void ebpf_write4(struct bpf_sock_addr *ctx, const __be32 addr[4],
+					__be16 port)
+{
+	ctx->user_ip4 = addr[3];
+	ctx->user_port = port;
+}
+
+static __always_inline void ebpf_write6(struct bpf_sock_addr *ctx, const __be32 addr[4],
+					__be16 port)
+{
+	ctx->user_ip6[0] = addr[0];
+	ctx->user_ip6[1] = addr[1];
+	ctx->user_ip6[2] = addr[2];
+	ctx->user_ip6[3] = addr[3];
+	ctx->user_port = port;
+}
+
+/* One 8-byte load: the element may go while the program runs. */
+static __always_inline bool ebpf_copy_frontend(const struct ebpf_frontend_key *key,
+					       struct ebpf_frontend *ret)
+{
+	union {
+		__u64 word;
+		struct ebpf_frontend frontend;
+	} copy;
+	__u64 *value = bpf_map_lookup_elem(&frontends, key);
+
+	if (!value)
+		return false;
+	copy.word = *(volatile __u64 *)value;
+	*ret = copy.frontend;
+	return true;
+}
+
+static __always_inline bool ebpf_find_frontend(const struct ebpf_place *to, __u8 proto,
+					       struct ebpf_frontend *ret)
+{
+	struct ebpf_frontend_key key = {
+		.addr = {to->addr[0], to->addr[1], to->addr[2], to->addr[3]},
+		.port = to->port,
+		.proto = proto,
+	};
+
+	if (ebpf_copy_frontend(&key, ret))
+		return true;
+	if (!bpf_map_lookup_elem(&node_addresses, key.addr))
+		return false;
+	/* an address of this host: the node ports that answer at any of them */
+	key.addr[3] = 0;
+	if (key.addr[2] != bpf_htonl(0xffff) || key.addr[1] || key.addr[0])
+		key.addr[2] = key.addr[1] = key.addr[0] = 0;
+	return ebpf_copy_frontend(&key, ret);
+}
+
+/* Copies a record that still is this endpoint, and in this pool. */
+static __always_inline bool ebpf_take_endpoint(__u32 id, __u16 pool_flag, __u32 service,
+					       const __u32 *generation, bool is_new,
+					       struct ebpf_choice *choice)
+{
+	struct ebpf_endpoint *e = bpf_map_lookup_elem(&endpoints, &id);
+
+	if (!e || !(e->flags & pool_flag) || e->service != service)
+		return false;
+	if (generation && e->generation != *generation)
+		return false;
+	choice->endpoint.addr[0] = e->addr[0];
+	choice->endpoint.addr[1] = e->addr[1];
+	choice->endpoint.addr[2] = e->addr[2];
+	choice->endpoint.addr[3] = e->addr[3];
+	choice->endpoint.port = e->port;
+	choice->endpoint.zero = 0;
+	choice->endpoint_id = id;
+	choice->generation = e->generation;
+	choice->service = service;
+	if (is_new)
+		__sync_fetch_and_add(&e->n_connections, 1);
+	return true;
+}
+
+static __always_inline bool ebpf_pick_once(const volatile __u64 *word, __u16 pool_flag,
+					   __u32 service, struct ebpf_choice *choice)
+{
+	__u64 pool = *word;
+	__u32 n = pool >> 32, at = (__u32)pool;
+	struct ebpf_slot *slot;
+	__u32 id;
+
+	if (n == 0)
+		return false;
+	at += bpf_get_prandom_u32() % n;
+	slot = bpf_map_lookup_elem(&slots, &at);
+	if (!slot)
+		return false;
+	id = slot->endpoint;
+	return ebpf_take_endpoint(id, pool_flag, service, NULL, true, choice);
+}
+
+/* The endpoint may leave between the two look-ups; by then the pool is another one. */
+static __always_inline bool ebpf_pick(const volatile __u64 *word, __u16 pool_flag,
+				      __u32 service, struct ebpf_choice *choice)
+{
+	return ebpf_pick_once(word, pool_flag, service, choice) ||
+	       ebpf_pick_once(word, pool_flag, service, choice);
+}
+
+static __always_inline bool ebpf_pick_sticky(const volatile __u64 *word, __u16 pool_flag,
+					     __u32 service, __u32 affinity_sec,
+					     __u64 cookie, struct ebpf_choice *choice)
+{
+	struct ebpf_client client = {.netns_cookie = cookie, .service = service};
+	struct ebpf_binding *bound = bpf_map_lookup_elem(&affinity, &client);
+	struct ebpf_binding fresh = {.last_ns = bpf_ktime_get_ns()};
+
+	if (bound && fresh.last_ns - bound->last_ns < affinity_sec * NS_PER_SEC) {
+		__u32 id = bound->endpoint, generation = bound->generation;
+
+		if (ebpf_take_endpoint(id, pool_flag, service, &generation, true,
+				       choice)) {
+			bound->last_ns = fresh.last_ns;
+			return true;
+		}
+	}
+	if (!ebpf_pick(word, pool_flag, service, choice))
+		return false;
+	fresh.endpoint = choice->endpoint_id;
+	fresh.generation = choice->generation;
+	(void)bpf_map_update_elem(&affinity, &client, &fresh, BPF_ANY);
+	return true;
+}
+
+/* What a socket used before for this frontend. */
+struct ebpf_last {
+	__u32 endpoint_id, generation;
+	bool is_set;
+};
+
+/* The frontend's decision for this client. */
+static __always_inline enum ebpf_verdict
+ebpf_decide(struct bpf_sock_addr *ctx, const struct ebpf_frontend *frontend, __u8 proto,
+	    const struct ebpf_last *last, struct ebpf_choice *choice)
+{
+	__u64 cookie = bpf_get_netns_cookie(ctx);
+	__u32 service = frontend->service, row = frontend->row & (EBPF_ROWS - 1);
+	bool is_node = cookie == node_cookie;
+	struct ebpf_service *s;
+	__u32 action, affinity_sec;
+	__u16 pool_flag;
+	const volatile __u64 *word;
+
+	if (is_host_only && !is_node)
+		return EBPF_VERDICT_PASS;
+	s = bpf_map_lookup_elem(&services, &service);
+	if (!s)
+		return EBPF_VERDICT_PASS;
+	action = *(volatile __u64 *)&s->rows >> (row * 8);
+	action = is_node ? action & 0xf : action >> 4 & 0xf;
+	if (action == EBPF_REFUSE && proto == IPPROTO_TCP && can_refuse) {
+		__sync_fetch_and_add(&s->n_refused, 1);
+		return EBPF_VERDICT_REFUSE;
+	}
+	if (action != EBPF_CLUSTER && action != EBPF_LOCAL)
+		return EBPF_VERDICT_PASS;
+	if (action == EBPF_CLUSTER) {
+		word = &s->pool[EBPF_POOL_CLUSTER];
+		pool_flag = EBPF_ENDPOINT_CLUSTER;
+	} else {
+		word = &s->pool[EBPF_POOL_LOCAL];
+		pool_flag = EBPF_ENDPOINT_LOCAL;
+	}
+	affinity_sec = s->affinity_sec;
+	if (last->is_set && ebpf_take_endpoint(last->endpoint_id, pool_flag, service,
+					       &last->generation, false, choice))
+		return EBPF_VERDICT_BALANCE;
+	if (affinity_sec ? ebpf_pick_sticky(word, pool_flag, service, affinity_sec,
+					    cookie, choice)
+			 : ebpf_pick(word, pool_flag, service, choice))
+		return EBPF_VERDICT_BALANCE;
+	return EBPF_VERDICT_PASS;
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Closing the sockets of endpoints that are gone, in two steps, because the
+ * iterator over a storage map may not destroy sockets: first the namespaces
+ * that have such sockets, then in each of those its UDP or TCP sockets.
+ */
+#include "bpf/stale.bpf.h"
+
+struct bpf_iter__bpf_sk_storage_map {
+	struct bpf_iter_meta *meta;
+	struct bpf_map *map;
+	struct sock *sk;
+	void *value;
+} KERNEL_STRUCT;
+
+struct bpf_iter__udp {
+	struct bpf_iter_meta *meta;
+	struct sock *udp_sk;
+} KERNEL_STRUCT;
+
+struct bpf_iter__tcp {
+	struct bpf_iter_meta *meta;
+	struct sock_common *sk_common;
+} KERNEL_STRUCT;
+
+extern int bpf_sock_destroy(struct sock_common *sk) __ksym; /* 6.5 */
+
+__u64 n_closed; /* ever */
+
+SEC("iter/bpf_sk_storage_map")
+int find_namespaces(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	struct sock *sk = ctx->sk;
+	struct ebpf_socket *value = ctx->value;
+	struct ebpf_netns found = {0};
+	struct ebpf_socket copy;
+	bool resets = false;
+
+	if (!sk || !value)
+		return 0;
+	copy = *value;
+	if (!ebpf_is_stale(&copy.route, &resets) ||
+	    !ebpf_is_peer(&sk->__sk_common, &copy.route))
+		return 0;
+	found.has_tcp = sk->sk_protocol == PROTO_TCP;
+	if (found.has_tcp ? !resets : sk->__sk_common.skc_state != TCP_ESTABLISHED)
+		return 0;
+	found.cookie = sk->__sk_common.skc_net.net->net_cookie;
+	found.inode = sk->__sk_common.skc_net.net->ns.inum;
+	(void)bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
+	return 0;
+}
+
+static __always_inline int close_stale(struct sock_common *sk, bool is_tcp)
+{
+	struct ebpf_socket *value;
+	struct ebpf_socket copy;
+	bool resets = false;
+
+	if (!sk)
+		return 0;
+	value = bpf_sk_storage_get(&sockets, sk, NULL, 0);
+	if (!value)
+		return 0;
+	copy = *value;
+	if (!ebpf_is_stale(&copy.route, &resets) || !ebpf_is_peer(sk, &copy.route))
+		return 0;
+	if (is_tcp && !resets)
+		return 0;
+	if (bpf_sock_destroy(sk) == 0)
+		__sync_fetch_and_add(&n_closed, 1);
+	return 0;
+}
+
+SEC("iter/udp")
+int close_udp(struct bpf_iter__udp *ctx)
+{
+	return close_stale((struct sock_common *)ctx->udp_sk, false);
+}
+
+SEC("iter/tcp")
+int close_tcp(struct bpf_iter__tcp *ctx)
+{
+	return close_stale(ctx->sk_common, true);
+}
+
+char _license[] SEC("license") = "Dual BSD/GPL";

@@ -1,0 +1,320 @@
+/*
+ * Full change sets: start, recovery, audit. Whatever the maps have is read
+ * back, services are recognised by any of their frontends and endpoints by
+ * service, address and port, so that their numbers survive; then the
+ * difference is written. What the maps have is not trusted: every number is
+ * checked before it is used as an index.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/ebpf_table_private.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+
+struct found_frontend {
+	struct ebpf_frontend_key key;
+	struct ebpf_frontend value;
+	bool is_wanted;
+};
+
+struct found_endpoint { /* one record that is in use */
+	uint32_t service, id;
+};
+
+struct found { /* what the maps had */
+	struct found_frontend *frontends;
+	struct found_endpoint *endpoints; /* by service */
+	size_t n_frontends, n_endpoints;
+	uint8_t *has_service, *has_endpoint; /* numbers that were recognised */
+	struct ebpf_range *ranges;
+	size_t n_ranges, ranges_cap;
+	struct ebpf_sizes sizes;
+	uint32_t generation; /* the highest */
+};
+
+static void found_fini(struct found *f)
+{
+	free(f->frontends);
+	free(f->endpoints);
+	free(f->has_service);
+	free(f->has_endpoint);
+	free(f->ranges);
+}
+
+static int compare_frontend(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct ebpf_frontend_key));
+}
+
+static int read_frontends(const struct ebpf_kernel *k, struct found *f)
+{
+	_cleanup_(freep) struct ebpf_frontend_key *keys = NULL;
+	_cleanup_(freep) struct ebpf_frontend *values = NULL;
+	int err = ebpf_kernel_read_frontends(k, &keys, &values, &f->n_frontends);
+
+	if (err != 0)
+		return err;
+	f->frontends = xcalloc(f->n_frontends + 1, sizeof(*f->frontends));
+	for (size_t i = 0; i < f->n_frontends; i++)
+		f->frontends[i] = (struct found_frontend){keys[i], values[i], false};
+	qsort(f->frontends, f->n_frontends, sizeof(*f->frontends), compare_frontend);
+	return 0;
+}
+
+static int compare_endpoint(const void *a, const void *b)
+{
+	const struct found_endpoint *x = a, *y = b;
+
+	return (x->service > y->service) - (x->service < y->service);
+}
+
+static void read_endpoints(const struct ebpf_endpoint *endpoints, struct found *f)
+{
+	size_t cap = 0;
+
+	for (uint32_t i = 0; i < f->sizes.endpoints; i++) {
+		if (endpoints[i].generation > f->generation)
+			f->generation = endpoints[i].generation;
+		if (endpoints[i].flags == 0)
+			continue;
+		f->endpoints =
+			xgrow(f->endpoints, f->n_endpoints, &cap, sizeof(*f->endpoints));
+		f->endpoints[f->n_endpoints++] =
+			(struct found_endpoint){endpoints[i].service, i};
+	}
+	if (f->n_endpoints)
+		qsort(f->endpoints, f->n_endpoints, sizeof(*f->endpoints),
+		      compare_endpoint);
+}
+
+static struct found_frontend *find_frontend(const struct found *f,
+					    const struct ebpf_frontend_key *key)
+{
+	return f->n_frontends ? bsearch(key, f->frontends, f->n_frontends,
+					sizeof(*f->frontends), compare_frontend)
+			      : NULL;
+}
+
+/* The number that this service had, or EBPF_ID_NONE. */
+static uint32_t recognise(struct found *f, const struct service *s)
+{
+	const struct frontend *frontends = service_frontends(s);
+
+	for (uint32_t i = 0; i < s->n_frontends; i++) {
+		struct ebpf_frontend_key key = ebpf_key_of(s, &frontends[i]);
+		const struct found_frontend *found = find_frontend(f, &key);
+
+		if (found && found->value.service < f->sizes.services &&
+		    !f->has_service[found->value.service]) {
+			f->has_service[found->value.service] = 1;
+			return found->value.service;
+		}
+	}
+	return EBPF_ID_NONE;
+}
+
+/* First record of this service. */
+static size_t first_endpoint(const struct found *f, uint32_t service)
+{
+	size_t low = 0, high = f->n_endpoints;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (f->endpoints[middle].service < service)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+static uint32_t *recognise_endpoints(struct found *f, const struct ebpf_arrays *a,
+				     const struct service *s, uint32_t id)
+{
+	const struct endpoint *endpoints = service_endpoints(s);
+	uint32_t *ids = xcalloc(s->n_endpoints + 1, sizeof(*ids));
+	size_t first = first_endpoint(f, id);
+
+	for (uint32_t i = 0; i < s->n_endpoints; i++)
+		ids[i] = EBPF_ID_NONE;
+	if (id == EBPF_ID_NONE)
+		return ids;
+	for (size_t k = first; k < f->n_endpoints && f->endpoints[k].service == id; k++) {
+		uint32_t at = f->endpoints[k].id;
+
+		for (uint32_t i = 0; i < s->n_endpoints && !f->has_endpoint[at]; i++)
+			if (ids[i] == EBPF_ID_NONE &&
+			    ebpf_is_endpoint(&a->endpoints[at], &endpoints[i])) {
+				ids[i] = at;
+				f->has_endpoint[at] = 1;
+			}
+	}
+	return ids;
+}
+
+/* The range of a pool as its word says, if that can be. */
+static struct ebpf_range recognise_pool(struct found *f, uint64_t word)
+{
+	struct ebpf_range range = {(uint32_t)word, (uint32_t)(word >> 32)};
+
+	if (range.n == 0 || range.n > f->sizes.slots || range.first > f->sizes.slots ||
+	    ebpf_ranges_rounded(range.n) > f->sizes.slots - range.first)
+		return (struct ebpf_range){0};
+	f->ranges = xgrow(f->ranges, f->n_ranges, &f->ranges_cap, sizeof(*f->ranges));
+	f->ranges[f->n_ranges++] = range;
+	return range;
+}
+
+struct recognised { /* one service of the change set */
+	uint32_t *endpoint_ids;
+	uint32_t id;
+	struct ebpf_range pool[EBPF_POOL_N];
+};
+
+static struct ebpf_sizes recognise_all(struct found *f, const struct ebpf_arrays *a,
+				       const struct changeset *cs, struct recognised *r)
+{
+	struct ebpf_sizes more = {0};
+
+	for (size_t i = 0; i < cs->n; i++) {
+		const struct service *s = cs->changes[i].new;
+		struct ebpf_sizes sizes;
+
+		if (!ebpf_is_served(s))
+			continue;
+		r[i].id = recognise(f, s);
+		r[i].endpoint_ids = recognise_endpoints(f, a, s, r[i].id);
+		if (r[i].id != EBPF_ID_NONE)
+			for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)
+				r[i].pool[pool] =
+					recognise_pool(f,
+						       a->services[r[i].id].pool[pool]);
+		sizes = ebpf_sizes_of(s);
+		more.frontends += sizes.frontends;
+		more.services += r[i].id == EBPF_ID_NONE;
+		more.slots += sizes.slots;
+		for (uint32_t k = 0; k < s->n_endpoints; k++)
+			more.endpoints += r[i].endpoint_ids[k] == EBPF_ID_NONE;
+	}
+	return more;
+}
+
+/* Records that no service of the change set has: they end. */
+static void end_unrecognised(struct ebpf_table *t, const struct found *f,
+			     const struct ebpf_arrays *a)
+{
+	for (size_t i = 0; i < f->n_endpoints; i++) {
+		uint32_t id = f->endpoints[i].id;
+
+		if (f->has_endpoint[id])
+			continue;
+		__atomic_store_n(&a->endpoints[id].flags, 0, __ATOMIC_RELEASE);
+		t->stats.n_gone++;
+		t->stats.n_repaired++;
+	}
+	for (uint32_t i = 0; i < f->sizes.services; i++)
+		if (!f->has_service[i] && a->services[i].rows) {
+			__atomic_store_n(&a->services[i].rows, 0, __ATOMIC_RELEASE);
+			t->stats.n_repaired++;
+		}
+}
+
+/* Frontends of one service: those that are as they should be stay. */
+static void compare_frontends(struct ebpf_table *t, struct found *f,
+			      const struct ebpf_entry *e)
+{
+	const struct frontend *frontends = service_frontends(e->service);
+
+	for (uint32_t i = 0; i < e->service->n_frontends; i++) {
+		struct ebpf_frontend_key key = ebpf_key_of(e->service, &frontends[i]);
+		struct ebpf_frontend value = {
+			.service = e->id,
+			.row = ebpf_row_of(e->service, &frontends[i]),
+		};
+		struct found_frontend *found = find_frontend(f, &key);
+
+		if (found && memcmp(&found->value, &value, sizeof(value)) == 0)
+			found->is_wanted = true;
+		else
+			ebpf_key_list_add(&t->added, &key, &value);
+	}
+}
+
+static void create(struct ebpf_table *t, struct found *f, const struct service *s,
+		   struct recognised *r, const struct environment *env)
+{
+	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+	bool is_new = r->id == EBPF_ID_NONE;
+	struct ebpf_entry *e =
+		ebpf_entry_new(s, is_new ? ebpf_ids_take(&t->services) : r->id);
+
+	if (is_new)
+		a.services[e->id] = (struct ebpf_service){0};
+	memcpy(e->pool, r->pool, sizeof(e->pool));
+	ebpf_table_write(t, e, s, take_ptr(r->endpoint_ids), env);
+	compare_frontends(t, f, e);
+	(void)hash_put(&t->entries, e);
+	t->stats.n_services++;
+	t->stats.n_endpoints += s->n_endpoints;
+}
+
+/* Ranges that overlap are some other program's doing: all pools get new ones. */
+static void init_allocators(struct ebpf_table *t, struct found *f, struct recognised *r,
+			    size_t n)
+{
+	ebpf_ids_init(&t->services, f->sizes.services, f->has_service, f->sizes.services);
+	ebpf_ids_init(&t->endpoints, f->sizes.endpoints, f->has_endpoint,
+		      f->sizes.endpoints);
+	t->generation = f->generation;
+	if (ebpf_ranges_init(&t->slots, f->sizes.slots, f->ranges, f->n_ranges))
+		return;
+	for (size_t i = 0; i < n; i++)
+		memset(r[i].pool, 0, sizeof(r[i].pool));
+	(void)ebpf_ranges_init(&t->slots, f->sizes.slots, NULL, 0);
+}
+
+static int write_all(struct ebpf_table *t, struct found *f, struct recognised *r,
+		     const struct changeset *cs)
+{
+	for (size_t i = 0; i < cs->n; i++)
+		if (ebpf_is_served(cs->changes[i].new))
+			create(t, f, cs->changes[i].new, &r[i], cs->env);
+	for (size_t i = 0; i < f->n_frontends; i++)
+		if (!f->frontends[i].is_wanted)
+			ebpf_key_list_add(&t->deleted, &f->frontends[i].key, NULL);
+	t->stats.n_repaired += t->deleted.n;
+	return ebpf_table_flush(t);
+}
+
+int ebpf_table_adopt(struct ebpf_table *t, const struct changeset *cs)
+{
+	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+	struct found f = {.sizes = ebpf_kernel_sizes(t->kernel)};
+	struct recognised *r = xcalloc(cs->n + 1, sizeof(*r));
+	struct ebpf_sizes more;
+	int err = read_frontends(t->kernel, &f);
+
+	if (err != 0)
+		goto out;
+	ebpf_table_clear(t);
+	f.has_service = xcalloc(f.sizes.services, 1);
+	f.has_endpoint = xcalloc(f.sizes.endpoints, 1);
+	read_endpoints(a.endpoints, &f);
+	more = recognise_all(&f, &a, cs, r);
+	init_allocators(t, &f, r, cs->n);
+	t->stats.n_frontends = f.n_frontends;
+	err = ebpf_table_reserve(t, &more);
+	if (err != 0)
+		goto out;
+	a = ebpf_kernel_arrays(t->kernel);
+	end_unrecognised(t, &f, &a);
+	err = write_all(t, &f, r, cs);
+out:
+	for (size_t i = 0; i < cs->n; i++)
+		free(r[i].endpoint_ids);
+	free(r);
+	found_fini(&f);
+	return err;
+}

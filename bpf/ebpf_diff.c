@@ -1,0 +1,180 @@
+#include "bpf/ebpf_diff.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <arpa/inet.h>
+
+#include "bpf/ebpf_entry.h"
+#include "bpf/ebpf_table_private.h"
+#include "core/buf.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+
+#define SERVICES_A_STEP 200
+
+struct found {
+	struct ebpf_frontend_key key;
+	struct ebpf_frontend value;
+	bool is_wanted;
+};
+
+struct ebpf_diff {
+	struct sink_diff diff;
+	struct ebpf_kernel *kernel;
+	const struct changeset *full;
+	struct found *found; /* by key */
+	size_t n_found, at;
+	struct buf lines;
+	size_t n_lines;
+	bool has_read;
+};
+
+static int compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct ebpf_frontend_key));
+}
+
+static int read_maps(struct ebpf_diff *d)
+{
+	_cleanup_(freep) struct ebpf_frontend_key *keys = NULL;
+	_cleanup_(freep) struct ebpf_frontend *values = NULL;
+	int err = ebpf_kernel_read_frontends(d->kernel, &keys, &values, &d->n_found);
+
+	if (err != 0)
+		return err;
+	d->found = xcalloc(d->n_found + 1, sizeof(*d->found));
+	for (size_t i = 0; i < d->n_found; i++)
+		d->found[i] = (struct found){keys[i], values[i], false};
+	qsort(d->found, d->n_found, sizeof(*d->found), compare);
+	d->has_read = true;
+	return 0;
+}
+
+static void add_line(struct ebpf_diff *d, char sign, const char *what,
+		     const struct ebpf_frontend_key *key, const char *more)
+{
+	char text[ADDR_PORT_TEXT_LEN];
+	struct addr addr;
+
+	memcpy(&addr, key->addr, sizeof(addr));
+	buf_printf(&d->lines, "%c ebpf %s %s %s%s\n", sign, what, proto_name(key->proto),
+		   addr_port_format(&addr, ntohs(key->port), text), more);
+	d->n_lines++;
+}
+
+/* The endpoints of a pool, as a program would find them: a count of those that are right. */
+static bool has_pool(const struct ebpf_diff *d, const struct service *s, uint32_t id,
+		     enum ebpf_pool pool)
+{
+	struct ebpf_arrays a = ebpf_kernel_arrays(d->kernel);
+	struct ebpf_sizes sizes = ebpf_kernel_sizes(d->kernel);
+	uint64_t word = a.services[id].pool[pool];
+	uint32_t first = (uint32_t)word, n = (uint32_t)(word >> 32), k = 0;
+	const struct endpoint *endpoints = service_endpoints(s);
+
+	if (n != s->n_pool[pool] || first > sizes.slots || n > sizes.slots - first)
+		return false;
+	for (uint32_t i = 0; i < s->n_endpoints; i++) {
+		uint32_t at;
+
+		if (!(endpoints[i].flags & 1u << pool))
+			continue;
+		at = a.slots[first + k++].endpoint;
+		if (at >= sizes.endpoints || a.endpoints[at].service != id ||
+		    !ebpf_is_endpoint(&a.endpoints[at], &endpoints[i]) ||
+		    a.endpoints[at].flags != ebpf_flags_of(&endpoints[i]))
+			return false;
+	}
+	return true;
+}
+
+static void compare_frontend(struct ebpf_diff *d, const struct service *s,
+			     const struct frontend *f)
+{
+	struct ebpf_arrays a = ebpf_kernel_arrays(d->kernel);
+	struct ebpf_frontend_key key = ebpf_key_of(s, f);
+	struct found *found = d->n_found ? bsearch(&key, d->found, d->n_found,
+						   sizeof(*d->found), compare)
+					 : NULL;
+	uint32_t id = found ? found->value.service : 0;
+
+	if (!found) {
+		add_line(d, '-', "frontend", &key, "");
+		return;
+	}
+	found->is_wanted = true;
+	if (id >= ebpf_kernel_sizes(d->kernel).services ||
+	    found->value.row != ebpf_row_of(s, f))
+		add_line(d, '-', "frontend", &key, ": leads to a wrong service");
+	else if (a.services[id].rows != ebpf_rows_of(s, d->full->env) ||
+		 a.services[id].affinity_sec != s->affinity_sec)
+		add_line(d, '-', "decisions", &key, "");
+	else if (!has_pool(d, s, id, EBPF_POOL_CLUSTER) ||
+		 !has_pool(d, s, id, EBPF_POOL_LOCAL))
+		add_line(d, '-', "endpoints", &key, "");
+}
+
+static void finish(struct ebpf_diff *d)
+{
+	for (size_t i = 0; i < d->n_found; i++)
+		if (!d->found[i].is_wanted)
+			add_line(d, '+', "frontend", &d->found[i].key, "");
+	if (!ebpf_kernel_is_attached(d->kernel)) {
+		buf_add_string(&d->lines, "- ebpf programs: not all are attached\n");
+		d->n_lines++;
+	}
+}
+
+static int step(struct sink_diff *diff)
+{
+	struct ebpf_diff *d = container_of(diff, struct ebpf_diff, diff);
+	size_t end = d->at + SERVICES_A_STEP;
+	int err = d->has_read ? 0 : read_maps(d);
+
+	if (err != 0)
+		return err;
+	for (; d->at < end && d->at < d->full->n; d->at++) {
+		const struct service *s = d->full->changes[d->at].new;
+		const struct frontend *frontends = service_frontends(s);
+
+		for (uint32_t i = 0; ebpf_is_served(s) && i < s->n_frontends; i++)
+			compare_frontend(d, s, &frontends[i]);
+	}
+	if (d->at < d->full->n)
+		return 1;
+	finish(d);
+	return 0;
+}
+
+static const char *lines(const struct sink_diff *diff, size_t *ret_n)
+{
+	const struct ebpf_diff *d = container_of(diff, struct ebpf_diff, diff);
+
+	*ret_n = d->n_lines;
+	return buf_string(&d->lines);
+}
+
+static void diff_free(struct sink_diff *diff)
+{
+	struct ebpf_diff *d = container_of(diff, struct ebpf_diff, diff);
+
+	buf_fini(&d->lines);
+	free(d->found);
+	free(d);
+}
+
+static const struct sink_diff_ops diff_ops = {
+	.step = step,
+	.lines = lines,
+	.free = diff_free,
+};
+
+struct sink_diff *ebpf_diff_new(struct ebpf_kernel *kernel, const struct changeset *full)
+{
+	struct ebpf_diff *d = xcalloc(1, sizeof(*d));
+
+	d->diff.ops = &diff_ops;
+	d->kernel = kernel;
+	d->full = full;
+	return &d->diff;
+}

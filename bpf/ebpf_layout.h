@@ -1,0 +1,145 @@
+/*
+ * Keys and values of the maps, shared by the programs and the daemon: fixed
+ * sizes, explicit padding. A change of them raises EBPF_LAYOUT_VERSION: a daemon
+ * that finds maps of another version makes new ones.
+ *
+ * Addresses are IPv4-mapped as in struct addr, so that one map serves both
+ * families. Ports are in network order here, as the hooks have them.
+ */
+#pragma once
+
+#include <linux/types.h>
+
+#define EBPF_LAYOUT_VERSION 1u
+
+struct ebpf_address {
+	__be32 addr[4];
+};
+
+/*
+ * An element of the frontends' hash is never overwritten: the kernel reuses
+ * the memory of a deleted element immediately, and a program may still hold a
+ * pointer to it.
+ */
+struct ebpf_frontend_key {
+	__be32 addr[4];
+	__be16 port;
+	__u8 proto;
+	__u8 zero;
+};
+
+struct ebpf_frontend {
+	__u32 service; /* index into the services */
+	__u8 row;      /* which of its decisions */
+	__u8 zero[3];
+};
+
+enum ebpf_pool { EBPF_POOL_CLUSTER, EBPF_POOL_LOCAL, EBPF_POOL_N };
+
+enum ebpf_action {
+	EBPF_PASS, /* the packet goes out untouched; nftables decides */
+	EBPF_CLUSTER,
+	EBPF_LOCAL,
+	EBPF_REFUSE,
+};
+
+#define EBPF_ROWS 8u /* of one byte each: action of the node | action of a pod << 4 */
+
+/* Each 8-byte word is valid by itself: a change is one aligned store. */
+struct ebpf_service {
+	__u64 pool[EBPF_POOL_N]; /* first slot | number of slots << 32 */
+	__u64 rows;
+	__u32 affinity_sec; /* 0: no affinity */
+	__u32 zero;
+	__u64 n_refused;
+	__u64 n_removed; /* connections of endpoints that it has no longer; only the daemon writes it */
+};
+
+/* Array elements are 8-byte aligned in a mapping, whatever their size. */
+struct ebpf_slot {
+	__u32 endpoint; /* index into the endpoints */
+	__u32 zero;
+};
+
+enum ebpf_endpoint_flag {
+	EBPF_ENDPOINT_CLUSTER = 1 << EBPF_POOL_CLUSTER, /* a member of that pool */
+	EBPF_ENDPOINT_LOCAL = 1 << EBPF_POOL_LOCAL,
+	EBPF_ENDPOINT_SERVING = 1 << 2, /* its sockets live on */
+};
+
+/* Its TCP connections are reset when it goes, not only its UDP sockets closed. */
+#define EBPF_ENDPOINT_RESETS 1u
+
+/* An endpoint of one service, for as long as it is one. */
+struct ebpf_endpoint {
+	__be32 addr[4];
+	__be16 port;
+	__u16 flags;
+	__u32 generation; /* a new one whenever the record gets another endpoint */
+	__u32 service;
+	__u32 options; /* EBPF_ENDPOINT_RESETS; stays when the endpoint goes */
+	__u64 n_connections;
+};
+
+/* Affinity of a local client: its network namespace stands for its address. */
+struct ebpf_client {
+	__u64 netns_cookie;
+	__u32 service;
+	__u32 zero;
+};
+
+struct ebpf_binding {
+	__u64 last_ns;
+	__u32 endpoint, generation;
+};
+
+enum ebpf_socket_flag {
+	EBPF_SOCKET_OPTED_OUT = 1 << 0,
+	EBPF_SOCKET_HAS_MORE = 1 << 1, /* has an ebpf_more_routes besides */
+};
+
+/* Where the traffic of a socket to a frontend goes. All zero: unused. */
+struct ebpf_route {
+	__be32 frontend[4], endpoint[4];
+	__be16 frontend_port, endpoint_port;
+	__u32 endpoint_id, generation;
+};
+
+/* Below 57 bytes this fits a small slab object. */
+struct ebpf_socket {
+	struct ebpf_route route;
+	__u32 service;
+	__u32 flags;
+};
+
+/* Only for a UDP socket that sends to a second frontend. */
+#define EBPF_MORE_ROUTES 3u
+struct ebpf_more_routes {
+	struct ebpf_route route[EBPF_MORE_ROUTES];
+	__u32 service[EBPF_MORE_ROUTES];
+	__u32 next; /* the one to replace when all are in use */
+};
+
+/* A network namespace with sockets of endpoints that are gone. */
+struct ebpf_netns {
+	__u64 cookie;
+	__u32 inode;
+	__u32 has_tcp; /* 1: TCP connections to reset, 0: UDP sockets */
+};
+
+/* The only element of the map `meta`. */
+struct ebpf_meta {
+	__u32 version;
+	__u32 zero;
+};
+
+_Static_assert(sizeof(struct ebpf_frontend_key) == 20, "no padding in keys");
+_Static_assert(sizeof(struct ebpf_frontend) == 8, "read by one load");
+_Static_assert(sizeof(struct ebpf_service) == 48, "layout");
+_Static_assert(sizeof(struct ebpf_slot) == 8, "layout");
+_Static_assert(sizeof(struct ebpf_endpoint) == 40, "layout");
+_Static_assert(sizeof(struct ebpf_client) == 16, "no padding in keys");
+_Static_assert(sizeof(struct ebpf_binding) == 16, "layout");
+_Static_assert(sizeof(struct ebpf_route) == 44, "layout");
+_Static_assert(sizeof(struct ebpf_socket) == 52,
+	       "fits a slab object of 64 with its header");

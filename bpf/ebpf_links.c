@@ -1,0 +1,126 @@
+/*
+ * The links between our programs and the cgroup. They are pinned, so that they
+ * outlive the daemon; a link that another process detached reports no cgroup.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+#include "bpf/ebpf_private.h"
+#include "bpf/hooks.skel.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+
+static char *link_path(const struct ebpf_kernel *k, enum ebpf_hook hook)
+{
+	return xasprintf("%s/link_%s", k->pins, ebpf_hook_name(hook));
+}
+
+static bool is_attached(const struct ebpf_kernel *k, const struct bpf_link *link)
+{
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+
+	return link && bpf_obj_get_info_by_fd(bpf_link__fd(link), &info, &len) == 0 &&
+	       info.type == BPF_LINK_TYPE_CGROUP && info.cgroup.cgroup_id == k->cgroup_id;
+}
+
+static void drop(struct bpf_link **link)
+{
+	if (*link)
+		(void)bpf_link__destroy(*link); /* detaches, unless it is pinned */
+	*link = NULL;
+}
+
+/* An earlier daemon's link gets our program; false if there is none that is attached here. */
+static bool adopt(struct ebpf_kernel *k, enum ebpf_hook hook, const char *path)
+{
+	struct bpf_link *link = bpf_link__open(path);
+
+	if (!link)
+		return false;
+	if (!is_attached(k, link) ||
+	    bpf_link__update_program(link, ebpf_hook_program(k->hooks, hook)) != 0) {
+		drop(&link);
+		return false;
+	}
+	k->links[hook] = link;
+	return true;
+}
+
+static int attach(struct ebpf_kernel *k, enum ebpf_hook hook, const char *path)
+{
+	struct bpf_link *link =
+		bpf_program__attach_cgroup(ebpf_hook_program(k->hooks, hook),
+					   k->cgroup_fd);
+	int err;
+
+	if (!link)
+		return -errno;
+	(void)unlink(path); /* of a link that was detached */
+	err = bpf_link__pin(link, path);
+	if (err != 0) {
+		drop(&link);
+		return err;
+	}
+	k->links[hook] = link;
+	return 0;
+}
+
+int ebpf_kernel_attach(struct ebpf_kernel *k, unsigned *ret_reattached)
+{
+	unsigned n_reattached = 0;
+
+	for (enum ebpf_hook i = 0; i < EBPF_HOOK_N; i++) {
+		_cleanup_(freep) char *path = link_path(k, i);
+		bool was_attached = k->links[i];
+		int err;
+
+		if (is_attached(k, k->links[i]))
+			continue;
+		drop(&k->links[i]);
+		if (adopt(k, i, path))
+			continue;
+		err = attach(k, i, path);
+		if (err != 0)
+			return err;
+		n_reattached += was_attached;
+	}
+	*ret_reattached = n_reattached;
+	return 0;
+}
+
+bool ebpf_kernel_is_attached(const struct ebpf_kernel *k)
+{
+	for (enum ebpf_hook i = 0; i < EBPF_HOOK_N; i++)
+		if (!is_attached(k, k->links[i]))
+			return false;
+	return true;
+}
+
+int ebpf_kernel_cleanup(const char *bpffs_root, unsigned *ret_removed)
+{
+	_cleanup_(freep) char *pins =
+		xasprintf("%s/sluice", bpffs_root ? bpffs_root : "/sys/fs/bpf");
+	_cleanup_(closep) int fd = open(pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? opendir(pins) : NULL;
+	const struct dirent *entry;
+
+	*ret_removed = 0;
+	if (!dir)
+		return errno == ENOENT ? 0 : -errno;
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+		(void)closedir(dir);
+		return -EBUSY;
+	}
+	while ((entry = readdir(dir)) != NULL)
+		if (entry->d_name[0] != '.' && unlinkat(fd, entry->d_name, 0) == 0)
+			(*ret_removed)++;
+	(void)closedir(dir);
+	return rmdir(pins) == 0 ? 0 : -errno;
+}

@@ -1,0 +1,51 @@
+/* What the files of ebpf_kernel share. */
+#pragma once
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include "bpf/ebpf_kernel.h"
+
+struct hooks; /* the skeleton of the programs: bpf/hooks.skel.h of the build */
+
+enum ebpf_hook {
+	EBPF_CONNECT4,
+	EBPF_CONNECT6,
+	EBPF_SENDMSG4,
+	EBPF_SENDMSG6,
+	EBPF_RECVMSG4,
+	EBPF_RECVMSG6,
+	EBPF_GETPEERNAME4,
+	EBPF_GETPEERNAME6,
+	EBPF_HOOK_N,
+};
+
+struct ebpf_kernel {
+	struct hooks *hooks;
+	struct ebpf_arrays arrays;
+	struct ebpf_sizes sizes;
+	struct bpf_link *links[EBPF_HOOK_N]; /* NULL: not attached yet */
+	char *pins;			     /* the folder of our pins */
+	int pins_fd, cgroup_fd;		     /* pins_fd holds the lock */
+	uint64_t cgroup_id, node_cookie;
+	struct ebpf_params params; /* its paths are not used after opening */
+	bool has_deleted;	   /* since the last grace period */
+};
+
+struct bpf_program *ebpf_hook_program(const struct hooks *hooks, enum ebpf_hook hook);
+const char *ebpf_hook_name(enum ebpf_hook hook); /* "connect4" */
+/* PINS/name; the caller frees it. */
+char *ebpf_pin_path(const struct ebpf_kernel *k, const char *name);
+
+/*
+ * Loads the programs with maps of these sizes. Maps that are pinned with the
+ * same layout are used as they are, if from is NULL; otherwise those maps of
+ * from that do not grow are.
+ */
+int ebpf_load(const struct ebpf_kernel *k, const struct hooks *from,
+	      const struct ebpf_sizes *sizes, struct hooks **ret);
+/* Pins the maps that are not pinned yet, or replaces the pins. */
+int ebpf_pin_maps(const struct ebpf_kernel *k, struct hooks *hooks);
+int ebpf_map_arrays(const struct hooks *hooks, struct ebpf_arrays *ret,
+		    struct ebpf_sizes *ret_sizes);
+void ebpf_unmap_arrays(struct ebpf_arrays *arrays, const struct ebpf_sizes *sizes);

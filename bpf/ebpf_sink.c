@@ -1,0 +1,140 @@
+#include "bpf/ebpf.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/ebpf_sink_private.h"
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+
+static void log_closed(struct ebpf_sink *e, const struct ebpf_closed *closed)
+{
+	e->n_closed += closed->n_sockets;
+	if (closed->n_sockets)
+		log_debug("ebpf: closed %llu sockets of removed endpoints in %u network "
+			  "namespaces",
+			  (unsigned long long)closed->n_sockets, closed->n_namespaces);
+	if (closed->n_unreachable && !e->has_logged_unreachable)
+		log_warn("ebpf: cannot enter %u network namespaces: sockets of removed "
+			 "endpoints stay open there (CAP_SYS_ADMIN is needed)",
+			 closed->n_unreachable);
+	e->has_logged_unreachable |= closed->n_unreachable > 0;
+}
+
+/* Closes the sockets of endpoints that went; does nothing when none did. */
+static void close_sockets(struct ebpf_sink *e, const struct ebpf_table_stats *before)
+{
+	struct ebpf_table_stats now = ebpf_table_stats(e->table);
+	struct ebpf_closed closed;
+	int err = 0;
+
+	if (!e->sockets)
+		return;
+	if (now.n_grown != before->n_grown)
+		err = ebpf_sockets_renew(e->sockets, e->kernel);
+	if (err == 0 && now.n_gone != before->n_gone) {
+		err = ebpf_sockets_close_stale(e->sockets, &closed);
+		if (err == 0)
+			log_closed(e, &closed);
+	}
+	if (err == 0)
+		return;
+	log_warn("ebpf: cannot close sockets of removed endpoints: %s", strerror(-err));
+	ebpf_sockets_free(take_ptr(e->sockets));
+}
+
+static int attach(struct ebpf_sink *e)
+{
+	unsigned n_reattached;
+	int err = ebpf_kernel_attach(e->kernel, &n_reattached);
+
+	if (n_reattached)
+		log_warn("ebpf: %u programs had been detached by another program; "
+			 "attached again",
+			 n_reattached);
+	e->n_attached_again += n_reattached;
+	return err;
+}
+
+static int ebpf_apply(struct sink *sink, const struct changeset *cs)
+{
+	struct ebpf_sink *e = container_of(sink, struct ebpf_sink, sink);
+	struct ebpf_table_stats before = ebpf_table_stats(e->table);
+	int err = ebpf_table_apply(e->table, cs);
+
+	if (err == 0 && cs->full)
+		err = attach(e);
+	if (err != 0)
+		return err;
+	close_sockets(e, &before);
+	return 0;
+}
+
+static void log_excluded(void *data, const char *path, int err)
+{
+	(void)data;
+	log_warn("ebpf: cgroup %s cannot be excluded: %s", path, strerror(-err));
+}
+
+/* Without any, only what an earlier daemon excluded has to go. */
+static void exclude(struct ebpf_sink *e, const struct ebpf_params *params)
+{
+	int err = ebpf_optout_new(e->kernel, &e->optout);
+
+	if (err == 0)
+		ebpf_optout_set(e->optout, params->excluded, params->n_excluded,
+				log_excluded, NULL);
+	else
+		log_warn("ebpf: cgroups cannot be excluded: %s", strerror(-err));
+}
+
+static void ebpf_close(struct sink *sink)
+{
+	struct ebpf_sink *e = container_of(sink, struct ebpf_sink, sink);
+
+	ebpf_optout_free(e->optout);
+	ebpf_sockets_free(e->sockets);
+	ebpf_table_free(e->table);
+	ebpf_kernel_close(e->kernel);
+	free(e);
+}
+
+static const struct sink_ops ebpf_ops = {
+	.name = "ebpf",
+	.apply = ebpf_apply,
+	.close = ebpf_close,
+	.view = &ebpf_view,
+};
+
+int ebpf_sink_new(const struct ebpf_params *params, struct sink **ret, char **ret_why)
+{
+	_cleanup_(freep) char *why = NULL;
+	struct ebpf_sink *e;
+	struct ebpf_kernel *kernel;
+	int err = ebpf_kernel_open(params, &kernel, ret_why);
+
+	if (err != 0)
+		return err;
+	e = xcalloc(1, sizeof(*e));
+	e->sink.ops = &ebpf_ops;
+	e->kernel = kernel;
+	e->table = ebpf_table_new(kernel);
+	if (ebpf_sockets_new(kernel, &e->sockets, &why) != 0)
+		log_warn("ebpf: UDP sockets of removed endpoints are not closed: %s",
+			 why);
+	exclude(e, params);
+	*ret = &e->sink;
+	return 0;
+}
+
+int ebpf_probe(const struct ebpf_params *params, char **ret_why)
+{
+	return ebpf_kernel_probe(params, ret_why);
+}
+
+int ebpf_cleanup(const struct ebpf_params *params, unsigned *ret_removed)
+{
+	return ebpf_kernel_cleanup(params->bpffs_root, ret_removed);
+}

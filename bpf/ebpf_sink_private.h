@@ -1,0 +1,18 @@
+#pragma once
+
+#include "bpf/ebpf.h"
+#include "bpf/ebpf_optout.h"
+#include "bpf/ebpf_sockets.h"
+#include "bpf/ebpf_table.h"
+
+struct ebpf_sink {
+	struct sink sink;
+	struct ebpf_kernel *kernel;
+	struct ebpf_table *table;
+	struct ebpf_sockets *sockets; /* NULL: this kernel cannot do it */
+	struct ebpf_optout *optout;   /* NULL: no cgroup can be excluded */
+	uint64_t n_closed, n_attached_again;
+	bool has_logged_unreachable;
+};
+
+extern const struct sink_view ebpf_view;

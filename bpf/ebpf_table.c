@@ -1,0 +1,280 @@
+/*
+ * Delta change sets. What one service needs is known from its old and its new
+ * value alone; the maps are not read.
+ */
+#include "bpf/ebpf_table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/ebpf_table_private.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+
+static uint64_t hash_service(const void *key)
+{
+	const struct service *s = key;
+
+	return hash_mix(hash_mix(hash_string(service_namespace(s)),
+				 hash_string(service_name(s))),
+			hash_mix(hash_string(service_port_name(s)),
+				 (uint64_t)s->proto << 8 | s->family));
+}
+
+static bool equal_service(const void *item, const void *key)
+{
+	return service_same_key(((const struct ebpf_entry *)item)->service, key);
+}
+
+static const void *key_of_entry(const void *item)
+{
+	return ((const struct ebpf_entry *)item)->service;
+}
+
+static const struct hash_ops entry_ops = {
+	.hash = hash_service,
+	.equal = equal_service,
+	.key = key_of_entry,
+};
+
+struct ebpf_table *ebpf_table_new(struct ebpf_kernel *kernel)
+{
+	struct ebpf_table *t = xcalloc(1, sizeof(*t));
+
+	t->kernel = kernel;
+	hash_init(&t->entries, &entry_ops);
+	return t;
+}
+
+void ebpf_table_clear(struct ebpf_table *t)
+{
+	struct ebpf_entry *e;
+
+	for (size_t i = 0; (e = hash_next(&t->entries, &i));)
+		ebpf_entry_free(e);
+	hash_clear(&t->entries);
+	ebpf_ids_fini(&t->services);
+	ebpf_ids_fini(&t->endpoints);
+	ebpf_ranges_fini(&t->slots);
+	t->added.n = t->deleted.n = t->n_gone = 0;
+	t->stats.n_services = t->stats.n_frontends = t->stats.n_endpoints = 0;
+}
+
+void ebpf_table_free(struct ebpf_table *t)
+{
+	if (!t)
+		return;
+	ebpf_table_clear(t);
+	hash_fini(&t->entries);
+	free(t->added.keys);
+	free(t->added.values);
+	free(t->deleted.keys);
+	free(t->gone);
+	free(t);
+}
+
+/* Numbers of the endpoints that both values have; others of the old one are released. */
+static uint32_t *carry_over(struct ebpf_table *t, struct ebpf_entry *e,
+			    const struct service *new)
+{
+	const struct endpoint *olds = service_endpoints(e->service),
+			      *news = service_endpoints(new);
+	_cleanup_(freep) bool *is_kept =
+		xcalloc(e->service->n_endpoints + 1, sizeof(bool));
+	uint32_t *ids = xcalloc(new->n_endpoints + 1, sizeof(*ids));
+	uint32_t from = 0, n = e->service->n_endpoints;
+
+	/* both are in the same order, so the next one is mostly where the last one was found */
+	for (uint32_t i = 0; i < new->n_endpoints; i++) {
+		uint32_t at = from, n_tried = 0;
+
+		ids[i] = EBPF_ID_NONE;
+		for (; n_tried < n; n_tried++, at = at + 1 < n ? at + 1 : 0)
+			if (addr_equal(&olds[at].addr, &news[i].addr) &&
+			    olds[at].port == news[i].port)
+				break;
+		if (n_tried == n) {
+			t->stats.n_endpoints++;
+			continue;
+		}
+		ids[i] = e->endpoint_ids[at];
+		is_kept[at] = true;
+		from = at + 1 < n ? at + 1 : 0;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (!is_kept[i])
+			ebpf_table_release_endpoint(t, e, e->endpoint_ids[i]);
+	return ids;
+}
+
+static struct ebpf_frontend value_of(const struct ebpf_entry *e, const struct service *s,
+				     const struct frontend *f)
+{
+	return (struct ebpf_frontend){.service = e->id, .row = ebpf_row_of(s, f)};
+}
+
+static void add_frontend(struct ebpf_table *t, const struct ebpf_entry *e,
+			 const struct service *s, const struct frontend *f)
+{
+	struct ebpf_frontend_key key = ebpf_key_of(s, f);
+	struct ebpf_frontend value = value_of(e, s, f);
+
+	ebpf_key_list_add(&t->added, &key, &value);
+}
+
+static void delete_frontend(struct ebpf_table *t, const struct service *s,
+			    const struct frontend *f)
+{
+	struct ebpf_frontend_key key = ebpf_key_of(s, f);
+
+	ebpf_key_list_add(&t->deleted, &key, NULL);
+}
+
+/* Frontends of both are in one order: a walk along both finds the difference. */
+static void change_frontends(struct ebpf_table *t, const struct ebpf_entry *e,
+			     const struct service *old, const struct service *new)
+{
+	const struct frontend *olds = service_frontends(old),
+			      *news = service_frontends(new);
+	uint32_t i = 0, k = 0;
+
+	while (i < old->n_frontends || k < new->n_frontends) {
+		int order = i == old->n_frontends ? 1
+			    : k == new->n_frontends
+				    ? -1
+				    : service_compare_frontend(&olds[i], &news[k]);
+
+		if (order < 0) {
+			delete_frontend(t, old, &olds[i++]);
+		} else if (order > 0) {
+			add_frontend(t, e, new, &news[k++]);
+		} else {
+			if (ebpf_row_of(old, &olds[i]) != ebpf_row_of(new, &news[k])) {
+				delete_frontend(t, old, &olds[i]);
+				add_frontend(t, e, new, &news[k]);
+			}
+			i++;
+			k++;
+		}
+	}
+}
+
+static void update(struct ebpf_table *t, struct ebpf_entry *e, const struct service *new,
+		   const struct environment *env)
+{
+	uint32_t *ids = carry_over(t, e, new);
+	struct service *old = service_ref(e->service);
+
+	ebpf_table_write(t, e, new, ids, env);
+	change_frontends(t, e, old, new);
+	service_unref(old);
+}
+
+static void create(struct ebpf_table *t, const struct service *new,
+		   const struct environment *env)
+{
+	struct ebpf_entry *e = ebpf_entry_new(new, ebpf_ids_take(&t->services));
+	uint32_t *ids = xcalloc(new->n_endpoints + 1, sizeof(*ids));
+	const struct frontend *frontends = service_frontends(new);
+
+	ebpf_kernel_arrays(t->kernel).services[e->id] = (struct ebpf_service){0};
+	for (uint32_t i = 0; i < new->n_endpoints; i++)
+		ids[i] = EBPF_ID_NONE;
+	ebpf_table_write(t, e, new, ids, env);
+	for (uint32_t i = 0; i < new->n_frontends; i++)
+		add_frontend(t, e, new, &frontends[i]);
+	(void)hash_put(&t->entries, e);
+	t->stats.n_services++;
+	t->stats.n_endpoints += new->n_endpoints;
+}
+
+static void delete (struct ebpf_table *t, struct ebpf_entry *e)
+{
+	struct ebpf_service *record = &ebpf_kernel_arrays(t->kernel).services[e->id];
+	const struct frontend *frontends = service_frontends(e->service);
+
+	__atomic_store_n(&record->rows, 0, __ATOMIC_RELEASE); /* pass, from now on */
+	for (uint32_t i = 0; i < e->service->n_frontends; i++)
+		delete_frontend(t, e->service, &frontends[i]);
+	for (uint32_t i = 0; i < e->service->n_endpoints; i++)
+		ebpf_table_release_endpoint(t, e, e->endpoint_ids[i]);
+	for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)
+		ebpf_ranges_give_back(&t->slots, e->pool[pool]);
+	ebpf_ids_give_back(&t->services, e->id);
+	(void)hash_del(&t->entries, e->service);
+	ebpf_entry_free(e);
+	t->stats.n_services--;
+}
+
+static void add_sizes(struct ebpf_sizes *sum, struct ebpf_sizes more)
+{
+	sum->frontends += more.frontends;
+	sum->services += more.services;
+	sum->slots += more.slots;
+	sum->endpoints += more.endpoints;
+}
+
+static int apply_delta(struct ebpf_table *t, const struct changeset *cs)
+{
+	struct ebpf_sizes more = {0};
+	int err;
+
+	for (size_t i = 0; i < cs->n; i++)
+		if (cs->changes[i].new &&ebpf_is_served(cs->changes[i].new))
+			add_sizes(&more, ebpf_sizes_of(cs->changes[i].new));
+	err = ebpf_table_reserve(t, &more);
+	if (err != 0)
+		return err;
+	for (size_t i = 0; i < cs->n; i++) {
+		const struct change *c = &cs->changes[i];
+		struct ebpf_entry *e = hash_find(&t->entries, c->new ? c->new : c->old);
+
+		bool is_served = c->new &&ebpf_is_served(c->new);
+
+		if (e && is_served)
+			update(t, e, c->new, cs->env);
+		else if (e)
+			delete (t, e);
+		else if (is_served)
+			create(t, c->new, cs->env);
+	}
+	return ebpf_table_flush(t);
+}
+
+int ebpf_table_apply(struct ebpf_table *t, const struct changeset *cs)
+{
+	return cs->full ? ebpf_table_adopt(t, cs) : apply_delta(t, cs);
+}
+
+struct ebpf_table_stats ebpf_table_stats(const struct ebpf_table *t)
+{
+	return t->stats;
+}
+
+bool ebpf_table_counts(const struct ebpf_table *t, const struct service *s,
+		       struct ebpf_counts *ret)
+{
+	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+	const struct ebpf_entry *e = hash_find(&t->entries, s);
+
+	/* the ids are in the order of the endpoints of this very value */
+	if (!e || e->service->n_endpoints != s->n_endpoints ||
+	    !service_equal(e->service, s))
+		return false;
+	*ret = (struct ebpf_counts){
+		.n_connections = a.services[e->id].n_removed,
+		.n_refused = a.services[e->id].n_refused,
+		.endpoint_ids = e->endpoint_ids,
+	};
+	for (uint32_t i = 0; i < s->n_endpoints; i++)
+		ret->n_connections += a.endpoints[e->endpoint_ids[i]].n_connections;
+	return true;
+}
+
+uint64_t ebpf_table_endpoint_count(const struct ebpf_table *t,
+				   const struct ebpf_counts *counts, uint32_t i)
+{
+	return ebpf_kernel_arrays(t->kernel)
+		.endpoints[counts->endpoint_ids[i]]
+		.n_connections;
+}

@@ -1,0 +1,261 @@
+/*
+ * Writing one entry, and flushing what several of them queued.
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/ebpf_table_private.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+
+int ebpf_key_compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct ebpf_frontend_key));
+}
+
+void ebpf_key_list_add(struct ebpf_key_list *list, const struct ebpf_frontend_key *key,
+		       const struct ebpf_frontend *value)
+{
+	list->keys = xgrow(list->keys, list->n, &list->keys_cap, sizeof(*list->keys));
+	list->keys[list->n] = *key;
+	if (value) {
+		list->values = xgrow(list->values, list->n, &list->values_cap,
+				     sizeof(*list->values));
+		list->values[list->n] = *value;
+	}
+	list->n++;
+}
+
+static void store(__u64 *word, uint64_t value)
+{
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+static void new_endpoint(struct ebpf_table *t, const struct ebpf_entry *e,
+			 const struct service *service, const struct endpoint *endpoint,
+			 uint32_t *ret_id)
+{
+	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+	uint32_t id = ebpf_ids_take(&t->endpoints);
+
+	assert(id != EBPF_ID_NONE); /* reserved */
+	a.endpoints[id].n_connections = 0;
+	ebpf_fill_endpoint(&a.endpoints[id], endpoint, e->id, ++t->generation,
+			   ebpf_options_of(service));
+	*ret_id = id;
+}
+
+/* Flags that come are set before the pool has the endpoint. */
+static void write_endpoints(struct ebpf_table *t, struct ebpf_entry *e,
+			    const struct service *service, uint32_t *ids)
+{
+	const struct endpoint *endpoints = service_endpoints(service);
+	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+
+	for (uint32_t i = 0; i < service->n_endpoints; i++) {
+		if (ids[i] == EBPF_ID_NONE)
+			new_endpoint(t, e, service, &endpoints[i], &ids[i]);
+		else
+			__atomic_fetch_or(&a.endpoints[ids[i]].flags,
+					  ebpf_flags_of(&endpoints[i]), __ATOMIC_RELEASE);
+	}
+}
+
+/* Flags that go are cleared after the pool has lost the endpoint. */
+static void trim_flags(struct ebpf_table *t, const struct service *service,
+		       const uint32_t *ids)
+{
+	const struct endpoint *endpoints = service_endpoints(service);
+	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+
+	for (uint32_t i = 0; i < service->n_endpoints; i++) {
+		a.endpoints[ids[i]].options = ebpf_options_of(service);
+		__atomic_store_n(&a.endpoints[ids[i]].flags, ebpf_flags_of(&endpoints[i]),
+				 __ATOMIC_RELEASE);
+	}
+}
+
+static bool has_members(const struct ebpf_arrays *a, struct ebpf_range range,
+			const uint32_t *members, uint32_t n)
+{
+	if (range.n != n)
+		return false;
+	for (uint32_t i = 0; i < n; i++)
+		if (a->slots[range.first + i].endpoint != members[i])
+			return false;
+	return true;
+}
+
+/* A pool that changes gets a new range, which is filled before its word is stored. */
+static void write_pool(struct ebpf_table *t, struct ebpf_entry *e,
+		       const struct service *service, const uint32_t *ids,
+		       enum ebpf_pool pool)
+{
+	const struct endpoint *endpoints = service_endpoints(service);
+	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+	_cleanup_(freep) uint32_t *members =
+		xcalloc(service->n_endpoints + 1, sizeof(*members));
+	struct ebpf_range range = {0};
+
+	for (uint32_t i = 0; i < service->n_endpoints; i++)
+		if (endpoints[i].flags & 1u << pool)
+			members[range.n++] = ids[i];
+	if (has_members(&a, e->pool[pool], members, range.n))
+		return;
+	if (range.n) {
+		range.first = ebpf_ranges_take(&t->slots, range.n);
+		assert(range.first != EBPF_RANGE_NONE); /* reserved */
+		for (uint32_t i = 0; i < range.n; i++)
+			a.slots[range.first + i] = (struct ebpf_slot){members[i], 0};
+	}
+	store(&a.services[e->id].pool[pool], range.first | (uint64_t)range.n << 32);
+	ebpf_ranges_give_back(&t->slots, e->pool[pool]);
+	e->pool[pool] = range;
+}
+
+void ebpf_table_write(struct ebpf_table *t, struct ebpf_entry *e,
+		      const struct service *service, uint32_t *ids,
+		      const struct environment *env)
+{
+	struct ebpf_service *record = &ebpf_kernel_arrays(t->kernel).services[e->id];
+	struct service *before = e->service;
+
+	write_endpoints(t, e, service, ids);
+	for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)
+		write_pool(t, e, service, ids, pool);
+	record->affinity_sec = service->affinity_sec;
+	store(&record->rows, ebpf_rows_of(service, env));
+	trim_flags(t, service, ids);
+	e->service = service_ref(service);
+	service_unref(before);
+	free(e->endpoint_ids);
+	e->endpoint_ids = ids;
+}
+
+void ebpf_table_release_endpoint(struct ebpf_table *t, struct ebpf_entry *e, uint32_t id)
+{
+	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+
+	/* what was counted of it stays with the service */
+	a.services[e->id].n_removed += a.endpoints[id].n_connections;
+	t->gone = xgrow(t->gone, t->n_gone, &t->gone_cap, sizeof(*t->gone));
+	t->gone[t->n_gone++] = id;
+}
+
+struct ebpf_sizes ebpf_sizes_of(const struct service *s)
+{
+	struct ebpf_sizes sizes = {
+		.frontends = s->n_frontends,
+		.services = 1,
+		.endpoints = s->n_endpoints,
+	};
+
+	for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)
+		if (s->n_pool[pool])
+			sizes.slots += ebpf_ranges_rounded(s->n_pool[pool]);
+	return sizes;
+}
+
+static bool has_room(const struct ebpf_table *t, const struct ebpf_sizes *more)
+{
+	struct ebpf_sizes sizes = ebpf_kernel_sizes(t->kernel);
+
+	return t->stats.n_frontends + more->frontends <= sizes.frontends &&
+	       ebpf_ids_available(&t->services) >= more->services &&
+	       ebpf_ids_available(&t->endpoints) >= more->endpoints &&
+	       t->slots.cap - t->slots.next >= more->slots;
+}
+
+/* Ids and slots that were given back may be taken again. */
+static void settle(struct ebpf_table *t)
+{
+	ebpf_kernel_wait(t->kernel);
+	ebpf_ids_settle(&t->services);
+	ebpf_ids_settle(&t->endpoints);
+	ebpf_ranges_settle(&t->slots);
+}
+
+int ebpf_table_reserve(struct ebpf_table *t, const struct ebpf_sizes *more)
+{
+	struct ebpf_sizes need;
+	int err;
+
+	if (has_room(t, more))
+		return 0;
+	settle(t);
+	if (has_room(t, more))
+		return 0;
+	need = (struct ebpf_sizes){
+		.frontends = (uint32_t)t->stats.n_frontends + more->frontends,
+		.services = t->services.next + more->services,
+		.slots = t->slots.next + more->slots,
+		.endpoints = t->endpoints.next + more->endpoints,
+	};
+	err = ebpf_kernel_grow(t->kernel, &need);
+	if (err != 0)
+		return err;
+	need = ebpf_kernel_sizes(t->kernel);
+	t->services.cap = need.services;
+	t->endpoints.cap = need.endpoints;
+	t->slots.cap = need.slots;
+	t->stats.n_grown++;
+	return 0;
+}
+
+static bool is_deleted(const struct ebpf_table *t, const struct ebpf_frontend_key *key)
+{
+	return t->deleted.n && bsearch(key, t->deleted.keys, t->deleted.n, sizeof(*key),
+				       ebpf_key_compare);
+}
+
+/*
+ * A frontend that changes its service is deleted and added again after a grace
+ * period; in between nftables serves it.
+ */
+static int flush_frontends(struct ebpf_table *t)
+{
+	struct ebpf_key_list *added = &t->added, *deleted = &t->deleted, moved = {0};
+	size_t n = 0;
+	int err;
+
+	if (deleted->n)
+		qsort(deleted->keys, deleted->n, sizeof(*deleted->keys),
+		      ebpf_key_compare);
+	for (size_t i = 0; i < added->n; i++) {
+		if (is_deleted(t, &added->keys[i])) {
+			ebpf_key_list_add(&moved, &added->keys[i], &added->values[i]);
+			continue;
+		}
+		added->keys[n] = added->keys[i];
+		added->values[n++] = added->values[i];
+	}
+	err = ebpf_kernel_add_frontends(t->kernel, added->keys, added->values, n);
+	if (err == 0)
+		err = ebpf_kernel_delete_frontends(t->kernel, deleted->keys, deleted->n);
+	if (err == 0)
+		err = ebpf_kernel_add_frontends(t->kernel, moved.keys, moved.values,
+						moved.n);
+	if (err == 0)
+		t->stats.n_frontends += added->n - deleted->n;
+	free(moved.keys);
+	free(moved.values);
+	added->n = deleted->n = 0;
+	return err;
+}
+
+int ebpf_table_flush(struct ebpf_table *t)
+{
+	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+	int err = flush_frontends(t);
+
+	/* from here on their sockets and the affinity to them are stale */
+	for (size_t i = 0; i < t->n_gone; i++) {
+		__atomic_store_n(&a.endpoints[t->gone[i]].flags, 0, __ATOMIC_RELEASE);
+		ebpf_ids_give_back(&t->endpoints, t->gone[i]);
+	}
+	t->stats.n_gone += t->n_gone;
+	t->stats.n_endpoints -= t->n_gone;
+	t->n_gone = 0;
+	return err;
+}

@@ -1,0 +1,88 @@
+/*
+ * The maps that all hooks share. Sizes are set by the daemon before it loads
+ * the programs; these are the smallest.
+ */
+#pragma once
+
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+#include "bpf/ebpf_layout.h"
+
+/* Each object file has them; the linker makes one of equal weak ones. */
+#define EBPF_MAP __attribute__((section(".maps"), used, weak))
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 1024);
+	__type(key, struct ebpf_frontend_key);
+	__type(value, struct ebpf_frontend);
+} frontends EBPF_MAP;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct ebpf_service);
+} services EBPF_MAP;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct ebpf_slot);
+} slots EBPF_MAP;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1024);
+	__type(key, __u32);
+	__type(value, struct ebpf_endpoint);
+} endpoints EBPF_MAP;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__type(key, struct ebpf_client);
+	__type(value, struct ebpf_binding);
+} affinity EBPF_MAP;
+
+/* Addresses of this host: a node port that answers at any of them has the unspecified address. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct ebpf_address);
+	__type(value, __u32);
+} node_addresses EBPF_MAP;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct ebpf_socket);
+} sockets EBPF_MAP;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct ebpf_more_routes);
+} more_routes EBPF_MAP;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ebpf_meta);
+} meta EBPF_MAP;
+
+/* Constants of this node, set before the programs are loaded. */
+const volatile __u64 node_cookie __weak; /* of the node's network namespace */
+const volatile __u8 can_refuse __weak;	 /* the kernel has bpf_set_retval() */
+const volatile __u8 is_host_only __weak; /* pods are left to nftables */
+const volatile __u8 keeps_no_tcp __weak; /* TCP sockets get no storage */

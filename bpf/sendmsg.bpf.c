@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * sendto() and sendmsg() of an unconnected UDP socket. A socket that asked a
+ * frontend before keeps its endpoint for as long as that is in the pool.
+ */
+#include "bpf/routes.bpf.h"
+
+#define TCP_ESTABLISHED 1 /* also the state of a connected UDP socket */
+
+static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
+					  struct ebpf_place *to)
+{
+	struct ebpf_place frontend_place = *to;
+	struct ebpf_frontend frontend;
+	struct ebpf_choice choice;
+	struct ebpf_last last = {0};
+	struct ebpf_socket *s;
+
+	if (!ebpf_find_frontend(to, IPPROTO_UDP, &frontend)) {
+		/*
+		 * A connected IPv6 socket with an IPv4-mapped peer passes here
+		 * with each send(), and its endpoint as the destination.
+		 */
+		if (ctx->sk && ctx->sk->state != TCP_ESTABLISHED)
+			ebpf_forget(ctx->sk, to);
+		return false;
+	}
+	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s || s->flags & EBPF_SOCKET_OPTED_OUT)
+		return false;
+	ebpf_find_last(ctx->sk, s, to, &last);
+	if (ebpf_decide(ctx, &frontend, IPPROTO_UDP, &last, &choice) !=
+	    EBPF_VERDICT_BALANCE)
+		return false;
+	ebpf_add_route(ctx->sk, s, &frontend_place, &choice);
+	*to = choice.endpoint;
+	return true;
+}
+
+SEC("cgroup/sendmsg4")
+int sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct ebpf_place to;
+
+	ebpf_place4(&to, ctx);
+	if (find_endpoint(ctx, &to))
+		ebpf_write4(ctx, to.addr, to.port);
+	return 1;
+}
+
+SEC("cgroup/sendmsg6")
+int sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct ebpf_place to;
+
+	ebpf_place6(&to, ctx);
+	if (find_endpoint(ctx, &to))
+		ebpf_write6(ctx, to.addr, to.port);
+	return 1;
+}
+
+char _license[] SEC("license") __weak = "Dual BSD/GPL";
