@@ -2,12 +2,15 @@
  * The wiring: sources, data planes, dump formats, commands.  No other file names
  * all parts.
  */
+#include <cap-ng.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
-#include "core/cleanup.h"
+#include "bpf/ebpf.h"
 #include "core/buf.h"
+#include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "proxy/commands/commands.h"
@@ -30,11 +33,12 @@ static int make_source(const struct config *config, const char *node_name,
 	return 0;
 }
 
-static int probe_nftables(char **ret_why_not)
+static int probe_nftables(const struct config *config, char **ret_why_not)
 {
 	const char *why;
 	int err = privileges_check(&why);
 
+	(void)config;
 	if (err) {
 		*ret_why_not = xstrdup(why);
 		return err;
@@ -45,21 +49,17 @@ static int probe_nftables(char **ret_why_not)
 	return err;
 }
 
-static int open_nftables(const struct config *config, struct ev_loop *loop,
-			 struct dataplane *ret)
+static int add_nftables(struct dataplane *dp)
 {
 	struct sink *nftables, *conntrack;
 	int err = nft_sink_new(&nftables);
 
-	(void)config;
-	(void)loop;
 	if (err) {
 		log_err("nftables: could not open: %s", strerror(-err));
 		return err;
 	}
 	nftables->is_vital = true;
-	*ret = (struct dataplane){.mode = "nftables"};
-	dataplane_add(ret, nftables);
+	dataplane_add(dp, nftables);
 	err = stale_flows_new(&conntrack);
 	if (err) {
 		log_warn(
@@ -69,15 +69,104 @@ static int open_nftables(const struct config *config, struct ev_loop *loop,
 		return 0;
 	}
 	conntrack->after = nftables;
-	dataplane_add(ret, conntrack);
+	dataplane_add(dp, conntrack);
 	return 0;
 }
 
+static int open_nftables(const struct config *config, struct ev_loop *loop,
+			 struct dataplane *ret)
+{
+	(void)config;
+	(void)loop;
+	*ret = (struct dataplane){.mode = "nftables"};
+	return add_nftables(ret);
+}
+
+static int clean_nftables(const struct config *config)
+{
+	(void)config;
+	return nft_cleanup();
+}
+
+#ifdef SLUICE_HAS_EBPF
+static struct ebpf_params ebpf_params(const struct config *config)
+{
+	return (struct ebpf_params){
+		.cgroup_root =
+			*config->ebpf.cgroup_root ? config->ebpf.cgroup_root : NULL,
+		.bpffs_root = *config->ebpf.bpffs_root ? config->ebpf.bpffs_root : NULL,
+		.excluded = (const char *const *)config->ebpf.exclude_cgroups.items,
+		.n_excluded = config->ebpf.exclude_cgroups.n,
+		.is_host_only = config->ebpf.host_only,
+	};
+}
+
+/* nftables serves what the programs leave alone, so both must work. */
+static int probe_ebpf(const struct config *config, char **ret_why_not)
+{
+	const struct ebpf_params params = ebpf_params(config);
+	int err = probe_nftables(config, ret_why_not);
+
+	return err ? err : ebpf_probe(&params, ret_why_not);
+}
+
+static int open_ebpf(const struct config *config, struct ev_loop *loop,
+		     struct dataplane *ret)
+{
+	const struct ebpf_params params = ebpf_params(config);
+	_cleanup_(freep) char *why = NULL;
+	struct sink *sink;
+	int err = ebpf_sink_new(&params, &sink, &why);
+
+	(void)loop;
+	if (err) {
+		log_err("ebpf: could not open: %s", why);
+		return err;
+	}
+	/* if it cannot follow, sockets are sent to endpoints that are gone */
+	sink->is_vital = true;
+	*ret = (struct dataplane){.mode = "ebpf"};
+	dataplane_add(ret, sink);
+	err = add_nftables(ret);
+	if (err)
+		dataplane_close(ret);
+	return err;
+}
+
+static int clean_ebpf(const struct config *config)
+{
+	const struct ebpf_params params = ebpf_params(config);
+	unsigned n_removed;
+	int err = ebpf_cleanup(&params, &n_removed);
+
+	if (!err && n_removed)
+		log_info("ebpf: removed %u maps and links", n_removed);
+	return err;
+}
+
+static const unsigned ebpf_caps[] = {CAP_BPF, CAP_PERFMON, CAP_SYS_ADMIN};
+static const int ebpf_syscalls[] = {SYS_bpf, SYS_membarrier, SYS_setns,
+				    SYS_open_by_handle_at};
+#endif
+
 static const struct plane planes[] = {
+#ifdef SLUICE_HAS_EBPF
+	{.mode = "ebpf",
+	 .merit = "sockets of this node and its pods go to endpoints directly, nftables "
+		  "serves the rest",
+	 .caps = ebpf_caps,
+	 .n_caps = N_ELEMENTS(ebpf_caps),
+	 .syscalls = ebpf_syscalls,
+	 .n_syscalls = N_ELEMENTS(ebpf_syscalls),
+	 .probe = probe_ebpf,
+	 .open = open_ebpf,
+	 .cleanups = {clean_ebpf, clean_nftables}},
+#endif
 	{.mode = "nftables",
+	 .merit = "the kernel balances every new connection",
 	 .probe = probe_nftables,
 	 .open = open_nftables,
-	 .cleanups = {nft_cleanup}},
+	 .cleanups = {clean_nftables}},
 };
 
 /* The modes of this build, for options; NULL at the end. */

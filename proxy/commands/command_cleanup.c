@@ -75,7 +75,7 @@ static int clean(const struct options *options, const struct parts *parts,
 
 	/* what cannot be listed is removed all the same */
 	(void)parts->list_chains(take_chain, &before);
-	if (planes_cleanup(parts, NULL) != 0)
+	if (planes_cleanup(parts, &options->config, NULL) != 0)
 		status = STATUS_FAILED;
 	else if (before.ours.len)
 		buf_printf(out, "removed: %s\n", buf_string(&before.ours));

@@ -119,6 +119,8 @@ void config_init(struct config *c)
 		.metrics_port = METRICS_PORT,
 		.control_socket = xstrdup("/run/sluice/sluice.sock"),
 		.master = xstrdup(""),
+		.ebpf.cgroup_root = xstrdup(""),
+		.ebpf.bpffs_root = xstrdup(""),
 	};
 	for (size_t i = 0; i < config_n_fields; i++)
 		(void)value_parse(config_fields[i].kind, config_fields[i].default_text,
@@ -132,7 +134,11 @@ void config_fini(struct config *c)
 	strings_fini(&c->manifests);
 	free(c->control_socket);
 	free(c->master);
+	free(c->ebpf.cgroup_root);
+	free(c->ebpf.bpffs_root);
+	strings_fini(&c->ebpf.exclude_cgroups);
 	c->control_socket = c->master = NULL;
+	c->ebpf = (struct config_ebpf){0};
 }
 
 static void replace_string(char **slot, char *takes)

@@ -52,6 +52,13 @@ struct config_logging {
 	bool json_split, text_split;
 };
 
+/* The eBPF plane; empty strings: found by itself. */
+struct config_ebpf {
+	char *cgroup_root, *bpffs_root;
+	struct strings exclude_cgroups;
+	bool host_only;
+};
+
 struct config {
 	char *bind_address;
 	bool bind_address_hard_fail;
@@ -84,6 +91,7 @@ struct config {
 	char *master;
 	struct strings manifests;
 	char *control_socket;
+	struct config_ebpf ebpf;
 	int64_t gather_period_ns; /* how long a burst of changes is gathered */
 	int64_t timeout_ns;	  /* of reading all objects once; 0: none */
 	bool service_metrics;	  /* a series of metrics for each service */

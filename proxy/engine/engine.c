@@ -251,7 +251,7 @@ char *engine_unready(const struct engine *e)
 
 void engine_cleanup_others(const struct engine *e)
 {
-	(void)planes_cleanup(e->parts,
+	(void)planes_cleanup(e->parts, e->config,
 			     e->plane); /* logged; traffic does not depend on it */
 }
 

@@ -21,13 +21,14 @@ struct reject;
 /* A way to handle traffic: --proxy-mode names it. */
 struct plane {
 	const char *mode;
+	const char *merit; /* why it is taken before others, for the log */
 	/* Kept after start, besides what every mode needs. */
 	const unsigned *caps; /* CAP_* */
 	size_t n_caps;
 	const int *syscalls; /* numbers */
 	size_t n_syscalls;
 	/* 0, or -errno and why it cannot be used here; the caller frees the text. */
-	int (*probe)(char **ret_why_not);
+	int (*probe)(const struct config *config, char **ret_why_not);
 	/* After a good probe. 0, or -errno, logged. */
 	int (*open)(const struct config *config, struct ev_loop *loop,
 		    struct dataplane *ret);
@@ -35,7 +36,7 @@ struct plane {
 	 * Each removes one thing that the mode leaves in place; the list ends with NULL.
 	 * Modes share functions where they share things. They work with CAP_NET_ADMIN.
 	 */
-	int (*cleanups[PLANE_MAX_CLEANUPS + 1])(void);
+	int (*cleanups[PLANE_MAX_CLEANUPS + 1])(const struct config *config);
 };
 
 /* What `dump` can print. */

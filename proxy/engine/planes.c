@@ -16,10 +16,10 @@ static const struct plane *find(const struct parts *parts, const char *mode)
 	return NULL;
 }
 
-static int probe(const struct plane *plane, bool is_required)
+static int probe(const struct plane *plane, const struct config *config, bool is_required)
 {
 	_cleanup_(freep) char *why_not = NULL;
-	int err = plane->probe(&why_not);
+	int err = plane->probe(config, &why_not);
 
 	if (err && is_required)
 		log_err("mode %s cannot be used: %s", plane->mode, why_not);
@@ -29,16 +29,17 @@ static int probe(const struct plane *plane, bool is_required)
 }
 
 /* The first one that works; auto, or a mode of kube-proxy's that means auto. */
-static int choose(const struct parts *parts, const struct plane **ret)
+static int choose(const struct parts *parts, const struct config *config,
+		  const struct plane **ret)
 {
 	int err = -EOPNOTSUPP;
 
 	for (size_t i = 0; i < parts->n_planes; i++) {
-		err = probe(&parts->planes[i], false);
+		err = probe(&parts->planes[i], config, false);
 		if (err)
 			continue;
 		*ret = &parts->planes[i];
-		log_info("mode auto: using %s", (*ret)->mode);
+		log_info("mode auto: using %s: %s", (*ret)->mode, (*ret)->merit);
 		return 0;
 	}
 	log_err("mode auto: no mode of this build can be used on this host");
@@ -50,7 +51,7 @@ int planes_open(const struct parts *parts, const struct config *config,
 		const struct plane **ret_plane)
 {
 	const struct plane *plane = find(parts, config->mode);
-	int err = plane ? probe(plane, true) : choose(parts, &plane);
+	int err = plane ? probe(plane, config, true) : choose(parts, config, &plane);
 
 	if (err)
 		return err;
@@ -61,7 +62,8 @@ int planes_open(const struct parts *parts, const struct config *config,
 	return 0;
 }
 
-static bool has_cleanup(const struct plane *plane, int (*cleanup)(void))
+static bool has_cleanup(const struct plane *plane,
+			int (*cleanup)(const struct config *config))
 {
 	for (size_t i = 0; plane->cleanups[i]; i++)
 		if (plane->cleanups[i] == cleanup)
@@ -70,7 +72,8 @@ static bool has_cleanup(const struct plane *plane, int (*cleanup)(void))
 }
 
 /* Is it the job of a plane before this one? */
-static bool is_done(const struct parts *parts, size_t i_plane, int (*cleanup)(void))
+static bool is_done(const struct parts *parts, size_t i_plane,
+		    int (*cleanup)(const struct config *config))
 {
 	for (size_t i = 0; i < i_plane; i++)
 		if (has_cleanup(&parts->planes[i], cleanup))
@@ -78,8 +81,8 @@ static bool is_done(const struct parts *parts, size_t i_plane, int (*cleanup)(vo
 	return false;
 }
 
-static int clean_plane(const struct parts *parts, size_t i_plane,
-		       const struct plane *used)
+static int clean_plane(const struct parts *parts, const struct config *config,
+		       size_t i_plane, const struct plane *used)
 {
 	const struct plane *plane = &parts->planes[i_plane];
 	int result = 0;
@@ -91,7 +94,7 @@ static int clean_plane(const struct parts *parts, size_t i_plane,
 			continue;
 		if (is_done(parts, i_plane, plane->cleanups[i]))
 			continue;
-		err = plane->cleanups[i]();
+		err = plane->cleanups[i](config);
 		if (err)
 			log_err("mode %s: could not remove what it left in place: %s",
 				plane->mode, strerror(-err));
@@ -100,12 +103,13 @@ static int clean_plane(const struct parts *parts, size_t i_plane,
 	return result;
 }
 
-int planes_cleanup(const struct parts *parts, const struct plane *used)
+int planes_cleanup(const struct parts *parts, const struct config *config,
+		   const struct plane *used)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < parts->n_planes; i++) {
-		int err = clean_plane(parts, i, used);
+		int err = clean_plane(parts, config, i, used);
 
 		result = result ? result : err;
 	}

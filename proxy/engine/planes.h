@@ -19,4 +19,5 @@ int planes_open(const struct parts *parts, const struct config *config,
  * Removes what other modes left in place: all of it (used is NULL), or what the
  * mode in use does not share. 0, or the first error; each is logged.
  */
-int planes_cleanup(const struct parts *parts, const struct plane *used);
+int planes_cleanup(const struct parts *parts, const struct config *config,
+		   const struct plane *used);

@@ -229,7 +229,7 @@ static const struct {
 	 "",
 	 2,
 	 NULL,
-	 "--proxy-mode: \"magic\" is not supported by this build; use auto, nftables"},
+	 "--proxy-mode: \"magic\" is not supported by this build; use auto, "},
 	{"sluice",
 	 {"plan", "--manifests", "-", "--proxy-mode", "magic"},
 	 SERVICE,

@@ -61,8 +61,9 @@ static int make_source(const struct config *config, const char *node_name,
 	return 0;
 }
 
-static int probe_none(char **ret_why_not)
+static int probe_none(const struct config *config, char **ret_why_not)
 {
+	(void)config;
 	(void)ret_why_not;
 	return 0;
 }

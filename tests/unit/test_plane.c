@@ -156,8 +156,9 @@ static struct toy *toy_add(struct dataplane *dp, const struct sink_ops *ops)
 	return toy;
 }
 
-static int toy_probe(char **ret_why_not)
+static int toy_probe(const struct config *config, char **ret_why_not)
 {
+	(void)config;
 	if (probe_answer)
 		*ret_why_not = xstrdup("no toys here");
 	return probe_answer;
@@ -176,8 +177,9 @@ static int toy_open(const struct config *config, struct ev_loop *loop,
 	return 0;
 }
 
-static int plain_probe(char **ret_why_not)
+static int plain_probe(const struct config *config, char **ret_why_not)
 {
+	(void)config;
 	(void)ret_why_not;
 	return 0;
 }
@@ -191,30 +193,35 @@ static int plain_open(const struct config *config, struct ev_loop *loop,
 	return 0;
 }
 
-static int clean_toy(void)
+static int clean_toy(const struct config *config)
 {
+	(void)config;
 	n_cleanups[0]++;
 	return 0;
 }
 
-static int clean_shared(void)
+static int clean_shared(const struct config *config)
 {
+	(void)config;
 	n_cleanups[1]++;
 	return 0;
 }
 
-static int clean_plain(void)
+static int clean_plain(const struct config *config)
 {
+	(void)config;
 	n_cleanups[2]++;
 	return -EIO;
 }
 
 static const struct plane planes[] = {
 	{.mode = "toy",
+	 .merit = "it is a toy",
 	 .probe = toy_probe,
 	 .open = toy_open,
 	 .cleanups = {clean_toy, clean_shared}},
 	{.mode = "plain",
+	 .merit = "it is plain",
 	 .probe = plain_probe,
 	 .open = plain_open,
 	 .cleanups = {clean_shared, clean_plain}},
@@ -362,7 +369,7 @@ static void a_plane_that_is_asked_for_must_work(void **state)
 static void a_change_of_mode_removes_what_the_other_one_left(void **state)
 {
 	(void)state;
-	assert_int_equal(planes_cleanup(&parts, &planes[0]), -EIO);
+	assert_int_equal(planes_cleanup(&parts, NULL, &planes[0]), -EIO);
 	assert_int_equal(n_cleanups[0], 0);
 	assert_int_equal(n_cleanups[1], 0); /* the mode in use has it, too */
 	assert_int_equal(n_cleanups[2], 1);
@@ -371,7 +378,7 @@ static void a_change_of_mode_removes_what_the_other_one_left(void **state)
 static void cleanup_removes_everything_once(void **state)
 {
 	(void)state;
-	assert_int_equal(planes_cleanup(&parts, NULL), -EIO);
+	assert_int_equal(planes_cleanup(&parts, NULL, NULL), -EIO);
 	for (size_t i = 0; i < N_ELEMENTS(n_cleanups); i++)
 		assert_int_equal(n_cleanups[i], 1);
 }
