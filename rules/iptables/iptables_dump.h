@@ -3,10 +3,9 @@
  * in kube-proxy's shape and with its names, for people who audit in that form.
  *
  * One file for both families: iptables-restore and ip6tables-restore take
- * their own rules out of it.  What kube-proxy's nftables mode refuses or drops
- * besides (ports and addresses of service networks that nobody has) is there
- * as well; what has nothing to do with Services (invalid packets, forwarding,
- * health check ports) is not.
+ * their own rules from it.  What kube-proxy's nftables mode refuses or drops
+ * besides (unused ports and addresses of service networks) is included; rules
+ * unrelated to Services (invalid packets, forwarding, health check ports) are not.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * A frontend that is balanced for some sources only has its rule for the
- * others here: the packets of the former have another destination by now.
+ * A frontend that is balanced for some clients only has its rule for the others
+ * here: packets of the former have another destination by now.
  */
 #include "rules/iptables/iptables_filter.h"
 
@@ -12,15 +12,15 @@
 #include "rules/iptables/iptables_names.h"
 
 /*
- * TCP by a reset: an ICMP error may come while connect() holds the socket, and
- * is lost then.
+ * TCP by a reset: an ICMP error is lost when it arrives while connect() holds
+ * the socket.
  */
 static const char *reject_target(uint8_t proto)
 {
 	return proto == IPPROTO_TCP ? "REJECT --reject-with tcp-reset" : "REJECT";
 }
 
-/* What becomes of sources that are not balanced; ACTION_BALANCE when all are. */
+/* The action for clients that are not balanced; ACTION_BALANCE when all are. */
 static enum action leftover_action(const struct frontend *f)
 {
 	enum action action = ACTION_BALANCE;
@@ -39,7 +39,7 @@ static const char *leftover_target(const struct service *s, const struct fronten
 	return leftover_action(f) == ACTION_REJECT ? reject_target(s->proto) : "DROP";
 }
 
-/* Allowed sources go on to the frontend's own rule. */
+/* Allowed sources continue to the frontend's own rule. */
 static void add_limited(struct iptables_table *filter, const struct service *s,
 			const struct frontend *f)
 {

@@ -4,7 +4,7 @@
  *   KUBE-PROXY-FIREWALL      sources that are not allowed at a limited frontend
  *   KUBE-SERVICES            cluster IPs without endpoints
  *   KUBE-EXTERNAL-SERVICES   the same for all other frontends
- *   KUBE-CLUSTER-IPS         ports that nobody has, addresses that nobody has
+ *   KUBE-CLUSTER-IPS         unused ports and unused addresses
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * SHA-256 comes from nettle, which is linked for base64 already: no hash of
- * our own gives these names, and ours is seeded anew in each process.
+ * SHA-256 comes from nettle, which is linked for base64 already.  core/hash can't
+ * give these names: its seed differs in each process.
  */
 #include "rules/iptables/iptables_names.h"
 

@@ -1,7 +1,7 @@
 /*
- * Names of iptables chains as kube-proxy makes them, so that those who know
- * its rules find their way: a prefix and 16 characters out of a hash of
- * service, port and protocol, and of the endpoint where it is one's chain.
+ * Names of iptables chains as kube-proxy makes them, for readers who know its
+ * rules: a prefix and 16 characters out of a hash of service, port and protocol,
+ * and of the endpoint in the name of an endpoint's chain.
  */
 #pragma once
 
@@ -21,7 +21,7 @@ struct iptables_chain {
 	char name[IPTABLES_CHAIN_LEN + 1];
 };
 
-/* what: "" or more that tells it apart: "10.0.0.1:80" for an endpoint. */
+/* what: "" or a distinction: "10.0.0.1:80" for an endpoint. */
 struct iptables_chain iptables_chain_name(enum iptables_prefix prefix,
 					  const struct service *s, const char *what);
 struct iptables_chain iptables_endpoint_chain(const struct service *s,

@@ -1,26 +1,36 @@
 /*
- * A cluster IP whose sources all share one pool goes straight to the chain of
- * that pool, which also says who is masqueraded; every other frontend goes by
- * way of a KUBE-EXT chain that tells the sources apart.  A packet that nobody
- * takes stays as it is, and table filter refuses or drops it.
+ * A cluster IP whose clients all share one pool goes directly to the chain of
+ * that pool, which also has the rules for masquerading; every other frontend goes
+ * through a KUBE-EXT chain that distinguishes the classes of clients.  A packet
+ * that no rule matches is unchanged, and table filter refuses or drops it.
  *
  * Matches that are put into the middle of a rule end in a blank.
  */
 #include "rules/iptables/iptables_nat.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "rules/iptables/iptables_names.h"
 #include "rules/iptables/iptables_pools.h"
 
 #define MATCH_LEN 80
 
+/* Frontends with the same decisions share their chains. */
+struct group {
+	uint32_t first; /* frontend */
+	bool has_ext, has_fw;
+};
+
 /* Everything that the rules of one service need. */
 struct work {
 	struct iptables_table *nat;
 	const struct service *service;
-	char is_pod[MATCH_LEN]; /* "" when there is no way to tell */
+	char is_pod[MATCH_LEN]; /* "" without a detector */
+	struct group *groups;
+	size_t n_groups, groups_cap;
 };
 
 static void format_detector(const struct environment *env, enum family family,
@@ -60,7 +70,7 @@ static bool is_balanced(const struct frontend *f)
 	return false;
 }
 
-/* Do all sources go the same way?  They may be masqueraded or not by being a pod. */
+/* Do all clients go to the same pool?  Pods may be masqueraded or not. */
 static bool has_one_way(const struct frontend *f)
 {
 	for (unsigned client = 1; client < CLIENT_N; client++) {
@@ -77,39 +87,34 @@ static bool is_direct(const struct frontend *f)
 }
 
 /*
- * The first frontend that is decided like this one and needs a chain: they
- * share it.  All external frontends of a service are alike as things are.
+ * The group of a frontend that is not direct: a new one when none before it has
+ * the same decisions. There are few groups: as things are, all external
+ * frontends of a service have the same decisions.
  */
-static uint32_t first_alike(const struct service *s, uint32_t i, bool is_limited)
+static struct group *group_of(struct work *w, uint32_t i)
 {
-	const struct frontend *f = service_frontends(s);
+	const struct frontend *f = service_frontends(w->service);
 
-	for (uint32_t j = 0; j < i; j++) {
-		if (!is_direct(&f[j]) && is_balanced(&f[j]) && is_alike(&f[j], &f[i]) &&
-		    (f[j].is_limited || !is_limited))
-			return j;
-	}
-	return i;
+	for (size_t g = 0; g < w->n_groups; g++)
+		if (is_alike(&f[w->groups[g].first], &f[i]))
+			return &w->groups[g];
+	w->groups = xgrow(w->groups, w->n_groups, &w->groups_cap, sizeof(*w->groups));
+	w->groups[w->n_groups] = (struct group){.first = i};
+	return &w->groups[w->n_groups++];
 }
 
 /* The chain of the first group has kube-proxy's own name. */
-static struct iptables_chain group_chain(const struct service *s,
-					 enum iptables_prefix prefix, uint32_t i)
+static struct iptables_chain group_chain(const struct work *w, const struct group *g,
+					 enum iptables_prefix prefix)
 {
-	const struct frontend *f = service_frontends(s);
-	uint32_t first = first_alike(s, i, false);
 	char what[16] = "";
 
-	for (uint32_t j = 0; j < first; j++) {
-		if (is_direct(&f[j]) || !is_balanced(&f[j]))
-			continue;
-		(void)snprintf(what, sizeof(what), "#%u", first);
-		break;
-	}
-	return iptables_chain_name(prefix, s, what);
+	if (g != w->groups)
+		(void)snprintf(what, sizeof(what), "#%u", g->first);
+	return iptables_chain_name(prefix, w->service, what);
 }
 
-/* One kind of client after the other; each rule applies to those that are left. */
+/* One class of client after the other; each rule applies to those that are left. */
 static void add_sources(const struct work *w, const char *chain, const struct frontend *f)
 {
 	const struct {
@@ -170,7 +175,7 @@ static void add_ext_chain(const struct work *w, const char *chain,
 		iptables_pool_chain(w->service, f->from[CLIENT_NODE].pool).name);
 }
 
-/* Who is not let in here is dropped in table filter. */
+/* Packets of other sources are dropped in table filter. */
 static void add_fw_chain(const struct work *w, const char *chain, const char *ext)
 {
 	const struct cidr *allowed = service_allowed(w->service);
@@ -196,10 +201,29 @@ static const char *kind_text(const struct frontend *f)
 	return texts[f->kind];
 }
 
-static void add_frontend(const struct work *w, uint32_t i)
+/* The chain that this frontend's packets go to. */
+static struct iptables_chain add_group(struct work *w, uint32_t i)
 {
 	const struct frontend *f = &service_frontends(w->service)[i];
-	struct iptables_chain target, ext;
+	struct group *g = group_of(w, i);
+	struct iptables_chain ext = group_chain(w, g, IPTABLES_EXT), fw;
+
+	if (!g->has_ext)
+		add_ext_chain(w, ext.name, f);
+	g->has_ext = true;
+	if (!f->is_limited)
+		return ext;
+	fw = group_chain(w, g, IPTABLES_FW);
+	if (!g->has_fw)
+		add_fw_chain(w, fw.name, ext.name);
+	g->has_fw = true;
+	return fw;
+}
+
+static void add_frontend(struct work *w, uint32_t i)
+{
+	const struct frontend *f = &service_frontends(w->service)[i];
+	struct iptables_chain target;
 	char match[IPTABLES_MATCH_LEN];
 
 	(void)iptables_match_frontend(w->service, f, kind_text(f), match);
@@ -207,12 +231,7 @@ static void add_frontend(const struct work *w, uint32_t i)
 		target = iptables_pool_chain(w->service, f->from[CLIENT_NODE].pool);
 		add_masquerade(w, target.name, match, f);
 	} else {
-		ext = group_chain(w->service, IPTABLES_EXT, i);
-		target = f->is_limited ? group_chain(w->service, IPTABLES_FW, i) : ext;
-		if (first_alike(w->service, i, false) == i)
-			add_ext_chain(w, ext.name, f);
-		if (f->is_limited && first_alike(w->service, i, true) == i)
-			add_fw_chain(w, target.name, ext.name);
+		target = add_group(w, i);
 	}
 	iptables_table_add_rule(w->nat, w->service->family,
 				f->kind == FRONTEND_NODE_PORT ? "KUBE-NODEPORTS"
@@ -252,6 +271,7 @@ void iptables_nat_add_service(struct iptables_table *nat, const struct environme
 			add_frontend(&w, i);
 	}
 	iptables_pools_add(nat, s);
+	free(w.groups);
 }
 
 void iptables_nat_end(struct iptables_table *nat)

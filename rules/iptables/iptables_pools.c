@@ -1,13 +1,13 @@
 /*
- * Equal shares by chance: the first of n endpoints takes 1/n, the next one
- * 1/(n-1) of what is left, and so on.  Affinity is a list of clients for each
- * endpoint, looked up before anything is left to chance.
+ * Equal shares at random: the first of n endpoints takes 1/n, the next one
+ * 1/(n-1) of the rest, and so on.  Affinity is a list of clients for each
+ * endpoint, looked up before the random choice.
  */
 #include "rules/iptables/iptables_pools.h"
 
 #include <stdio.h>
 
-/* A client that was here not long ago goes where it went. */
+/* A client with a recent connection goes to the same endpoint. */
 static void add_remembered(struct iptables_table *nat, const struct service *s,
 			   const char *chain, const struct endpoint *e)
 {
@@ -22,7 +22,7 @@ static void add_remembered(struct iptables_table *nat, const struct service *s,
 				comment, sep.name, s->affinity_sec, sep.name);
 }
 
-/* Each endpoint takes its share of what those before it left. */
+/* Each endpoint takes its share of the rest. */
 static void add_share(struct iptables_table *nat, const struct service *s,
 		      const char *chain, const struct endpoint *e, uint32_t n_left)
 {

@@ -72,7 +72,7 @@ void iptables_table_write(const struct iptables_table *t, const char *name,
 		   buf_string(&t->rules));
 }
 
-/* Names were checked where they came in; this keeps a line a line whatever they are. */
+/* Names were checked when they were decoded; this keeps any text on one line. */
 static char comment_char(char c)
 {
 	if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9'))
@@ -86,7 +86,7 @@ const char *iptables_comment(const struct service *s, const char *what,
 	char label[COMMENT_TEXT_LEN + 1], text[COMMENT_TEXT_LEN + 1];
 
 	(void)service_label(s, label, sizeof(label));
-	/* Kubernetes' own names are not longer than this. */
+	/* Names in Kubernetes are not longer than this. */
 	(void)snprintf(text, sizeof(text), "%.195s%s%.59s", label, *what ? " " : "",
 		       what);
 	for (char *c = text; *c; c++)

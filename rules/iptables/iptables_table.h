@@ -17,7 +17,7 @@ struct iptables_table { /* embedded */
 
 void iptables_table_init(struct iptables_table *t);
 void iptables_table_fini(struct iptables_table *t);
-/* Once more is fine: a Service's names are the same in both families. */
+/* Repeating one has no effect: a Service's names are the same in both families. */
 void iptables_table_add_chain(struct iptables_table *t, const char *chain);
 /* FAMILY_N: for both. */
 __attribute__((format(printf, 4, 5))) void
@@ -26,7 +26,7 @@ iptables_table_add_rule(struct iptables_table *t, enum family family, const char
 void iptables_table_write(const struct iptables_table *t, const char *name,
 			  struct buf *out);
 
-/* What is sent to this frontend; what ("cluster IP") is added to the comment. */
+/* Matches packets to this frontend; what ("cluster IP") is added to the comment. */
 #define IPTABLES_MATCH_LEN 512
 const char *iptables_match_frontend(const struct service *s, const struct frontend *f,
 				    const char *what,

@@ -112,7 +112,7 @@ static void cluster_ips_lead_to_their_endpoints_or_refuse(void **state)
 		{"pod3", "svc42:53", "pod1:53 far1:53 pod2:53", "UDP"},
 		{"pod3", "svc42:80", "refused", "UDP"},
 		{"client", "svc41:443", "refused", NULL},
-		/* what is refused on its way out of the node fails at once in sendmsg() for UDP */
+		/* for UDP a refusal on the way out of the node fails immediately in sendmsg() */
 		{"node3", "svc41:443", "refused", "TCP"},
 		{"pod2", "svc43:80", "refused", NULL},
 		{"node3", "svc43:80", "refused", "TCP"},
@@ -131,12 +131,12 @@ static void source_ranges_guard_load_balancer_addresses(void **state)
 	check(*state, BY_NETWORK, scenario_source_ranges);
 }
 
-static void policies_hold_when_pods_are_told_by_their_network(void **state)
+static void policies_hold_when_pods_are_known_by_their_network(void **state)
 {
 	check(*state, BY_NETWORK, scenario_pods_told);
 }
 
-static void policies_hold_when_pods_are_told_by_their_interface(void **state)
+static void policies_hold_when_pods_are_known_by_their_interface(void **state)
 {
 	check(*state, "--detect-local-mode BridgeInterface --pod-bridge-interface pod3",
 	      scenario_pods_told);
@@ -197,7 +197,7 @@ static void a_client_with_affinity_comes_to_the_same_endpoint(void **state)
 	}
 }
 
-/* Fails the rows that expect an endpoint: what was seen above came from the rules. */
+/* Fails the rows that expect an endpoint: the results above came from the rules. */
 static void without_the_rules_nothing_is_balanced(void **state)
 {
 	struct target t = target_named("pod2", "svc41:80", IPPROTO_TCP, FAMILY_IPV4);
@@ -210,8 +210,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(cluster_ips_lead_to_their_endpoints_or_refuse),
 		cmocka_unit_test(source_ranges_guard_load_balancer_addresses),
-		cmocka_unit_test(policies_hold_when_pods_are_told_by_their_network),
-		cmocka_unit_test(policies_hold_when_pods_are_told_by_their_interface),
+		cmocka_unit_test(policies_hold_when_pods_are_known_by_their_network),
+		cmocka_unit_test(policies_hold_when_pods_are_known_by_their_interface),
 		cmocka_unit_test(policies_hold_when_pods_are_not_told),
 		cmocka_unit_test(policies_hold_with_masquerade_all),
 		cmocka_unit_test(a_client_with_affinity_comes_to_the_same_endpoint),

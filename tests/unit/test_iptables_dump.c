@@ -161,7 +161,7 @@ static void a_cluster_ip_leads_to_its_pool_by_equal_shares(void **state)
 		    "-j DNAT --to-destination 10.180.0.1:80");
 	assert_line(&out, "-A KUBE-SEP-SXIVWICOYRO3J4NJ", "-s 10.180.0.1",
 		    "-j KUBE-MARK-MASQ");
-	/* who is no pod is masqueraded, and before anything is picked */
+	/* clients that are not pods are masqueraded, before an endpoint is picked */
 	assert_in_range(line_with(&out, "-A KUBE-SVC-XPGD46QRK7WJZT7O", "! -s 10.0.0.0/8",
 				  "-j KUBE-MARK-MASQ"),
 			1,
@@ -189,7 +189,7 @@ static void a_single_endpoint_needs_no_chance(void **state)
 	assert_no_line(&out, "KUBE-SVC-", "", "");
 }
 
-static void external_policy_local_tells_the_sources_apart(void **state)
+static void external_policy_local_distinguishes_the_sources(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	struct frontend f = frontend(FRONTEND_NODE_PORT, "192.168.0.2:3001", to_cluster,
@@ -232,7 +232,7 @@ static void without_endpoints_tcp_is_reset_and_the_rest_gets_icmp(void **state)
 	assert_no_line(&out, "KUBE-SVL-", "", "");
 }
 
-static void ports_and_addresses_that_nobody_has_are_refused_and_dropped(void **state)
+static void unused_ports_are_refused_and_unused_addresses_dropped(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	struct frontend f = frontend(FRONTEND_CLUSTER_IP, "172.30.0.41:80", to_cluster,
@@ -291,14 +291,14 @@ static void only_allowed_sources_come_to_a_limited_frontend(void **state)
 
 static const struct {
 	enum pod_detector detector;
-	const char *ifname, *expect; /* NULL: nobody is told */
+	const char *ifname, *expect; /* NULL: without a detector */
 } detector_cases[] = {
 	{POD_DETECTOR_CIDR, "", "! -s 10.0.0.0/8 -j KUBE-MARK-MASQ"},
 	{POD_DETECTOR_BRIDGE, "cni0", "! -i cni0 -j KUBE-MARK-MASQ"},
 	{POD_DETECTOR_PREFIX, "veth", "! -i veth+ -j KUBE-MARK-MASQ"},
 };
 
-static void pods_are_told_by_any_detector(void **state)
+static void pods_are_recognised_by_any_detector(void **state)
 {
 	struct frontend f = frontend(FRONTEND_CLUSTER_IP, "172.30.0.41:80", to_cluster,
 				     to_cluster_masked, to_cluster_masked);
@@ -416,13 +416,12 @@ int main(void)
 		cmocka_unit_test(chains_have_kube_proxys_names),
 		cmocka_unit_test(a_cluster_ip_leads_to_its_pool_by_equal_shares),
 		cmocka_unit_test(a_single_endpoint_needs_no_chance),
-		cmocka_unit_test(external_policy_local_tells_the_sources_apart),
+		cmocka_unit_test(external_policy_local_distinguishes_the_sources),
 		cmocka_unit_test(without_endpoints_tcp_is_reset_and_the_rest_gets_icmp),
-		cmocka_unit_test(
-			ports_and_addresses_that_nobody_has_are_refused_and_dropped),
+		cmocka_unit_test(unused_ports_are_refused_and_unused_addresses_dropped),
 		cmocka_unit_test(affinity_remembers_and_looks_it_up_first),
 		cmocka_unit_test(only_allowed_sources_come_to_a_limited_frontend),
-		cmocka_unit_test(pods_are_told_by_any_detector),
+		cmocka_unit_test(pods_are_recognised_by_any_detector),
 		cmocka_unit_test(the_mark_is_the_one_that_was_chosen),
 		cmocka_unit_test(a_family_that_is_off_is_left_out),
 		cmocka_unit_test(no_chain_is_declared_twice),
