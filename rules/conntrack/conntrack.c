@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <time.h>
 
 #include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_conntrack_common.h>
@@ -21,6 +20,7 @@
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/netlink.h"
 #include "rules/conntrack/conntrack_reader.h"
@@ -30,8 +30,8 @@
 #define MAX_DELETION_LEN 512 /* of one of them: a tuple, zone, id and headers */
 #define MAX_TUPLE_LEN	 400 /* of IPv6, with its zone: about 100 */
 #define MAX_DUMPS	 3
-#define REPEAT_MAX_US	 500000	 /* a dump is repeated only until then */
-#define DUMP_MAX_US	 2000000 /* one is given up then */
+#define REPEAT_MAX_US	 2000000 /* a dump is repeated only until then */
+#define DUMP_MAX_US	 5000000 /* one is given up then */
 #define DUMP_SEQ	 1
 /* Bit of CTA_FILTER_ORIG_FLAGS that has no name in the kernel's public headers. */
 #define FILTER_PROTO_NUM (1 << 3)
@@ -48,14 +48,6 @@ struct pruner {
 	int err; /* the first failure of a deletion */
 	uint64_t start_us;
 };
-
-static uint64_t now_us(void)
-{
-	struct timespec ts;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000 + (uint64_t)ts.tv_nsec / 1000;
-}
 
 static void socket_closep(struct mnl_socket **nl)
 {
@@ -215,7 +207,7 @@ static int receive_dump(const struct pruner *p, struct netlink_reader *reader, i
 		if (len < 0)
 			return len == -EAGAIN ? -ETIMEDOUT : (int)len;
 		err = netlink_reader_feed(reader, buf, (size_t)len);
-		if (err == 1 && now_us() - p->start_us > DUMP_MAX_US)
+		if (err == 1 && clock_monotonic_us() - p->start_us > DUMP_MAX_US)
 			return -ETIMEDOUT;
 	}
 	return err;
@@ -281,7 +273,7 @@ int conntrack_prune(enum family family, enum conntrack_scope scope,
 		.is_unwanted = is_unwanted,
 		.data = data,
 		.pending = pending,
-		.start_us = now_us(),
+		.start_us = clock_monotonic_us(),
 	};
 	bool is_again = true;
 	int err;
@@ -293,7 +285,7 @@ int conntrack_prune(enum family family, enum conntrack_scope scope,
 	for (int i = 0; i < MAX_DUMPS && err == 0 && is_again; i++) {
 		uint64_t n_before = p.n_deleted;
 
-		if (i > 0 && now_us() - p.start_us > REPEAT_MAX_US) {
+		if (i > 0 && clock_monotonic_us() - p.start_us > REPEAT_MAX_US) {
 			err = -EAGAIN;
 			break;
 		}

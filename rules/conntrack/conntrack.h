@@ -26,7 +26,7 @@ enum conntrack_scope {
  * one that found UDP flows: answers on their way may have made new ones.
  * *ret_deleted is set on failure too.
  *
- * It takes two seconds at most: -ETIMEDOUT when a dump takes longer, and -EAGAIN
+ * It takes five seconds at most: -ETIMEDOUT when a dump takes longer, and -EAGAIN
  * when there was no time to repeat one; the caller calls it again later.
  */
 int conntrack_prune(enum family family, enum conntrack_scope scope,

@@ -1,6 +1,6 @@
 /*
- * The TCP and SCTP frontends of a change set, to ask whether a flow goes to one
- * of them.  They are sorted when the first question comes: mostly there is none.
+ * The TCP and SCTP frontends of a change set, to find out whether a flow goes to
+ * one of them.  They are sorted for the first flow: mostly there is none.
  */
 #pragma once
 
@@ -14,13 +14,13 @@ struct flow_frontend;
 
 struct flow_frontends { /* embedded; the caller sets the first, which is borrowed */
 	const struct changeset *cs;
-	struct flow_frontend *sorted; /* NULL: not asked yet */
+	struct flow_frontend *sorted; /* NULL: not used yet */
 	size_t n;
 };
 void flow_frontends_fini(struct flow_frontends *f);
 
 /*
  * Was this flow opened to a frontend while nothing translated it?  Conntrack
- * has settled that for all its packets, so whoever sends them waits in vain.
+ * keeps that for all its packets, so its client would wait in vain.
  */
 bool flow_frontends_is_lost(struct flow_frontends *f, const struct flow *flow);

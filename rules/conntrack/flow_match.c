@@ -1,7 +1,7 @@
 /*
  * One entry for each UDP frontend.  Between begin and end, `touched` holds the
- * entries that the change set speaks of, with the service that holds each one
- * (NULL: nobody any more); flows to other frontends are none of its business.
+ * entries that the change set names, with the service that holds each one (NULL:
+ * no longer held); flows to other frontends are ignored.
  *
  * The serving endpoints of a service are sorted when the first flow to it is
  * seen: most frontends have no flows, and a service may have thousands of
@@ -140,7 +140,7 @@ static void touch(struct flow_match *m, struct entry *e)
 	m->n_family[addr_family(&e->place.addr)]++;
 }
 
-/* These frontends are held by this service now, or by nobody. */
+/* These frontends are held by this service now, or (NULL) by none. */
 static void put_frontends(struct flow_match *m, const struct service *s,
 			  const struct service *holder)
 {

@@ -1,10 +1,10 @@
 /*
- * Which UDP flows are stale: those to a frontend of ours whose reply comes
- * from no serving endpoint of the service that holds the frontend now.  Policy
- * and pools don't matter: a flow lives on while its endpoint serves.
+ * Finds stale UDP flows: those to a frontend of ours whose reply does not come
+ * from a serving endpoint of the service that holds the frontend now.  Policy
+ * and pools don't matter: a flow continues while its endpoint serves.
  *
- * It remembers the UDP frontends that it was told of, so that a full change
- * set shows what went meanwhile.  Pure: no system call.
+ * It remembers the UDP frontends of earlier change sets, so that a full one shows
+ * which were removed meanwhile.  Pure: no system call.
  */
 #pragma once
 
@@ -21,10 +21,10 @@ struct flow_ends {
 	uint16_t src_port, dst_port;
 };
 
-/* A flow as conntrack has it: who sent it where, who answers and to whom. */
+/* A flow as conntrack has it: its ends, and those of the replies. */
 struct flow {
 	uint8_t proto;
-	bool is_opening; /* TCP and SCTP: asked for, and nothing came back yet */
+	bool is_opening; /* TCP and SCTP: not answered yet */
 	struct flow_ends original, reply;
 };
 
@@ -33,13 +33,13 @@ void flow_match_free(struct flow_match *m);
 DEFINE_CLEANUP(struct flow_match *, flow_match_free);
 
 /*
- * Looks at what a change set says of UDP, and answers whether flows can have
- * become stale by it: a frontend came or went, or an endpoint stopped serving.
- * The services are borrowed until flow_match_end(), which must follow.
+ * Reads the UDP services of a change set, and returns whether flows can have
+ * become stale by it: a frontend was added or removed, or an endpoint stopped
+ * serving. The services are borrowed until flow_match_end(), which must follow.
  */
 bool flow_match_begin(struct flow_match *m, const struct changeset *cs);
 /* Can there be stale flows of this family? */
 bool flow_match_has_family(const struct flow_match *m, enum family family);
 bool flow_match_is_stale(struct flow_match *m, const struct flow *flow);
-/* done: the stale flows are gone. Otherwise the next change set should be a full one. */
+/* done: the stale flows were deleted. Otherwise the next change set should be a full one. */
 void flow_match_end(struct flow_match *m, bool done);

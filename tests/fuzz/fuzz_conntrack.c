@@ -37,7 +37,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 
 	if (len == 0)
 		return 0;
-	datagram = xmalloc(len); /* aligned as what is received */
+	datagram = xmalloc(len); /* aligned as a received one */
 	memcpy(datagram, bytes, len);
 	assert(netlink_reader_feed(&reader, datagram, len) <= 1);
 	return 0;

@@ -1,6 +1,6 @@
 /*
- * A datagram of nf_tables: whatever it holds, elements told are within bounds
- * and can be printed.  The first byte says which set and family was asked for.
+ * A datagram of nf_tables: all elements read from it are within bounds and can be
+ * printed.  The first byte selects the set and family of the request.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		return 0;
 	set = bytes[0] / 2 % SET_N;
 	len--;
-	datagram = xmalloc(len); /* aligned as what is received */
+	datagram = xmalloc(len); /* aligned as a received one */
 	memcpy(datagram, bytes + 1, len);
 	(void)nft_monitor_is_ours(datagram, len);
 	message = (const void *)datagram;

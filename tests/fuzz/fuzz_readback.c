@@ -9,6 +9,7 @@
  * when an attribute has another size than in its own headers.
  */
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -78,8 +79,7 @@ static bool number_messages(uint8_t *datagram, size_t len)
 /* The answer, and an end for each of the requests that there may be. */
 static bool answer(int fd, const uint8_t *bytes, size_t len, int err)
 {
-	_cleanup_(freep) uint8_t *datagram =
-		xmalloc(len); /* aligned as what is received */
+	_cleanup_(freep) uint8_t *datagram = xmalloc(len); /* aligned as a received one */
 	struct {
 		struct nlmsghdr header;
 		int err;

@@ -75,7 +75,7 @@ static void a_dump_that_found_something_is_repeated(void **state)
 
 static void a_slow_dump_is_not_repeated_in_the_same_call(void **state)
 {
-	struct slow slow = {.pause_us = 300000};
+	struct slow slow = {.pause_us = 800000};
 	uint64_t n_deleted;
 
 	(void)state;

@@ -197,7 +197,7 @@ static void a_removed_node_port_is_the_nodes_own_again(void **state)
 
 /*
  * Waits without sending: a datagram that is on its way back when its flow is forgotten
- * makes a new one in the other direction, which is no flow to a frontend.
+ * makes a new one in the other direction, which is not a flow to a frontend.
  */
 static void wait_forgotten(const struct world *w, const char *name, enum family family)
 {
@@ -215,7 +215,7 @@ static void wait_forgotten(const struct world *w, const char *name, enum family 
 	}
 }
 
-/* What was sent before there was a Service went somewhere else, and stays there otherwise. */
+/* Datagrams sent before the Service existed went elsewhere, and their flow continues otherwise. */
 static void a_flow_from_before_the_service_reaches_it(void **state)
 {
 	for (int family = 0; family < FAMILY_N; family++) {
@@ -257,7 +257,7 @@ static void a_restart_touches_no_live_flow(void **state)
 		probe_close(flows[i].fd);
 }
 
-/* The endpoint went while nobody looked. */
+/* The endpoint was removed while sluice was not running. */
 static void a_restart_forgets_what_went_meanwhile(void **state)
 {
 	for (int family = 0; family < FAMILY_N; family++) {

@@ -186,7 +186,7 @@ static void without_a_status_or_a_state_nothing_is_opening(void **state)
 	assert_false(seen.last.is_opening);
 }
 
-/* In a block of its exact size, so that a read behind it is seen. */
+/* In a block of its exact size, so that a read beyond it is detected. */
 static int feed_copy(struct netlink_reader *r, const void *bytes, size_t len)
 {
 	_cleanup_(freep) char *copy = xmalloc(len);

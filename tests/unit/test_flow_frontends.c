@@ -1,6 +1,6 @@
 /*
  * Which connections were opened while nothing translated them: to a frontend
- * of ours, not answered, and answered by nobody else than the frontend itself.
+ * of ours, not answered, and answered only by the frontend itself.
  */
 #include "tests/test.h"
 
