@@ -1,10 +1,10 @@
 /*
- * Rules are compared as libnftnl prints their expressions: every attribute is
- * in there, handles and positions aren't.
+ * Rules are compared as libnftnl prints their expressions: with every attribute,
+ * and without handles and positions.
  *
- * A set or base chain of ours in another shape (an older version's, or
- * somebody's) can't be changed in place.  Then the whole table is made anew,
- * in the same transaction.
+ * A set or base chain of ours with another type (of an older version, or changed
+ * by another process) can't be changed in place.  Then the whole table is
+ * replaced, in the same transaction.
  */
 #include "rules/nft/nft_compare.h"
 
@@ -20,6 +20,7 @@
 #include <libnftnl/set.h>
 
 #include "core/cleanup.h"
+#include "core/hash_keys.h"
 #include "core/mem.h"
 #include "rules/nft/nft_compare_set.h"
 #include "rules/nft/nft_read.h"
@@ -28,9 +29,9 @@
 
 DEFINE_CLEANUP(struct nftnl_set *, nftnl_set_free);
 
-/* A chain that should be, or is. */
+/* A chain that should exist, or does. */
 struct seen_chain {
-	char *name;
+	char *name; /* first: a string key */
 	struct nft_chain chain;
 	bool is_wanted, is_there, has_other_policy;
 	struct buf rules;
@@ -39,16 +40,26 @@ struct seen_chain {
 struct family_state {
 	const struct nft_comparison *c;
 	enum family family;
-	bool is_misshapen;
+	bool has_wrong_type;
 	bool has_set[SET_N];
 	int64_t n_elements[SET_N]; /* -1: not known */
 	char **foreign_sets;
 	size_t n_foreign_sets, foreign_sets_cap;
 	struct nft_object *objects; /* with names of their own */
 	size_t n_objects, objects_cap;
-	struct seen_chain *chains;
-	size_t n_chains, chains_cap, last_chain;
+	struct seen_chain **chains; /* in the order of need, as the kernel wants them */
+	size_t n_chains, chains_cap;
+	struct hash by_name; /* of the chains */
 };
+
+static struct family_state family_state_init(const struct nft_comparison *c,
+					     enum family family)
+{
+	struct family_state s = {.c = c, .family = family};
+
+	hash_init(&s.by_name, &string_key_ops);
+	return s;
+}
 
 static void family_state_fini(struct family_state *s)
 {
@@ -59,19 +70,23 @@ static void family_state_fini(struct family_state *s)
 		free((char *)(uintptr_t)s->objects[i].name);
 	free(s->objects);
 	for (size_t i = 0; i < s->n_chains; i++) {
-		free(s->chains[i].name);
-		buf_fini(&s->chains[i].rules);
+		free(s->chains[i]->name);
+		buf_fini(&s->chains[i]->rules);
+		free(s->chains[i]);
 	}
 	free(s->chains);
+	hash_fini(&s->by_name);
 }
 
 static struct seen_chain *add_chain(struct family_state *s, const char *name)
 {
-	struct seen_chain *chain;
+	struct seen_chain *chain = xcalloc(1, sizeof(*chain));
 
-	s->chains = xgrow(s->chains, s->n_chains, &s->chains_cap, sizeof(*s->chains));
-	chain = &s->chains[s->n_chains++];
-	*chain = (struct seen_chain){.name = xstrdup(name)};
+	chain->name = xstrdup(name);
+	s->chains = xgrow(s->chains, s->n_chains, &s->chains_cap,
+			  sizeof(struct seen_chain *));
+	s->chains[s->n_chains++] = chain;
+	(void)hash_put(&s->by_name, chain);
 	return chain;
 }
 
@@ -96,18 +111,9 @@ static void want_chains(struct family_state *s)
 		want_chain(s, numbered[i]);
 }
 
-/* Rules come chain by chain, so the one found last is mostly the right one. */
-static struct seen_chain *find_chain(struct family_state *s, const char *name)
+static struct seen_chain *find_chain(const struct family_state *s, const char *name)
 {
-	for (size_t i = 0; i < s->n_chains; i++) {
-		size_t at = (s->last_chain + i) % s->n_chains;
-
-		if (strcmp(s->chains[at].name, name) == 0) {
-			s->last_chain = at;
-			return &s->chains[at];
-		}
-	}
-	return NULL;
+	return hash_find(&s->by_name, &name);
 }
 
 static bool has_shape(const struct nftnl_chain *c, const struct nft_chain_info *info)
@@ -134,12 +140,12 @@ static void take_chain(void *data, const struct nftnl_chain *c)
 		return;
 	info = nft_chain_info(chain->chain.kind);
 	if (!has_shape(c, info))
-		s->is_misshapen = true;
+		s->has_wrong_type = true;
 	else if (info->type && nftnl_chain_get_u32(c, NFTNL_CHAIN_POLICY) != NF_ACCEPT)
 		chain->has_other_policy = true;
 }
 
-/* Its expressions on one line, without the one that says where it stands. */
+/* Its expressions on one line, without its position. */
 static void print_rule(const struct nftnl_rule *rule, struct buf *out)
 {
 	char text[8192];
@@ -224,7 +230,7 @@ static void take_set(void *data, const struct nftnl_set *set, int64_t n_elements
 	enum nft_set which = nft_set_find(name);
 	_cleanup_(nftnl_set_freep) struct nftnl_set *wanted = NULL;
 
-	/* goes with its rule, and the kernel lets nobody else delete it */
+	/* deleted with its rule, and not otherwise */
 	if (nftnl_set_get_u32(set, NFTNL_SET_FLAGS) & NFT_SET_ANONYMOUS)
 		return;
 	if (which == SET_N) {
@@ -239,7 +245,7 @@ static void take_set(void *data, const struct nftnl_set *set, int64_t n_elements
 	if (which == SET_AFFINITY_CLIENTS && s->c->n_clients)
 		s->c->n_clients[s->family] = n_elements;
 	if (!is_same_set(set, wanted))
-		s->is_misshapen = true;
+		s->has_wrong_type = true;
 }
 
 static void take_object(void *data, const struct nft_object *object)
@@ -266,7 +272,8 @@ static int read_structure(struct family_state *s)
 	return err;
 }
 
-static void tell_chain_rules(const struct family_state *s, const struct seen_chain *chain)
+static void report_chain_rules(const struct family_state *s,
+			       const struct seen_chain *chain)
 {
 	const struct nft_comparison *c = s->c;
 	struct buf wanted = BUF_INIT;
@@ -279,7 +286,7 @@ static void tell_chain_rules(const struct family_state *s, const struct seen_cha
 }
 
 /* Chains before rules: those jump to them. */
-static void tell_structure(const struct family_state *s)
+static void report_structure(const struct family_state *s)
 {
 	const struct nft_comparison *c = s->c;
 
@@ -289,7 +296,7 @@ static void tell_structure(const struct family_state *s)
 	for (size_t i = 0; i < s->n_foreign_sets; i++)
 		c->ops->foreign_set(c->data, s->family, s->foreign_sets[i]);
 	for (size_t i = 0; i < s->n_chains; i++) {
-		const struct seen_chain *chain = &s->chains[i];
+		const struct seen_chain *chain = s->chains[i];
 
 		if (!chain->is_wanted)
 			c->ops->foreign_chain(c->data, s->family, chain->name);
@@ -299,18 +306,18 @@ static void tell_structure(const struct family_state *s)
 	for (size_t i = 0; i < s->n_objects; i++)
 		c->ops->foreign_object(c->data, s->family, &s->objects[i]);
 	for (size_t i = 0; i < s->n_chains; i++)
-		if (s->chains[i].is_wanted)
-			tell_chain_rules(s, &s->chains[i]);
+		if (s->chains[i]->is_wanted)
+			report_chain_rules(s, s->chains[i]);
 }
 
-/* Forgets what was read, so that all of it is missing. */
-static void start_anew(struct family_state *s)
+/* Drops the listing, so that everything is missing. */
+static void start_over(struct family_state *s)
 {
 	const struct nft_comparison *c = s->c;
 	enum family family = s->family;
 
 	family_state_fini(s);
-	*s = (struct family_state){.c = c, .family = family};
+	*s = family_state_init(c, family);
 	want_chains(s);
 }
 
@@ -321,11 +328,11 @@ static int compare_table(struct family_state *s, uint32_t flags)
 
 	if (err)
 		return err;
-	if (s->is_misshapen) {
+	if (s->has_wrong_type) {
 		c->ops->table(c->data, VERB_DELETE, s->family);
 		c->ops->table(c->data, VERB_ADD, s->family);
-		start_anew(s);
-	} else if (flags) { /* somebody has put it to sleep */
+		start_over(s);
+	} else if (flags) { /* another process has made it dormant */
 		c->ops->table(c->data, VERB_ADD, s->family);
 	}
 	return 0;
@@ -352,16 +359,16 @@ static int compare_structure(struct family_state *s)
 	else
 		c->ops->table(c->data, VERB_ADD, s->family);
 	if (!err)
-		tell_structure(s);
+		report_structure(s);
 	return err;
 }
 
 struct nft_comparing {
 	const struct nft_comparison *c;
-	struct family_state family; /* the one that is being compared */
+	struct family_state family; /* the one that is compared now */
 	bool has_structure;	    /* of it; then come its sets */
 	unsigned next_set;
-	struct nft_set_comparison *set; /* that is being compared, or NULL */
+	struct nft_set_comparison *set; /* compared now, or NULL */
 };
 
 struct nft_comparing *nft_comparing_new(const struct nft_comparison *c)
@@ -370,7 +377,7 @@ struct nft_comparing *nft_comparing_new(const struct nft_comparison *c)
 	struct nft_desired_item *item;
 
 	n->c = c;
-	n->family = (struct family_state){.c = c};
+	n->family = family_state_init(c, 0);
 	for (size_t at = 0; (item = nft_desired_next(c->desired, &at));)
 		item->state = DESIRED_MISSING;
 	return n;
@@ -417,7 +424,7 @@ static void next_family(struct nft_comparing *n)
 	enum family next = n->family.family + 1;
 
 	family_state_fini(&n->family);
-	n->family = (struct family_state){.c = n->c, .family = next};
+	n->family = family_state_init(n->c, next);
 	n->has_structure = false;
 	n->next_set = 0;
 }

@@ -1,5 +1,5 @@
 /*
- * What the kernel has against what it should have: one walk, which tells of
+ * Compares the kernel's tables with the desired state: one walk that reports
  * every difference, for a full apply (which sends them) and for `diff` (which
  * prints them).
  */
@@ -13,17 +13,17 @@
 #include "rules/nft/nft_tx.h"
 
 struct nft_difference_ops {
-	/* VERB_DELETE: of no use any more, or made in another shape */
+	/* VERB_DELETE: no longer needed, or made with other types */
 	void (*table)(void *data, enum nft_verb verb, enum family family);
 	void (*set)(void *data, enum family family, enum nft_set missing);
 	void (*foreign_set)(void *data, enum family family, const char *name);
-	/* is_there: only its policy is another */
+	/* is_there: only its policy differs */
 	void (*chain)(void *data, enum family family, struct nft_chain chain,
 		      bool is_there);
 	void (*foreign_chain)(void *data, enum family family, const char *name);
 	void (*foreign_object)(void *data, enum family family,
 			       const struct nft_object *object);
-	/* The rules differ; actual is libnftnl's text of those that are there. */
+	/* The rules differ; actual is libnftnl's text of the existing ones. */
 	void (*rules)(void *data, enum family family, struct nft_chain chain,
 		      const char *actual);
 	void (*element)(void *data, enum nft_verb verb, const struct nft_element *e,
@@ -41,9 +41,9 @@ struct nft_comparison {
 };
 
 /*
- * A comparison in pieces.  c is borrowed, and so is what it points at.  It is
- * worth nothing when the ruleset changed between two steps: the caller looks at
- * the generation.
+ * A comparison in pieces.  c and everything it points at are borrowed.  The
+ * result is invalid when the ruleset changed between two steps: the caller
+ * compares the generation.
  */
 struct nft_comparing;
 
@@ -56,9 +56,9 @@ void nft_comparing_free(struct nft_comparing *n);
 int nft_comparing_step(struct nft_comparing *n);
 
 /*
- * All of it. Tells of all but what is missing in sets. -EINTR: the ruleset
- * changed meanwhile, what was told is worth nothing.
+ * All of it. Reports all differences but elements that are missing. -EINTR: the
+ * ruleset changed meanwhile, and the result is invalid.
  */
 int nft_compare(const struct nft_comparison *c);
-/* Then of that. */
+/* Reports the missing elements, after nft_compare(). */
 void nft_compare_missing(const struct nft_comparison *c);

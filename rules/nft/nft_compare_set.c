@@ -1,8 +1,8 @@
 /*
- * Two ways: a dump, which finds everything, and whose time grows with the
- * square of the set's size, because each part of it starts from the beginning;
- * or asking for each element that should be, which says nothing of others, but
- * for their number.
+ * Two ways: a dump, which finds everything, and whose time grows with the square
+ * of the set's size, because the kernel starts each part of it from the first
+ * element; or a request for each desired element, which finds no others, but
+ * their number shows that there are some.
  */
 #include "rules/nft/nft_compare_set.h"
 
@@ -32,20 +32,20 @@ static void take_element(void *data, const struct nft_read_element *read)
 	c->ops->element(c->data, VERB_DELETE, &read->e, item ? item->service : NULL);
 }
 
-/* What is being asked for by key, and how far. */
+/* Elements that are requested by key, and the progress. */
 struct nft_set_comparison {
 	const struct nft_comparison *c;
 	enum family family;
 	enum nft_set set;
 	int64_t n_elements;
-	bool is_asking; /* or else a dump comes next */
-	size_t at;	/* among those that should be */
+	bool is_asking; /* false: a dump comes next */
+	size_t at;	/* in the desired elements */
 	struct nft_element keys[NFT_READ_KEYS_MAX];
 	struct nft_desired_item *items[NFT_READ_KEYS_MAX];
 	size_t n, n_answered;
 	int64_t n_found;
 	unsigned n_missing;
-	struct nft_element *different; /* as they are */
+	struct nft_element *different; /* as they are in the kernel */
 	size_t n_different, different_cap;
 };
 
@@ -59,7 +59,7 @@ static void take_answer(void *data, const struct nft_read_element *read)
 	item = a->items[a->n_answered++];
 	if (read->e.key_len != item->key_len ||
 	    memcmp(read->e.key, item->bytes, item->key_len) != 0)
-		return; /* the count won't be right, then */
+		return; /* then the number of elements shows it */
 	a->n_found++;
 	item->state = DESIRED_PRESENT;
 	if (nft_desired_has_value(item, &read->e))
@@ -90,7 +90,7 @@ static int ask(struct nft_set_comparison *a)
 	return 0;
 }
 
-/* The next keys: 1, or 0 when there are no more. */
+/* The next keys: 1, or 0 after the last ones. */
 static int ask_for_some(struct nft_set_comparison *a)
 {
 	struct nft_desired_item *item = NULL;
@@ -108,8 +108,8 @@ static int ask_for_some(struct nft_set_comparison *a)
 }
 
 /*
- * When as many of those that should be were found as the set has, nothing else
- * is in it, and a dump can be spared.
+ * When as many desired elements were found as the set has, it has no others, and
+ * a dump is not needed.
  */
 static int finish_asking(struct nft_set_comparison *a)
 {

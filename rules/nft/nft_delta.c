@@ -20,9 +20,9 @@
 #include "rules/nft/nft_keys.h"
 #include "rules/nft/nft_schema.h"
 
-#define TRIM_MESSAGES	     2000 /* from here on the memory goes back to the system */
-#define LINGER_FROM_ELEMENTS 20000
-#define TRIES_MAX	     3
+#define TRIM_MESSAGES	    2000 /* from here on the memory goes back to the system */
+#define DEFER_FROM_ELEMENTS 20000
+#define TRIES_MAX	    3
 
 struct elements {
 	struct nft_element *items;
@@ -36,7 +36,7 @@ struct delta {
 	struct nft_transfer transfer;
 	struct elements old, new;
 	struct nft_keys left_out;	/* pointers to refused services */
-	struct nft_keys unused, reused; /* lingering chains, once it is committed */
+	struct nft_keys unused, reused; /* deferred chains, once it is committed */
 	bool is_undo;
 };
 
@@ -140,12 +140,12 @@ static void take_shared(void *data, bool is_wanted, const struct nft_element *e)
 /*
  * The kernel walks a whole map for each rule that looks something up in it: in
  * a large table it pays to keep a chain that may be needed again soon. The next
- * full apply deletes them. A lingering chain may need others, so then all linger.
+ * full apply deletes them. A deferred chain may need others, so then all are deferred.
  */
-static bool may_linger(const struct delta *d)
+static bool may_defer(const struct delta *d)
 {
-	return d->k->n_elements >= LINGER_FROM_ELEMENTS ||
-	       nft_keys_n(&d->k->lingering) > 0 || nft_keys_n(&d->unused) > 0;
+	return d->k->n_elements >= DEFER_FROM_ELEMENTS ||
+	       nft_keys_n(&d->k->deferred) > 0 || nft_keys_n(&d->unused) > 0;
 }
 
 static void take_chain(void *data, bool is_wanted, enum family family,
@@ -155,11 +155,11 @@ static void take_chain(void *data, bool is_wanted, enum family family,
 	const uint32_t key[] = {family, chain.kind, chain.number};
 	char name[NFT_CHAIN_NAME_LEN];
 
-	if (!is_wanted && may_linger(d)) {
+	if (!is_wanted && may_defer(d)) {
 		nft_keys_put(&d->unused, key, sizeof(key));
 	} else if (!is_wanted) {
 		nft_schema_delete_chain(&d->tx, family, nft_chain_name(chain, name));
-	} else if (nft_keys_has(&d->k->lingering, key, sizeof(key))) {
+	} else if (nft_keys_has(&d->k->deferred, key, sizeof(key))) {
 		nft_keys_put(&d->reused, key, sizeof(key));
 	} else {
 		nft_schema_add_chain(&d->tx, family, chain);
@@ -177,15 +177,15 @@ static void build(struct delta *d, const struct changeset *cs)
 	nft_refs_settle(&d->k->refs, &ops, d);
 }
 
-static void settle_lingering(struct delta *d)
+static void settle_deferred(struct delta *d)
 {
 	const uint8_t *key;
 	size_t len;
 
 	for (size_t i = 0; (key = nft_keys_next(&d->reused, &i, &len));)
-		(void)nft_keys_take(&d->k->lingering, key, len);
+		(void)nft_keys_take(&d->k->deferred, key, len);
 	for (size_t i = 0; (key = nft_keys_next(&d->unused, &i, &len));)
-		nft_keys_put(&d->k->lingering, key, len);
+		nft_keys_put(&d->k->deferred, key, len);
 }
 
 /* Takes back the counts of a transaction that the kernel refused. */
@@ -265,7 +265,7 @@ static int try_all(struct delta *d, const struct changeset *cs)
 		err = try_once(d, cs);
 	if (err)
 		return err == -EAGAIN ? -ESTALE : err;
-	settle_lingering(d);
+	settle_deferred(d);
 	for (size_t i = 0; i < cs->n; i++)
 		nft_numbers_settle(&d->k->numbers, cs->changes[i].old,
 				   new_of(d, &cs->changes[i]));

@@ -155,14 +155,14 @@ static void add_element(void *data, const struct nft_element *e)
 	nft_desired_add(&d->desired, e, d->service);
 }
 
-static void want_lingering(struct nft_diff *d)
+static void want_deferred(struct nft_diff *d)
 {
-	const struct nft_keys *lingering = &d->kernel->lingering;
+	const struct nft_keys *deferred = &d->kernel->deferred;
 	const uint8_t *bytes;
 	uint32_t key[3];
 	size_t len;
 
-	for (size_t i = 0; (bytes = nft_keys_next(lingering, &i, &len));) {
+	for (size_t i = 0; (bytes = nft_keys_next(deferred, &i, &len));) {
 		memcpy(key, bytes, sizeof(key));
 		nft_refs_count_chain(&d->refs, key[0], (struct nft_chain){key[1], key[2]},
 				     1);
@@ -183,7 +183,7 @@ static void want_services(struct nft_diff *d)
 
 static void start_comparing(struct nft_diff *d)
 {
-	want_lingering(d);
+	want_deferred(d);
 	nft_refs_settle(&d->refs, NULL, NULL);
 	d->comparison = (struct nft_comparison){
 		.link = &d->kernel->link,

@@ -284,7 +284,7 @@ static void count(struct full *f)
 
 	warn_of_full_map(stats);
 	f->k->n_elements = f->desired.n;
-	nft_keys_clear(&f->k->lingering); /* they were no part of what should be */
+	nft_keys_clear(&f->k->deferred); /* they are not in the desired state */
 	stats->n_repairs += f->has_sent && f->k->was_touched;
 }
 

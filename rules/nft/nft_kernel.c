@@ -14,7 +14,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 
-#define DEAF_FROM_ELEMENTS 300
+#define UNSUBSCRIBE_FROM_ELEMENTS 300
 
 int nft_kernel_init(struct nft_kernel *k)
 {
@@ -23,7 +23,7 @@ int nft_kernel_init(struct nft_kernel *k)
 
 	*k = (struct nft_kernel){.link = NFT_LINK_INIT, .monitor = NFT_MONITOR_INIT};
 	nft_refs_init(&k->refs);
-	nft_keys_init(&k->lingering);
+	nft_keys_init(&k->deferred);
 	nft_numbers_init(&k->numbers);
 	err = nft_link_open(&k->link);
 	if (!err) /* fails without nf_tables or CAP_NET_ADMIN */
@@ -36,26 +36,40 @@ int nft_kernel_init(struct nft_kernel *k)
 void nft_kernel_fini(struct nft_kernel *k)
 {
 	nft_refs_fini(&k->refs);
-	nft_keys_fini(&k->lingering);
+	nft_keys_fini(&k->deferred);
 	nft_numbers_fini(&k->numbers);
 	nft_monitor_close(&k->monitor);
 	nft_link_close(&k->link);
 }
 
-/* Each transaction adds one to the generation: ours must be the only one. */
-static int commit_deaf(struct nft_kernel *k, struct nft_tx *tx, uint32_t generation,
-		       struct nft_refusals *ret_refusals, bool *ret_is_missed)
+/* Subscribes again; each failure is retried with the next commit. */
+static int resubscribe(struct nft_kernel *k)
+{
+	int err = nft_monitor_subscribe(&k->monitor, true);
+
+	if (err && !k->is_unsubscribed)
+		log_warn("nft: cannot subscribe to ruleset changes: %s; retrying, "
+			 "changes by other processes are found by full syncs only",
+			 strerror(-err));
+	k->is_unsubscribed = err != 0;
+	return err;
+}
+
+/* Every transaction increases the generation by one: there must have been only ours. */
+static int commit_unsubscribed(struct nft_kernel *k, struct nft_tx *tx,
+			       uint32_t generation, struct nft_refusals *ret_refusals,
+			       bool *ret_is_missed)
 {
 	uint32_t before = generation, after = 0;
 	int err = generation ? 0 : nft_link_generation(&k->link, &before);
-	int listen_err;
+	int subscribe_err;
 
 	if (err)
 		return err;
-	nft_monitor_listen(&k->monitor, false);
+	(void)nft_monitor_subscribe(&k->monitor, false); /* then it just takes longer */
 	err = nft_tx_commit(tx, &k->link, generation, ret_refusals);
-	listen_err = nft_monitor_listen(&k->monitor, true);
-	if (listen_err || nft_link_generation(&k->link, &after))
+	subscribe_err = resubscribe(k);
+	if (subscribe_err || nft_link_generation(&k->link, &after))
 		*ret_is_missed = true;
 	else
 		*ret_is_missed = after != (err ? before : before + 1);
@@ -69,11 +83,11 @@ int nft_kernel_commit(struct nft_kernel *k, struct nft_tx *tx, uint32_t generati
 	size_t n = nft_tx_n_messages(tx);
 	int err;
 
-	*ret_is_missed = false;
-	if (tx->n_added + tx->n_deleted < DEAF_FROM_ELEMENTS)
+	*ret_is_missed = k->is_unsubscribed && resubscribe(k) == 0;
+	if (tx->n_added + tx->n_deleted < UNSUBSCRIBE_FROM_ELEMENTS)
 		err = nft_tx_commit(tx, &k->link, generation, ret_refusals);
 	else
-		err = commit_deaf(k, tx, generation, ret_refusals, ret_is_missed);
+		err = commit_unsubscribed(k, tx, generation, ret_refusals, ret_is_missed);
 	k->stats.last_kernel_us = clock_monotonic_us() - start_us;
 	if (err)
 		return err;

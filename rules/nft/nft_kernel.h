@@ -16,13 +16,14 @@ struct nft_kernel { /* embedded */
 	struct nft_link link;
 	struct nft_monitor monitor;
 	struct nft_refs refs;
-	bool is_known;	  /* refs match the kernel; else only a full apply helps */
-	bool was_touched; /* by another process, since the last full apply */
-	bool is_missed;	  /* it may have been, while the monitor was off */
+	bool is_known;	      /* refs match the kernel; else only a full apply helps */
+	bool was_touched;     /* by another process, since the last full apply */
+	bool is_missed;	      /* it may have been, while the monitor was off */
+	bool is_unsubscribed; /* subscribing again failed, and was logged */
 	uint64_t n_elements;
 	struct nft_numbers numbers; /* of services with affinity */
 	bool has_numbers;	    /* those of an earlier run were adopted */
-	struct nft_keys lingering;  /* unused chains that were not deleted yet */
+	struct nft_keys deferred;   /* unused chains that were not deleted yet */
 	struct nft_stats stats;
 };
 

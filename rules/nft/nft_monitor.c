@@ -1,6 +1,6 @@
 /*
- * The filter looks at the sender of the first message of a datagram: one
- * datagram tells of one transaction.
+ * The filter compares the cause of the first message of a datagram: all messages
+ * of a datagram belong to one transaction.
  */
 #include "rules/nft/nft_monitor.h"
 
@@ -27,7 +27,7 @@
 
 static int attach_filter(int fd, uint32_t own_port_id)
 {
-	/* the load turns the field, kept in host order, around: so is the constant */
+	/* the load swaps the field, which is in host order: so is the constant */
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(own_port_id), 0, 1),
@@ -57,10 +57,10 @@ int nft_monitor_open(struct nft_monitor *m, uint32_t own_port_id)
 	if (bind(fd, (const struct sockaddr *)&address, sizeof(address)) == -1)
 		return -errno;
 	m->fd = take_fd(fd);
-	return nft_monitor_listen(m, true);
+	return nft_monitor_subscribe(m, true);
 }
 
-int nft_monitor_listen(struct nft_monitor *m, bool on)
+int nft_monitor_subscribe(struct nft_monitor *m, bool on)
 {
 	int group = NFNLGRP_NFTABLES;
 	int option = on ? NETLINK_ADD_MEMBERSHIP : NETLINK_DROP_MEMBERSHIP;

@@ -1,6 +1,6 @@
 /*
- * Hears of changes to the ruleset that others make.  The kernel drops what we
- * caused ourselves before it reaches the socket, however large.
+ * Watches for changes to the ruleset that other processes make.  A filter drops
+ * notifications of our own changes before they reach the socket's buffer.
  */
 #pragma once
 
@@ -18,14 +18,14 @@ struct nft_monitor { /* embedded */
 int nft_monitor_open(struct nft_monitor *m, uint32_t own_port_id);
 void nft_monitor_close(struct nft_monitor *m);
 
-/* Joins or leaves the group: while nobody listens the kernel is spared the messages. */
-int nft_monitor_listen(struct nft_monitor *m, bool on);
+/* Joins or leaves the group; the kernel makes no messages for a group without members. */
+int nft_monitor_subscribe(struct nft_monitor *m, bool on);
 
 /*
- * Reads all that is there. True when our tables were, or may have been (some
- * was lost), changed. What clients learn is no change.
+ * Reads all notifications. True when our tables were changed, or may have been
+ * (some notifications were lost). Learned elements are not a change.
  */
 bool nft_monitor_drain(struct nft_monitor *m);
 
-/* Does this datagram tell of a change to our tables? */
+/* Does this datagram report a change of our tables? */
 bool nft_monitor_is_ours(const void *bytes, size_t len);

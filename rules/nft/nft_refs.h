@@ -28,7 +28,7 @@ bool nft_refs_count(struct nft_refs *refs, const struct nft_element *e, int chan
 void nft_refs_count_chain(struct nft_refs *refs, enum family family,
 			  struct nft_chain chain, int change);
 
-/* Receives what came into use or went out of use since the last call. */
+/* Receives the elements and chains that became used or unused since the last call. */
 struct nft_refs_ops {
 	void (*element)(void *data, bool is_wanted, const struct nft_element *e);
 	void (*chain)(void *data, bool is_wanted, enum family family,

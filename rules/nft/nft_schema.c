@@ -23,7 +23,7 @@
 #include "rules/nft/nft_read.h"
 #include "rules/nft/nft_rules.h"
 
-/* nft's numbers for what stands in user data */
+/* nft's numbers in user data */
 enum { EXPR_CONCAT = 13, EXPR_PAYLOAD = 7, EXPR_NUMGEN = 23 };
 enum { TYPEOF_PAYLOAD_PROTO = 0, TYPEOF_PAYLOAD_TEMPLATE = 1 };
 enum { TYPEOF_NUMGEN_TYPE = 0, TYPEOF_NUMGEN_MODULUS = 1, TYPEOF_NUMGEN_OFFSET = 2 };
@@ -58,7 +58,7 @@ static void put_table(struct nft_tx *tx, enum nft_verb verb, enum family family)
 			     is_add ? NLM_F_CREATE : 0, &label);
 
 	mnl_attr_put_strz(message, NFTA_TABLE_NAME, NFT_TABLE_NAME);
-	if (is_add) /* also wakes a table that somebody has put to sleep */
+	if (is_add) /* also ends the dormant state of a table */
 		mnl_attr_put_u32(message, NFTA_TABLE_FLAGS, 0);
 	nft_tx_end(tx, PART_STRUCTURE, message);
 }

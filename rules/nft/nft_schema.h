@@ -1,6 +1,6 @@
 /*
- * Messages that make and remove what elements live in: tables, sets, chains,
- * rules.  Built by libnftnl from nft_layout and nft_rules.
+ * Messages that add and delete tables, sets, chains and rules.  Built by libnftnl
+ * from nft_layout and nft_rules.
  */
 #pragma once
 
@@ -15,20 +15,20 @@ void nft_schema_add_table(struct nft_tx *tx, enum family family);
 void nft_schema_delete_table(struct nft_tx *tx, enum family family);
 
 void nft_schema_add_set(struct nft_tx *tx, enum family family, enum nft_set set);
-/* Also for sets that aren't ours. */
+/* Also for foreign sets. */
 void nft_schema_delete_set(struct nft_tx *tx, enum family family, const char *name);
 
 /* Empty; for a base chain that exists it sets the policy. */
 void nft_schema_add_chain(struct nft_tx *tx, enum family family, struct nft_chain chain);
 void nft_schema_add_rules(struct nft_tx *tx, enum family family, struct nft_chain chain,
 			  const struct environment *env);
-/* By name, as they may not be ours. Deleting takes the rules along. */
+/* By name, as they may be foreign. Deleting includes the rules. */
 void nft_schema_flush_chain(struct nft_tx *tx, enum family family, const char *name);
 void nft_schema_delete_chain(struct nft_tx *tx, enum family family, const char *name);
 
-/* They go after the chains and sets that may hold on to them. */
+/* Deleted after the chains and sets that may refer to them. */
 void nft_schema_delete_object(struct nft_tx *tx, enum family family,
 			      const struct nft_object *object);
 
-/* As it should be, to compare with; freed with nftnl_set_free(). */
+/* The desired set, to compare with; freed with nftnl_set_free(). */
 struct nftnl_set *nft_schema_set(enum family family, enum nft_set set);

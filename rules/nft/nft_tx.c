@@ -102,7 +102,7 @@ static struct nlmsghdr *last_message(const struct nft_messages *p)
 	return (struct nlmsghdr *)(void *)(p->data + p->last);
 }
 
-/* Is the last message a list that this element belongs to, with room for it? */
+/* Is the last message a list for this element, with room for it? */
 static bool has_open_list(const struct nft_messages *p, const struct nft_label *label)
 {
 	const struct nft_label *last;
@@ -156,7 +156,7 @@ void nft_tx_element(struct nft_tx *tx, enum nft_verb verb, const struct nft_elem
 	tx->n_deleted += part == PART_DELETE;
 }
 
-/* What a batch begins and ends with. */
+/* The first and the last message of a batch. */
 struct frame {
 	char begin[64], end[64];
 };
@@ -183,7 +183,7 @@ static struct iovec put_begin(char *bytes, uint32_t generation)
 	return (struct iovec){bytes, message->nlmsg_len};
 }
 
-/* What came of a batch. */
+/* The result of a batch. */
 struct outcome {
 	struct nft_tx *tx;
 	struct nft_refusals *refusals;
@@ -257,35 +257,52 @@ static size_t piece_len(const char *data, size_t len)
 	return end;
 }
 
-/* For whoever may not raise the socket's limit: no longer all or nothing. */
-static int send_pieces(struct nft_tx *tx, struct nft_link *link,
-		       struct nft_refusals *refusals)
-{
-	for (unsigned i = 0; i < PART_N; i++) {
-		const struct nft_messages *p = &tx->parts[i];
-		size_t done = 0;
-
-		while (done < p->len) {
-			struct iovec parts[3] = {[1] = {.iov_base = p->data + done}};
-			int err;
-
-			parts[1].iov_len = piece_len(p->data + done, p->len - done);
-			done += parts[1].iov_len;
-			err = send_batch(tx, link, parts, 3, 0, refusals);
-			if (err)
-				return err;
-		}
-	}
-	return 0;
-}
-
-/* Is this all that the kernel has to say? */
+/* Are all refusals of this part, and with this error? */
 static bool is_only(const struct nft_refusals *refusals, enum nft_part part, int err)
 {
 	for (size_t i = 0; i < refusals->n; i++)
 		if (refusals->items[i].part != part || refusals->items[i].err != err)
 			return false;
 	return refusals->n > 0;
+}
+
+/* Every transaction increases the generation by one. */
+static uint32_t next_generation(uint32_t generation)
+{
+	return generation == UINT32_MAX ? 1 : generation + !!generation;
+}
+
+/* In transactions that the socket's limit lets through: no longer all or nothing. */
+static int send_part_in_pieces(struct nft_tx *tx, struct nft_link *link,
+			       enum nft_part part, uint32_t *generation,
+			       struct nft_refusals *refusals)
+{
+	const struct nft_messages *p = &tx->parts[part];
+
+	for (size_t done = 0; done < p->len;) {
+		struct iovec parts[3] = {[1] = {.iov_base = p->data + done}};
+		int err;
+
+		parts[1].iov_len = piece_len(p->data + done, p->len - done);
+		done += parts[1].iov_len;
+		err = send_batch(tx, link, parts, N_ELEMENTS(parts), *generation,
+				 refusals);
+		if (err)
+			return err;
+		*generation = next_generation(*generation);
+	}
+	return 0;
+}
+
+/* For a process that may not raise the socket's limit. */
+static int send_pieces(struct nft_tx *tx, struct nft_link *link, uint32_t generation,
+		       struct nft_refusals *refusals)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < PART_N && !err; i++)
+		err = send_part_in_pieces(tx, link, i, &generation, refusals);
+	return err;
 }
 
 int nft_tx_commit(struct nft_tx *tx, struct nft_link *link, uint32_t generation,
@@ -297,7 +314,7 @@ int nft_tx_commit(struct nft_tx *tx, struct nft_link *link, uint32_t generation,
 	err = send_parts(tx, link, 0, PART_N, generation, ret_refusals);
 	if (err == -EMSGSIZE || err == -ENOBUFS || err == -ENOMEM) {
 		ret_refusals->n = 0;
-		return send_pieces(tx, link, ret_refusals);
+		return send_pieces(tx, link, generation, ret_refusals);
 	}
 	if (err == -EREMOTEIO && is_only(ret_refusals, PART_TAIL, -EBUSY)) {
 		ret_refusals->n = 0;
@@ -332,7 +349,7 @@ static void print_subject(const struct nft_label *label, struct buf *out)
 				  label->verb == VERB_ADD ? "to" : "of",
 				  nft_set_info(label->set)->name);
 	case WHAT_FOREIGN:
-		return buf_add_string(out, "what is not ours");
+		return buf_add_string(out, "a foreign object");
 	}
 }
 

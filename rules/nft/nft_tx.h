@@ -1,10 +1,10 @@
 /*
- * One transaction: messages in the order that the kernel needs them, each with
- * a label that says what it does and for whom, so that a refusal can be told
- * as "add element to endpoints for default/web:http: File exists".
+ * One transaction: messages in the order that the kernel needs, each with a label
+ * that describes it, so that a refusal can be logged as "add element to endpoints
+ * for default/web:http: File exists".
  *
- * Messages are put in whatever order is handy; each goes to its part, and the
- * parts go out one behind the other in one batch.
+ * Messages are added in any order; each goes to its part, and the parts are sent
+ * one after the other in one batch.
  */
 #pragma once
 
@@ -20,7 +20,7 @@ enum nft_part {
 	PART_STRUCTURE, /* tables, sets, chains, rules, and flushing chains */
 	PART_DELETE,	/* elements */
 	PART_ADD,	/* elements */
-	PART_TAIL,	/* chains and sets that go */
+	PART_TAIL,	/* deleted chains and sets */
 	PART_N,
 };
 
@@ -29,7 +29,7 @@ enum nft_what { WHAT_TABLE, WHAT_SET, WHAT_CHAIN, WHAT_RULE, WHAT_ELEMENT, WHAT_
 enum nft_verb { VERB_ADD, VERB_DELETE, VERB_FLUSH };
 
 struct nft_label {
-	const struct service *service; /* borrowed; NULL: nobody's in particular */
+	const struct service *service; /* borrowed; NULL: of no service */
 	uint8_t verb, what, family;
 	uint8_t set; /* of elements and sets */
 	struct nft_chain chain;
@@ -41,7 +41,7 @@ struct nft_messages {
 	struct nft_label *labels;
 	size_t n, n_cap;
 	size_t last; /* where the last message starts */
-	size_t list; /* where its list of elements starts; 0: it has none */
+	size_t list; /* where its list of elements starts; 0: without a list */
 };
 
 struct nft_tx { /* embedded; zeroed is empty */
@@ -54,7 +54,7 @@ void nft_tx_clear(struct nft_tx *tx);
 size_t nft_tx_n_messages(const struct nft_tx *tx);
 
 /*
- * Begins a message: room for 64 KiB of attributes. nft_tx_end() closes it.
+ * Starts a message: room for 64 KiB of attributes. nft_tx_end() closes it.
  * type is NFT_MSG_*, flags NLM_F_* besides NLM_F_REQUEST.
  */
 struct nlmsghdr *nft_tx_begin(struct nft_tx *tx, enum nft_part part, uint16_t type,
@@ -68,7 +68,7 @@ void nft_tx_end(struct nft_tx *tx, enum nft_part part, const struct nlmsghdr *me
 void nft_tx_element(struct nft_tx *tx, enum nft_verb verb, const struct nft_element *e,
 		    const struct service *service);
 
-/* One message that the kernel said no to. */
+/* One message that the kernel refused. */
 struct nft_refusal {
 	const struct nft_label *label; /* into the transaction */
 	enum nft_part part;
@@ -83,12 +83,12 @@ void nft_refusals_fini(struct nft_refusals *refusals);
 
 /*
  * Sends all of it. 0: everything is in the kernel; an empty one is not sent.
- * -EREMOTEIO: nothing is, see the refusals; other: nothing is, or (only when
- * it had to go in pieces) not all.  generation 0: whatever it is; else
- * -ERESTART when somebody has changed the ruleset since.
+ * -EREMOTEIO: nothing is, see the refusals; other: nothing is, or (only when it
+ * had to be sent in pieces) not all.  generation 0: any; otherwise -ERESTART when
+ * another process has changed the ruleset since.
  *
- * Kernels before 6.2 hold on to chains that were in use when a transaction
- * started; PART_TAIL then goes in a transaction of its own.
+ * Kernels before 6.2 keep chains that were in use when a transaction started;
+ * PART_TAIL is then sent in a transaction of its own.
  */
 int nft_tx_commit(struct nft_tx *tx, struct nft_link *link, uint32_t generation,
 		  struct nft_refusals *ret_refusals);

@@ -115,7 +115,7 @@ static void five_thousand_endpoints_go_in_and_out(void **state)
 	shell_run("! nft list ruleset | grep -q pick-5000");
 }
 
-/* What another hand does, and that it is seen and put right. */
+/* Changes by another process, which are found and reverted. */
 static const char *const foreign_deeds[] = {
 	"nft delete element ip sluice frontends '{ 10.96.0.1 . tcp . 80 }'",
 	"nft delete element ip6 sluice endpoints '{ fd00:96::1 . tcp . 80 . 1 }'",
@@ -141,7 +141,7 @@ static const char *const foreign_deeds[] = {
 	"nft flush ruleset",
 };
 
-static void what_others_did_is_put_right(void **state)
+static void changes_by_others_are_reverted(void **state)
 {
 	struct sample_world *w = programmed(state);
 
@@ -155,13 +155,13 @@ static void what_others_did_is_put_right(void **state)
 		if (sample_n_differences(w) == 0)
 			fail_msg("no difference: %s", foreign_deeds[i]);
 		if (sample_full(w) != 0 || sample_n_differences(w) != 0)
-			fail_msg("not put right: %s", foreign_deeds[i]);
+			fail_msg("not reverted: %s", foreign_deeds[i]);
 		assert_int_equal(nft_sink_stats(w->sink).n_repairs, n_repairs + 1);
 		assert_false(sink_check(w->sink));
 	}
 }
 
-static void a_set_of_another_shape_makes_the_table_anew(void **state)
+static void a_set_of_another_type_replaces_the_table(void **state)
 {
 	struct sample_world *w = *state;
 
@@ -335,8 +335,8 @@ int main(void)
 		TEST(a_large_table_is_read_as_well),
 		TEST(a_small_buffer_is_enough),
 		TEST(five_thousand_endpoints_go_in_and_out),
-		TEST(what_others_did_is_put_right),
-		TEST(a_set_of_another_shape_makes_the_table_anew),
+		TEST(changes_by_others_are_reverted),
+		TEST(a_set_of_another_type_replaces_the_table),
 		TEST(tables_of_others_are_none_of_our_business),
 		TEST(cleaning_up_removes_both_tables_and_may_be_repeated),
 		TEST(a_refused_service_is_left_out_and_the_rest_is_programmed),

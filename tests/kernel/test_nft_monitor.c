@@ -1,13 +1,17 @@
 /*
- * We hear what others do to our tables, and neither what we do nor what the
- * kernel learns.
+ * Changes of our tables by other processes are reported; our own and elements
+ * that the kernel learns are not.
  */
 #include "tests/test.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/cleanup.h"
+#include "rules/nft/nft_kernel.h"
+#include "rules/nft/nft_schema.h"
 #include "tests/kernel/nft_sample.h"
 
 static const struct sample web = {
@@ -99,6 +103,43 @@ static void another_daemon_in_another_namespace_is_not_heard(void **state)
 	assert_false(is_readable(w));
 }
 
+/* A transaction that counts as large. */
+static bool commit_large(struct nft_kernel *k, uint64_t n_elements)
+{
+	_cleanup_(nft_refusals_fini) struct nft_refusals refusals = {0};
+	_cleanup_(nft_tx_fini) struct nft_tx tx = {0};
+	bool is_missed;
+
+	nft_schema_add_table(&tx, FAMILY_IPV4);
+	tx.n_added = n_elements;
+	assert_int_equal(nft_kernel_commit(k, &tx, 0, &refusals, &is_missed), 0);
+	return is_missed;
+}
+
+/* The monitor's descriptor is replaced by one that can't be subscribed. */
+static void a_subscription_that_fails_is_retried(void **state)
+{
+	struct nft_kernel k;
+	int monitor_fd;
+
+	(void)state;
+	assert_int_equal(nft_kernel_init(&k), 0);
+	assert_false(commit_large(&k, 1000));
+	monitor_fd = k.monitor.fd;
+	k.monitor.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	assert_true(commit_large(&k, 1000));
+	assert_false(commit_large(&k, 0));
+	assert_true(k.is_unsubscribed);
+	(void)close(k.monitor.fd);
+	k.monitor.fd = monitor_fd;
+	assert_true(commit_large(&k, 0));
+	assert_false(k.is_unsubscribed);
+	shell_run("nft flush table ip sluice; nft add chain ip sluice mine");
+	assert_true(nft_monitor_drain(&k.monitor));
+	assert_false(commit_large(&k, 0));
+	nft_kernel_fini(&k);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, sample_setup, sample_teardown)
 
 int main(void)
@@ -110,6 +151,7 @@ int main(void)
 		TEST(what_clients_learn_is_no_change),
 		TEST(too_much_to_hear_may_have_been_ours),
 		TEST(another_daemon_in_another_namespace_is_not_heard),
+		TEST(a_subscription_that_fails_is_retried),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

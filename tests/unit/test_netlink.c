@@ -289,7 +289,7 @@ static void datagrams_of_other_requests_do_not_keep_it_for_ever(void **state)
 	assert_int_equal(result, -EBADMSG);
 }
 
-/* Notifications that nobody reads until the socket is full. */
+/* Acknowledgements that are not read until the socket is full. */
 static void lost_messages_are_reported(void **state)
 {
 	struct sockaddr_nl address = {.nl_family = AF_NETLINK};

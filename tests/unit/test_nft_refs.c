@@ -91,7 +91,7 @@ static void what_changes_hands_is_no_change(void **state)
 	expect_settled(refs, "");
 }
 
-static void what_only_passes_through_is_not_told(void **state)
+static void a_change_that_is_undone_is_not_reported(void **state)
 {
 	struct nft_refs *refs = *state;
 
@@ -154,7 +154,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_first_brings_and_the_last_takes),
 		TEST(what_changes_hands_is_no_change),
-		TEST(what_only_passes_through_is_not_told),
+		TEST(a_change_that_is_undone_is_not_reported),
 		TEST(a_chain_brings_the_one_it_needs),
 		TEST(static_chains_are_always_there),
 		TEST(chains_are_listed_in_order),

@@ -1,12 +1,17 @@
 /*
- * Messages of a transaction: who shares one, how long they get, what they are
- * called, and that what is written reads back the same.
+ * Messages of a transaction: which elements share one, their length, their
+ * labels, that they read back the same, and that a small socket gets them in
+ * pieces.
  */
 #include "tests/test.h"
 
 #include <linux/netfilter/nfnetlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <libmnl/libmnl.h>
 
@@ -181,7 +186,7 @@ static const struct {
 	{{.verb = VERB_DELETE, .what = WHAT_TABLE}, false, "delete table in ip"},
 	{{.verb = VERB_DELETE, .what = WHAT_FOREIGN},
 	 false,
-	 "delete what is not ours in ip"},
+	 "delete a foreign object in ip"},
 };
 
 static void labels_say_what_and_for_whom(void **state)
@@ -200,6 +205,79 @@ static void labels_say_what_and_for_whom(void **state)
 	service_unref(web);
 }
 
+/* A link whose kernel is the other end of a socket pair, with a small buffer. */
+static struct nft_link small_link(int *ret_kernel)
+{
+	int fds[2], len = 100000; /* the kernel doubles it */
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds), 0);
+	assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &len, sizeof(len)), 0);
+	*ret_kernel = fds[1];
+	return (struct nft_link){.fd = fds[0], .buffer = malloc(NFT_LINK_BUFFER_LEN)};
+}
+
+static uint32_t generation_of(const void *batch)
+{
+	uint32_t generation = 0;
+
+	(void)netlink_u32(netlink_attr(batch, sizeof(struct nfgenmsg), NFNL_BATCH_GENID),
+			  &generation);
+	return generation;
+}
+
+/* In a child: prints the generation of each batch until the link is closed. */
+static pid_t start_kernel(int kernel, int link, int out)
+{
+	pid_t child = fork();
+	_Alignas(struct nlmsghdr) static char batch[256 * 1024];
+
+	assert_true(child >= 0);
+	if (child)
+		return child;
+	(void)close(link);
+	while (recv(kernel, batch, sizeof(batch), 0) > 0)
+		(void)dprintf(out, "%u ", generation_of(batch));
+	_exit(0);
+}
+
+static void commit_in_pieces(struct nft_tx *tx, char *ret_text, size_t len)
+{
+	_cleanup_(nft_refusals_fini) struct nft_refusals refusals = {0};
+	int kernel, out[2], result;
+	struct nft_link link = small_link(&kernel);
+	pid_t child;
+	ssize_t n;
+
+	assert_int_equal(pipe(out), 0);
+	child = start_kernel(kernel, link.fd, out[1]);
+	result = nft_tx_commit(tx, &link, 7, &refusals);
+	(void)close(kernel);
+	nft_link_close(&link);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	n = read(out[0], ret_text, len - 1);
+	assert_true(n >= 0);
+	ret_text[n] = '\0';
+	(void)close(out[0]);
+	(void)close(out[1]);
+	assert_int_equal(result, 0);
+}
+
+static void every_piece_names_the_generation_that_it_expects(void **state)
+{
+	struct nft_tx tx = {0};
+	char generations[64];
+
+	(void)state;
+	for (uint32_t i = 0; i < 6000; i++) {
+		struct nft_element e = endpoint(i);
+
+		nft_tx_element(&tx, VERB_ADD, &e, NULL);
+	}
+	commit_in_pieces(&tx, generations, sizeof(generations));
+	assert_string_equal(generations, "7 8 9 ");
+	nft_tx_fini(&tx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,6 +285,7 @@ int main(void)
 		cmocka_unit_test(long_lists_are_split_and_read_back_whole),
 		cmocka_unit_test(verdicts_ranges_and_counters_read_back),
 		cmocka_unit_test(labels_say_what_and_for_whom),
+		cmocka_unit_test(every_piece_names_the_generation_that_it_expects),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
