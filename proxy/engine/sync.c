@@ -41,6 +41,7 @@ struct sync {
 	ev_timer timer;
 	ev_timer audit_timer;
 	bool is_started, is_marked;
+	bool has_rest; /* dirty Services remain: the next run follows immediately */
 	bool want_full;
 	enum sync_reason full_reason;
 	struct sink_set sinks;
@@ -82,6 +83,8 @@ uint64_t sync_delay(const struct sync *s)
 {
 	uint64_t delay = sink_set_delay(&s->sinks, s->random), other;
 
+	if (s->has_rest)
+		return 0;
 	if (s->is_marked || s->want_full) {
 		other = pacer_delay(&s->pacer, now_us((void *)(uintptr_t)s));
 		delay = other < delay ? other : delay;
@@ -187,8 +190,10 @@ static void plan(struct sync *s, struct sync_run *run)
 		s->want_full = true;
 		s->full_reason = SYNC_REASON_ENVIRONMENT;
 	}
-	run->n_planned =
-		plan_dirty(s->p.cluster, &s->p.node_info->options, s->state, SIZE_MAX);
+	/* A full change set needs every service; others let events run in between. */
+	run->n_planned = plan_dirty(s->p.cluster, &s->p.node_info->options, s->state,
+				    s->want_full ? SIZE_MAX : SYNC_MAX_PLANNED);
+	s->has_rest = cluster_n_dirty(s->p.cluster) > 0;
 	run->n_triggers =
 		cluster_take_triggers(s->p.cluster, s->triggers, SYNC_MAX_TRIGGERS);
 	run->triggers = s->triggers;

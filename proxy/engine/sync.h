@@ -25,6 +25,7 @@ struct state;
 struct sync;
 
 #define SYNC_MAX_TRIGGERS 256
+#define SYNC_MAX_PLANNED  2000 /* Services of one run, unless it is full */
 
 enum sync_reason {
 	SYNC_REASON_CHANGE,	 /* objects changed */

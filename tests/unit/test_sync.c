@@ -317,6 +317,39 @@ static void test_a_later_change_comes_alone(void **state)
 	assert_int_equal(w->n_ran, 2);
 }
 
+static void test_many_changes_are_planned_in_several_runs_without_a_pause(void **state)
+{
+	struct world *w = *state;
+	uint64_t end_us;
+	char name[16];
+
+	for (int i = 0; i <= 2 * SYNC_MAX_PLANNED; i++) {
+		_cleanup_(freep) char *text = xasprintf(
+			"{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":"
+			"{\"namespace\":\"ns\",\"name\":\"s%d\"},\"spec\":{\"clusterIP"
+			"\":\"10.96.%d.%d\",\"ports\":[{\"port\":80}]}}",
+			i, i / 250, i % 250 + 1);
+
+		put(w, text);
+	}
+	start(w); /* the first run has them all */
+	assert_note(w->first, 0, true, 2 * SYNC_MAX_PLANNED + 1);
+
+	for (int i = 0; i <= 2 * SYNC_MAX_PLANNED; i++) {
+		(void)snprintf(name, sizeof(name), "s%d", i);
+		(void)cluster_del(w->cluster, OBJECT_SERVICE, "ns", name);
+	}
+	sync_mark(w->sync);
+	end_us = w->now_us + SEC;
+	pass(w, SEC);
+	assert_int_equal(w->n_ran, 4);
+	assert_note(w->first, 1, false, SYNC_MAX_PLANNED);
+	assert_note(w->first, 2, false, SYNC_MAX_PLANNED);
+	assert_note(w->first, 3, false, 1);
+	assert_true(w->first->notes[3].at_us == w->first->notes[1].at_us);
+	assert_true(w->now_us == end_us && cluster_n_dirty(w->cluster) == 0);
+}
+
 static void test_a_change_without_a_difference_reaches_no_sink(void **state)
 {
 	struct world *w = *state;
@@ -721,6 +754,7 @@ int main(void)
 		ON_TAPE(test_the_first_run_brings_everything_to_every_sink),
 		ON_TAPE(test_without_any_service_the_kernel_is_emptied),
 		ON_TAPE(test_a_later_change_comes_alone),
+		ON_TAPE(test_many_changes_are_planned_in_several_runs_without_a_pause),
 		ON_TAPE(test_a_change_without_a_difference_reaches_no_sink),
 		ON_TAPE(test_sinks_after_one_that_failed_wait_and_then_get_everything),
 		ON_TAPE(test_failures_are_retried_after_growing_pauses),
