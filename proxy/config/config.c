@@ -1,7 +1,7 @@
 /*
  * The table of fields is the file format: defaults, reading, writing and
- * freeing all walk it.  What the file does not contain is handled by hand in
- * config_init() and config_fini().
+ * freeing all walk it.  config_init() and config_fini() handle the other members
+ * one by one.
  */
 #include "proxy/config/config.h"
 
@@ -156,7 +156,7 @@ static void default_if_empty(struct config *c, const char *path)
 		replace_string(slot, xstrdup(f->default_text));
 }
 
-/* "1.2.3.4" -> "1.2.3.4:port"; text that is no address stays for the validation. */
+/* "1.2.3.4" -> "1.2.3.4:port"; other text is left for the validation. */
 static void complete_server(char **slot, int32_t port)
 {
 	char text[ADDR_PORT_TEXT_LEN];

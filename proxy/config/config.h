@@ -3,8 +3,8 @@
  * with kube-proxy's defaults.  Flags and the configuration file both write
  * into it, through the one table of fields.
  *
- * Differences on purpose: mode "" is ours to choose (auto), and a minimum sync
- * period that nobody set is zero: changes are gathered for gather_period only.
+ * Differences on purpose: mode "" means auto, and the default of a minimum sync
+ * period is zero: changes are gathered for gather_period only.
  */
 #pragma once
 

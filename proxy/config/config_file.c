@@ -57,7 +57,7 @@ static bool is_section(const char *path)
 	return false;
 }
 
-/* What kube-proxy knows and we have no use for. */
+/* kube-proxy's fields without a meaning here. */
 static bool is_useless(const char *path)
 {
 	static const char *const paths[] = {"apiVersion", "kind", "metadata",
@@ -182,7 +182,7 @@ static void read_field(struct reading *r, const struct config_field *f,
 		read_scalar(r, f, json);
 }
 
-static void tell_unknown(struct reading *r, const char *path)
+static void warn_unknown(struct reading *r, const char *path)
 {
 	if (r->n_unknown++ < CONFIG_MAX_WARNINGS)
 		log_warn("%s: unknown field %s is ignored", r->name, path);
@@ -208,7 +208,7 @@ static void read_section(struct reading *r, const char *prefix, const json_t *se
 		else if (is_section(path) && !json_is_null(value))
 			fail(r, path, "not an object");
 		else if (!is_section(path) && !is_useless(path))
-			tell_unknown(r, path);
+			warn_unknown(r, path);
 	}
 }
 
@@ -251,7 +251,7 @@ static void set_text(char **slot, const char *text)
 	*slot = xstrdup(text);
 }
 
-/* Where the two servers listen when the file doesn't say: that follows bindAddress. */
+/* The default addresses of the two servers follow bindAddress. */
 static void default_servers(struct config *c)
 {
 	const struct config_field *healthz = config_field_find("healthzBindAddress");

@@ -1,6 +1,6 @@
 /*
  * The configuration of a command line with --config: the file, then the flags
- * that count beside it; and reading the file again while the daemon runs.
+ * that stay in effect with it; and reading the file again while the daemon runs.
  */
 #pragma once
 
@@ -9,12 +9,12 @@
 struct config;
 struct options;
 
-/* Completed, not validated. On failure nothing is in *ret and *ret_error is freed by the caller. */
+/* Completed, not validated. On failure *ret is unchanged and the caller frees *ret_error. */
 int config_load(const struct options *options, struct config *ret, char **ret_error);
 
 /*
- * Compares the file with what is in effect. Logging is changed in place; for
- * anything else the answer is true: the program must be started anew. A file
- * that can't be used is told, and all stays as it is.
+ * Compares the file with the running configuration. Changes of logging are applied;
+ * for any other change it returns true: the program must be restarted. An invalid
+ * file is logged, and the running configuration is kept.
  */
 bool config_reload(struct options *options);

@@ -66,13 +66,13 @@ struct options {
 	char *config_file, *write_config_to;
 	char *version; /* "" unless --version was given */
 	bool cleanup, init_only, once, strict, help;
-	bool kube_proxy; /* cleanup of what kube-proxy left, too; also by its name */
+	bool kube_proxy; /* also clean up kube-proxy's rules; or called by its name */
 	char *output, *format; /* "" unless given */
 	char *ns, *from;
 	bool all_namespaces;
-	struct strings arguments; /* what is no flag */
+	struct strings arguments; /* all that are not flags */
 
-	struct { /* where values without effect go */
+	struct { /* values of flags without effect */
 		char *text;
 		int32_t number;
 		int64_t duration_ns;

@@ -23,7 +23,7 @@ static const struct {
 	 PLANNERS,
 	 {"manifests", "kubeconfig", "master", "kube-api-", "hostname-override",
 	  "config"}},
-	{"What is decided",
+	{"Decisions",
 	 PLANNERS,
 	 {"proxy-mode", "detect-local-mode", "cluster-cidr", "pod-", "masquerade-all",
 	  "iptables-masquerade-bit", "nodeport-addresses", "bind-address",

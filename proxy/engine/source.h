@@ -1,5 +1,5 @@
 /*
- * A source fills the cluster with objects and tells when.  Everything happens
+ * A source fills the cluster with objects and reports changes.  Everything happens
  * on the loop; start() may call back before it returns.
  */
 #pragma once
@@ -17,8 +17,8 @@ struct event_spec;
 
 struct source_events {
 	/*
-	 * Every kind of object has been read once; only then is it known what
-	 * is not there.  err: something could not be read and was told.
+	 * Every kind of object has been read once, so that objects without a trace
+	 * do not exist.  err: an object could not be read, and this was logged.
 	 */
 	void (*synced)(void *data, int err);
 	void (*changed)(void *data); /* the cluster has been updated */
@@ -29,28 +29,28 @@ struct source_events {
 
 struct object_source;
 
-/* How a source that asks a server is doing. */
+/* The state of a source that reads from a server. */
 struct source_api {
 	const char *host;	   /* its host and port */
 	uint64_t n_watch_restarts; /* a kind of object had to be listed again */
-	int64_t silent_since_us;   /* Unix time since when calls fail; 0: all is well */
+	int64_t silent_since_us;   /* Unix time since when calls fail; 0: they succeed */
 };
 
 struct source_ops {
 	const char *name; /* "manifests", "api" */
-	/* -errno when it can't work at all, told through the log. */
+	/* -errno if it cannot work at all, which has been logged. */
 	int (*start)(struct object_source *source, struct ev_loop *loop,
 		     const struct source_events *events);
-	/* Somebody asks to look again (SIGHUP); NULL: it always knows. */
+	/* Reads all objects again (SIGHUP); NULL: it is always current. */
 	void (*reread)(struct object_source *source);
 	void (*close)(struct object_source *source); /* stops and frees */
 	/* How many paths cannot be found or read now; NULL: there are none. */
 	size_t (*n_missing)(const struct object_source *source);
 	/* NULL: there is no server. */
 	struct source_api (*api)(const struct object_source *source);
-	/* What has never been read, and why, for people; NULL: nothing. May be NULL. */
+	/* Kinds that were never read, and why, for messages; NULL: none. May be NULL. */
 	char *(*unread)(const struct object_source *source);
-	/* Records an Event, best effort, once it is started; NULL: there is nowhere. */
+	/* Records an Event, best effort, once it is started; NULL: not supported. */
 	void (*record)(struct object_source *source, const struct event_spec *spec);
 };
 
@@ -70,7 +70,7 @@ struct object_source *source_manifests_new(const char *const *paths, size_t n,
 					   struct cluster *cluster,
 					   const struct reject *reject);
 
-/* A Kubernetes API server; told when the configuration makes no sense. */
+/* A Kubernetes API server; -errno if the configuration is invalid, which has been logged. */
 int source_kube_new(const struct config *config, const char *node_name,
 		    struct cluster *cluster, const struct reject *reject,
 		    struct object_source **ret);

@@ -152,9 +152,7 @@ int source_kube_new(const struct config *config, const char *node_name,
 		&k->kube, &why);
 	if (err) {
 		log_err("api: %s", why ? why : strerror(-err));
-		free(k->node_name);
-		free(k->user_agent);
-		free(k);
+		kube_source_close(&k->source);
 		return err;
 	}
 	k->recorder = events_new(k->node_name);

@@ -1,5 +1,5 @@
 /*
- * Any bytes as a kubeconfig, and as what a credential plugin printed.
+ * Any bytes as a kubeconfig, and as the output of a credential plugin.
  */
 #include <jansson.h>
 #include <stdint.h>
@@ -8,6 +8,7 @@
 #include "core/cleanup.h"
 #include "watchers/kube/exec_plugin.h"
 #include "watchers/kube/kubeconfig.h"
+#include "watchers/kube/kubeconfig_private.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
@@ -20,7 +21,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	void *keep;
 
 	if (kube_config_parse((const char *)bytes, len, "/k", &config, &error) == 0)
-		kube_config_fini(&config);
+		(void)kube_config_check_server(&config, &error);
+	kube_config_fini(&config);
 	if (exec_credential_parse((const char *)bytes, len, &keep, &credential, &why) ==
 	    0)
 		json_decref(keep);

@@ -219,6 +219,16 @@ static const struct {
 	 "EndpointSlice default/x: its Service gone does not exist",
 	 ""},
 	{"sluice",
+	 {"plan", "--manifests", "-", "--strict"},
+	 SERVICE "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+		 "addressType: IPv4\nmetadata: {name: x, labels: "
+		 "{kubernetes.io/service-name: web}}\nports: [{name: web, port: 80}]\n"
+		 "endpoints: [{addresses: [10.0.0.1]}]\n",
+	 1,
+	 "Service default/web: has endpoints, but its slices have no TCP port "
+	 "without a name",
+	 ""},
+	{"sluice",
 	 {"plan", "--manifests", "-", "--ipvs-scheduler", "rr", "--ipvs-scheduler=lc"},
 	 SERVICE,
 	 0,

@@ -13,6 +13,7 @@
 #include "tests/unit/world.h"
 #include "watchers/kube/exec_plugin.h"
 #include "watchers/kube/kubeconfig.h"
+#include "watchers/kube/kubeconfig_private.h"
 
 #include <jansson.h>
 
@@ -43,15 +44,21 @@ static const char kubeadm[] =
 	"    as-groups: [one, two]\n"
 	"    as-user-extra: {example.org/Reason: [why, what]}\n";
 
+static int parse(const char *text, const char *folder, struct kube_config *config,
+		 char **ret_error)
+{
+	int err = kube_config_parse(text, strlen(text), folder, config, ret_error);
+
+	return err ? err : kube_config_check_server(config, ret_error);
+}
+
 static void a_kubeconfig_of_kubeadm_is_read(void **state)
 {
 	_cleanup_(kube_config_fini) struct kube_config c = {0};
 	_cleanup_(freep) char *error = NULL;
 
 	(void)state;
-	assert_int_equal(kube_config_parse(kubeadm, strlen(kubeadm), "/etc/k", &c,
-					   &error),
-			 0);
+	assert_int_equal(parse(kubeadm, "/etc/k", &c, &error), 0);
 	assert_string_equal(c.server, "https://10.0.0.1:6443");
 	assert_string_equal(c.tls_server_name, "api.example");
 	assert_string_equal(c.proxy_url, "http://proxy:3128");
@@ -134,8 +141,7 @@ static void each_mistake_in_a_kubeconfig_has_its_message(void **state)
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
 		_cleanup_(kube_config_fini) struct kube_config c = {0};
 		_cleanup_(freep) char *error = NULL;
-		int err = kube_config_parse(cases[i].text, strlen(cases[i].text), "/k",
-					    &c, &error);
+		int err = parse(cases[i].text, "/k", &c, &error);
 
 		assert_int_equal(err, cases[i].error ? -EINVAL : 0);
 		if (cases[i].error)

@@ -388,8 +388,8 @@ int kube_config_check_server(struct kube_config *c, char **ret_error)
 	return 0;
 }
 
-int kube_config_parse_into(const char *bytes, size_t len, const char *folder,
-			   struct kube_config *config, char **ret_error)
+int kube_config_parse(const char *bytes, size_t len, const char *folder,
+		      struct kube_config *config, char **ret_error)
 {
 	struct parser p = {.folder = folder,
 			   .section = "",
@@ -406,21 +406,6 @@ int kube_config_parse_into(const char *bytes, size_t len, const char *folder,
 		err = p.err;
 	}
 	json_decref(p.root);
-	return err;
-}
-
-int kube_config_parse(const char *bytes, size_t len, const char *folder,
-		      struct kube_config *ret, char **ret_error)
-{
-	struct kube_config config = {0};
-	int err = kube_config_parse_into(bytes, len, folder, &config, ret_error);
-
-	if (!err)
-		err = kube_config_check_server(&config, ret_error);
-	if (err)
-		kube_config_fini(&config);
-	else
-		*ret = config;
 	return err;
 }
 

@@ -48,7 +48,3 @@ struct kube_config {
 int kube_config_load(const char *path, const char *master, const char *service_account,
 		     struct kube_config *ret, char **ret_error);
 void kube_config_fini(struct kube_config *config);
-
-/* The same from the bytes of a kubeconfig; relative paths are taken from folder. */
-int kube_config_parse(const char *bytes, size_t len, const char *folder,
-		      struct kube_config *ret, char **ret_error);

@@ -34,7 +34,7 @@ static int load_file(const char *path, struct kube_config *config, char **ret_er
 		slash[slash == folder ? 1 : 0] = 0;
 	else
 		strcpy(folder, strlen(folder) ? "." : "");
-	err = kube_config_parse_into(buf_string(&text), text.len, folder, config, &why);
+	err = kube_config_parse(buf_string(&text), text.len, folder, config, &why);
 	if (err)
 		*ret_error = xasprintf("%s: %s", path, why ? why : strerror(-err));
 	return err;

@@ -1,5 +1,6 @@
 /*
- * Valid objects that nothing is planned for, and why.
+ * Valid objects that nothing is planned for, Service ports without endpoints
+ * because of their names, and why.
  */
 #pragma once
 
