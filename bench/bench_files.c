@@ -97,6 +97,8 @@ static pid_t start_program(const struct bench *b, bool once)
 		WORKLOAD_NODE_NAME,
 		"--proxy-mode",
 		"nftables",
+		"--bpffs-root", /* nothing is there: the machine's pins stay */
+		b->folder,
 		"--cluster-cidr",
 		WORKLOAD_POD_CIDR,
 		"--control-socket",

@@ -12,7 +12,7 @@ proxy_start() {
 	case $kind in
 	sluice)
 		spawn "$name" ip netns exec "$ns" "$SLUICE" run "${source[@]}" --hostname-override node-a \
-			--proxy-mode "${SLUICE_MODE:-nftables}" --cluster-cidr "$NODE_CIDRS" --control-socket "$STATE/$name.sock"
+			--proxy-mode "${SLUICE_MODE:-nftables}" --cluster-cidr "$NODE_CIDRS" --bpffs-root "$STATE/bpf" --control-socket "$STATE/$name.sock"
 		;;
 	kube-proxy)
 		cat >"$STATE/$name.yaml" <<-END

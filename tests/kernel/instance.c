@@ -53,6 +53,7 @@ struct instance *instance_new(struct world *w)
 	in->manifests = xasprintf("%s/manifests", w->dir);
 	in->socket = xasprintf("%s/sluice.sock", w->dir);
 	in->log = xasprintf("%s/log", w->dir);
+	in->bpffs = xasprintf("%s/bpf", w->dir);
 	if (mkdir(in->manifests, 0700) == -1 && errno != EEXIST)
 		fail_msg("%s: %s", in->manifests, strerror(errno));
 	instance_write(in, "");
@@ -68,6 +69,7 @@ void instance_free(struct instance *in)
 	free(in->manifests);
 	free(in->socket);
 	free(in->log);
+	free(in->bpffs);
 	free(in->yaml);
 	free(in);
 }
@@ -162,9 +164,9 @@ static void exec_sluice(struct instance *in, const char *const *args)
 	const char *argv[MAX_ARGS] = {
 		instance_program(), "run",	"--manifests",	       in->manifests,
 		"--control-socket", in->socket, "--hostname-override", WORLD_NODE_NAME,
-		"--proxy-mode",	    "nftables",
+		"--proxy-mode",	    "nftables", "--bpffs-root",	       in->bpffs,
 	};
-	size_t n = 10;
+	size_t n = 12;
 	int fd = open(in->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
 	for (; args && *args && n < MAX_ARGS - 1; args++)

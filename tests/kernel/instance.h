@@ -19,6 +19,7 @@
 struct instance {
 	struct world *world;
 	char *manifests, *socket, *log;
+	char *bpffs;	  /* where the pins of eBPF mode go: never those of the machine */
 	char *yaml;	  /* what was put last */
 	pid_t pid;	  /* 0: not running */
 	unsigned written; /* the last marker's port */

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Fails when a kernel test left a folder or a process behind.  Both carry the
-# test's process id in the name of its folder; those of tests that still run are
-# nobody's business.
+# Fails when a kernel test left a folder, a process, a cgroup or BPF programs
+# behind.  Names carry the test's process id; what belongs to a test that still
+# runs is not looked at, nor are the pins that a running daemon holds its lock on.
 left=0
 
-is_leftover() { # /tmp/sluice-test-PID.XXXXXX…
-	pid=${1#/tmp/sluice-test-}
+is_leftover() { # …/sluice-test-PID, or …/sluice-test-PID.XXXXXX…
+	pid=${1#*/sluice-test-}
 	pid=${pid%%.*}
 	! kill -0 "$pid" 2>/dev/null
 }
@@ -21,5 +21,34 @@ for cmdline in /proc/[0-9]*/cmdline; do
 	[ -n "$dir" ] && is_leftover "$dir" || continue
 	echo "left behind: process $cmdline of $dir" >&2
 	left=1
+done
+
+# Places of this type of filesystem that this process can see.
+mounts_of() {
+	awk -v type="$1" '$3 == type { print $2 }' /proc/mounts
+}
+
+has_daemon=
+for bpffs in $(mounts_of bpf); do
+	[ -d "$bpffs/sluice" ] || continue
+	if flock -n "$bpffs/sluice" true; then
+		echo "left behind: pins in $bpffs/sluice" >&2
+		left=1
+	else
+		has_daemon=yes
+	fi
+done
+
+for cgroup in $(mounts_of cgroup2); do
+	for dir in "$cgroup"/sluice-test-*; do
+		[ -e "$dir" ] && is_leftover "$dir" || continue
+		echo "left behind: cgroup $dir" >&2
+		left=1
+	done
+	[ -z "$has_daemon" ] && command -v bpftool >/dev/null || continue
+	if bpftool cgroup show "$cgroup" 2>/dev/null | grep -E ' (connect|sendmsg|recvmsg|getpeername)[46]$' >&2; then
+		echo "left behind: these programs on $cgroup" >&2
+		left=1
+	fi
 done
 exit "$left"

@@ -229,12 +229,14 @@ static void cleanup_removes_everything_of_ours_and_only_that(void **state)
 	world_must(sluice->world, PLACE_NODE,
 		   "nft add table ip others; nft add table ip6 others");
 	assert_int_equal(instance_end(sluice, SIGTERM), 0);
-	world_must(sluice->world, PLACE_NODE, "%s cleanup", instance_program());
+	world_must(sluice->world, PLACE_NODE, "%s cleanup --bpffs-root %s",
+		   instance_program(), sluice->bpffs);
 	world_must(sluice->world, PLACE_NODE,
 		   "test \"$(nft list tables | sort | tr '\\n' ,)\" = "
 		   "'table ip others,table ip6 others,'");
 	/* and once more, with nothing to remove */
-	world_must(sluice->world, PLACE_NODE, "%s cleanup", instance_program());
+	world_must(sluice->world, PLACE_NODE, "%s cleanup --bpffs-root %s",
+		   instance_program(), sluice->bpffs);
 	world_must(sluice->world, PLACE_NODE,
 		   "nft delete table ip others; nft delete table ip6 others");
 	instance_start(sluice, NULL);
