@@ -12,14 +12,14 @@
 
 void samples_fini(struct samples *s)
 {
-	free(s->us);
+	free(s->values);
 	*s = (struct samples){0};
 }
 
-void samples_add(struct samples *s, uint64_t us)
+void samples_add(struct samples *s, uint64_t value)
 {
-	s->us = xgrow(s->us, s->n, &s->cap, sizeof(*s->us));
-	s->us[s->n++] = us;
+	s->values = xgrow(s->values, s->n, &s->cap, sizeof(*s->values));
+	s->values[s->n++] = value;
 }
 
 static int compare(const void *a, const void *b)
@@ -35,9 +35,9 @@ uint64_t samples_quantile(struct samples *s, double q)
 
 	if (s->n == 0)
 		return 0;
-	qsort(s->us, s->n, sizeof(*s->us), compare);
+	qsort(s->values, s->n, sizeof(*s->values), compare);
 	rank = (size_t)ceil(q * (double)s->n);
-	return s->us[rank > 0 ? rank - 1 : 0];
+	return s->values[rank > 0 ? rank - 1 : 0];
 }
 
 uint64_t samples_now_us(void)

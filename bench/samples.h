@@ -1,5 +1,5 @@
 /*
- * Times that were measured, and what is told of them.
+ * Values that were measured, in any unit, and their quantiles.
  */
 #pragma once
 
@@ -7,12 +7,12 @@
 #include <stdint.h>
 
 struct samples { /* embedded; zeroed is empty */
-	uint64_t *us;
+	uint64_t *values;
 	size_t n, cap;
 };
 
 void samples_fini(struct samples *s);
-void samples_add(struct samples *s, uint64_t us);
+void samples_add(struct samples *s, uint64_t value);
 /* 0 when there is none. Sorts. */
 uint64_t samples_quantile(struct samples *s, double q);
 
