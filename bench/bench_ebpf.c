@@ -6,11 +6,9 @@
  *   bench_ebpf SERVICES ENDPOINTS
  */
 #include <bpf/bpf.h>
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "bench/samples.h"
 #include "bench/services.h"
@@ -22,6 +20,10 @@
 
 #define N_FULL	  10
 #define N_CHANGES 2000
+
+struct times {
+	struct samples us, cpu_us; /* on the clock, and of this process */
+};
 
 struct bench {
 	struct services services;
@@ -38,73 +40,89 @@ static void open_sink(struct bench *b)
 		home_fail(err, "%s", why);
 }
 
-static void apply(struct bench *b, const struct changeset *cs, struct samples *us)
+static uint64_t cpu_ns(void)
 {
-	uint64_t start_us = samples_now_us();
+	struct timespec ts = {0};
+
+	(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
+}
+
+static void apply(struct bench *b, const struct changeset *cs, struct times *times)
+{
+	uint64_t start_cpu_ns = cpu_ns(), start_us = samples_now_us();
 	int err = sink_apply(b->sink, cs);
 
 	if (err != 0)
 		home_fail(err, "apply");
-	samples_add(us, samples_now_us() - start_us);
+	samples_add(&times->us, samples_now_us() - start_us);
+	samples_add(&times->cpu_us, (cpu_ns() - start_cpu_ns) / 1000);
 }
 
-static void apply_all(struct bench *b, struct samples *us)
+static void apply_all(struct bench *b, struct times *times)
 {
 	struct changeset all = services_all(&b->services);
 
-	apply(b, &all, us);
+	apply(b, &all, times);
 }
 
-/* Takes new's reference where it is kept, and gives up old's. */
 static void apply_change(struct bench *b, const struct service *old,
-			 const struct service *new, struct samples *us)
+			 const struct service *new, struct times *times)
 {
 	struct change change = {old, new};
 	struct changeset cs = {.env = &b->services.env, .changes = &change, .n = 1};
 
-	apply(b, &cs, us);
+	apply(b, &cs, times);
 }
 
-static void print_row(const struct bench *b, const char *what, struct samples *us)
+static void print_times(struct samples *us)
 {
-	(void)printf("%6u x %-3u %-22s %4zu %17s %17s %17s %17s %8.3f/%8.3f\n",
-		     b->services.n, b->services.n_endpoints, what, us->n, "-", "-", "-",
-		     "-", (double)samples_quantile(us, 0.5) / 1000,
+	(void)printf(" %8.3f/%8.3f", (double)samples_quantile(us, 0.5) / 1000,
 		     (double)samples_quantile(us, 0.99) / 1000);
-	(void)fflush(stdout);
 	samples_fini(us);
+}
+
+static void print_row(const struct bench *b, const char *what, struct times *times)
+{
+	(void)printf("%6u x %-3u %-22s %4zu %17s %17s %17s %17s", b->services.n,
+		     b->services.n_endpoints, what, times->us.n, "-", "-", "-", "-");
+	print_times(&times->us);
+	(void)printf("  cpu");
+	print_times(&times->cpu_us);
+	(void)printf("\n");
+	(void)fflush(stdout);
 }
 
 /* Each round with maps that are empty and have their first size. */
 static void measure_cold_start(struct bench *b)
 {
-	struct samples us = {0};
+	struct times times = {0};
 	unsigned n;
 
 	for (unsigned i = 0; i < N_FULL; i++) {
 		sink_close(b->sink);
 		(void)ebpf_cleanup(&b->params, &n);
 		open_sink(b);
-		apply_all(b, &us);
+		apply_all(b, &times);
 	}
-	print_row(b, "ebpf: cold start", &us);
+	print_row(b, "ebpf: cold start", &times);
 }
 
 static void measure_unchanged(struct bench *b)
 {
-	struct samples us = {0};
+	struct times times = {0};
 
 	for (unsigned i = 0; i < N_FULL; i++) {
 		sink_close(b->sink);
 		open_sink(b);
-		apply_all(b, &us);
+		apply_all(b, &times);
 	}
-	print_row(b, "ebpf: unchanged", &us);
+	print_row(b, "ebpf: unchanged", &times);
 }
 
 static void measure_endpoint_change(struct bench *b)
 {
-	struct samples us = {0};
+	struct times times = {0};
 
 	for (uint32_t i = 0; i < N_CHANGES; i++) {
 		struct change *at =
@@ -113,16 +131,16 @@ static void measure_endpoint_change(struct bench *b)
 		uint32_t number = (uint32_t)(at - b->services.changes);
 
 		at->new = services_make(&b->services, number, i + 1);
-		apply_change(b, old, at->new, &us);
+		apply_change(b, old, at->new, &times);
 		service_unref(old);
 	}
-	print_row(b, "ebpf: endpoint changed", &us);
+	print_row(b, "ebpf: endpoint changed", &times);
 }
 
 /* One added, one deleted, in turn: an addition always follows a deletion. */
 static void measure_add_and_delete(struct bench *b)
 {
-	struct samples added = {0}, deleted = {0};
+	struct times added = {0}, deleted = {0};
 
 	for (uint32_t i = 0; i < N_CHANGES; i++) {
 		struct service *s = services_make(&b->services, b->services.n + i, 0);

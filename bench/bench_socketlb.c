@@ -314,13 +314,12 @@ int main(int argc, char **argv)
 	struct options o = parse_options(argc, argv);
 
 	home_enter();
-	report_conditions(pin());
-	(void)printf("rounds      %u, interleaved; CPU: lowest quartile; rate: median\n"
+	(void)printf("pinned      client, server and haproxy on CPU %d\n"
+		     "rounds      %u, interleaved; CPU: lowest quartile; rate: median\n"
 		     "conntrack   time-outs of closed connections are 1 s\n"
 		     "traffic     70 bytes there, 150 back; %u Services of each protocol "
 		     "in use, half are TCP, half UDP\n",
-		     o.rounds, N_USED);
-	report_load("before");
+		     pin(), o.rounds, N_USED);
 	for (unsigned i = 0; i < o.n_sizes; i++)
 		measure(&o, o.sizes[i]);
 	report_load("after");

@@ -16,6 +16,7 @@ struct found_frontend {
 	struct ebpf_frontend_key key;
 	struct ebpf_frontend value;
 	bool is_wanted;
+	bool is_retired; /* its service passes everything: as good as deleted */
 };
 
 struct found_endpoint { /* one record that is in use */
@@ -47,6 +48,12 @@ static int compare_frontend(const void *a, const void *b)
 	return memcmp(a, b, sizeof(struct ebpf_frontend_key));
 }
 
+static bool is_retired(const struct ebpf_kernel *k, const struct ebpf_frontend *value)
+{
+	return value->service < ebpf_kernel_sizes(k).services &&
+	       ebpf_kernel_arrays(k).services[value->service].rows == 0;
+}
+
 static int read_frontends(const struct ebpf_kernel *k, struct found *f)
 {
 	_cleanup_(freep) struct ebpf_frontend_key *keys = NULL;
@@ -57,7 +64,8 @@ static int read_frontends(const struct ebpf_kernel *k, struct found *f)
 		return err;
 	f->frontends = xcalloc(f->n_frontends + 1, sizeof(*f->frontends));
 	for (size_t i = 0; i < f->n_frontends; i++)
-		f->frontends[i] = (struct found_frontend){keys[i], values[i], false};
+		f->frontends[i] = (struct found_frontend){keys[i], values[i], false,
+							  is_retired(k, &values[i])};
 	qsort(f->frontends, f->n_frontends, sizeof(*f->frontends), compare_frontend);
 	return 0;
 }
@@ -96,22 +104,25 @@ static struct found_frontend *find_frontend(const struct found *f,
 			      : NULL;
 }
 
-/* The number that this service had, or EBPF_ID_NONE. */
-static uint32_t recognise(struct found *f, const struct service *s)
+/* The number that this service had, or EBPF_ID_NONE. Counts the frontends that are new. */
+static uint32_t recognise(struct found *f, const struct service *s, uint32_t *n_new)
 {
 	const struct frontend *frontends = service_frontends(s);
+	uint32_t id = EBPF_ID_NONE;
 
 	for (uint32_t i = 0; i < s->n_frontends; i++) {
 		struct ebpf_frontend_key key = ebpf_key_of(s, &frontends[i]);
 		const struct found_frontend *found = find_frontend(f, &key);
 
-		if (found && found->value.service < f->sizes.services &&
+		*n_new += !found;
+		if (id == EBPF_ID_NONE && found &&
+		    found->value.service < f->sizes.services &&
 		    !f->has_service[found->value.service]) {
-			f->has_service[found->value.service] = 1;
-			return found->value.service;
+			id = found->value.service;
+			f->has_service[id] = 1;
 		}
 	}
-	return EBPF_ID_NONE;
+	return id;
 }
 
 /* First record of this service. */
@@ -154,8 +165,14 @@ static uint32_t *recognise_endpoints(struct found *f, const struct ebpf_arrays *
 	return ids;
 }
 
+struct recognised { /* one service of the change set */
+	uint32_t *endpoint_ids;
+	uint32_t id;
+	struct ebpf_range pool[EBPF_POOL_N];
+};
+
 /* The range of a pool as its word says, if that can be. */
-static struct ebpf_range recognise_pool(struct found *f, uint64_t word)
+static struct ebpf_range read_range(struct found *f, uint64_t word)
 {
 	struct ebpf_range range = {(uint32_t)word, (uint32_t)(word >> 32)};
 
@@ -167,11 +184,18 @@ static struct ebpf_range recognise_pool(struct found *f, uint64_t word)
 	return range;
 }
 
-struct recognised { /* one service of the change set */
-	uint32_t *endpoint_ids;
-	uint32_t id;
-	struct ebpf_range pool[EBPF_POOL_N];
-};
+/* The slots that the pool needs besides those it has. */
+static uint32_t recognise_pool(struct found *f, const struct ebpf_arrays *a,
+			       const struct service *s, struct recognised *r,
+			       enum ebpf_pool pool)
+{
+	if (r->id != EBPF_ID_NONE)
+		r->pool[pool] = read_range(f, a->services[r->id].pool[pool]);
+	if (s->n_pool[pool] == 0 ||
+	    ebpf_table_has_pool(a, r->pool[pool], s, r->endpoint_ids, pool))
+		return 0;
+	return ebpf_ranges_rounded(s->n_pool[pool]);
+}
 
 static struct ebpf_sizes recognise_all(struct found *f, const struct ebpf_arrays *a,
 				       const struct changeset *cs, struct recognised *r)
@@ -180,21 +204,14 @@ static struct ebpf_sizes recognise_all(struct found *f, const struct ebpf_arrays
 
 	for (size_t i = 0; i < cs->n; i++) {
 		const struct service *s = cs->changes[i].new;
-		struct ebpf_sizes sizes;
 
 		if (!ebpf_is_served(s))
 			continue;
-		r[i].id = recognise(f, s);
+		r[i].id = recognise(f, s, &more.frontends);
 		r[i].endpoint_ids = recognise_endpoints(f, a, s, r[i].id);
-		if (r[i].id != EBPF_ID_NONE)
-			for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)
-				r[i].pool[pool] =
-					recognise_pool(f,
-						       a->services[r[i].id].pool[pool]);
-		sizes = ebpf_sizes_of(s);
-		more.frontends += sizes.frontends;
+		for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)
+			more.slots += recognise_pool(f, a, s, &r[i], pool);
 		more.services += r[i].id == EBPF_ID_NONE;
-		more.slots += sizes.slots;
 		for (uint32_t k = 0; k < s->n_endpoints; k++)
 			more.endpoints += r[i].endpoint_ids[k] == EBPF_ID_NONE;
 	}
@@ -262,7 +279,7 @@ static void create(struct ebpf_table *t, struct found *f, const struct service *
 
 /* Ranges that overlap are some other program's doing: all pools get new ones. */
 static void init_allocators(struct ebpf_table *t, struct found *f, struct recognised *r,
-			    size_t n)
+			    const struct changeset *cs, struct ebpf_sizes *more)
 {
 	ebpf_ids_init(&t->services, f->sizes.services, f->has_service, f->sizes.services);
 	ebpf_ids_init(&t->endpoints, f->sizes.endpoints, f->has_endpoint,
@@ -270,8 +287,12 @@ static void init_allocators(struct ebpf_table *t, struct found *f, struct recogn
 	t->generation = f->generation;
 	if (ebpf_ranges_init(&t->slots, f->sizes.slots, f->ranges, f->n_ranges))
 		return;
-	for (size_t i = 0; i < n; i++)
+	more->slots = 0;
+	for (size_t i = 0; i < cs->n; i++) {
 		memset(r[i].pool, 0, sizeof(r[i].pool));
+		if (ebpf_is_served(cs->changes[i].new))
+			more->slots += ebpf_sizes_of(cs->changes[i].new).slots;
+	}
 	(void)ebpf_ranges_init(&t->slots, f->sizes.slots, NULL, 0);
 }
 
@@ -281,11 +302,32 @@ static int write_all(struct ebpf_table *t, struct found *f, struct recognised *r
 	for (size_t i = 0; i < cs->n; i++)
 		if (ebpf_is_served(cs->changes[i].new))
 			create(t, f, cs->changes[i].new, &r[i], cs->env);
-	for (size_t i = 0; i < f->n_frontends; i++)
-		if (!f->frontends[i].is_wanted)
-			ebpf_key_list_add(&t->deleted, &f->frontends[i].key, NULL);
-	t->stats.n_repaired += t->deleted.n;
+	for (size_t i = 0; i < f->n_frontends; i++) {
+		if (f->frontends[i].is_wanted)
+			continue;
+		ebpf_key_list_add(&t->deleted, &f->frontends[i].key, NULL);
+		t->stats.n_repaired += !f->frontends[i].is_retired;
+	}
 	return ebpf_table_flush(t);
+}
+
+/* A number that is used again must not be what an old element leads to. */
+static int reserve(struct ebpf_table *t, const struct found *f,
+		   const struct ebpf_sizes *more)
+{
+	int err;
+
+	for (size_t i = 0; i < f->n_frontends; i++) {
+		uint32_t service = f->frontends[i].value.service;
+
+		if (service >= f->sizes.services || !f->has_service[service])
+			ebpf_key_list_add(&t->retired, &f->frontends[i].key, NULL);
+	}
+	t->stats.n_frontends = f->n_frontends - t->retired.n;
+	err = ebpf_table_reserve(t, more);
+	t->stats.n_frontends = f->n_frontends;
+	t->retired.n = 0; /* they are among those that write_all() deletes */
+	return err;
 }
 
 int ebpf_table_adopt(struct ebpf_table *t, const struct changeset *cs)
@@ -303,13 +345,12 @@ int ebpf_table_adopt(struct ebpf_table *t, const struct changeset *cs)
 	f.has_endpoint = xcalloc(f.sizes.endpoints, 1);
 	read_endpoints(a.endpoints, &f);
 	more = recognise_all(&f, &a, cs, r);
-	init_allocators(t, &f, r, cs->n);
-	t->stats.n_frontends = f.n_frontends;
-	err = ebpf_table_reserve(t, &more);
+	init_allocators(t, &f, r, cs, &more);
+	hash_reserve(&t->entries, cs->n);
+	end_unrecognised(t, &f, &a);
+	err = reserve(t, &f, &more);
 	if (err != 0)
 		goto out;
-	a = ebpf_kernel_arrays(t->kernel);
-	end_unrecognised(t, &f, &a);
 	err = write_all(t, &f, r, cs);
 out:
 	for (size_t i = 0; i < cs->n; i++)

@@ -114,10 +114,17 @@ static void compare_frontend(struct ebpf_diff *d, const struct service *s,
 		add_line(d, '-', "endpoints", &key, "");
 }
 
+/* Of a deleted service: it passes until it is deleted, too. */
+static bool is_retired(const struct ebpf_diff *d, const struct found *found)
+{
+	return found->value.service < ebpf_kernel_sizes(d->kernel).services &&
+	       ebpf_kernel_arrays(d->kernel).services[found->value.service].rows == 0;
+}
+
 static void finish(struct ebpf_diff *d)
 {
 	for (size_t i = 0; i < d->n_found; i++)
-		if (!d->found[i].is_wanted)
+		if (!d->found[i].is_wanted && !is_retired(d, &d->found[i]))
 			add_line(d, '+', "frontend", &d->found[i].key, "");
 	if (!ebpf_kernel_is_attached(d->kernel)) {
 		buf_add_string(&d->lines, "- ebpf programs: not all are attached\n");

@@ -56,7 +56,7 @@ void ebpf_table_clear(struct ebpf_table *t)
 	ebpf_ids_fini(&t->services);
 	ebpf_ids_fini(&t->endpoints);
 	ebpf_ranges_fini(&t->slots);
-	t->added.n = t->deleted.n = t->n_gone = 0;
+	t->added.n = t->deleted.n = t->retired.n = t->n_gone = 0;
 	t->stats.n_services = t->stats.n_frontends = t->stats.n_endpoints = 0;
 }
 
@@ -69,6 +69,7 @@ void ebpf_table_free(struct ebpf_table *t)
 	free(t->added.keys);
 	free(t->added.values);
 	free(t->deleted.keys);
+	free(t->retired.keys);
 	free(t->gone);
 	free(t);
 }
@@ -122,12 +123,12 @@ static void add_frontend(struct ebpf_table *t, const struct ebpf_entry *e,
 	ebpf_key_list_add(&t->added, &key, &value);
 }
 
-static void delete_frontend(struct ebpf_table *t, const struct service *s,
+static void delete_frontend(struct ebpf_key_list *list, const struct service *s,
 			    const struct frontend *f)
 {
 	struct ebpf_frontend_key key = ebpf_key_of(s, f);
 
-	ebpf_key_list_add(&t->deleted, &key, NULL);
+	ebpf_key_list_add(list, &key, NULL);
 }
 
 /* Frontends of both are in one order: a walk along both finds the difference. */
@@ -145,12 +146,12 @@ static void change_frontends(struct ebpf_table *t, const struct ebpf_entry *e,
 				    : service_compare_frontend(&olds[i], &news[k]);
 
 		if (order < 0) {
-			delete_frontend(t, old, &olds[i++]);
+			delete_frontend(&t->deleted, old, &olds[i++]);
 		} else if (order > 0) {
 			add_frontend(t, e, new, &news[k++]);
 		} else {
 			if (ebpf_row_of(old, &olds[i]) != ebpf_row_of(new, &news[k])) {
-				delete_frontend(t, old, &olds[i]);
+				delete_frontend(&t->deleted, old, &olds[i]);
 				add_frontend(t, e, new, &news[k]);
 			}
 			i++;
@@ -195,7 +196,8 @@ static void delete (struct ebpf_table *t, struct ebpf_entry *e)
 
 	__atomic_store_n(&record->rows, 0, __ATOMIC_RELEASE); /* pass, from now on */
 	for (uint32_t i = 0; i < e->service->n_frontends; i++)
-		delete_frontend(t, e->service, &frontends[i]);
+		delete_frontend(&t->retired, e->service, &frontends[i]);
+	t->stats.n_frontends -= e->service->n_frontends;
 	for (uint32_t i = 0; i < e->service->n_endpoints; i++)
 		ebpf_table_release_endpoint(t, e, e->endpoint_ids[i]);
 	for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)

@@ -7,7 +7,8 @@
  *	endpoint records, slots, the pool's word, the rows   (ebpf_table_put)
  *	frontends that come, frontends that go               (ebpf_table_flush)
  *	flags of endpoints that go                           (ebpf_table_flush)
- * What is given up is used again only after a grace period.
+ * What is given up is used again only after a grace period; a frontend of a
+ * deleted service stays until then, and passes.
  */
 #pragma once
 

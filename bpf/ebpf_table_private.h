@@ -19,6 +19,12 @@ struct ebpf_table {
 	struct ebpf_ids services, endpoints;
 	struct ebpf_ranges slots;
 	uint32_t generation; /* the last one given to an endpoint */
+	/*
+	 * Frontends of deleted services: their service passes everything, so they
+	 * may stay until a grace period is due. Additions would have to wait for
+	 * one after each deletion otherwise.
+	 */
+	struct ebpf_key_list retired;
 	/* what ebpf_table_flush() has to do */
 	struct ebpf_key_list added, deleted;
 	uint32_t *gone; /* endpoints */
@@ -39,6 +45,10 @@ void ebpf_key_list_add(struct ebpf_key_list *list, const struct ebpf_frontend_ke
 void ebpf_table_write(struct ebpf_table *t, struct ebpf_entry *e,
 		      const struct service *service, uint32_t *ids,
 		      const struct environment *env);
+/* Does the range have exactly these members, in this order? */
+bool ebpf_table_has_pool(const struct ebpf_arrays *a, struct ebpf_range range,
+			 const struct service *service, const uint32_t *ids,
+			 enum ebpf_pool pool);
 /* Queues what is no longer used of an endpoint's record. */
 void ebpf_table_release_endpoint(struct ebpf_table *t, struct ebpf_entry *e, uint32_t id);
 /* Makes room for so many new elements: waits for a grace period, or grows. */

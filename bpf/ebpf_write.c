@@ -9,6 +9,10 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 
+#define RETIRED_MAX 1024  /* frontends; then the next addition waits */
+#define SEARCH_MAX  16384 /* comparisons */
+#define MARGIN	    64	  /* part of the maps that stays free after a grace period */
+
 int ebpf_key_compare(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct ebpf_frontend_key));
@@ -76,15 +80,21 @@ static void trim_flags(struct ebpf_table *t, const struct service *service,
 	}
 }
 
-static bool has_members(const struct ebpf_arrays *a, struct ebpf_range range,
-			const uint32_t *members, uint32_t n)
+bool ebpf_table_has_pool(const struct ebpf_arrays *a, struct ebpf_range range,
+			 const struct service *service, const uint32_t *ids,
+			 enum ebpf_pool pool)
 {
-	if (range.n != n)
-		return false;
-	for (uint32_t i = 0; i < n; i++)
-		if (a->slots[range.first + i].endpoint != members[i])
+	const struct endpoint *endpoints = service_endpoints(service);
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < service->n_endpoints; i++) {
+		if (!(endpoints[i].flags & 1u << pool))
+			continue;
+		if (n == range.n || a->slots[range.first + n].endpoint != ids[i])
 			return false;
-	return true;
+		n++;
+	}
+	return n == range.n;
 }
 
 /* A pool that changes gets a new range, which is filled before its word is stored. */
@@ -94,21 +104,19 @@ static void write_pool(struct ebpf_table *t, struct ebpf_entry *e,
 {
 	const struct endpoint *endpoints = service_endpoints(service);
 	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
-	_cleanup_(freep) uint32_t *members =
-		xcalloc(service->n_endpoints + 1, sizeof(*members));
-	struct ebpf_range range = {0};
+	struct ebpf_range range = {.n = service->n_pool[pool]};
+	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < service->n_endpoints; i++)
-		if (endpoints[i].flags & 1u << pool)
-			members[range.n++] = ids[i];
-	if (has_members(&a, e->pool[pool], members, range.n))
+	if (ebpf_table_has_pool(&a, e->pool[pool], service, ids, pool))
 		return;
 	if (range.n) {
 		range.first = ebpf_ranges_take(&t->slots, range.n);
 		assert(range.first != EBPF_RANGE_NONE); /* reserved */
-		for (uint32_t i = 0; i < range.n; i++)
-			a.slots[range.first + i] = (struct ebpf_slot){members[i], 0};
 	}
+	for (uint32_t i = 0; i < service->n_endpoints; i++)
+		if (endpoints[i].flags & 1u << pool)
+			a.slots[range.first + n++] = (struct ebpf_slot){ids[i], 0};
+	assert(n == range.n);
 	store(&a.services[e->id].pool[pool], range.first | (uint64_t)range.n << 32);
 	ebpf_ranges_give_back(&t->slots, e->pool[pool]);
 	e->pool[pool] = range;
@@ -161,19 +169,53 @@ static bool has_room(const struct ebpf_table *t, const struct ebpf_sizes *more)
 {
 	struct ebpf_sizes sizes = ebpf_kernel_sizes(t->kernel);
 
-	return t->stats.n_frontends + more->frontends <= sizes.frontends &&
+	return t->stats.n_frontends + t->retired.n + more->frontends <= sizes.frontends &&
 	       ebpf_ids_available(&t->services) >= more->services &&
 	       ebpf_ids_available(&t->endpoints) >= more->endpoints &&
 	       t->slots.cap - t->slots.next >= more->slots;
 }
 
-/* Ids and slots that were given back may be taken again. */
-static void settle(struct ebpf_table *t)
+/* Deletes the frontends that no longer lead anywhere. */
+static int purge(struct ebpf_table *t)
 {
+	int err = ebpf_kernel_delete_frontends(t->kernel, t->retired.keys, t->retired.n);
+
+	t->retired.n = 0;
+	return err;
+}
+
+/* Ids and slots that were given back may be taken again; no element leads to them. */
+static int settle(struct ebpf_table *t)
+{
+	int err = purge(t);
+
+	if (err != 0 ||
+	    t->services.n_limbo + t->endpoints.n_limbo + t->slots.n_limbo == 0)
+		return err;
 	ebpf_kernel_wait(t->kernel);
 	ebpf_ids_settle(&t->services);
 	ebpf_ids_settle(&t->endpoints);
 	ebpf_ranges_settle(&t->slots);
+	return 0;
+}
+
+/* Room enough that the next changes need not wait, too. */
+static bool has_ample_room(const struct ebpf_table *t, const struct ebpf_sizes *more)
+{
+	const struct ebpf_sizes sizes = ebpf_kernel_sizes(t->kernel),
+				ample = {
+					more->frontends + sizes.frontends / MARGIN,
+					more->services + sizes.services / MARGIN,
+					more->slots + sizes.slots / MARGIN,
+					more->endpoints + sizes.endpoints / MARGIN,
+				};
+
+	return has_room(t, &ample);
+}
+
+static uint32_t size_for(uint32_t n)
+{
+	return n + n / MARGIN * 2;
 }
 
 int ebpf_table_reserve(struct ebpf_table *t, const struct ebpf_sizes *more)
@@ -183,14 +225,14 @@ int ebpf_table_reserve(struct ebpf_table *t, const struct ebpf_sizes *more)
 
 	if (has_room(t, more))
 		return 0;
-	settle(t);
-	if (has_room(t, more))
-		return 0;
+	err = settle(t);
+	if (err != 0 || has_ample_room(t, more))
+		return err;
 	need = (struct ebpf_sizes){
-		.frontends = (uint32_t)t->stats.n_frontends + more->frontends,
-		.services = t->services.next + more->services,
-		.slots = t->slots.next + more->slots,
-		.endpoints = t->endpoints.next + more->endpoints,
+		.frontends = size_for((uint32_t)t->stats.n_frontends + more->frontends),
+		.services = size_for(t->services.next + more->services),
+		.slots = size_for(t->slots.next + more->slots),
+		.endpoints = size_for(t->endpoints.next + more->endpoints),
 	};
 	err = ebpf_kernel_grow(t->kernel, &need);
 	if (err != 0)
@@ -209,6 +251,18 @@ static bool is_deleted(const struct ebpf_table *t, const struct ebpf_frontend_ke
 				       ebpf_key_compare);
 }
 
+/* Is a retired frontend added again? Many that are added are not searched for. */
+static bool reuses_retired(const struct ebpf_table *t)
+{
+	if (t->retired.n * t->added.n > SEARCH_MAX)
+		return true;
+	for (size_t i = 0; i < t->retired.n; i++)
+		for (size_t k = 0; k < t->added.n; k++)
+			if (ebpf_key_compare(&t->retired.keys[i], &t->added.keys[k]) == 0)
+				return true;
+	return false;
+}
+
 /*
  * A frontend that changes its service is deleted and added again after a grace
  * period; in between nftables serves it.
@@ -217,8 +271,10 @@ static int flush_frontends(struct ebpf_table *t)
 {
 	struct ebpf_key_list *added = &t->added, *deleted = &t->deleted, moved = {0};
 	size_t n = 0;
-	int err;
+	int err = t->retired.n > RETIRED_MAX || reuses_retired(t) ? purge(t) : 0;
 
+	if (err != 0)
+		return err;
 	if (deleted->n)
 		qsort(deleted->keys, deleted->n, sizeof(*deleted->keys),
 		      ebpf_key_compare);

@@ -73,14 +73,19 @@ static void rehash(struct hash *h, size_t n_slots)
 			insert(h, old[i]);
 }
 
-static void reserve_one(struct hash *h)
+static bool has_room(const struct hash *h, size_t n)
+{
+	return h->n_slots && (n + h->n_tombs) * 4 <= h->n_slots * 3;
+}
+
+void hash_reserve(struct hash *h, size_t n)
 {
 	size_t n_slots = h->n_slots ? h->n_slots : MIN_SLOTS;
 
-	if (h->n_slots && (h->n + h->n_tombs + 1) * 4 <= h->n_slots * 3)
+	if (has_room(h, n))
 		return;
 	/* Mostly tombstones: cleaning up is enough. */
-	while ((h->n + 1) * 2 > n_slots)
+	while (n * 2 > n_slots)
 		n_slots *= 2;
 	rehash(h, n_slots);
 }
@@ -114,7 +119,7 @@ void *hash_put(struct hash *h, void *item)
 		h->slots[i] = item;
 		return old;
 	}
-	reserve_one(h);
+	hash_reserve(h, h->n + 1);
 	insert(h, item);
 	return NULL;
 }

@@ -24,6 +24,8 @@ struct hash { /* embedded */
 };
 
 void hash_init(struct hash *h, const struct hash_ops *ops);
+/* Room for n items: the table does not grow until there are more. */
+void hash_reserve(struct hash *h, size_t n);
 /* Frees the table, not the items. */
 void hash_fini(struct hash *h);
 void *hash_find(const struct hash *h, const void *key);

@@ -2,8 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
-#include <unistd.h>
 
 #define LOWEST_QUARTILE 0.25
 
@@ -44,16 +42,6 @@ void report_row(const char *operation, const char *candidate, struct cell *c,
 		     (unsigned long long)samples_quantile(&c->rate, 0.5),
 		     us(&c->latency, 0.5), us(&c->latency, 0.99));
 	(void)fflush(stdout);
-}
-
-void report_conditions(int cpu)
-{
-	struct utsname name;
-
-	(void)uname(&name);
-	(void)printf("kernel      %s\n", name.release);
-	(void)printf("cpus        %ld; client, server and proxy are on number %d\n",
-		     sysconf(_SC_NPROCESSORS_ONLN), cpu);
 }
 
 void report_load(const char *when)

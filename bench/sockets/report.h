@@ -1,4 +1,4 @@
-/* What was measured of one candidate in one kind of traffic, and the table of them. */
+/* Results of one candidate in one kind of traffic, and the table of them. */
 #pragma once
 
 #include "bench/sockets/traffic.h"
@@ -17,6 +17,4 @@ void report_header(uint32_t n_services, uint32_t n_endpoints, const char *client
 /* direct: the candidate that the ratio is to; may be the same. */
 void report_row(const char *operation, const char *candidate, struct cell *c,
 		struct cell *direct);
-/* Kernel, CPUs, load. */
-void report_conditions(int cpu);
 void report_load(const char *when);

@@ -68,7 +68,7 @@ static int open_client(const struct traffic *t, const struct sockaddr_in *place)
 			0);
 
 	must(t, fd >= 0, "socket");
-	if (t->kind != TRAFFIC_CONNECTION) /* one system call less in what is measured */
+	if (t->kind != TRAFFIC_CONNECTION) /* a system call that clients do not make */
 		(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (t->kind != TRAFFIC_UNCONNECTED)
 		must(t, connect(fd, (const struct sockaddr *)place, sizeof(*place)) == 0,

@@ -54,6 +54,24 @@ static void nothing_is_found_in_an_empty_map(void **state)
 	assert_null(hash_next(&h, &cursor));
 }
 
+static void a_reserved_map_does_not_grow(void **state)
+{
+	struct number numbers[100];
+	_hash_ h;
+	size_t n_slots;
+
+	(void)state;
+	hash_init(&h, &good_ops);
+	hash_reserve(&h, N_ELEMENTS(numbers));
+	n_slots = h.n_slots;
+	for (unsigned i = 0; i < N_ELEMENTS(numbers); i++) {
+		numbers[i].value = i;
+		assert_null(hash_put(&h, &numbers[i]));
+	}
+	assert_int_equal(h.n_slots, n_slots);
+	assert_int_equal(h.n, N_ELEMENTS(numbers));
+}
+
 static void putting_an_equal_key_replaces_the_item(void **state)
 {
 	struct number a = {5}, b = {5};
@@ -168,6 +186,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_found_in_an_empty_map),
+		cmocka_unit_test(a_reserved_map_does_not_grow),
 		cmocka_unit_test(putting_an_equal_key_replaces_the_item),
 		cmocka_unit_test(a_map_is_a_set_after_any_puts_and_deletes),
 		cmocka_unit_test(a_map_is_a_set_when_all_keys_collide),
