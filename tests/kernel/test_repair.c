@@ -199,7 +199,7 @@ static struct load_result load_through_repair(const struct world *w, enum family
 					      const char *command)
 {
 	const struct load_plan plan = {
-		.target = target_named("client", "vip4:80", IPPROTO_TCP, family),
+		.target = target_named("pod4", "vip4:80", IPPROTO_TCP, family),
 		.per_second = 200,
 	};
 	struct load *load;
