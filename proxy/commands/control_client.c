@@ -51,7 +51,7 @@ static int send_request(int fd, const struct control_request *request)
 
 	if (sent == -1)
 		return -errno;
-	return (size_t)sent == len ? 0 : -EIO; /* 4 KiB always fit at once */
+	return (size_t)sent == len ? 0 : -EIO; /* 4 KiB always fit in one call */
 }
 
 static int read_answer(int fd, struct buf *answer)

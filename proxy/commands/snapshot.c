@@ -1,5 +1,5 @@
 /*
- * The loop runs until the source is synced, which manifests are at once.
+ * The loop runs until the source is synced; with manifests it does not wait.
  */
 #include "proxy/commands/snapshot.h"
 

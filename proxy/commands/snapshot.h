@@ -21,20 +21,20 @@ struct snapshot { /* embedded */
 	struct rejections *rejections;
 	struct node_info node_info;
 	struct state *state;
-	int source_err; /* something of the input could not be read, and was told */
+	int source_err; /* a part of the input could not be read; logged */
 };
 
 /*
  * keep_nodeports: leave node ports unexpanded, else expand them over this
- * host's addresses. -errno when there is nothing to show, and it was told.
- * snapshot_fini() is due in any case.
+ * host's addresses. Returns -errno, after logging the reason, when there is nothing
+ * to show. Call snapshot_fini() in any case.
  */
 int snapshot_take(struct snapshot *s, const struct config *config,
 		  const struct parts *parts, bool keep_nodeports);
 void snapshot_fini(struct snapshot *s);
 /*
- * Takes one and shows it in a format, whatever that means to show(), which answers
- * with an exit status. STATUS_FAILED also when not all of the input could be read.
+ * Takes a snapshot and passes it to show() with the format. Returns the exit status of
+ * show(), or STATUS_FAILED when a part of the input could not be read.
  */
 int snapshot_show(const struct config *config, const struct parts *parts,
 		  bool keep_nodeports, int (*show)(const struct snapshot *s, int format),

@@ -1,8 +1,7 @@
 /*
  * The listening side.  A connection is read until its newline, answered, and
- * closed; one that stands still for CLIENT_TIMEOUT_SEC is closed as well.  When
- * there are too many, no more are accepted until one goes: they wait in the
- * backlog.
+ * closed; an idle one is closed after CLIENT_TIMEOUT_SEC.  Further connections wait in
+ * the backlog while MAX_CLIENTS are open.
  */
 #include "proxy/control/control.h"
 
@@ -29,7 +28,7 @@ struct client {
 	ev_timer timer;
 	int fd;
 	bool is_answered;	       /* out is being sent */
-	struct control_answer *answer; /* what comes after out; NULL: nothing */
+	struct control_answer *answer; /* the rest, after out; may be NULL */
 	struct buf in, out;
 	size_t sent_len; /* 0 <= sent_len <= out.len */
 };
@@ -125,7 +124,7 @@ static void client_read(struct client *client)
 	if (newline)
 		client_answer(client, (size_t)(newline - client->in.data));
 	else if (client->in.len > CONTROL_REQUEST_MAX_LEN)
-		client_answer(client, 0); /* is told that it is no request */
+		client_answer(client, 0); /* too long: answered with an error */
 }
 
 static void client_write(struct client *client)
@@ -176,7 +175,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 
 	(void)revents;
 	if (fd == -1 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
-		/* it goes on waiting, and would be told again and again */
+		/* the connection keeps waiting, and would wake the loop again immediately */
 		ev_io_stop(loop, io);
 		ev_timer_again(loop, &c->pause);
 	}

@@ -59,7 +59,7 @@ struct control_answer { /* implementations embed it first */
 	const struct control_answer_ops *ops;
 };
 
-/* A short result, at once. Takes json. */
+/* A short result in one piece. Takes json. */
 struct control_answer *control_answer_json(json_t *json);
 
 /* The answer to a request, or NULL and *ret_error, which is freed. */

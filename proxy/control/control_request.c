@@ -1,5 +1,5 @@
 /*
- * Requests come from whoever may open the socket; nothing in them is trusted.
+ * Any process that may open the socket sends requests; their content is not trusted.
  */
 #include <errno.h>
 #include <stdlib.h>

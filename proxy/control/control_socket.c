@@ -40,7 +40,7 @@ static int take_lock(const char *path, int *ret_fd)
 	return 0;
 }
 
-/* Whoever holds the lock may replace a socket, and nothing else. */
+/* The holder of the lock may replace a socket, but not a file of another type. */
 static int remove_stale(const char *path)
 {
 	struct stat st;

@@ -1,6 +1,6 @@
 /*
- * What the running daemon tells about itself: its services, endpoints, why a
- * connection goes where it goes, and how the kernel differs.
+ * The answers of the running daemon: its services and endpoints, the reasons for the
+ * path of a connection, and the differences in the kernel.
  */
 #pragma once
 

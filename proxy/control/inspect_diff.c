@@ -106,7 +106,7 @@ static json_t *result_of(const struct diff *d)
 static void write_error(struct buf *out, int err)
 {
 	_cleanup_(freep) char *why =
-		xasprintf("cannot read what is programmed: %s", strerror(-err));
+		xasprintf("cannot read the rules in the kernel: %s", strerror(-err));
 	json_t *json = json_string(why);
 	_cleanup_(freep) char *text = json_dumps(json, JSON_ENCODE_ANY);
 

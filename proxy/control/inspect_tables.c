@@ -17,11 +17,11 @@
 #include "proxy/control/inspect_parts.h"
 #include "watchers/cluster.h"
 
-/* About so much is made, and so many counters are read at a time. */
+/* The approximate size of a piece, and the number of counters read for it. */
 #define PIECE_LEN      65536
 #define PIECE_COUNTERS 4096
 
-/* Which policy stands behind a frontend; the waist knows only what came of it. */
+/* The traffic policy of a frontend; the service only has the resulting decision. */
 static const char *policy_of(const struct inspect *in, const struct service *s,
 			     const struct frontend *f)
 {
@@ -101,12 +101,12 @@ static json_t *endpoint_row(const struct service *s, const struct counts *counts
 struct rows { /* an answer */
 	struct control_answer answer;
 	const struct inspect *in;
-	struct counts counts; /* of those before counted_to, that are still to come */
+	struct counts counts; /* of the services from next to counted_to */
 	bool with_endpoints;
 	struct service **services; /* a reference each */
 	size_t n, next, counted_to;
 	void (*add)(struct rows *r, const struct service *s, struct buf *out);
-	bool has_begun, has_rows;
+	bool has_started, has_rows;
 };
 
 static int add_bytes(const char *bytes, size_t len, void *data)
@@ -143,7 +143,7 @@ static void add_endpoints(struct rows *r, const struct service *s, struct buf *o
 		add_row(r, endpoint_row(s, &r->counts, &reasons[i]), out);
 }
 
-/* Of the next services, as many as it takes; at least one. */
+/* Reads the counts of the next services, of at least one. */
 static void read_counts(struct rows *r)
 {
 	_cleanup_(freep) struct change *changes = NULL;
@@ -162,16 +162,16 @@ static void read_counts(struct rows *r)
 	counts_fini(&r->counts);
 	counts_read(&r->counts, r->in->dataplane, &of, r->with_endpoints);
 	if (!r->counts.is_known)
-		r->counted_to = r->n; /* once is enough to be told */
+		r->counted_to = r->n; /* the failure is logged once */
 }
 
 static bool rows_write(struct control_answer *answer, struct buf *out)
 {
 	struct rows *r = container_of(answer, struct rows, answer);
 
-	if (!r->has_begun)
+	if (!r->has_started)
 		buf_add_char(out, '[');
-	r->has_begun = true;
+	r->has_started = true;
 	if (r->next == r->counted_to && r->next < r->n)
 		read_counts(r);
 	while (r->next < r->counted_to && out->len < PIECE_LEN)

@@ -51,5 +51,5 @@ void host_setup_conntrack(const struct config *config)
 		.tcp_be_liberal = c->tcp_be_liberal,
 	};
 
-	(void)sysctls_apply(&settings, sysctls_n_cpus(), ""); /* has told what it can't */
+	(void)sysctls_apply(&settings, sysctls_n_cpus(), ""); /* logs its failures */
 }

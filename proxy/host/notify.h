@@ -1,8 +1,8 @@
 /*
- * Telling a service manager how we do (the sd_notify protocol): one datagram
- * to the socket named by NOTIFY_SOCKET.  Without one, nothing happens.
+ * Notifies the service manager (sd_notify protocol): sends one datagram to the
+ * socket in NOTIFY_SOCKET, if that is set.
  */
 #pragma once
 
-/* "READY=1", "STOPPING=1", "STATUS=..."; 0, also when nobody listens, or -errno. */
+/* "READY=1", "STOPPING=1", "STATUS=..."; 0, also without a listener, or -errno. */
 int notify_send(const char *text);

@@ -52,7 +52,7 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)revents;
 	ev_timer_stop(loop, timer);
-	/* a watch of what is watched already changes nothing */
+	/* adding the same watch again has no effect */
 	if (inotify_add_watch(w->fd, w->folder, EVENTS) == -1) {
 		ev_timer_set(timer, RETRY_SEC, QUIET_SEC);
 		ev_timer_start(loop, timer);

@@ -178,7 +178,7 @@ static const int allowed[] = {
 int privileges_check(const char **ret_why)
 {
 	if (capng_get_caps_process() == -1)
-		return 0; /* unknown: the kernel will say */
+		return 0; /* unknown: the first transaction fails if it is missing */
 	if (capng_have_capability(CAPNG_EFFECTIVE, CAP_NET_ADMIN))
 		return 0;
 	*ret_why = "CAP_NET_ADMIN is missing: run as root, or give it to the program "

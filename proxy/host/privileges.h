@@ -1,9 +1,8 @@
 /*
- * Least privilege: after start only the capabilities that the work needs stay
- * (CAP_NET_ADMIN for nftables and conntrack, CAP_NET_BIND_SERVICE for low health
- * check ports), new ones can't be gained, and system calls that we never make
- * are refused (seccomp).  Works for root and for others with ambient
- * capabilities.
+ * Least privilege: after the start the process keeps only the capabilities that it
+ * needs (CAP_NET_ADMIN for nftables and conntrack, CAP_NET_BIND_SERVICE for low
+ * health check ports) and cannot gain new ones.  A seccomp filter refuses unused
+ * system calls.  Works for root and for other users with ambient capabilities.
  */
 #pragma once
 
@@ -12,7 +11,7 @@
 
 struct privileges {
 	bool keep_exec;	 /* a credential plugin will be run: no seccomp filter */
-	bool has_filter; /* filled in: the filter is in place */
+	bool has_filter; /* output: the filter is in effect */
 	/* Kept besides what every data plane needs. */
 	const unsigned *caps; /* CAP_* */
 	size_t n_caps;
@@ -22,5 +21,5 @@ struct privileges {
 
 /* 0, or -EPERM and why (static text) if CAP_NET_ADMIN is missing. */
 int privileges_check(const char **ret_why);
-/* Everything that can be given up is; what could not be is logged. Never fails. */
+/* Drops all other rights, and logs each failure. Never fails. */
 void privileges_drop(struct privileges *p);

@@ -1,6 +1,6 @@
 /*
- * Counting what happens, and writing all of it when somebody asks.  Families
- * of kube-proxy keep its help texts' sense, its label names and its buckets.
+ * Counts events, and writes all metrics for a scrape.  Families of kube-proxy keep
+ * the meaning of its help texts, its label names and its buckets.
  */
 #include "proxy/http/metrics.h"
 
@@ -189,10 +189,10 @@ static void write_api(const struct metrics *m, const struct metrics_input *in,
 		out, "rest_client_requests_total",
 		"Number of HTTP requests, partitioned by status code, method, and host.",
 		m->api, api->host);
-	exposition_value(
-		out, "sluice_api_silent_seconds", "gauge",
-		"How long the API server has not been heard of; 0 when all is well.",
-		since_us ? (double)(in->now_us - since_us) / USEC_PER_SEC : 0);
+	exposition_value(out, "sluice_api_silent_seconds", "gauge",
+			 "Seconds since the API server became unreachable; 0 while it is "
+			 "reachable.",
+			 since_us ? (double)(in->now_us - since_us) / USEC_PER_SEC : 0);
 	exposition_value(out, "sluice_api_watch_restarts_total", "counter",
 			 "Times that a kind of object had to be listed again.",
 			 (double)api->n_watch_restarts);
@@ -205,12 +205,11 @@ static void write_build(const struct metrics_input *in, struct buf *out)
 				 {"mode", in->mode}};
 
 	exposition_family(out, "sluice_build_info", "gauge",
-			  "What is running; always 1.");
+			  "The running build; always 1.");
 	exposition_sample(out, "sluice_build_info", labels, N_ELEMENTS(labels), 1);
-	exposition_value(
-		out, "sluice_rejected_fields", "gauge",
-		"Objects or fields that were ignored because they made no sense.",
-		(double)in->n_rejected);
+	exposition_value(out, "sluice_rejected_fields", "gauge",
+			 "Objects or fields that are ignored because they are invalid.",
+			 (double)in->n_rejected);
 	exposition_value(out, "sluice_sources_missing", "gauge",
 			 "Paths of manifests that cannot be found or read; their last "
 			 "objects stay in "

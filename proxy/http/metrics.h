@@ -1,8 +1,8 @@
 /*
- * What Prometheus is told: every metric of kube-proxy that has a meaning here,
- * under its own name and buckets, so that dashboards and alerts go on working,
- * and ours under sluice_.  This module counts what happens in runs; the rest
- * is handed in when a scrape comes.
+ * The metrics for Prometheus: each metric of kube-proxy that has a meaning here,
+ * under its own name and buckets, so that dashboards and alerts keep working,
+ * and ours under sluice_.  This module counts the sync's runs; the caller passes
+ * all other values for each scrape.
  */
 #pragma once
 

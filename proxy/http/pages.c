@@ -26,7 +26,7 @@ void pages_configz(const struct config *config, struct buf *out)
 	json_decref(page);
 }
 
-/* Flags that are no part of the configuration (--help, --config, …) have no value to show. */
+/* Flags outside the configuration (--help, --config, …) have no value to show. */
 static bool is_in_config(const struct flag *flag)
 {
 	return flag->offset >= offsetof(struct options, config) &&

@@ -1,5 +1,5 @@
 /*
- * /proc/self/stat has fields behind the program's name, which may hold blanks
+ * /proc/self/stat has fields after the program's name, which may hold blanks
  * and parentheses itself: they are counted from the last ')'.  See proc(5).
  */
 #include "proxy/http/process_metrics.h"

@@ -48,7 +48,7 @@ struct place {
 	uint16_t port;
 	struct http_server *server;
 	struct ev_timer retry;
-	bool has_told;
+	bool has_logged;
 };
 
 struct servers {
@@ -69,7 +69,7 @@ static struct health current_health(const struct servers *s)
 		.is_node_to_be_deleted = node && node->is_to_be_deleted,
 	};
 
-	/* Manifests need no Node object: then there is nobody who could take it away. */
+	/* Manifests need no Node object; without one the node counts as known. */
 	if (!node && !s->p.source->ops->api)
 		h.is_node_known = true;
 	for (int family = 0; family < FAMILY_N; family++)
@@ -289,13 +289,13 @@ static int open_place(struct place *p)
 		log_info("%s server: listening on %s", p->name, p->text);
 		return 0;
 	}
-	if (!p->has_told)
-		log_err("%s server: can't listen on %s: %s; %s", p->name, p->text,
+	if (!p->has_logged)
+		log_err("%s server: cannot listen on %s: %s; %s", p->name, p->text,
 			strerror(-err),
 			s->p.config->bind_address_hard_fail
 				? "bind-address-hard-fail: exiting"
-				: "trying again every 5 s");
-	p->has_told = true;
+				: "retrying every 5 s");
+	p->has_logged = true;
 	if (s->p.failed)
 		s->p.failed(s->p.data, p->name, p->text, err);
 	ev_timer_again(s->p.loop, &p->retry);
@@ -334,7 +334,7 @@ static int place_start(struct place *p)
 		return 0; /* disabled */
 	err = addr_port_parse(p->text, &p->addr, &p->port);
 	if (err) {
-		log_err("%s server: \"%s\" is no address:port", p->name, p->text);
+		log_err("%s server: \"%s\" is not ADDRESS:PORT", p->name, p->text);
 		return err;
 	}
 	err = open_place(p);

@@ -1,9 +1,9 @@
 /*
  * The daemon's two HTTP servers: health (/healthz, /livez) for load balancers
  * in front of nodes, and metrics (/metrics, /proxyMode, /configz, …) for
- * operators, both at kube-proxy's addresses and in its forms.  An address that
- * can't be listened on is told and tried again every 5 s; with
- * bindAddressHardFail it ends the program.
+ * operators, both at kube-proxy's addresses and in its forms.  If listening
+ * fails, the error is logged and retried every 5 s; with bindAddressHardFail it
+ * ends the program.
  */
 #pragma once
 
@@ -30,7 +30,7 @@ struct servers_params { /* all borrowed until servers_free() */
 	const struct object_source *source;
 	const struct sync *sync;
 	size_t (*n_rejected)(void *data); /* objects or fields that are ignored now */
-	/* An address can't be listened on, each time that it was tried; may be NULL. */
+	/* Called after each failed attempt to listen; may be NULL. */
 	void (*failed)(void *data, const char *server, const char *address, int err);
 	void *data;
 };
@@ -38,12 +38,12 @@ struct servers_params { /* all borrowed until servers_free() */
 struct servers *servers_new(const struct servers_params *params);
 void servers_free(struct servers *s);
 
-/* -errno when an address is taken and bindAddressHardFail is set; told. */
+/* -errno, after logging, when an address is in use and bindAddressHardFail is set. */
 int servers_start(struct servers *s);
 
 /* A run of the sync has ended. */
 void servers_ran(struct servers *s, const struct sync_run *run);
 /* A call to the API server has ended. */
 void servers_api_answered(struct servers *s, int status, const char *method);
-/* Is what was wanted programmed in time? For health check node ports. */
+/* The health that health check node ports report: updates are programmed in time. */
 bool servers_is_healthy(const struct servers *s);

@@ -11,7 +11,7 @@ enum policy { POLICY_INTERNAL, POLICY_EXTERNAL, POLICY_N };
 
 static const char *const policy_names[POLICY_N] = {"internal", "external"};
 
-/* Is there an endpoint somewhere, but none here where the policy wants it? */
+/* The service has endpoints, but none on this node, and the policy is Local. */
 static bool lacks_local(const struct service *s, enum policy policy)
 {
 	const struct frontend *frontends = service_frontends(s);
@@ -35,7 +35,7 @@ static void write_no_local(const struct metrics_input *in, struct buf *out)
 	for (size_t i = 0; (s = state_next(in->state, &i));)
 		for (int policy = 0; policy < POLICY_N; policy++)
 			n[s->family][policy] += lacks_local(s, (enum policy)policy);
-	/* kube-proxy's name for a gauge; without a type linters have nothing against it. */
+	/* kube-proxy's name for a gauge; without a type it passes linters. */
 	exposition_family(
 		out, name, "untyped",
 		"Number of services with a Local traffic policy and no endpoints");
@@ -68,13 +68,13 @@ static void write_one(struct buf *out, const char *name, const struct service *s
 
 static void write_each(const struct metrics_input *in, struct buf *out)
 {
-	size_t n, n_told;
+	size_t n, n_written;
 	_cleanup_(freep) const struct service **all = state_sorted(in->state, &n);
 
-	n_told = n < METRICS_MAX_SERVICES ? n : METRICS_MAX_SERVICES;
+	n_written = n < METRICS_MAX_SERVICES ? n : METRICS_MAX_SERVICES;
 	exposition_family(out, "sluice_service_endpoints", "gauge",
 			  "Endpoints that new connections may go to.");
-	for (size_t i = 0; i < n_told; i++)
+	for (size_t i = 0; i < n_written; i++)
 		write_one(out, "sluice_service_endpoints", all[i],
 			  (double)(all[i]->n_pool[POOL_CLUSTER] >
 						   all[i]->n_pool[POOL_LOCAL]
@@ -83,12 +83,12 @@ static void write_each(const struct metrics_input *in, struct buf *out)
 	exposition_family(out, "sluice_services_without_series", "gauge",
 			  "Services beyond those that have series of their own.");
 	exposition_sample(out, "sluice_services_without_series", NULL, 0,
-			  (double)(n - n_told));
+			  (double)(n - n_written));
 	if (!in->connections)
 		return;
 	exposition_family(out, "sluice_service_connections_total", "counter",
 			  "New connections, as counted by the kernel.");
-	for (size_t i = 0; i < n_told; i++)
+	for (size_t i = 0; i < n_written; i++)
 		write_one(out, "sluice_service_connections_total", all[i],
 			  (double)in->connections[i]);
 }
@@ -99,8 +99,9 @@ void service_metrics_write(const struct metrics_input *in, struct buf *out)
 			  "Services, each port and family counted.");
 	exposition_sample(out, "sluice_services", NULL, 0,
 			  (double)state_n_services(in->state));
-	exposition_family(out, "sluice_claims_waiting", "gauge",
-			  "Frontends that a Service claims and another one has.");
+	exposition_family(
+		out, "sluice_claims_waiting", "gauge",
+		"Frontends that a Service claims while another Service holds them.");
 	exposition_sample(out, "sluice_claims_waiting", NULL, 0,
 			  (double)state_n_conflicts(in->state));
 	write_no_local(in, out);

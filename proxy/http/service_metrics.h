@@ -1,6 +1,6 @@
 /*
- * What is told of services: how many there are, which have a policy Local and
- * no local endpoint, and (bounded) connections and endpoints of each.
+ * The metrics of services: their number, those with a policy Local and no local
+ * endpoint, and (bounded) connections and endpoints of each.
  */
 #pragma once
 

@@ -77,8 +77,8 @@ static void a_port_in_use_is_bound_when_it_is_free(void **state)
 	uint64_t start_us;
 
 	instance_start(sluice, NULL); /* it serves all the same */
-	assert_true(has_told(sluice, "health server: can't listen on 0.0.0.0:10256: "
-				     "Address already in use; trying again every 5 s"));
+	assert_true(has_told(sluice, "health server: cannot listen on 0.0.0.0:10256: "
+				     "Address already in use; retrying every 5 s"));
 	(void)close(fd);
 	start_us = world_now_us();
 	while (!has_told(sluice, "health server: listening on")) {
@@ -101,7 +101,7 @@ static void with_bind_address_hard_fail_a_port_in_use_ends_the_daemon(void **sta
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 1);
 	assert_true(has_told(sluice, "bind-address-hard-fail: exiting"));
-	assert_false(has_told(sluice, "trying again"));
+	assert_false(has_told(sluice, "retrying"));
 	(void)close(fd);
 }
 
