@@ -22,6 +22,7 @@
 
 #define SUMMARY_SEC 1.
 
+/* A file or object with rejections. */
 struct thing {
 	uint64_t key, kind;	  /* hashes */
 	struct log_digest digest; /* of its lines */
@@ -29,7 +30,7 @@ struct thing {
 	bool is_unseen; /* while all of its kind are read */
 };
 
-/* The thing that is being read. */
+/* The file or object that is being read. */
 struct reading {
 	struct thing thing; /* its key is 0 between things */
 	char *label;
@@ -40,8 +41,8 @@ struct reading {
 struct rejections {
 	struct reject reject;
 	struct reading reading;
-	struct hash things; /* those with something wrong */
-	size_t n;	    /* of all of them */
+	struct hash things;
+	size_t n; /* of all of them */
 	struct ev_loop *loop;
 	struct log_limiter limiter;
 	ev_timer summary; /* of the lines that it suppressed */
@@ -134,7 +135,7 @@ static void on_rejection(void *data, const struct rejection *x)
 		keep(r, x);
 		return;
 	}
-	if (!thing->key) { /* of no thing */
+	if (!thing->key) { /* outside of any file or object */
 		log_limited(r, line, 1);
 		return;
 	}
@@ -184,7 +185,7 @@ static void clear_reading(struct reading *reading)
 	*reading = (struct reading){0};
 }
 
-/* Nothing is wrong with the thing (any more). */
+/* It has no rejections (any more). */
 static void end_good(struct rejections *r, struct thing *before)
 {
 	if (!before)

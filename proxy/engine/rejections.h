@@ -1,8 +1,8 @@
 /*
  * Collects the rejections of decoders.  They are logged when they are new: a file
- * or object that is as wrong as it was before costs no line, one that has been
- * repaired costs one.  Of each thing, and of all things together, only so many
- * lines are logged; the others are counted in one line.
+ * or object with the same rejections as before costs no line, a repaired one costs
+ * one.  The lines of each file or object, and of all together, are limited; the
+ * others are counted in one line.
  */
 #pragma once
 
@@ -14,7 +14,7 @@
 struct ev_loop;
 struct rejections;
 
-#define REJECTIONS_THING_LINES 10  /* logged of one thing */
+#define REJECTIONS_THING_LINES 10  /* of one file or object */
 #define REJECTIONS_BURST_LINES 100 /* logged together, and then in a second */
 
 /* keep: copies for printing instead of the log. */
@@ -28,7 +28,7 @@ void rejections_flush(struct rejections *r);
 
 /* For the decoders. */
 const struct reject *rejections_reject(const struct rejections *r);
-/* How many there are now; repaired and deleted things do not count. */
+/* How many there are now; those of repaired and deleted objects do not count. */
 size_t rejections_n(const struct rejections *r);
 /* The copies, in the order of the reports. */
 const struct rejection *rejections_kept(const struct rejections *r, size_t *ret_n);

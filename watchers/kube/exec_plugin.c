@@ -225,19 +225,22 @@ static char *exec_info(const struct kube_config *config)
 	return line;
 }
 
+static size_t list_len(char *const *list)
+{
+	size_t n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
 /* KUBERNETES_EXEC_INFO, exec.env, then our environment: getenv() finds the first of a name. */
 static char **build_env(const struct kube_config *config, char **ret_info)
 {
-	size_t n = 0, n_own = 0;
-	char **env;
+	size_t n = list_len(environ), n_own = list_len(config->exec->env);
+	char **env = xcalloc(n + n_own + 2, sizeof(*env));
 
-	while (environ[n])
-		n++;
-	while (config->exec->env && config->exec->env[n_own])
-		n_own++;
-	*ret_info = exec_info(config);
-	env = xcalloc(n + n_own + 2, sizeof(*env));
-	env[0] = *ret_info;
+	env[0] = *ret_info = exec_info(config);
 	for (size_t i = 0; i < n_own; i++)
 		env[1 + i] = config->exec->env[i];
 	memcpy(env + 1 + n_own, environ, n * sizeof(*env));
@@ -267,11 +270,9 @@ static int spawn(const struct kube_config *config, int fd, pid_t *ret_pid)
 	_cleanup_(freep) char **argv = NULL;
 	_cleanup_(freep) char *info = NULL;
 	_cleanup_(freep) char **env = build_env(config, &info);
-	size_t n = 0;
+	size_t n = list_len(e->args);
 	int err;
 
-	while (e->args && e->args[n])
-		n++;
 	argv = xcalloc(n + 2, sizeof(*argv));
 	argv[0] = e->command;
 	for (size_t i = 0; i < n; i++)

@@ -11,7 +11,6 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/cleanup.h"
 #include "core/clock.h"
@@ -100,14 +99,17 @@ static int curl_wants_socket(CURL *easy, curl_socket_t fd, int what, void *data,
 
 static void report_status(struct http_call *call)
 {
+	curl_off_t retry_after_sec = 0;
 	long status = 0;
 
 	if (call->has_status)
 		return;
 	call->has_status = true;
 	(void)curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+	(void)curl_easy_getinfo(call->easy, CURLINFO_RETRY_AFTER, &retry_after_sec);
 	if (!call->is_over && call->events->on_status)
-		call->events->on_status(call->data, (int)status, call->retry_after_sec);
+		call->events->on_status(call->data, (int)status,
+					(uint32_t)retry_after_sec);
 }
 
 /*
@@ -126,8 +128,6 @@ static void end_header(struct http_call *call)
 static size_t curl_has_header(char *line, size_t size, size_t n, void *data)
 {
 	struct http_call *call = data;
-	static const char name[] = "retry-after:";
-	char text[32] = "";
 
 	n *= size;
 	call->header_len += n;
@@ -135,13 +135,6 @@ static size_t curl_has_header(char *line, size_t size, size_t n, void *data)
 		return 0;
 	if (n && (*line == '\r' || *line == '\n'))
 		end_header(call);
-	if (n > sizeof(name) && !strncasecmp(line, name, sizeof(name) - 1)) {
-		size_t len = n - (sizeof(name) - 1);
-
-		memcpy(text, line + sizeof(name) - 1,
-		       len < sizeof(text) ? len : sizeof(text) - 1);
-		call->retry_after_sec = (uint32_t)strtoul(text, NULL, 10);
-	}
 	return n;
 }
 

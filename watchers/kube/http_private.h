@@ -17,7 +17,6 @@ struct http_call {
 	const struct http_events *events;
 	void *data;
 	size_t header_len;
-	uint32_t retry_after_sec;
 	bool is_started;	  /* curl has it */
 	bool has_status, is_over; /* is_over: on_done was or must not be called */
 	char why[CURL_ERROR_SIZE];
