@@ -1,7 +1,7 @@
 /*
  * Makes objects: copies a struct object_service (slice, node, …) whose strings
  * and arrays are borrowed into one block of its own, of exactly the size it
- * takes.  Equal strings inside one object are kept once.
+ * takes.  Equal strings inside one object are kept once; empty ones, not at all.
  */
 #pragma once
 

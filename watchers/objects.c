@@ -179,9 +179,15 @@ static void set_pointer(struct packer *p, size_t at, uintptr_t to)
 static void pack_text(struct packer *p, const struct text_at *at, const char *text,
 		      size_t pointer)
 {
-	size_t len = text_len(at, text);
-	size_t slot = text_hash(text, len) % N_ELEMENTS(p->seen);
+	static const char empty[] = "";
+	size_t len, slot;
 
+	if (!*text) {
+		set_pointer(p, pointer, (uintptr_t)empty);
+		return;
+	}
+	len = text_len(at, text);
+	slot = text_hash(text, len) % N_ELEMENTS(p->seen);
 	if (p->seen[slot].len != len || memcmp(p->seen[slot].text, text, len) != 0) {
 		p->seen[slot].text = text;
 		p->seen[slot].len = len;

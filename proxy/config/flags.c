@@ -249,7 +249,7 @@ const struct flag flags[] = {
 	  .help = "count connections and endpoints of each service (up to 1000) in /metrics" },
 	{ .name = "strict", .kind = VALUE_BOOL, .commands = 1u << COMMAND_PLAN,
 	  .properties = FLAG_WITH_FILE, .offset = OPTION(strict), .bare_value = "true",
-	  .help = "exit with 1 also for endpoints without a Service" },
+	  .help = "exit with 1 also for endpoints without a Service and for ports that no slice has" },
 	{ .name = "timeout", .kind = VALUE_DURATION, .commands = OBJECTS, .properties = FLAG_WITH_FILE,
 	  .offset = CONFIG(timeout_ns),
 	  .help = "how long plan, dump and run --once wait until all objects have been read; 0: no limit" },
