@@ -13,12 +13,15 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "tests/kernel/ebpf_stage.h"
 #include "tests/kernel/probe.h"
 #include "tests/test.h"
 
 #define MARKER_IP	 "svc250"
 #define MARKER_PORT_BASE 20000
 #define MAX_ARGS	 32
+
+static struct ebpf_stage *stage; /* in eBPF mode */
 
 void instance_fail(struct instance *in, const char *fmt, ...)
 {
@@ -45,6 +48,31 @@ bool instance_is_release(void)
 	return getenv("SLUICE_PROGRAM");
 }
 
+bool instance_is_ebpf(void)
+{
+	const char *mode = getenv("SLUICE_TEST_MODE");
+
+	return mode && !strcmp(mode, "ebpf");
+}
+
+/* The node's and the pods' processes are those in the stage's cgroup. */
+static void enter_stage(void)
+{
+#ifdef SLUICE_HAS_EBPF
+	stage = ebpf_stage_enter();
+#endif
+	if (!stage)
+		exit(TEST_SKIPPED);
+}
+
+static void leave_stage(void)
+{
+#ifdef SLUICE_HAS_EBPF
+	ebpf_stage_leave(stage);
+#endif
+	stage = NULL;
+}
+
 struct instance *instance_new(struct world *w)
 {
 	struct instance *in = xcalloc(1, sizeof(*in));
@@ -53,7 +81,9 @@ struct instance *instance_new(struct world *w)
 	in->manifests = xasprintf("%s/manifests", w->dir);
 	in->socket = xasprintf("%s/sluice.sock", w->dir);
 	in->log = xasprintf("%s/log", w->dir);
-	in->bpffs = xasprintf("%s/bpf", w->dir);
+	in->bpffs = stage ? xstrdup(stage->bpffs) : xasprintf("%s/bpf", w->dir);
+	if (stage)
+		w->outside = stage->home_cgroup;
 	if (mkdir(in->manifests, 0700) == -1 && errno != EEXIST)
 		fail_msg("%s: %s", in->manifests, strerror(errno));
 	instance_write(in, "");
@@ -113,7 +143,9 @@ void instance_write(struct instance *in, const char *yaml)
 void instance_wait_written(struct instance *in)
 {
 	uint64_t start = world_now_us();
-	struct target t = target_named("node", MARKER_IP, IPPROTO_TCP, FAMILY_IPV4);
+	/* nftables, which an outside client needs, is programmed last */
+	struct target t = target_named(stage ? "client" : "node", MARKER_IP, IPPROTO_TCP,
+				       FAMILY_IPV4);
 	int status;
 
 	t.port = (uint16_t)in->written;
@@ -169,6 +201,11 @@ static void exec_sluice(struct instance *in, const char *const *args)
 	size_t n = 12;
 	int fd = open(in->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
+	if (stage) { /* the last one counts */
+		argv[n++] = "--proxy-mode=ebpf";
+		argv[n++] = "--cgroup-root";
+		argv[n++] = stage->cgroup;
+	}
 	for (; args && *args && n < MAX_ARGS - 1; args++)
 		argv[n++] = *args;
 	(void)dup2(fd, STDOUT_FILENO);
@@ -199,6 +236,8 @@ int instance_setup(void **state)
 {
 	struct instance *in;
 
+	if (instance_is_ebpf())
+		enter_stage();
 	(void)world_setup(state);
 	in = instance_new(*state);
 	instance_start(in, NULL);
@@ -209,10 +248,13 @@ int instance_setup(void **state)
 int instance_teardown(void **state)
 {
 	struct instance *in = *state;
+	int result;
 
 	*state = in->world;
 	instance_free(in);
-	return world_teardown(state);
+	result = world_teardown(state);
+	leave_stage();
+	return result;
 }
 
 int instance_end(struct instance *in, int signal)

@@ -30,6 +30,9 @@ const char *instance_program(void);
 /* The program is the release build. */
 bool instance_is_release(void);
 
+/* $SLUICE_TEST_MODE is ebpf: the tests are run with that data plane. */
+bool instance_is_ebpf(void);
+
 /* One at a time in a world. */
 struct instance *instance_new(struct world *w);
 /* Ends it, too. */

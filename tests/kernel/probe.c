@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "tests/kernel/outside.h"
 #include "tests/test.h"
 
 #define ICMP_US 20000
@@ -26,6 +27,21 @@ struct target target_named(const char *from, const char *to, uint8_t proto,
 	return t;
 }
 
+static int make_socket(const struct world *w, enum place place, int af, int type,
+		       int proto)
+{
+	int fd;
+
+	if (outside_is(w, place))
+		return outside_socket(w, place, af, type, proto);
+	world_enter(w, place);
+	fd = socket(af, type, proto);
+	if (fd == -1)
+		fd = -errno;
+	world_leave(w);
+	return fd;
+}
+
 static int new_socket(const struct world *w, const struct target *t)
 {
 	int type = t->proto == IPPROTO_UDP ? SOCK_DGRAM : SOCK_STREAM;
@@ -35,11 +51,10 @@ static int new_socket(const struct world *w, const struct target *t)
 	socklen_t len = addr_to_sockaddr(&source, 0, &sa);
 	int fd, one = 1;
 
-	world_enter(w, world_place(t->from));
-	fd = socket(family_af(t->family), type | SOCK_NONBLOCK | SOCK_CLOEXEC, t->proto);
-	world_leave(w);
-	if (fd == -1)
-		return -errno;
+	fd = make_socket(w, world_place(t->from), family_af(t->family),
+			 type | SOCK_NONBLOCK | SOCK_CLOEXEC, t->proto);
+	if (fd < 0)
+		return fd;
 	/* errors of the network come through the error queue, and tell their origin */
 	(void)setsockopt(fd, IPPROTO_IP, IP_RECVERR, &one, sizeof(one));
 	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));

@@ -53,6 +53,10 @@ static const struct manifest_service policies[] = {
 #define LOCAL_M "pod1:80 +m"
 #define FAR	"far1:80"
 #define FAR_M	"far1:80 +m"
+/* with --masquerade-all eBPF mode leaves everything to nftables: only packets can be masqueraded */
+#define BOTH_A	"pod1:80 far1:80 +M"
+#define LOCAL_A "pod1:80 +M"
+#define FAR_A	"far1:80 +M"
 
 /* C: by the cluster IP.  X: by the external addresses, which behave alike. */
 #define FROM(SOURCE, C51, X51, C52, X52, C53, X53, X54)                                  \
@@ -80,16 +84,16 @@ static const struct traffic_row nobody_told[] = {
 const struct scenario *const scenario_nobody_told = SCENARIO(policies, nobody_told);
 
 static const struct traffic_row masquerade_all[] = {
-	FROM("pod3", BOTH_M, BOTH_M, BOTH_M, BOTH, LOCAL_M, BOTH_M, FAR),
-	FROM("node3", BOTH_M, BOTH_M, BOTH_M, BOTH_M, LOCAL_M, BOTH_M, FAR_M),
-	FROM("client", BOTH_M, BOTH_M, BOTH_M, LOCAL, LOCAL_M, BOTH_M, "silent"),
+	FROM("pod3", BOTH_A, BOTH_A, BOTH_A, BOTH, LOCAL_A, BOTH_A, FAR),
+	FROM("node3", BOTH_A, BOTH_A, BOTH_A, BOTH_A, LOCAL_A, BOTH_A, FAR_A),
+	FROM("client", BOTH_A, BOTH_A, BOTH_A, LOCAL, LOCAL_A, BOTH_A, "silent"),
 };
 const struct scenario *const scenario_masquerade_all = SCENARIO(policies, masquerade_all);
 
 static const struct traffic_row masquerade_all_nobody_told[] = {
-	FROM("pod3", BOTH_M, BOTH_M, BOTH_M, LOCAL, LOCAL_M, BOTH_M, "silent"),
-	FROM("node3", BOTH_M, BOTH_M, BOTH_M, BOTH_M, LOCAL_M, BOTH_M, FAR_M),
-	FROM("client", BOTH_M, BOTH_M, BOTH_M, LOCAL, LOCAL_M, BOTH_M, "silent"),
+	FROM("pod3", BOTH_A, BOTH_A, BOTH_A, LOCAL, LOCAL_A, BOTH_A, "silent"),
+	FROM("node3", BOTH_A, BOTH_A, BOTH_A, BOTH_A, LOCAL_A, BOTH_A, FAR_A),
+	FROM("client", BOTH_A, BOTH_A, BOTH_A, LOCAL, LOCAL_A, BOTH_A, "silent"),
 };
 const struct scenario *const scenario_masquerade_all_nobody_told =
 	SCENARIO(policies, masquerade_all_nobody_told);

@@ -51,7 +51,8 @@ static void load_over_restarts(struct instance *sluice, const char *to,
 			       enum family family, int signal)
 {
 	const struct load_plan plan = {
-		.target = target_named("client", to, IPPROTO_TCP, family),
+		.target = target_named(instance_is_ebpf() ? "pod4" : "client", to,
+				       IPPROTO_TCP, family),
 		.n_flows = N_FLOWS,
 		.per_second = PER_SECOND,
 	};

@@ -12,7 +12,8 @@ static void source_ranges_guard_load_balancer_addresses_only(void **state)
 {
 	struct instance *sluice = *state;
 	/* a cloud may put the address on the node itself: then that is what a client there comes from */
-	static const struct traffic_row own_vip = {"vip4", "vip4:80", "pod1:80 +m", NULL};
+	/* source ranges are left to nftables: they need the packet's source address */
+	static const struct traffic_row own_vip = {"vip4", "vip4:80", "pod1:80 +M", NULL};
 
 	instance_check(sluice, scenario_source_ranges);
 

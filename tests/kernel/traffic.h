@@ -6,6 +6,8 @@
  *                                the client's own address
  *          "pod1:80 +m"          each sees an address of the node instead
  *          "pod1:80+m far1:80"   this one only
+ *          "pod1:80 +M"          the same, and in eBPF mode, too; there sockets of the node
+ *                                and of pods are seen by their own address otherwise
  *          "refused"             at once: TCP by a reset, UDP by ICMP
  *          "silent"
  */

@@ -20,6 +20,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "tests/kernel/backend.h"
+#include "tests/kernel/outside.h"
 #include "tests/test.h"
 
 const uint16_t world_ports[] = {53, 80, 3001, 5353, 8080, 8081, 8443};
@@ -250,6 +251,15 @@ void world_leave(const struct world *w)
 		abort(); /* anything after this would hit the machine's own network */
 }
 
+static void set(const char *path, const char *value)
+{
+	_cleanup_(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t len = (ssize_t)strlen(value);
+
+	if (fd < 0 || write(fd, value, (size_t)len) != len)
+		fail_msg("%s: %s", path, strerror(errno));
+}
+
 pid_t world_fork(const struct world *w, enum place place)
 {
 	pid_t parent = getpid(), pid = fork();
@@ -262,6 +272,8 @@ pid_t world_fork(const struct world *w, enum place place)
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent || setns(w->ns[place], CLONE_NEWNET) == -1)
 		_exit(127);
+	if (outside_is(w, place))
+		set(w->outside, "0");
 	(void)close(w->guard);
 	return 0;
 }
@@ -311,15 +323,6 @@ void world_must(const struct world *w, enum place place, const char *fmt, ...)
 static void batch(const struct world *w, enum place place, const char *lines)
 {
 	world_must(w, place, "ip -batch - <<'END'\n%sEND\n", lines);
-}
-
-static void set(const char *path, const char *value)
-{
-	_cleanup_(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
-	ssize_t len = (ssize_t)strlen(value);
-
-	if (fd < 0 || write(fd, value, (size_t)len) != len)
-		fail_msg("%s: %s", path, strerror(errno));
 }
 
 static int open_own_namespace(void)
@@ -426,6 +429,7 @@ void world_free(struct world *w)
 {
 	if (!w)
 		return;
+	outside_stop();
 	for (int i = 0; i < PLACE_N; i++) {
 		if (w->backends[i])
 			backend_stop(w->backends[i]);

@@ -52,6 +52,8 @@ struct world {
 	pid_t guardian;
 	int guard; /* its end means that we are gone */
 	char *dir; /* for files; goes with the world */
+	/* cgroup.procs for the client and far; NULL: all places are in one cgroup */
+	const char *outside;
 };
 
 extern const uint16_t world_ports[];
