@@ -82,8 +82,10 @@ struct instance *instance_new(struct world *w)
 	in->socket = xasprintf("%s/sluice.sock", w->dir);
 	in->log = xasprintf("%s/log", w->dir);
 	in->bpffs = stage ? xstrdup(stage->bpffs) : xasprintf("%s/bpf", w->dir);
-	if (stage)
+	if (stage) {
+		in->cgroup = stage->cgroup;
 		w->outside = stage->home_cgroup;
+	}
 	if (mkdir(in->manifests, 0700) == -1 && errno != EEXIST)
 		fail_msg("%s: %s", in->manifests, strerror(errno));
 	instance_write(in, "");

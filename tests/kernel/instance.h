@@ -19,10 +19,11 @@
 struct instance {
 	struct world *world;
 	char *manifests, *socket, *log;
-	char *bpffs;	  /* where the pins of eBPF mode go: never those of the machine */
-	char *yaml;	  /* what was put last */
-	pid_t pid;	  /* 0: not running */
-	unsigned written; /* the last marker's port */
+	char *bpffs; /* where the pins of eBPF mode go: never those of the machine */
+	const char *cgroup; /* that of the eBPF programs; NULL in nftables mode */
+	char *yaml;	    /* what was put last */
+	pid_t pid;	    /* 0: not running */
+	unsigned written;   /* the last marker's port */
 };
 
 /* The program's path: $SLUICE_PROGRAM, or that of this build. */

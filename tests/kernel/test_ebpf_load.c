@@ -1,0 +1,200 @@
+/*
+ * The whole program in eBPF mode while clients connect: what other processes do
+ * to its rules and links fails no connection, and a connected UDP socket learns
+ * soon that its endpoint has gone.
+ */
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "tests/kernel/instance.h"
+#include "tests/kernel/load.h"
+#include "tests/kernel/probe.h"
+#include "tests/test.h"
+
+#define PER_SECOND 1000
+#define N_FLOWS	   50
+#define N_SOCKETS  10000
+#define N_FILES	   (N_SOCKETS + 1000)
+#define CLOSED_US  100000
+
+static const struct manifest_service web = {
+	.name = "web",
+	.ip = "svc10",
+	.ports = "p 80>80",
+	.endpoints = "pod1R pod2R far1R",
+};
+
+static int setup(void **state)
+{
+	static const char *const args[] = {"--cluster-cidr", WORLD_POD_CIDRS,
+					   "--audit-period", "1s", NULL};
+	struct instance *sluice;
+
+	if (setenv("SLUICE_TEST_MODE", "ebpf", 1) != 0)
+		return -1;
+	(void)instance_setup(state);
+	sluice = *state;
+	(void)instance_end(sluice, SIGTERM);
+	instance_put(sluice, &web, 1);
+	instance_start(sluice, args);
+	return 0;
+}
+
+static struct load *start_load(struct instance *sluice, const char *from)
+{
+	const struct load_plan plan = {
+		.target = target_named(from, "svc10:80", IPPROTO_TCP, FAMILY_IPV4),
+		.n_flows = N_FLOWS,
+		.per_second = PER_SECOND,
+	};
+
+	return load_start(sluice->world, &plan);
+}
+
+static void end_load(const char *what, struct load *load)
+{
+	struct load_result r = load_stop(load);
+
+	print_message("%s: %lu connections, %lu questions, worst %.1f ms\n", what,
+		      (unsigned long)r.n_connections, (unsigned long)r.n_asked,
+		      (double)r.worst_us / 1000);
+	if (r.n_flows_broken || r.n_refused || r.n_failed || r.n_silent)
+		fail_msg("%s: %u flows broken, connections: %lu refused, %lu failed, %lu "
+			 "unanswered; first: %s",
+			 what, r.n_flows_broken, (unsigned long)r.n_refused,
+			 (unsigned long)r.n_failed, (unsigned long)r.n_silent,
+			 r.first_error);
+}
+
+/* Until the command's exit status on the node is 0. */
+static void await(struct instance *sluice, const char *command)
+{
+	uint64_t start = world_now_us();
+
+	while (world_run(sluice->world, PLACE_NODE, "%s", command)) {
+		if (world_now_us() - start > WORLD_PATIENCE_US)
+			instance_fail(sluice, "never succeeds: %s", command);
+		world_sleep_ms(20);
+	}
+}
+
+static void flushed_rules_fail_no_connection(void **state)
+{
+	struct instance *sluice = *state;
+	struct load *node = start_load(sluice, "node"), *pod = start_load(sluice, "pod4");
+
+	for (int i = 0; i < 3; i++) {
+		load_wait(pod, PER_SECOND / 5);
+		world_must(sluice->world, PLACE_NODE, "nft flush ruleset");
+		load_wait(pod, PER_SECOND / 5);
+		await(sluice, "nft list table ip sluice >/dev/null 2>&1");
+	}
+	end_load("flush ruleset, node", node);
+	end_load("flush ruleset, pod", pod);
+}
+
+static void detached_links_fail_no_connection(void **state)
+{
+	struct instance *sluice = *state;
+	_cleanup_(freep) char *detach = xasprintf(
+		"for link in %s/sluice/link_*; do bpftool link detach pinned $link || "
+		"exit; done",
+		sluice->bpffs);
+	_cleanup_(freep) char *is_attached =
+		xasprintf("test \"$(bpftool cgroup show %s | grep -c '[46] *$')\" = 8",
+			  sluice->cgroup);
+	struct load *node = start_load(sluice, "node"), *pod = start_load(sluice, "pod4");
+
+	for (int i = 0; i < 3; i++) {
+		await(sluice, is_attached);
+		load_wait(pod, PER_SECOND / 5);
+		world_must(sluice->world, PLACE_NODE, "%s", detach);
+		load_wait(pod, PER_SECOND / 5);
+	}
+	await(sluice, is_attached);
+	load_wait(pod, PER_SECOND / 5);
+	end_load("links detached, node", node);
+	end_load("links detached, pod", pod);
+}
+
+/* $PATIENCE: how many times slower than usual this machine may be. */
+static unsigned long patience(void)
+{
+	const char *text = getenv("PATIENCE");
+
+	return text ? strtoul(text, NULL, 10) : 1;
+}
+
+static void open_sockets(struct instance *sluice, struct pollfd *fds)
+{
+	static const char *const sources[] = {"node", "pod2", "pod3", "pod4"};
+
+	for (size_t i = 0; i < N_SOCKETS; i++) {
+		struct target t = target_named(sources[i % N_ELEMENTS(sources)],
+					       "svc11:53", IPPROTO_UDP, FAMILY_IPV4);
+		struct answer a;
+
+		fds[i] = (struct pollfd){probe_open(sluice->world, &t, 2000, &a), 0, 0};
+		assert_int_equal(a.outcome, PROBE_ANSWERED);
+	}
+}
+
+/* How many have no error yet. */
+static size_t count_open(struct pollfd *fds)
+{
+	int n = poll(fds, N_SOCKETS, 0);
+
+	assert_true(n >= 0);
+	return N_SOCKETS - (size_t)n;
+}
+
+static void connected_udp_sockets_of_a_removed_endpoint_are_closed_soon(void **state)
+{
+	static const struct rlimit many = {N_FILES, N_FILES};
+	struct instance *sluice = *state;
+	struct manifest_service dns = {.name = "dns",
+				       .ip = "svc11",
+				       .ports = "p 53>53/UDP",
+				       .endpoints = "pod1R"};
+	_cleanup_(freep) struct pollfd *fds = xcalloc(N_SOCKETS, sizeof(*fds));
+	_cleanup_(buf_fini) struct buf yaml = BUF_INIT;
+	uint64_t start, took;
+
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &many), 0);
+	/* without the frequent audits */
+	(void)instance_end(sluice, SIGTERM);
+	instance_start(sluice, NULL);
+	instance_put(sluice, &dns, 1);
+	open_sockets(sluice, fds);
+	assert_int_equal(count_open(fds), N_SOCKETS);
+	dns.endpoints = "pod2R";
+	manifest_add_service(&yaml, &dns);
+	start = world_now_us();
+	instance_write(sluice, buf_string(&yaml));
+	do {
+		world_sleep_ms(2);
+		took = world_now_us() - start;
+	} while (count_open(fds) && took < WORLD_PATIENCE_US);
+	print_message("%d sockets in 4 namespaces: %zu open %.1f ms after the change\n",
+		      N_SOCKETS, count_open(fds), (double)took / 1000);
+	for (size_t i = 0; i < N_SOCKETS; i++)
+		probe_close(fds[i].fd);
+	assert_in_range(took, 1, CLOSED_US * patience());
+	instance_put(sluice, &web, 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(flushed_rules_fail_no_connection),
+		cmocka_unit_test(detached_links_fail_no_connection),
+		cmocka_unit_test(
+			connected_udp_sockets_of_a_removed_endpoint_are_closed_soon),
+	};
+
+	return cmocka_run_group_tests(tests, setup, instance_teardown);
+}
