@@ -82,6 +82,23 @@ struct ebpf_stage *ebpf_stage_enter(void)
 	return stage;
 }
 
+/* With the processes that a test which failed left in it. */
+static void remove_cgroup(const char *path)
+{
+	_cleanup_(freep) char *kill_all = xasprintf("%s/cgroup.kill", path);
+	int err = 0;
+
+	(void)write_text(kill_all, "1");
+	for (int i = 0; i < ANSWER_MS; i++) {
+		err = rmdir(path) == 0 || errno == ENOENT ? 0 : errno;
+		if (err != EBUSY)
+			break;
+		(void)usleep(1000);
+	}
+	if (err)
+		print_message("%s: %s\n", path, strerror(err));
+}
+
 void ebpf_stage_leave(struct ebpf_stage *stage)
 {
 	if (!stage)
@@ -97,8 +114,8 @@ void ebpf_stage_leave(struct ebpf_stage *stage)
 	(void)setns(stage->home_mnt, CLONE_NEWNS);
 	(void)close(stage->home_net);
 	(void)close(stage->home_mnt);
-	if (stage->cgroup && rmdir(stage->cgroup) != 0 && errno != ENOENT)
-		print_message("%s: %s\n", stage->cgroup, strerror(errno));
+	if (stage->cgroup)
+		remove_cgroup(stage->cgroup);
 	if (stage->bpffs)
 		(void)rmdir(stage->bpffs);
 	free(stage->home_cgroup);
