@@ -1,7 +1,7 @@
 /*
  * The sink for stale flows against the kernel's conntrack table: flows are
- * made by hand (and once by real packets), a change set is applied, and what
- * is left is looked at.  Everything is in a network namespace of our own.
+ * made through netlink (and once by real packets), a change set is applied, and what
+ * remaining flows are checked.  Everything is in a network namespace of its own.
  */
 #include "tests/test.h"
 
@@ -20,16 +20,10 @@
 #include "tests/short_service.h"
 #include "tests/stale_flow_cases.h"
 
-#define N_MANY 50000
+#define N_MANY	  50000
+#define MAX_CALLS 5
 
 static const struct environment env = {.enabled = {true, true}};
-
-/* Freed memory that ASan holds back is not what is measured here. */
-const char *__asan_default_options(void);
-const char *__asan_default_options(void)
-{
-	return "quarantine_size_mb=1";
-}
 
 static void sh(const char *command)
 {
@@ -48,7 +42,7 @@ static int enter_namespace(void **state)
 
 /* ---- flows ---- */
 
-#define OPENING 0x100 /* with the protocol: asked for, not answered yet */
+#define OPENING 0x100 /* with the protocol: opened, not answered yet */
 
 struct made_flow {
 	uint16_t proto;
@@ -326,21 +320,7 @@ static void late_answers_of_a_frontend_are_deleted(void **state)
 
 /* ---- many flows ---- */
 
-static long status_kib(const char *field)
-{
-	_cleanup_(fclosep) FILE *f = fopen("/proc/self/status", "re");
-	char line[256];
-
-	assert_non_null(f);
-	while (fgets(line, sizeof(line), f)) {
-		if (strncmp(line, field, strlen(field)) == 0)
-			return strtol(line + strlen(field) + 1, NULL, 10);
-	}
-	fail_msg("no %s", field);
-	return 0;
-}
-
-/* From two clients' ports, every other flow stale. */
+/* Every other flow is stale. */
 static void make_many(size_t n)
 {
 	const struct made_flow flows[] = {
@@ -359,26 +339,27 @@ static void make_many(size_t n)
 	(void)nfct_close(handle);
 }
 
-static void many_flows_cost_no_memory(void **state)
+/*
+ * A call that takes long does not repeat its dump but returns -EAGAIN, and the
+ * engine applies the change again; on a busy machine this table is large enough.
+ */
+static void half_of_fifty_thousand_flows_are_deleted(void **state)
 {
 	_cleanup_(sink_closep) struct sink *sink = sink_new();
 	_cleanup_(short_service_unrefp) struct service *dns = dns_service("10.0.0.5:53");
-	_cleanup_(fclosep) FILE *clear_refs = NULL;
-	long before_kib, peak_kib;
+	struct change change = {NULL, dns};
+	struct changeset cs = {.env = &env, .changes = &change, .n = 1};
 	char command[64];
+	int err;
 
 	(void)state;
 	make_many(N_MANY);
-	/* so that what the first use of anything costs is not counted */
-	apply(sink, true, NULL, NULL);
-	clear_refs = fopen("/proc/self/clear_refs", "we");
-	assert_non_null(clear_refs);
-	assert_true(fputs("5", clear_refs) >= 0 && fflush(clear_refs) == 0);
-	before_kib = status_kib("VmRSS:");
-	apply(sink, false, NULL, dns);
-	peak_kib = status_kib("VmHWM:");
-	if (peak_kib - before_kib > 4096)
-		fail_msg("%ld KiB more than before", peak_kib - before_kib);
+	err = sink_apply(sink, &cs);
+	for (int i = 0; i < MAX_CALLS && err == -EAGAIN; i++) {
+		cs.full = true; /* as after any failure */
+		err = sink_apply(sink, &cs);
+	}
+	assert_int_equal(err, 0);
 	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4], N_MANY / 2);
 	(void)snprintf(command, sizeof(command), "test \"$(conntrack -C)\" = %d",
 		       N_MANY / 2);
@@ -407,7 +388,7 @@ static int udp_socket(const char *text,
 	return fd;
 }
 
-/* Sends from the client and answers whether it comes to this backend. */
+/* Sends from the client; true if the packet arrives at this backend. */
 static bool arrives(int client, int backend)
 {
 	char c = 0;
@@ -456,13 +437,13 @@ int main(void)
 		IN_NAMESPACE(
 			untranslated_connections_are_deleted_after_a_full_change_set),
 		IN_NAMESPACE(late_answers_of_a_frontend_are_deleted),
-		IN_NAMESPACE(many_flows_cost_no_memory),
+		IN_NAMESPACE(half_of_fifty_thousand_flows_are_deleted),
 		IN_NAMESPACE(a_client_that_keeps_sending_reaches_the_new_endpoint),
 	};
 	struct sink *sink;
 
 	if (unshare(CLONE_NEWNET) == -1 || stale_flows_new(&sink) != 0) {
-		perror("no conntrack of our own");
+		perror("no conntrack in a network namespace");
 		return TEST_SKIPPED;
 	}
 	sink_close(sink);
