@@ -99,7 +99,7 @@ static void assert_stuck(const struct world *w, const char *from, const char *to
 	}
 }
 
-static void who_comes_back_gets_the_same_endpoint(void **state)
+static void a_returning_client_reaches_the_same_endpoint(void **state)
 {
 	static const char *const sources[] = {"client", "pod1", "node3", "blocked"};
 	static const char *const targets[] = {"svc90:80", "vip90:80", "node:3001"};
@@ -151,7 +151,7 @@ static void policy_local_is_sticky_among_the_endpoints_of_the_node(void **state)
 	assert_stuck(*state, "client", "vip90:80", first);
 }
 
-static void without_affinity_nobody_is_stuck(void **state)
+static void without_affinity_clients_reach_all_endpoints(void **state)
 {
 	struct addr first[N_KINDS], again[N_KINDS];
 	size_t same = 0;
@@ -166,7 +166,7 @@ static void without_affinity_nobody_is_stuck(void **state)
 }
 
 /* Of four frontends with eight endpoints each, all stay by chance once in 4096 rounds. */
-static void after_the_timeout_the_choice_is_free_again(void **state)
+static void after_the_affinity_timeout_any_endpoint_may_be_chosen(void **state)
 {
 	struct addr first[N_KINDS], again[N_KINDS];
 	int round;
@@ -182,7 +182,7 @@ static void after_the_timeout_the_choice_is_free_again(void **state)
 	fail_msg("still the same endpoints after %d timeouts", round);
 }
 
-static void each_new_connection_renews_the_timeout(void **state)
+static void each_new_connection_renews_the_affinity_timeout(void **state)
 {
 	struct addr first[N_KINDS], again[N_KINDS];
 
@@ -217,7 +217,7 @@ static void list_without(const struct addr gone[N_KINDS], char *ret, size_t len)
 	}
 }
 
-static void a_removed_endpoint_is_left_at_once_and_the_others_stay(void **state)
+static void clients_of_a_removed_endpoint_move_and_the_others_keep_theirs(void **state)
 {
 	struct addr gone[N_KINDS], again[N_KINDS], kept[N_KINDS];
 	char rest[256];
@@ -240,7 +240,7 @@ static void a_removed_endpoint_is_left_at_once_and_the_others_stay(void **state)
 	}
 }
 
-static void other_changes_of_the_service_keep_what_was_learned(void **state)
+static void other_changes_of_the_service_keep_the_bindings(void **state)
 {
 	struct manifest_service two[2] = {
 		sticky_service(60, "pod1R pod2R pod3R pod4R far1R far2R far3R far4R"),
@@ -257,7 +257,7 @@ static void other_changes_of_the_service_keep_what_was_learned(void **state)
 	assert_stuck(*state, "client", "svc90:80", first);
 }
 
-static void what_was_learned_outlives_the_daemon(void **state)
+static void bindings_outlive_the_daemon(void **state)
 {
 	static const int signals[] = {SIGTERM, SIGKILL};
 	struct addr first[N_KINDS];
@@ -275,16 +275,17 @@ static void what_was_learned_outlives_the_daemon(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(who_comes_back_gets_the_same_endpoint),
+		cmocka_unit_test(a_returning_client_reaches_the_same_endpoint),
 		cmocka_unit_test(
 			every_address_of_a_service_port_leads_to_the_same_endpoint),
 		cmocka_unit_test(policy_local_is_sticky_among_the_endpoints_of_the_node),
-		cmocka_unit_test(without_affinity_nobody_is_stuck),
-		cmocka_unit_test(after_the_timeout_the_choice_is_free_again),
-		cmocka_unit_test(each_new_connection_renews_the_timeout),
-		cmocka_unit_test(a_removed_endpoint_is_left_at_once_and_the_others_stay),
-		cmocka_unit_test(other_changes_of_the_service_keep_what_was_learned),
-		cmocka_unit_test(what_was_learned_outlives_the_daemon),
+		cmocka_unit_test(without_affinity_clients_reach_all_endpoints),
+		cmocka_unit_test(after_the_affinity_timeout_any_endpoint_may_be_chosen),
+		cmocka_unit_test(each_new_connection_renews_the_affinity_timeout),
+		cmocka_unit_test(
+			clients_of_a_removed_endpoint_move_and_the_others_keep_theirs),
+		cmocka_unit_test(other_changes_of_the_service_keep_the_bindings),
+		cmocka_unit_test(bindings_outlive_the_daemon),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

@@ -60,7 +60,7 @@ static bool is_unwanted(void *data, const struct flow *flow)
 }
 
 /* The second dump finds that nothing is left. */
-static void a_dump_that_found_something_is_repeated(void **state)
+static void a_dump_that_found_stale_flows_is_repeated(void **state)
 {
 	struct slow slow = {0};
 	uint64_t n_deleted;
@@ -93,7 +93,7 @@ static void a_slow_dump_is_not_repeated_in_the_same_call(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(a_dump_that_found_something_is_repeated, set_up),
+		cmocka_unit_test_setup(a_dump_that_found_stale_flows_is_repeated, set_up),
 		cmocka_unit_test_setup(a_slow_dump_is_not_repeated_in_the_same_call,
 				       set_up),
 	};

@@ -81,7 +81,7 @@ static void check(const struct world *w, const char *flags, const struct scenari
 	}
 }
 
-static void cluster_ips_lead_to_their_endpoints_or_refuse(void **state)
+static void cluster_ips_reach_their_endpoints_or_refuse(void **state)
 {
 	static const struct manifest_service services[] = {
 		{.name = "svc1", .ip = "svc41", .ports = "p 80>80", .endpoints = "pod1R"},
@@ -145,7 +145,7 @@ static void policies_hold_when_pods_are_known_by_their_interface(void **state)
 	      scenario_pods_told);
 }
 
-static void policies_hold_when_pods_are_not_told(void **state)
+static void policies_hold_when_pods_are_not_known(void **state)
 {
 	check(*state, "", scenario_nobody_told);
 }
@@ -169,7 +169,7 @@ static struct answer ask(const struct world *w, int kind)
 	return a;
 }
 
-static void a_client_with_affinity_comes_to_the_same_endpoint(void **state)
+static void a_client_with_affinity_reaches_the_same_endpoint(void **state)
 {
 	static const struct manifest_service sticky = {
 		.name = "sticky",
@@ -198,7 +198,7 @@ static void a_client_with_affinity_comes_to_the_same_endpoint(void **state)
 }
 
 /* Fails the rows that expect an endpoint: the results above came from the rules. */
-static void without_the_rules_nothing_is_balanced(void **state)
+static void without_iptables_rules_nothing_is_balanced(void **state)
 {
 	struct target t = target_named("pod2", "svc41:80", IPPROTO_TCP, FAMILY_IPV4);
 
@@ -208,14 +208,14 @@ static void without_the_rules_nothing_is_balanced(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(cluster_ips_lead_to_their_endpoints_or_refuse),
+		cmocka_unit_test(cluster_ips_reach_their_endpoints_or_refuse),
 		cmocka_unit_test(source_ranges_guard_load_balancer_addresses),
 		cmocka_unit_test(policies_hold_when_pods_are_known_by_their_network),
 		cmocka_unit_test(policies_hold_when_pods_are_known_by_their_interface),
-		cmocka_unit_test(policies_hold_when_pods_are_not_told),
+		cmocka_unit_test(policies_hold_when_pods_are_not_known),
 		cmocka_unit_test(policies_hold_with_masquerade_all),
-		cmocka_unit_test(a_client_with_affinity_comes_to_the_same_endpoint),
-		cmocka_unit_test(without_the_rules_nothing_is_balanced),
+		cmocka_unit_test(a_client_with_affinity_reaches_the_same_endpoint),
+		cmocka_unit_test(without_iptables_rules_nothing_is_balanced),
 	};
 
 	return cmocka_run_group_tests_name("iptables dump", tests, setup, world_teardown);

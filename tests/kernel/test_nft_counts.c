@@ -155,7 +155,7 @@ static void expect_counted(struct sample_world *w, const char *at, int type)
 	assert_int_equal(t.n_endpoints, N_CONNECTIONS);
 }
 
-static void connections_are_counted_once(void **state)
+static void a_connection_is_counted_once(void **state)
 {
 	struct sample_world *w = connected(state);
 	int servers[] = {
@@ -174,7 +174,7 @@ static void connections_are_counted_once(void **state)
 		(void)close(servers[i]);
 }
 
-static void remembered_endpoints_count_as_well(void **state)
+static void connections_to_bound_endpoints_are_counted(void **state)
 {
 	struct sample_world *w = connected(state);
 	static const char *const at[] = {"10.96.0.2:80", "[fd00:96::2]:80"};
@@ -194,7 +194,7 @@ static void remembered_endpoints_count_as_well(void **state)
 		(void)close(servers[i]);
 }
 
-static void without_tables_there_is_nothing_to_count(void **state)
+static void without_tables_all_counts_are_zero(void **state)
 {
 	struct sample_world *w = connected(state);
 
@@ -207,9 +207,9 @@ static void without_tables_there_is_nothing_to_count(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(connections_are_counted_once),
-		TEST(remembered_endpoints_count_as_well),
-		TEST(without_tables_there_is_nothing_to_count),
+		TEST(a_connection_is_counted_once),
+		TEST(connections_to_bound_endpoints_are_counted),
+		TEST(without_tables_all_counts_are_zero),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -36,7 +36,7 @@ static int go_to(struct sample_world *w, const struct sample *sample)
 	return sample_delta(w, &s, 1);
 }
 
-static void a_changed_endpoint_is_one_element(void **state)
+static void a_changed_endpoint_costs_one_element(void **state)
 {
 	struct sample_world *w = *state;
 	struct sample before = web("10.2.0.2:80 10.2.0.3:80 10.2.0.4:80");
@@ -117,7 +117,7 @@ static void few_elements_change_with_one_of_many_endpoints(void **state)
 	}
 }
 
-static void nothing_changed_sends_nothing(void **state)
+static void an_unchanged_state_sends_no_messages(void **state)
 {
 	struct sample_world *w = *state;
 	struct sample same = web("10.2.0.2:80");
@@ -129,7 +129,7 @@ static void nothing_changed_sends_nothing(void **state)
 	assert_int_equal(sample_generation(), before);
 }
 
-static void chains_come_and_go_with_their_use(void **state)
+static void chains_exist_as_long_as_they_are_used(void **state)
 {
 	struct sample_world *w = *state;
 	struct sample two = web("10.2.0.2:80 10.2.0.3:80");
@@ -155,7 +155,7 @@ static void chains_come_and_go_with_their_use(void **state)
 }
 
 /* In a large table a rule for a new chain is dear, so chains aren't thrown away at once. */
-static void in_a_large_table_chains_stay_for_a_while(void **state)
+static void a_large_table_keeps_unused_chains_for_a_while(void **state)
 {
 	struct sample_world *w = *state;
 	struct sample two = web("10.2.0.2:80 10.2.0.3:80");
@@ -185,7 +185,7 @@ static void in_a_large_table_chains_stay_for_a_while(void **state)
 }
 
 /* Two ports of one Service: one cluster address, one pod that may hairpin. */
-static void what_two_services_share_stays_until_both_are_gone(void **state)
+static void a_shared_chain_stays_until_both_services_are_gone(void **state)
 {
 	struct sample_world *w = *state;
 	const struct sample samples[] = {
@@ -207,7 +207,7 @@ static void what_two_services_share_stays_until_both_are_gone(void **state)
 	shell_run("! nft list ruleset | grep -q -e 10.96.0.1 -e 10.2.0.2");
 }
 
-static void a_frontend_changes_hands_in_one_transaction(void **state)
+static void a_frontend_moves_to_another_service_in_one_transaction(void **state)
 {
 	struct sample_world *w = *state;
 	struct sample old = web("10.2.0.2:80 10.2.0.3:80");
@@ -220,7 +220,7 @@ static void a_frontend_changes_hands_in_one_transaction(void **state)
 	assert_int_equal(nft_sink_stats(w->sink).n_transactions, 2);
 }
 
-static void a_sink_that_knows_nothing_wants_everything(void **state)
+static void a_new_sink_asks_for_a_full_apply(void **state)
 {
 	struct sample_world *w = *state;
 	struct sample sample = web("10.2.0.2:80");
@@ -231,7 +231,7 @@ static void a_sink_that_knows_nothing_wants_everything(void **state)
 }
 
 /* Somebody was quicker than our monitor: the delta fails whole, a full apply helps. */
-static void a_kernel_that_is_not_as_thought_asks_for_a_full_apply(void **state)
+static void an_unexpected_kernel_state_asks_for_a_full_apply(void **state)
 {
 	static const char *const deeds[] = {
 		"nft delete element ip sluice endpoints '{ 10.96.0.1 . tcp . 80 . 0 }'",
@@ -314,7 +314,7 @@ static void only_local_endpoints_are_bound_to_by_policy_local(void **state)
 	sample_expect_exact(w);
 }
 
-static void counters_go_on_when_an_element_makes_room(void **state)
+static void counters_continue_when_an_element_is_replaced(void **state)
 {
 	struct sample_world *w = *state;
 	struct sample three = web("10.2.0.2:80 10.2.0.3:80 10.2.0.4:80");
@@ -387,7 +387,7 @@ static struct service *random_service(unsigned i)
 	return sample_service(&sample);
 }
 
-static void any_way_leads_to_the_same(void **state)
+static void deltas_and_full_applies_make_the_same_ruleset(void **state)
 {
 	struct sample_world *w = *state;
 	struct service *next[24];
@@ -409,19 +409,19 @@ static void any_way_leads_to_the_same(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(a_changed_endpoint_is_one_element),
+		TEST(a_changed_endpoint_costs_one_element),
 		TEST(few_elements_change_with_one_of_many_endpoints),
-		TEST(nothing_changed_sends_nothing),
-		TEST(chains_come_and_go_with_their_use),
-		TEST(in_a_large_table_chains_stay_for_a_while),
-		TEST(what_two_services_share_stays_until_both_are_gone),
-		TEST(a_frontend_changes_hands_in_one_transaction),
-		TEST(a_sink_that_knows_nothing_wants_everything),
-		TEST(a_kernel_that_is_not_as_thought_asks_for_a_full_apply),
+		TEST(an_unchanged_state_sends_no_messages),
+		TEST(chains_exist_as_long_as_they_are_used),
+		TEST(a_large_table_keeps_unused_chains_for_a_while),
+		TEST(a_shared_chain_stays_until_both_services_are_gone),
+		TEST(a_frontend_moves_to_another_service_in_one_transaction),
+		TEST(a_new_sink_asks_for_a_full_apply),
+		TEST(an_unexpected_kernel_state_asks_for_a_full_apply),
 		TEST(an_endpoint_has_the_same_number_for_as_long_as_it_is_there),
 		TEST(only_local_endpoints_are_bound_to_by_policy_local),
-		TEST(counters_go_on_when_an_element_makes_room),
-		TEST(any_way_leads_to_the_same),
+		TEST(counters_continue_when_an_element_is_replaced),
+		TEST(deltas_and_full_applies_make_the_same_ruleset),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

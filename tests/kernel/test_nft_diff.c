@@ -64,7 +64,7 @@ static void a_large_set_is_compared_in_many_pieces(void **state)
 	free(wanted.changes);
 }
 
-static void a_change_between_two_pieces_ends_it(void **state)
+static void a_change_between_two_pieces_ends_the_comparison(void **state)
 {
 	struct sample_world *w = with_many_endpoints(state);
 	struct wanted wanted = wanted_new(w);
@@ -84,7 +84,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(a_large_set_is_compared_in_many_pieces),
-		TEST(a_change_between_two_pieces_ends_it),
+		TEST(a_change_between_two_pieces_ends_the_comparison),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,7 @@ static struct sample_world *programmed(void **state)
 	return w;
 }
 
-static void the_first_makes_everything(void **state)
+static void the_first_apply_creates_all_objects(void **state)
 {
 	struct sample_world *w = programmed(state);
 	struct nft_stats stats = nft_sink_stats(w->sink);
@@ -63,7 +63,7 @@ static void the_first_makes_everything(void **state)
 	assert_int_equal(stats.n_repairs, 0);
 }
 
-static void without_a_change_nothing_is_sent(void **state)
+static void an_unchanged_full_apply_sends_nothing(void **state)
 {
 	struct sample_world *w = programmed(state);
 	uint32_t before = sample_generation();
@@ -75,7 +75,7 @@ static void without_a_change_nothing_is_sent(void **state)
 	assert_int_equal(nft_sink_stats(w->sink).n_messages, 0);
 }
 
-static void a_large_table_is_read_as_well(void **state)
+static void a_large_table_is_read_completely(void **state)
 {
 	struct sample_world *w = *state;
 	uint32_t before;
@@ -100,7 +100,7 @@ static void a_large_table_is_read_as_well(void **state)
 	sample_expect_exact(w);
 }
 
-static void five_thousand_endpoints_go_in_and_out(void **state)
+static void five_thousand_endpoints_are_added_and_removed(void **state)
 {
 	struct sample_world *w = programmed(state);
 
@@ -175,7 +175,7 @@ static void a_set_of_another_type_replaces_the_table(void **state)
 	shell_run("nft list chain ip sluice nat-output | grep -q 'type nat hook output'");
 }
 
-static void tables_of_others_are_none_of_our_business(void **state)
+static void a_full_apply_leaves_foreign_tables_alone(void **state)
 {
 	struct sample_world *w = *state;
 	_cleanup_(freep) char *before = NULL, *after = NULL;
@@ -247,7 +247,7 @@ static void a_family_that_is_not_enabled_has_no_table(void **state)
 	sample_expect_exact(w);
 }
 
-static void another_environment_changes_rules_and_keeps_elements(void **state)
+static void another_environment_replaces_rules_and_keeps_elements(void **state)
 {
 	struct sample_world *w = programmed(state);
 	uint64_t n_deleted = nft_sink_stats(w->sink).n_elements_deleted;
@@ -303,7 +303,7 @@ static void numbers_of_services_and_bindings_outlive_restarts(void **state)
 }
 
 /* Without rights on the machine a socket's buffer is small: all goes in, in pieces. */
-static void a_small_buffer_is_enough(void **state)
+static void a_small_socket_buffer_is_enough(void **state)
 {
 	struct sample_world *w = *state;
 	int status;
@@ -330,18 +330,18 @@ static void a_small_buffer_is_enough(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_first_makes_everything),
-		TEST(without_a_change_nothing_is_sent),
-		TEST(a_large_table_is_read_as_well),
-		TEST(a_small_buffer_is_enough),
-		TEST(five_thousand_endpoints_go_in_and_out),
+		TEST(the_first_apply_creates_all_objects),
+		TEST(an_unchanged_full_apply_sends_nothing),
+		TEST(a_large_table_is_read_completely),
+		TEST(a_small_socket_buffer_is_enough),
+		TEST(five_thousand_endpoints_are_added_and_removed),
 		TEST(changes_by_others_are_reverted),
 		TEST(a_set_of_another_type_replaces_the_table),
-		TEST(tables_of_others_are_none_of_our_business),
+		TEST(a_full_apply_leaves_foreign_tables_alone),
 		TEST(cleaning_up_removes_both_tables_and_may_be_repeated),
 		TEST(a_refused_service_is_left_out_and_the_rest_is_programmed),
 		TEST(a_family_that_is_not_enabled_has_no_table),
-		TEST(another_environment_changes_rules_and_keeps_elements),
+		TEST(another_environment_replaces_rules_and_keeps_elements),
 		TEST(counters_outlive_restarts),
 		TEST(numbers_of_services_and_bindings_outlive_restarts),
 	};

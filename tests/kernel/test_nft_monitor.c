@@ -37,7 +37,7 @@ static bool is_readable(const struct sample_world *w)
 	return poll(&p, 1, 0) == 1;
 }
 
-static void our_own_transactions_are_not_even_delivered(void **state)
+static void our_own_transactions_are_not_delivered(void **state)
 {
 	struct sample_world *w = programmed(state);
 	struct service *large = sample_large_service("large", "10.96.1.1:80", 3000);
@@ -49,7 +49,7 @@ static void our_own_transactions_are_not_even_delivered(void **state)
 	assert_false(is_readable(w));
 }
 
-static void after_a_large_transaction_we_hear_again(void **state)
+static void changes_after_a_large_transaction_are_reported(void **state)
 {
 	struct sample_world *w = programmed(state);
 	struct service *large = sample_large_service("large", "10.96.1.1:80", 3000);
@@ -61,7 +61,7 @@ static void after_a_large_transaction_we_hear_again(void **state)
 	assert_false(is_readable(w));
 }
 
-static void what_others_do_elsewhere_is_no_concern(void **state)
+static void changes_of_foreign_tables_are_not_reported(void **state)
 {
 	struct sample_world *w = programmed(state);
 
@@ -72,7 +72,7 @@ static void what_others_do_elsewhere_is_no_concern(void **state)
 	assert_false(sink_check(w->sink));
 }
 
-static void what_clients_learn_is_no_change(void **state)
+static void new_bindings_are_not_reported(void **state)
 {
 	struct sample_world *w = programmed(state);
 
@@ -82,7 +82,7 @@ static void what_clients_learn_is_no_change(void **state)
 	assert_false(sink_check(w->sink));
 }
 
-static void too_much_to_hear_may_have_been_ours(void **state)
+static void an_overrun_asks_for_a_full_apply(void **state)
 {
 	struct sample_world *w = programmed(state);
 
@@ -95,7 +95,7 @@ static void too_much_to_hear_may_have_been_ours(void **state)
 	assert_int_equal(nft_sink_stats(w->sink).n_repairs, 0);
 }
 
-static void another_daemon_in_another_namespace_is_not_heard(void **state)
+static void a_daemon_in_another_namespace_is_not_reported(void **state)
 {
 	struct sample_world *w = programmed(state);
 
@@ -145,12 +145,12 @@ static void a_subscription_that_fails_is_retried(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(our_own_transactions_are_not_even_delivered),
-		TEST(after_a_large_transaction_we_hear_again),
-		TEST(what_others_do_elsewhere_is_no_concern),
-		TEST(what_clients_learn_is_no_change),
-		TEST(too_much_to_hear_may_have_been_ours),
-		TEST(another_daemon_in_another_namespace_is_not_heard),
+		TEST(our_own_transactions_are_not_delivered),
+		TEST(changes_after_a_large_transaction_are_reported),
+		TEST(changes_of_foreign_tables_are_not_reported),
+		TEST(new_bindings_are_not_reported),
+		TEST(an_overrun_asks_for_a_full_apply),
+		TEST(a_daemon_in_another_namespace_is_not_reported),
 		TEST(a_subscription_that_fails_is_retried),
 	};
 

@@ -82,7 +82,7 @@ static void kill_9_and_restart_break_nothing(void **state)
 	load_over_restarts(*state, "svc10:80", FAMILY_IPV6, SIGKILL);
 }
 
-static void sigterm_ends_it_with_status_0_and_leaves_the_rules(void **state)
+static void sigterm_ends_the_daemon_with_status_0_and_keeps_the_rules(void **state)
 {
 	struct instance *sluice = *state;
 	static const struct traffic_row row = {"pod4", "svc10:80",
@@ -224,7 +224,7 @@ static void kill_9_during_a_sync_is_repaired_by_the_next_start(void **state)
 	instance_put(sluice, &web, 1);
 }
 
-static void cleanup_removes_everything_of_ours_and_only_that(void **state)
+static void cleanup_removes_our_tables_and_no_others(void **state)
 {
 	struct instance *sluice = *state;
 	world_must(sluice->world, PLACE_NODE,
@@ -246,12 +246,13 @@ static void cleanup_removes_everything_of_ours_and_only_that(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sigterm_ends_it_with_status_0_and_leaves_the_rules),
+		cmocka_unit_test(
+			sigterm_ends_the_daemon_with_status_0_and_keeps_the_rules),
 		cmocka_unit_test(sigterm_and_restart_break_nothing),
 		cmocka_unit_test(kill_9_and_restart_break_nothing),
 		cmocka_unit_test(an_unchanged_restart_sends_nothing_and_keeps_counters),
 		cmocka_unit_test(kill_9_during_a_sync_is_repaired_by_the_next_start),
-		cmocka_unit_test(cleanup_removes_everything_of_ours_and_only_that),
+		cmocka_unit_test(cleanup_removes_our_tables_and_no_others),
 	};
 
 	return cmocka_run_group_tests(tests, setup, instance_teardown);

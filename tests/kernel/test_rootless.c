@@ -49,7 +49,7 @@ static void put_large(struct sample_world *w)
 	}
 }
 
-static void everything_comes_and_goes_in_pieces(void **state)
+static void rules_are_added_and_removed_in_pieces(void **state)
 {
 	struct sample_world *w = *state;
 	uint32_t before = sample_generation();
@@ -72,7 +72,7 @@ static void everything_comes_and_goes_in_pieces(void **state)
 	shell_run("! nft list ruleset | grep -q 10.96.0.1");
 }
 
-static void one_that_is_refused_costs_itself_only(void **state)
+static void a_refused_service_costs_only_itself(void **state)
 {
 	struct sample_world *w = *state;
 	const struct sample samples[] = {
@@ -98,9 +98,9 @@ static void one_that_is_refused_costs_itself_only(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(everything_comes_and_goes_in_pieces,
+		cmocka_unit_test_setup_teardown(rules_are_added_and_removed_in_pieces,
 						sample_setup, sample_teardown),
-		cmocka_unit_test_setup_teardown(one_that_is_refused_costs_itself_only,
+		cmocka_unit_test_setup_teardown(a_refused_service_costs_only_itself,
 						sample_setup, sample_teardown),
 	};
 

@@ -101,7 +101,7 @@ static const char *const dns_frontends[] = {"svc53:53", "ext53:53", "vip53:53",
 					    "node:3001"};
 #define N_FRONTENDS N_ELEMENTS(dns_frontends)
 
-static void a_replaced_endpoint_is_left_by_every_frontend(void **state)
+static void flows_of_every_frontend_leave_a_replaced_endpoint(void **state)
 {
 	for (int family = 0; family < FAMILY_N; family++) {
 		struct flow flows[N_FRONTENDS], other;
@@ -157,7 +157,7 @@ static void without_endpoints_a_flow_is_refused(void **state)
 	}
 }
 
-static void a_deleted_service_is_reached_no_more(void **state)
+static void flows_to_a_deleted_service_end(void **state)
 {
 	for (int family = 0; family < FAMILY_N; family++) {
 		struct flow f;
@@ -172,7 +172,7 @@ static void a_deleted_service_is_reached_no_more(void **state)
 	}
 }
 
-static void a_removed_node_port_is_the_nodes_own_again(void **state)
+static void a_removed_node_port_reaches_the_node_itself(void **state)
 {
 	static const struct manifest_service without = {
 		.name = "dns",
@@ -216,7 +216,7 @@ static void wait_forgotten(const struct world *w, const char *name, enum family 
 }
 
 /* Datagrams sent before the Service existed went elsewhere, and their flow continues otherwise. */
-static void a_flow_from_before_the_service_reaches_it(void **state)
+static void a_flow_older_than_the_service_reaches_the_service(void **state)
 {
 	for (int family = 0; family < FAMILY_N; family++) {
 		struct manifest_service s = {
@@ -258,7 +258,7 @@ static void a_restart_touches_no_live_flow(void **state)
 }
 
 /* The endpoint was removed while sluice was not running. */
-static void a_restart_forgets_what_went_meanwhile(void **state)
+static void a_restart_deletes_flows_to_endpoints_removed_meanwhile(void **state)
 {
 	for (int family = 0; family < FAMILY_N; family++) {
 		struct flow f;
@@ -276,14 +276,14 @@ static void a_restart_forgets_what_went_meanwhile(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_replaced_endpoint_is_left_by_every_frontend),
+		cmocka_unit_test(flows_of_every_frontend_leave_a_replaced_endpoint),
 		cmocka_unit_test(flows_to_endpoints_that_stay_are_not_touched),
 		cmocka_unit_test(without_endpoints_a_flow_is_refused),
-		cmocka_unit_test(a_deleted_service_is_reached_no_more),
-		cmocka_unit_test(a_removed_node_port_is_the_nodes_own_again),
-		cmocka_unit_test(a_flow_from_before_the_service_reaches_it),
+		cmocka_unit_test(flows_to_a_deleted_service_end),
+		cmocka_unit_test(a_removed_node_port_reaches_the_node_itself),
+		cmocka_unit_test(a_flow_older_than_the_service_reaches_the_service),
 		cmocka_unit_test(a_restart_touches_no_live_flow),
-		cmocka_unit_test(a_restart_forgets_what_went_meanwhile),
+		cmocka_unit_test(a_restart_deletes_flows_to_endpoints_removed_meanwhile),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

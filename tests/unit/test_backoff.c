@@ -10,7 +10,7 @@
 
 static const struct backoff fresh = {.first_us = 50 * MS, .max_us = 30 * SEC};
 
-static void a_success_leaves_no_delay(void **state)
+static void a_success_ends_the_delay(void **state)
 {
 	struct backoff b = fresh;
 
@@ -59,7 +59,7 @@ static void jitter_spreads_over_half_of_the_delay(void **state)
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_success_leaves_no_delay),
+		cmocka_unit_test(a_success_ends_the_delay),
 		cmocka_unit_test(failures_double_the_delay_up_to_the_limit),
 		cmocka_unit_test(jitter_spreads_over_half_of_the_delay),
 	};

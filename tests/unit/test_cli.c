@@ -276,7 +276,7 @@ static void check(size_t i, const struct outcome *o)
 		assert_error_lines(&o->err);
 }
 
-static void test_each_command_line_ends_as_it_should(void **state)
+static void each_command_line_has_its_status_and_output(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
@@ -287,7 +287,7 @@ static void test_each_command_line_ends_as_it_should(void **state)
 	}
 }
 
-static void test_a_configuration_is_written_and_read_back(void **state)
+static void a_configuration_is_written_and_read_back(void **state)
 {
 	char path[] = "/tmp/sluice-cli-config-XXXXXX";
 	_cleanup_(closep) int fd = mkstemp(path);
@@ -309,7 +309,7 @@ static void test_a_configuration_is_written_and_read_back(void **state)
 	(void)unlink(path);
 }
 
-static void test_a_full_disk_is_a_failure(void **state)
+static void a_full_disk_is_a_failure(void **state)
 {
 	int status = system(SLUICE_PROGRAM " version > /dev/full 2> /dev/null");
 
@@ -321,9 +321,9 @@ static void test_a_full_disk_is_a_failure(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_each_command_line_ends_as_it_should),
-		cmocka_unit_test(test_a_configuration_is_written_and_read_back),
-		cmocka_unit_test(test_a_full_disk_is_a_failure),
+		cmocka_unit_test(each_command_line_has_its_status_and_output),
+		cmocka_unit_test(a_configuration_is_written_and_read_back),
+		cmocka_unit_test(a_full_disk_is_a_failure),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

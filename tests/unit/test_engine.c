@@ -128,7 +128,7 @@ static void refuses_each_verb(struct engine *e, const char *why)
 	}
 }
 
-static void test_nothing_is_shown_before_the_first_sync(void **state)
+static void nothing_is_shown_before_the_first_sync(void **state)
 {
 	const struct engine_hooks hooks = {.synced = on_synced, .ready = on_ready};
 	struct engine e = {.loop = NULL};
@@ -154,7 +154,7 @@ static void test_nothing_is_shown_before_the_first_sync(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nothing_is_shown_before_the_first_sync),
+		cmocka_unit_test(nothing_is_shown_before_the_first_sync),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -588,7 +588,7 @@ static void the_number_of_objects_that_do_not_count_is_known(void **state)
 	rejections_free(r);
 }
 
-static void the_order_of_paths_decides_too(void **state)
+static void an_object_in_several_paths_counts_from_the_first(void **state)
 {
 	struct world *w = *state;
 	const char *paths[] = {at(w, "y"), at(w, "x/b.yaml"), at(w, "x")};
@@ -709,7 +709,7 @@ int main(void)
 		TEST(a_rewrite_with_the_same_content_is_not_reported_as_a_change),
 		TEST(services_stay_while_an_editor_saves_their_file),
 		TEST(the_number_of_objects_that_do_not_count_is_known),
-		TEST(the_order_of_paths_decides_too),
+		TEST(an_object_in_several_paths_counts_from_the_first),
 		TEST(an_unchanged_file_is_not_read_again),
 		TEST(a_large_file_is_read_in_several_turns),
 		TEST(a_burst_of_events_loses_nothing),

@@ -36,7 +36,7 @@ static const struct {
 	{IPPROTO_UDP, true, "10.96.0.10:53", "10.96.0.10:53", false},
 };
 
-static void a_connection_is_lost_when_nothing_translated_its_first_packet(void **state)
+static void a_flow_is_lost_when_its_first_packet_was_not_translated(void **state)
 {
 	_cleanup_(short_service_unrefp) struct service *web =
 		short_service("web", IPPROTO_TCP, "10.96.0.10:80 192.168.0.2:30080",
@@ -71,7 +71,7 @@ static void a_connection_is_lost_when_nothing_translated_its_first_packet(void *
 	flow_frontends_fini(&frontends);
 }
 
-static void without_services_nothing_is_ours(void **state)
+static void without_services_no_flow_belongs_to_us(void **state)
 {
 	const struct changeset cs = {.full = true};
 	struct flow_frontends frontends = {.cs = &cs};
@@ -87,9 +87,8 @@ static void without_services_nothing_is_ours(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(
-			a_connection_is_lost_when_nothing_translated_its_first_packet),
-		cmocka_unit_test(without_services_nothing_is_ours),
+		cmocka_unit_test(a_flow_is_lost_when_its_first_packet_was_not_translated),
+		cmocka_unit_test(without_services_no_flow_belongs_to_us),
 	};
 
 	return cmocka_run_group_tests_name("flow frontends", tests, NULL, NULL);

@@ -100,7 +100,7 @@ static void only_families_of_changed_services_need_a_dump(void **state)
 }
 
 /* In any order of the two in the change set. */
-static void a_frontend_that_moves_follows_its_new_holder(void **state)
+static void flows_of_a_moved_frontend_are_judged_by_its_new_service(void **state)
 {
 	_cleanup_(short_service_unrefp) struct service *loser_before =
 		short_service("a", IPPROTO_UDP, "5.6.7.8:53", "10.0.0.5:53");
@@ -197,7 +197,7 @@ static void flows_of_services_missing_from_a_full_change_set_are_stale(void **st
 	flow_match_end(m, true);
 }
 
-static void a_change_that_failed_is_done_with_the_next_one(void **state)
+static void a_failed_change_is_processed_with_the_next_one(void **state)
 {
 	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
 	_cleanup_(short_service_unrefp) struct service *dns =
@@ -238,13 +238,13 @@ int main(void)
 		cmocka_unit_test(each_case_makes_its_flows_stale_and_no_others),
 		cmocka_unit_test(a_full_change_set_makes_the_same_flows_stale),
 		cmocka_unit_test(only_families_of_changed_services_need_a_dump),
-		cmocka_unit_test(a_frontend_that_moves_follows_its_new_holder),
+		cmocka_unit_test(flows_of_a_moved_frontend_are_judged_by_its_new_service),
 		cmocka_unit_test(a_change_without_udp_needs_no_dump),
 		cmocka_unit_test(only_a_removed_endpoint_needs_a_dump),
 		cmocka_unit_test(flows_to_services_that_did_not_change_are_not_looked_at),
 		cmocka_unit_test(
 			flows_of_services_missing_from_a_full_change_set_are_stale),
-		cmocka_unit_test(a_change_that_failed_is_done_with_the_next_one),
+		cmocka_unit_test(a_failed_change_is_processed_with_the_next_one),
 		cmocka_unit_test(
 			late_answers_of_a_frontend_are_stale_while_a_service_has_it),
 	};

@@ -142,7 +142,7 @@ static void chains_have_kube_proxys_names(void **state)
 			    "KUBE-SEP-SXIVWICOYRO3J4NJ");
 }
 
-static void a_cluster_ip_leads_to_its_pool_by_equal_shares(void **state)
+static void a_cluster_ip_divides_its_pool_into_equal_shares(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	struct frontend f = frontend(FRONTEND_CLUSTER_IP, "172.30.0.41:80", to_cluster,
@@ -173,7 +173,7 @@ static void a_cluster_ip_leads_to_its_pool_by_equal_shares(void **state)
 	assert_no_line(&out, "-m recent", "", "");
 }
 
-static void a_single_endpoint_needs_no_chance(void **state)
+static void a_single_endpoint_has_no_probability(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	struct decision local = to_local;
@@ -245,7 +245,7 @@ static void unused_ports_are_refused_and_unused_addresses_dropped(void **state)
 	assert_line(&out, "-A KUBE-CLUSTER-IPS", "-d 172.30.0.0/16", "-j DROP");
 }
 
-static void affinity_remembers_and_looks_it_up_first(void **state)
+static void affinity_rules_check_the_recent_list_before_they_choose(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	struct frontend f = frontend(FRONTEND_CLUSTER_IP, "172.30.0.41:80", to_cluster,
@@ -263,7 +263,7 @@ static void affinity_remembers_and_looks_it_up_first(void **state)
 		    line_with(&out, "10.180.0.1", "--probability", ""));
 }
 
-static void only_allowed_sources_come_to_a_limited_frontend(void **state)
+static void only_allowed_sources_reach_a_limited_frontend(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	struct decision masked = to_cluster_masked;
@@ -317,7 +317,7 @@ static void pods_are_recognised_by_any_detector(void **state)
 	}
 }
 
-static void the_mark_is_the_one_that_was_chosen(void **state)
+static void the_masquerade_mark_is_configurable(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	struct environment env = environment();
@@ -330,7 +330,7 @@ static void the_mark_is_the_one_that_was_chosen(void **state)
 	assert_line(&out, "-A KUBE-POSTROUTING", "--xor-mark 0x8", "");
 }
 
-static void a_family_that_is_off_is_left_out(void **state)
+static void a_disabled_family_has_no_rules(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	_cleanup_(short_service_unrefp) struct service *s =
@@ -373,7 +373,7 @@ static void no_chain_is_declared_twice(void **state)
 }
 
 /* Names are checked before they come here; a file of rules must not depend on it. */
-static void no_name_breaks_out_of_its_comment(void **state)
+static void names_are_sanitized_in_comments(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	_cleanup_(short_service_unrefp) struct service *s =
@@ -414,18 +414,18 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chains_have_kube_proxys_names),
-		cmocka_unit_test(a_cluster_ip_leads_to_its_pool_by_equal_shares),
-		cmocka_unit_test(a_single_endpoint_needs_no_chance),
+		cmocka_unit_test(a_cluster_ip_divides_its_pool_into_equal_shares),
+		cmocka_unit_test(a_single_endpoint_has_no_probability),
 		cmocka_unit_test(external_policy_local_distinguishes_the_sources),
 		cmocka_unit_test(without_endpoints_tcp_is_reset_and_the_rest_gets_icmp),
 		cmocka_unit_test(unused_ports_are_refused_and_unused_addresses_dropped),
-		cmocka_unit_test(affinity_remembers_and_looks_it_up_first),
-		cmocka_unit_test(only_allowed_sources_come_to_a_limited_frontend),
+		cmocka_unit_test(affinity_rules_check_the_recent_list_before_they_choose),
+		cmocka_unit_test(only_allowed_sources_reach_a_limited_frontend),
 		cmocka_unit_test(pods_are_recognised_by_any_detector),
-		cmocka_unit_test(the_mark_is_the_one_that_was_chosen),
-		cmocka_unit_test(a_family_that_is_off_is_left_out),
+		cmocka_unit_test(the_masquerade_mark_is_configurable),
+		cmocka_unit_test(a_disabled_family_has_no_rules),
 		cmocka_unit_test(no_chain_is_declared_twice),
-		cmocka_unit_test(no_name_breaks_out_of_its_comment),
+		cmocka_unit_test(names_are_sanitized_in_comments),
 		cmocka_unit_test(the_order_of_the_services_does_not_matter),
 	};
 

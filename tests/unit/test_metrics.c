@@ -34,7 +34,7 @@ static const struct {
 	{-(double)INFINITY, "-Inf"},
 };
 
-static void test_numbers_read_back_as_they_were(void **state)
+static void formatted_numbers_parse_back_equal(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(numbers); i++) {
@@ -48,7 +48,7 @@ static void test_numbers_read_back_as_they_were(void **state)
 	}
 }
 
-static void test_label_values_are_escaped(void **state)
+static void label_values_are_escaped(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	const struct label labels[] = {{"a", "say \"hi\""}, {"b", "c:\\d\ne"}};
@@ -59,7 +59,7 @@ static void test_label_values_are_escaped(void **state)
 			    "x{a=\"say \\\"hi\\\"\",b=\"c:\\\\d\\ne\"} 1\n");
 }
 
-static void test_buckets_count_what_is_up_to_their_bound(void **state)
+static void buckets_count_values_up_to_their_bound(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	struct histogram_bounds bounds = histogram_exponential(1, 2, 3);
@@ -79,7 +79,7 @@ static void test_buckets_count_what_is_up_to_their_bound(void **state)
 					      "h_count{f=\"v\"} 3\n");
 }
 
-static void test_network_programming_has_kube_proxys_buckets(void **state)
+static void network_programming_has_kube_proxys_buckets(void **state)
 {
 	const struct histogram_bounds b = histogram_network_programming();
 
@@ -144,7 +144,7 @@ static void expect_none(struct world *w, const char *text)
 	assert_null(strstr(buf_string(&w->out), text));
 }
 
-static void test_a_partial_run_counts_for_the_families_it_touched(void **state)
+static void a_partial_run_counts_for_the_families_it_touched(void **state)
 {
 	const int64_t triggers[] = {997 * SEC, 990 * SEC};
 	const struct sync_run run = {.total_us = 3000,
@@ -178,7 +178,7 @@ static void test_a_partial_run_counts_for_the_families_it_touched(void **state)
 	world_close(&w);
 }
 
-static void test_a_run_that_failed_has_programmed_nothing(void **state)
+static void a_failed_run_has_no_programming_latency(void **state)
 {
 	const int64_t trigger = 997 * SEC;
 	const struct sync_run run = {.err = -ENOBUFS,
@@ -198,7 +198,7 @@ static void test_a_run_that_failed_has_programmed_nothing(void **state)
 	world_close(&w);
 }
 
-static void test_a_family_that_is_not_used_has_no_series(void **state)
+static void an_unused_family_has_no_series(void **state)
 {
 	struct world w;
 
@@ -209,7 +209,7 @@ static void test_a_family_that_is_not_used_has_no_series(void **state)
 	world_close(&w);
 }
 
-static void test_answers_are_counted_by_status(void **state)
+static void answers_are_counted_by_status(void **state)
 {
 	struct world w;
 
@@ -232,7 +232,7 @@ static void test_answers_are_counted_by_status(void **state)
 }
 
 /* A server that makes up statuses doesn't make us grow. */
-static void test_more_statuses_than_there_are_places_are_left_out(void **state)
+static void statuses_beyond_the_limit_are_left_out(void **state)
 {
 	struct world w;
 
@@ -246,7 +246,7 @@ static void test_more_statuses_than_there_are_places_are_left_out(void **state)
 	world_close(&w);
 }
 
-static void test_an_outage_is_as_long_as_it_lasts(void **state)
+static void an_outage_counts_its_seconds(void **state)
 {
 	struct world w;
 
@@ -262,7 +262,7 @@ static void test_an_outage_is_as_long_as_it_lasts(void **state)
 	world_close(&w);
 }
 
-static void test_without_a_server_there_is_nothing_about_one(void **state)
+static void without_an_api_server_it_has_no_series(void **state)
 {
 	struct world w;
 
@@ -282,7 +282,7 @@ static void put_service(struct world *w, const char *name, const char *frontends
 	state_replace(w->state, "test", name, &s, 1); /* takes s */
 }
 
-static void test_services_have_series_when_wanted(void **state)
+static void services_have_series_when_configured(void **state)
 {
 	const uint64_t connections[] = {7, 9};
 	struct world w;
@@ -305,7 +305,7 @@ static void test_services_have_series_when_wanted(void **state)
 	world_close(&w);
 }
 
-static void test_only_so_many_services_have_series(void **state)
+static void services_beyond_the_limit_have_no_series(void **state)
 {
 	struct world w;
 
@@ -326,7 +326,7 @@ static void test_only_so_many_services_have_series(void **state)
 }
 
 /* Each family once: HELP, TYPE, then its samples and no others. */
-static void test_each_family_is_in_one_piece(void **state)
+static void the_series_of_a_metric_are_contiguous(void **state)
 {
 	_cleanup_(freep) char *text = NULL;
 	char family[128] = "", *save = NULL;
@@ -361,20 +361,20 @@ static void test_each_family_is_in_one_piece(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_numbers_read_back_as_they_were),
-		cmocka_unit_test(test_label_values_are_escaped),
-		cmocka_unit_test(test_buckets_count_what_is_up_to_their_bound),
-		cmocka_unit_test(test_network_programming_has_kube_proxys_buckets),
-		cmocka_unit_test(test_a_partial_run_counts_for_the_families_it_touched),
-		cmocka_unit_test(test_a_run_that_failed_has_programmed_nothing),
-		cmocka_unit_test(test_a_family_that_is_not_used_has_no_series),
-		cmocka_unit_test(test_answers_are_counted_by_status),
-		cmocka_unit_test(test_more_statuses_than_there_are_places_are_left_out),
-		cmocka_unit_test(test_an_outage_is_as_long_as_it_lasts),
-		cmocka_unit_test(test_without_a_server_there_is_nothing_about_one),
-		cmocka_unit_test(test_services_have_series_when_wanted),
-		cmocka_unit_test(test_only_so_many_services_have_series),
-		cmocka_unit_test(test_each_family_is_in_one_piece),
+		cmocka_unit_test(formatted_numbers_parse_back_equal),
+		cmocka_unit_test(label_values_are_escaped),
+		cmocka_unit_test(buckets_count_values_up_to_their_bound),
+		cmocka_unit_test(network_programming_has_kube_proxys_buckets),
+		cmocka_unit_test(a_partial_run_counts_for_the_families_it_touched),
+		cmocka_unit_test(a_failed_run_has_no_programming_latency),
+		cmocka_unit_test(an_unused_family_has_no_series),
+		cmocka_unit_test(answers_are_counted_by_status),
+		cmocka_unit_test(statuses_beyond_the_limit_are_left_out),
+		cmocka_unit_test(an_outage_counts_its_seconds),
+		cmocka_unit_test(without_an_api_server_it_has_no_series),
+		cmocka_unit_test(services_have_series_when_configured),
+		cmocka_unit_test(services_beyond_the_limit_have_no_series),
+		cmocka_unit_test(the_series_of_a_metric_are_contiguous),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

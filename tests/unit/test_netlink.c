@@ -135,7 +135,7 @@ static const struct {
 	{"overrun", {{NLMSG_OVERRUN, 0, SEQ, NONE}}, false, -ENOBUFS, 0, false},
 };
 
-static void every_kind_of_answer_has_its_result(void **state)
+static void every_kind_of_netlink_answer_has_its_result(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(answers); i++) {
@@ -242,7 +242,7 @@ static void a_dump_that_ends_with_an_error_is_not_complete(void **state)
 	assert_int_equal(run(*state, &n, 1024), -EMSGSIZE);
 }
 
-static void an_answer_that_does_not_come_is_timed_out(void **state)
+static void a_missing_answer_times_out(void **state)
 {
 	unsigned int n;
 
@@ -268,7 +268,7 @@ static void a_closed_socket_ends_the_answer(void **state)
 	assert_int_equal(run(p, &n, 1024), -EBADMSG);
 }
 
-static void datagrams_of_other_requests_do_not_keep_it_for_ever(void **state)
+static void datagrams_of_other_requests_do_not_extend_the_timeout(void **state)
 {
 	const struct pair *p = *state;
 	struct datagram d = datagram_of(old);
@@ -376,7 +376,7 @@ static void attributes_are_found_by_type(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(every_kind_of_answer_has_its_result),
+		cmocka_unit_test(every_kind_of_netlink_answer_has_its_result),
 		cmocka_unit_test(a_cut_datagram_is_refused),
 		cmocka_unit_test_setup_teardown(
 			an_answer_of_several_datagrams_is_read_to_its_end, open_pair,
@@ -384,15 +384,15 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			a_dump_that_ends_with_an_error_is_not_complete, open_pair,
 			close_pair),
-		cmocka_unit_test_setup_teardown(an_answer_that_does_not_come_is_timed_out,
-						open_pair, close_pair),
+		cmocka_unit_test_setup_teardown(a_missing_answer_times_out, open_pair,
+						close_pair),
 		cmocka_unit_test_setup_teardown(
 			a_datagram_longer_than_the_buffer_is_refused, open_pair,
 			close_pair),
 		cmocka_unit_test_setup_teardown(a_closed_socket_ends_the_answer,
 						open_pair, close_pair),
 		cmocka_unit_test_setup_teardown(
-			datagrams_of_other_requests_do_not_keep_it_for_ever, open_pair,
+			datagrams_of_other_requests_do_not_extend_the_timeout, open_pair,
 			close_pair),
 		cmocka_unit_test(lost_messages_are_reported),
 		cmocka_unit_test(datagrams_of_other_senders_are_skipped),

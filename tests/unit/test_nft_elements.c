@@ -142,7 +142,7 @@ static const struct decided policy_local = {
 };
 static const struct options plain = {0};
 
-static void a_cluster_ip_is_masqueraded_by_its_address(void **state)
+static void a_masqueraded_cluster_ip_is_found_by_its_address(void **state)
 {
 	(void)state;
 	expect(&cluster_ip, &plain,
@@ -153,7 +153,7 @@ static void a_cluster_ip_is_masqueraded_by_its_address(void **state)
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
-static void it_is_the_same_in_ipv6(void **state)
+static void an_ipv6_cluster_ip_has_the_same_elements(void **state)
 {
 	(void)state;
 	expect(&cluster_ip, &(struct options){.is_ipv6 = true},
@@ -164,7 +164,7 @@ static void it_is_the_same_in_ipv6(void **state)
 	       "hairpin { fd01::2 . fd01::2 }\n");
 }
 
-static void an_external_address_is_masqueraded_by_its_element(void **state)
+static void a_masqueraded_external_address_has_an_element(void **state)
 {
 	const struct decided d = {.kind = FRONTEND_EXTERNAL_IP, .masquerade = ALL};
 
@@ -178,7 +178,7 @@ static void an_external_address_is_masqueraded_by_its_element(void **state)
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
-static void policy_local_has_two_faces(void **state)
+static void policy_local_has_elements_for_inside_and_outside(void **state)
 {
 	(void)state;
 	expect(&policy_local, &plain,
@@ -192,7 +192,7 @@ static void policy_local_has_two_faces(void **state)
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
-static void policy_local_without_local_endpoints_drops_what_is_outside(void **state)
+static void policy_local_without_local_endpoints_drops_outside_packets(void **state)
 {
 	struct decided d = policy_local;
 
@@ -208,7 +208,7 @@ static void policy_local_without_local_endpoints_drops_what_is_outside(void **st
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
-static void what_only_the_outside_gets_passes_the_inside_by(void **state)
+static void a_frontend_for_outside_clients_only_passes_inside_packets(void **state)
 {
 	const struct decided d = {
 		.kind = FRONTEND_EXTERNAL_IP,
@@ -227,7 +227,7 @@ static void what_only_the_outside_gets_passes_the_inside_by(void **state)
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
-static void refusing_needs_no_endpoints(void **state)
+static void a_refused_frontend_has_no_endpoints(void **state)
 {
 	const struct decided refused = {.inside = ACTION_REJECT,
 					.outside = ACTION_REJECT};
@@ -242,7 +242,7 @@ static void refusing_needs_no_endpoints(void **state)
 	       "no-endpoints { 10.96.0.1 . tcp . 80 : drop }\n");
 }
 
-static void balancing_over_nothing_is_refusing(void **state)
+static void balancing_over_an_empty_pool_refuses(void **state)
 {
 	(void)state;
 	expect(&cluster_ip, &(struct options){.no_endpoints = true},
@@ -250,7 +250,7 @@ static void balancing_over_nothing_is_refusing(void **state)
 	       "no-endpoints { 10.96.0.1 . tcp . 80 : goto refuse }\n");
 }
 
-static void masquerading_without_a_rule_for_it_takes_an_element(void **state)
+static void masquerading_without_a_rule_needs_an_element(void **state)
 {
 	const struct decided d = {.kind = FRONTEND_CLUSTER_IP, .masquerade = ALL};
 
@@ -272,7 +272,7 @@ static void masquerading_without_a_rule_for_it_takes_an_element(void **state)
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
-static void affinity_goes_by_way_of_chains_of_its_own(void **state)
+static void affinity_uses_its_own_chains(void **state)
 {
 	(void)state;
 	expect(&policy_local, &(struct options){.affinity_sec = 60},
@@ -293,7 +293,7 @@ static void affinity_goes_by_way_of_chains_of_its_own(void **state)
 	       "affinity-local-endpoints { 670b:2 : 10.2.0.2 . 8080 }\n");
 }
 
-static void ranges_that_lie_in_others_are_left_out(void **state)
+static void source_ranges_inside_others_are_left_out(void **state)
 {
 	struct decided d = {.is_limited = true,
 			    .inside = ACTION_DROP,
@@ -314,7 +314,7 @@ static void ranges_that_lie_in_others_are_left_out(void **state)
 	       "source-ranges { 10.96.0.1 . tcp . 80 . 11.0.0.1 }\n");
 }
 
-static void limited_without_ranges_lets_nobody_in(void **state)
+static void a_limited_frontend_without_ranges_admits_no_client(void **state)
 {
 	struct decided d = {.is_limited = true,
 			    .inside = ACTION_DROP,
@@ -331,19 +331,20 @@ static void limited_without_ranges_lets_nobody_in(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_cluster_ip_is_masqueraded_by_its_address),
-		cmocka_unit_test(it_is_the_same_in_ipv6),
-		cmocka_unit_test(an_external_address_is_masqueraded_by_its_element),
-		cmocka_unit_test(policy_local_has_two_faces),
+		cmocka_unit_test(a_masqueraded_cluster_ip_is_found_by_its_address),
+		cmocka_unit_test(an_ipv6_cluster_ip_has_the_same_elements),
+		cmocka_unit_test(a_masqueraded_external_address_has_an_element),
+		cmocka_unit_test(policy_local_has_elements_for_inside_and_outside),
 		cmocka_unit_test(
-			policy_local_without_local_endpoints_drops_what_is_outside),
-		cmocka_unit_test(what_only_the_outside_gets_passes_the_inside_by),
-		cmocka_unit_test(refusing_needs_no_endpoints),
-		cmocka_unit_test(balancing_over_nothing_is_refusing),
-		cmocka_unit_test(masquerading_without_a_rule_for_it_takes_an_element),
-		cmocka_unit_test(affinity_goes_by_way_of_chains_of_its_own),
-		cmocka_unit_test(ranges_that_lie_in_others_are_left_out),
-		cmocka_unit_test(limited_without_ranges_lets_nobody_in),
+			policy_local_without_local_endpoints_drops_outside_packets),
+		cmocka_unit_test(
+			a_frontend_for_outside_clients_only_passes_inside_packets),
+		cmocka_unit_test(a_refused_frontend_has_no_endpoints),
+		cmocka_unit_test(balancing_over_an_empty_pool_refuses),
+		cmocka_unit_test(masquerading_without_a_rule_needs_an_element),
+		cmocka_unit_test(affinity_uses_its_own_chains),
+		cmocka_unit_test(source_ranges_inside_others_are_left_out),
+		cmocka_unit_test(a_limited_frontend_without_ranges_admits_no_client),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

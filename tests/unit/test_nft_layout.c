@@ -37,7 +37,7 @@ static void chains_are_found_by_their_names(void **state)
 	}
 }
 
-static void other_names_are_not_ours(void **state)
+static void other_chain_names_are_not_ours(void **state)
 {
 	static const char *const names[] = {
 		"",
@@ -66,7 +66,7 @@ static void other_names_are_not_ours(void **state)
 	}
 }
 
-static void an_affinity_chain_needs_the_one_that_picks(void **state)
+static void an_affinity_chain_needs_its_pick_chain(void **state)
 {
 	struct nft_chain needed;
 
@@ -98,7 +98,7 @@ static const struct {
 	{SHAPE_CLIENT, {8, 12}, {0x1d7, 0x4117}},
 };
 
-static void shapes_are_as_wide_as_the_kernel_has_them(void **state)
+static void key_shapes_have_the_width_of_the_kernels(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(shape_cases); i++)
@@ -112,7 +112,7 @@ static void shapes_are_as_wide_as_the_kernel_has_them(void **state)
 }
 
 /* The limit of nft 1.0.6 that nft_layout.c speaks of. */
-static void what_is_learned_fits_into_one_register(void **state)
+static void a_binding_fits_into_one_register(void **state)
 {
 	(void)state;
 	for (unsigned set = 0; set < SET_N; set++)
@@ -138,10 +138,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(chains_are_found_by_their_names),
-		cmocka_unit_test(other_names_are_not_ours),
-		cmocka_unit_test(an_affinity_chain_needs_the_one_that_picks),
-		cmocka_unit_test(shapes_are_as_wide_as_the_kernel_has_them),
-		cmocka_unit_test(what_is_learned_fits_into_one_register),
+		cmocka_unit_test(other_chain_names_are_not_ours),
+		cmocka_unit_test(an_affinity_chain_needs_its_pick_chain),
+		cmocka_unit_test(key_shapes_have_the_width_of_the_kernels),
+		cmocka_unit_test(a_binding_fits_into_one_register),
 		cmocka_unit_test(sets_are_found_by_name),
 	};
 

@@ -101,7 +101,7 @@ static void numbers_of_the_kernel_are_adopted(void **state)
 	service_unref(other);
 }
 
-static void what_no_service_uses_is_given_again(void **state)
+static void unused_numbers_are_assigned_again(void **state)
 {
 	struct service *a = service("a", FRONTEND, "10.2.0.1:80");
 	uint32_t number = nft_numbers_service(*state, a);
@@ -122,7 +122,7 @@ int main(void)
 		TEST(services_and_endpoints_have_numbers_of_their_own),
 		TEST(another_frontend_changes_no_number),
 		TEST(numbers_of_the_kernel_are_adopted),
-		TEST(what_no_service_uses_is_given_again),
+		TEST(unused_numbers_are_assigned_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

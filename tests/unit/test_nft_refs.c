@@ -66,7 +66,7 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void the_first_brings_and_the_last_takes(void **state)
+static void the_first_reference_creates_and_the_last_one_deletes(void **state)
 {
 	struct nft_refs *refs = *state;
 
@@ -80,7 +80,7 @@ static void the_first_brings_and_the_last_takes(void **state)
 	expect_settled(refs, "-10.96.0.1 ");
 }
 
-static void what_changes_hands_is_no_change(void **state)
+static void a_reference_dropped_and_taken_again_is_not_a_change(void **state)
 {
 	struct nft_refs *refs = *state;
 
@@ -100,7 +100,7 @@ static void a_change_that_is_undone_is_not_reported(void **state)
 	expect_settled(refs, "");
 }
 
-static void a_chain_brings_the_one_it_needs(void **state)
+static void a_chain_adds_the_chain_that_it_needs(void **state)
 {
 	struct nft_refs *refs = *state;
 	const struct nft_element sticky =
@@ -116,7 +116,7 @@ static void a_chain_brings_the_one_it_needs(void **state)
 	expect_settled(refs, "-pick-3 ");
 }
 
-static void static_chains_are_always_there(void **state)
+static void static_chains_always_exist(void **state)
 {
 	struct nft_refs *refs = *state;
 	const struct nft_element refused =
@@ -152,11 +152,11 @@ static void chains_are_listed_in_order(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(the_first_brings_and_the_last_takes),
-		TEST(what_changes_hands_is_no_change),
+		TEST(the_first_reference_creates_and_the_last_one_deletes),
+		TEST(a_reference_dropped_and_taken_again_is_not_a_change),
 		TEST(a_change_that_is_undone_is_not_reported),
-		TEST(a_chain_brings_the_one_it_needs),
-		TEST(static_chains_are_always_there),
+		TEST(a_chain_adds_the_chain_that_it_needs),
+		TEST(static_chains_always_exist),
 		TEST(chains_are_listed_in_order),
 	};
 

@@ -86,7 +86,7 @@ static void take(void *data, const struct nft_read_element *read)
 }
 
 /* A list's length is 16 bits: a large service takes several messages. */
-static void long_lists_are_split_and_read_back_whole(void **state)
+static void long_element_lists_are_split_and_read_back_whole(void **state)
 {
 	struct nft_tx tx = {0};
 	struct seen seen = {0};
@@ -133,7 +133,7 @@ static void expect_reads_back(const struct nft_element *e)
 	nft_tx_fini(&tx);
 }
 
-static void verdicts_ranges_and_counters_read_back(void **state)
+static void verdicts_ranges_and_counters_are_read_back(void **state)
 {
 	static const struct nft_verdict verdicts[] = {
 		{VERDICT_GOTO, {CHAIN_PICK, 12}},
@@ -189,7 +189,7 @@ static const struct {
 	 "delete a foreign object in ip"},
 };
 
-static void labels_say_what_and_for_whom(void **state)
+static void labels_name_the_element_and_its_service(void **state)
 {
 	struct service *web = service_named("web");
 
@@ -282,9 +282,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(elements_of_one_service_and_set_share_a_message),
-		cmocka_unit_test(long_lists_are_split_and_read_back_whole),
-		cmocka_unit_test(verdicts_ranges_and_counters_read_back),
-		cmocka_unit_test(labels_say_what_and_for_whom),
+		cmocka_unit_test(long_element_lists_are_split_and_read_back_whole),
+		cmocka_unit_test(verdicts_ranges_and_counters_are_read_back),
+		cmocka_unit_test(labels_name_the_element_and_its_service),
 		cmocka_unit_test(every_piece_names_the_generation_that_it_expects),
 	};
 

@@ -50,7 +50,7 @@ static unsigned put(struct world *w, const char *node)
 	return node_info_update(&w->node_info, w->cluster);
 }
 
-static void test_a_zone_that_changes_makes_everything_be_planned_again(void **state)
+static void a_changed_zone_plans_all_services_again(void **state)
 {
 	struct world w;
 
@@ -63,7 +63,7 @@ static void test_a_zone_that_changes_makes_everything_be_planned_again(void **st
 	world_close(&w);
 }
 
-static void test_pod_networks_of_the_node_matter_to_the_sinks(void **state)
+static void changed_pod_networks_of_the_node_reach_the_sinks(void **state)
 {
 	char text[CIDR_TEXT_LEN];
 	struct world w;
@@ -79,7 +79,7 @@ static void test_pod_networks_of_the_node_matter_to_the_sinks(void **state)
 	world_close(&w);
 }
 
-static void test_a_node_that_is_deleted_leaves_what_it_said(void **state)
+static void a_deleted_node_keeps_its_last_facts(void **state)
 {
 	struct world w;
 	struct addr ip;
@@ -102,8 +102,7 @@ static void test_a_node_that_is_deleted_leaves_what_it_said(void **state)
 }
 
 /* What is in there may be a pod, or this node. */
-static void
-test_a_service_network_that_overlaps_others_is_logged_and_not_dropped(void **state)
+static void a_service_network_that_overlaps_others_is_logged_and_not_dropped(void **state)
 {
 	static const char cidrs[] =
 		"apiVersion: networking.k8s.io/v1\nkind: ServiceCIDR\n"
@@ -132,12 +131,11 @@ test_a_service_network_that_overlaps_others_is_logged_and_not_dropped(void **sta
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_changed_zone_plans_all_services_again),
+		cmocka_unit_test(changed_pod_networks_of_the_node_reach_the_sinks),
+		cmocka_unit_test(a_deleted_node_keeps_its_last_facts),
 		cmocka_unit_test(
-			test_a_zone_that_changes_makes_everything_be_planned_again),
-		cmocka_unit_test(test_pod_networks_of_the_node_matter_to_the_sinks),
-		cmocka_unit_test(test_a_node_that_is_deleted_leaves_what_it_said),
-		cmocka_unit_test(
-			test_a_service_network_that_overlaps_others_is_logged_and_not_dropped),
+			a_service_network_that_overlaps_others_is_logged_and_not_dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -91,7 +91,7 @@ static void assert_addresses(const struct plan_options *options,
 	buf_fini(&got);
 }
 
-static void test_addresses_by_list(void **state)
+static void a_list_of_networks_selects_node_addresses(void **state)
 {
 	struct addr hosts[N_ELEMENTS(host_texts)], primary[2];
 	const struct object_node node = {.addresses = primary, .n_addresses = 2};
@@ -119,7 +119,7 @@ static void test_addresses_by_list(void **state)
 	}
 }
 
-static void test_loopback_needs_a_data_plane_that_serves_it(void **state)
+static void loopback_needs_a_data_plane_that_serves_it(void **state)
 {
 	struct addr hosts[N_ELEMENTS(host_texts)];
 	struct nodeport_addresses np;
@@ -140,7 +140,7 @@ static void test_loopback_needs_a_data_plane_that_serves_it(void **state)
 }
 
 /* --bind-address beats the Node, and need not be on an interface yet. */
-static void test_primary_from_options(void **state)
+static void bind_address_overrides_the_node_addresses(void **state)
 {
 	struct addr hosts[N_ELEMENTS(host_texts)], of_node;
 	const struct object_node node = {.addresses = &of_node, .n_addresses = 1};
@@ -159,7 +159,7 @@ static void test_primary_from_options(void **state)
 	assert_addresses(&options, &node, FAMILY_IPV4, "", "192.168.0.2 192.168.1.2");
 }
 
-static void test_what_is_no_list(void **state)
+static void invalid_lists_are_refused_with_a_reason(void **state)
 {
 	static const char *const bad[] = {"primry", "192.168.0.2", "192.168.0.0/33",
 					  "primary invalid", "::/129"};
@@ -179,10 +179,10 @@ static void test_what_is_no_list(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses_by_list),
-		cmocka_unit_test(test_loopback_needs_a_data_plane_that_serves_it),
-		cmocka_unit_test(test_primary_from_options),
-		cmocka_unit_test(test_what_is_no_list),
+		cmocka_unit_test(a_list_of_networks_selects_node_addresses),
+		cmocka_unit_test(loopback_needs_a_data_plane_that_serves_it),
+		cmocka_unit_test(bind_address_overrides_the_node_addresses),
+		cmocka_unit_test(invalid_lists_are_refused_with_a_reason),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@ static void the_first_change_runs_immediately(void **state)
 	assert_int_equal(pacer_delay(&p, 5), 0);
 }
 
-static void a_change_in_quiet_times_runs_immediately(void **state)
+static void a_change_after_a_pause_runs_immediately(void **state)
 {
 	struct pacer p = {.gap_us = SEC};
 
@@ -27,7 +27,7 @@ static void a_change_in_quiet_times_runs_immediately(void **state)
 	assert_int_equal(pacer_delay(&p, 99 * SEC), 0);
 }
 
-static void runs_keep_the_gap(void **state)
+static void runs_keep_the_minimum_gap(void **state)
 {
 	struct pacer p = {.gap_us = SEC};
 
@@ -51,8 +51,8 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_first_change_runs_immediately),
-		cmocka_unit_test(a_change_in_quiet_times_runs_immediately),
-		cmocka_unit_test(runs_keep_the_gap),
+		cmocka_unit_test(a_change_after_a_pause_runs_immediately),
+		cmocka_unit_test(runs_keep_the_minimum_gap),
 		cmocka_unit_test(a_clock_that_goes_back_does_not_shorten_the_gap),
 	};
 

@@ -284,7 +284,7 @@ static const struct sink_state *state_of(const struct world *w, size_t index)
 	return &sync_sinks(w->sync)->states[index];
 }
 
-static void test_the_first_run_brings_everything_to_every_sink(void **state)
+static void the_first_run_brings_everything_to_every_sink(void **state)
 {
 	struct world *w = *state;
 
@@ -296,7 +296,7 @@ static void test_the_first_run_brings_everything_to_every_sink(void **state)
 	assert_note(w->third, 0, true, 2);
 }
 
-static void test_without_any_service_the_kernel_is_emptied(void **state)
+static void without_any_service_the_kernel_is_emptied(void **state)
 {
 	struct world *w = *state;
 
@@ -304,7 +304,7 @@ static void test_without_any_service_the_kernel_is_emptied(void **state)
 	assert_note(w->first, 0, true, 0);
 }
 
-static void test_a_later_change_comes_alone(void **state)
+static void a_later_change_comes_alone(void **state)
 {
 	struct world *w = *state;
 
@@ -317,7 +317,7 @@ static void test_a_later_change_comes_alone(void **state)
 	assert_int_equal(w->n_ran, 2);
 }
 
-static void test_many_changes_are_planned_in_several_runs_without_a_pause(void **state)
+static void many_changes_are_planned_in_several_runs_without_a_pause(void **state)
 {
 	struct world *w = *state;
 	uint64_t end_us;
@@ -350,7 +350,7 @@ static void test_many_changes_are_planned_in_several_runs_without_a_pause(void *
 	assert_true(w->now_us == end_us && cluster_n_dirty(w->cluster) == 0);
 }
 
-static void test_a_change_without_a_difference_reaches_no_sink(void **state)
+static void a_change_without_a_difference_reaches_no_sink(void **state)
 {
 	struct world *w = *state;
 
@@ -364,7 +364,7 @@ static void test_a_change_without_a_difference_reaches_no_sink(void **state)
 	assert_int_equal(w->first->n_notes, 1);
 }
 
-static void test_sinks_after_one_that_failed_wait_and_then_get_everything(void **state)
+static void sinks_after_one_that_failed_wait_and_then_get_everything(void **state)
 {
 	struct world *w = *state;
 
@@ -382,7 +382,7 @@ static void test_sinks_after_one_that_failed_wait_and_then_get_everything(void *
 	assert_note(w->third, 1, true, 2);
 }
 
-static void test_failures_are_retried_after_growing_pauses(void **state)
+static void failures_are_retried_after_growing_pauses(void **state)
 {
 	static const uint64_t pauses_ms[] = {25, 50, 100, 200, 400, 800};
 	struct world *w = *state;
@@ -402,7 +402,7 @@ static void test_failures_are_retried_after_growing_pauses(void **state)
 	assert_int_equal(w->second->n_notes, 1);
 }
 
-static void test_a_change_does_not_shorten_the_pause_after_a_failure(void **state)
+static void a_change_does_not_shorten_the_pause_after_a_failure(void **state)
 {
 	struct world *w = *state;
 
@@ -420,7 +420,7 @@ static void test_a_change_does_not_shorten_the_pause_after_a_failure(void **stat
 }
 
 /* Ten minutes of a conntrack that fails, with a change every 10 s. */
-static void test_a_sink_that_is_not_vital_delays_no_other(void **state)
+static void a_sink_that_is_not_vital_delays_no_other(void **state)
 {
 	struct world *w = *state;
 	struct sync_stats stats;
@@ -452,7 +452,7 @@ static void test_a_sink_that_is_not_vital_delays_no_other(void **state)
 	assert_false(state_of(w, 1)->is_stale);
 }
 
-static void test_a_failure_is_logged_once_and_so_is_its_end(void **state)
+static void a_failure_is_logged_once_and_so_is_its_end(void **state)
 {
 	struct world *w = *state;
 	const char *log;
@@ -471,7 +471,7 @@ static void test_a_failure_is_logged_once_and_so_is_its_end(void **state)
 	assert_int_equal(capture_count(log, "tape: up to date again after "), 1);
 }
 
-static void test_a_refused_service_leaves_the_other_changes_deltas(void **state)
+static void a_refused_service_leaves_the_other_changes_deltas(void **state)
 {
 	struct world *w = *state;
 	size_t n;
@@ -497,8 +497,7 @@ static void test_a_refused_service_leaves_the_other_changes_deltas(void **state)
 	assert_int_equal(sync_stats(w->sync).n_failures, 0);
 }
 
-static void
-test_a_refused_service_is_retried_as_one_that_the_sink_does_not_hold(void **state)
+static void a_refused_service_is_retried_as_one_that_the_sink_does_not_hold(void **state)
 {
 	struct world *w = *state;
 	size_t n;
@@ -524,8 +523,7 @@ test_a_refused_service_is_retried_as_one_that_the_sink_does_not_hold(void **stat
 	assert_true(last_of(w->first)->has_old);
 }
 
-static void
-test_a_service_refused_in_a_delta_is_checked_by_a_full_change_set(void **state)
+static void a_service_refused_in_a_delta_is_checked_by_a_full_change_set(void **state)
 {
 	struct world *w = *state;
 
@@ -544,8 +542,7 @@ test_a_service_refused_in_a_delta_is_checked_by_a_full_change_set(void **state)
 	assert_int_equal(sync_delay(w->sync), UINT64_MAX);
 }
 
-static void
-test_a_sink_that_cannot_apply_a_delta_gets_everything_immediately(void **state)
+static void a_sink_that_cannot_apply_a_delta_gets_everything_immediately(void **state)
 {
 	struct world *w = *state;
 	const char *log;
@@ -563,7 +560,7 @@ test_a_sink_that_cannot_apply_a_delta_gets_everything_immediately(void **state)
 	assert_null(strstr(log, strerror(EREMOTEIO)));
 }
 
-static void test_a_lone_change_is_programmed_immediately(void **state)
+static void a_lone_change_is_programmed_immediately(void **state)
 {
 	struct world *w = *state;
 
@@ -573,7 +570,7 @@ static void test_a_lone_change_is_programmed_immediately(void **state)
 	assert_int_equal(sync_delay(w->sync), 0);
 }
 
-static void test_a_burst_is_gathered(void **state)
+static void a_burst_is_gathered(void **state)
 {
 	struct world *w = *state;
 
@@ -591,7 +588,7 @@ static void test_a_burst_is_gathered(void **state)
 	assert_note(w->first, 1, false, 1);
 }
 
-static void test_the_minimum_period_is_kept_when_it_is_set(void **state)
+static void the_minimum_period_is_kept_when_it_is_set(void **state)
 {
 	struct world *w = *state;
 
@@ -602,7 +599,7 @@ static void test_the_minimum_period_is_kept_when_it_is_set(void **state)
 	assert_int_equal(sync_delay(w->sync), 300 * MS);
 }
 
-static void test_another_process_s_change_is_repaired_by_that_sink_alone(void **state)
+static void another_process_s_change_is_repaired_by_that_sink_alone(void **state)
 {
 	struct world *w = *state;
 
@@ -620,7 +617,7 @@ static void test_another_process_s_change_is_repaired_by_that_sink_alone(void **
 	assert_int_equal(sync_stats(w->sync).last.reason, SYNC_REASON_REPAIR);
 }
 
-static void test_a_sink_that_follows_repairs_gets_everything_with_them(void **state)
+static void a_sink_that_follows_repairs_gets_everything_with_them(void **state)
 {
 	struct world *w = *state;
 
@@ -635,7 +632,8 @@ static void test_a_sink_that_follows_repairs_gets_everything_with_them(void **st
 	assert_int_equal(w->third->n_notes, 2);
 }
 
-static void test_one_that_keeps_changing_is_answered_less_and_less(void **state)
+static void
+a_process_that_keeps_changing_rules_is_repaired_less_and_less_often(void **state)
 {
 	static const uint64_t pauses_ms[] = {0, 0, 10, 20, 40, 80, 160, 320, 640, 1000};
 	struct world *w = *state;
@@ -652,7 +650,7 @@ static void test_one_that_keeps_changing_is_answered_less_and_less(void **state)
 	assert_int_equal(state_of(w, 0)->n_repairs, N_ELEMENTS(pauses_ms));
 }
 
-static void test_a_new_service_network_reaches_the_sinks(void **state)
+static void a_new_service_network_reaches_the_sinks(void **state)
 {
 	struct world *w = *state;
 
@@ -667,7 +665,7 @@ static void test_a_new_service_network_reaches_the_sinks(void **state)
 	assert_int_equal(w->node_info.env.n_service_cidrs, 1);
 }
 
-static void test_a_change_is_pending_until_the_vital_sink_has_it(void **state)
+static void a_change_is_pending_until_the_vital_sink_has_it(void **state)
 {
 	struct world *w = *state;
 	struct sync_stats stats;
@@ -705,7 +703,7 @@ static void run_until(struct world *w, size_t n_ran)
 	}
 }
 
-static void test_nothing_runs_before_the_start(void **state)
+static void nothing_runs_before_the_start(void **state)
 {
 	struct world *w = *state;
 
@@ -718,7 +716,7 @@ static void test_nothing_runs_before_the_start(void **state)
 	run_until(w, 1);
 }
 
-static void test_an_event_of_a_sink_leads_to_its_repair(void **state)
+static void an_event_of_a_sink_starts_its_repair(void **state)
 {
 	struct world *w = *state;
 	const uint64_t one = 1;
@@ -732,7 +730,7 @@ static void test_an_event_of_a_sink_leads_to_its_repair(void **state)
 	assert_int_equal(w->second->n_notes, 1);
 }
 
-static void test_everything_is_compared_periodically(void **state)
+static void everything_is_compared_periodically(void **state)
 {
 	struct world *w = *state;
 
@@ -751,31 +749,31 @@ static void test_everything_is_compared_periodically(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		ON_TAPE(test_the_first_run_brings_everything_to_every_sink),
-		ON_TAPE(test_without_any_service_the_kernel_is_emptied),
-		ON_TAPE(test_a_later_change_comes_alone),
-		ON_TAPE(test_many_changes_are_planned_in_several_runs_without_a_pause),
-		ON_TAPE(test_a_change_without_a_difference_reaches_no_sink),
-		ON_TAPE(test_sinks_after_one_that_failed_wait_and_then_get_everything),
-		ON_TAPE(test_failures_are_retried_after_growing_pauses),
-		ON_TAPE(test_a_change_does_not_shorten_the_pause_after_a_failure),
-		ON_TAPE(test_a_sink_that_is_not_vital_delays_no_other),
-		ON_TAPE(test_a_failure_is_logged_once_and_so_is_its_end),
-		ON_TAPE(test_a_refused_service_leaves_the_other_changes_deltas),
-		ON_TAPE(test_a_refused_service_is_retried_as_one_that_the_sink_does_not_hold),
-		ON_TAPE(test_a_service_refused_in_a_delta_is_checked_by_a_full_change_set),
-		ON_TAPE(test_a_sink_that_cannot_apply_a_delta_gets_everything_immediately),
-		ON_TAPE(test_a_lone_change_is_programmed_immediately),
-		ON_TAPE(test_a_burst_is_gathered),
-		ON_TAPE(test_the_minimum_period_is_kept_when_it_is_set),
-		ON_TAPE(test_another_process_s_change_is_repaired_by_that_sink_alone),
-		ON_TAPE(test_a_sink_that_follows_repairs_gets_everything_with_them),
-		ON_TAPE(test_one_that_keeps_changing_is_answered_less_and_less),
-		ON_TAPE(test_a_new_service_network_reaches_the_sinks),
-		ON_TAPE(test_a_change_is_pending_until_the_vital_sink_has_it),
-		ON_TAPE(test_nothing_runs_before_the_start),
-		ON_TAPE(test_an_event_of_a_sink_leads_to_its_repair),
-		ON_TAPE(test_everything_is_compared_periodically),
+		ON_TAPE(the_first_run_brings_everything_to_every_sink),
+		ON_TAPE(without_any_service_the_kernel_is_emptied),
+		ON_TAPE(a_later_change_comes_alone),
+		ON_TAPE(many_changes_are_planned_in_several_runs_without_a_pause),
+		ON_TAPE(a_change_without_a_difference_reaches_no_sink),
+		ON_TAPE(sinks_after_one_that_failed_wait_and_then_get_everything),
+		ON_TAPE(failures_are_retried_after_growing_pauses),
+		ON_TAPE(a_change_does_not_shorten_the_pause_after_a_failure),
+		ON_TAPE(a_sink_that_is_not_vital_delays_no_other),
+		ON_TAPE(a_failure_is_logged_once_and_so_is_its_end),
+		ON_TAPE(a_refused_service_leaves_the_other_changes_deltas),
+		ON_TAPE(a_refused_service_is_retried_as_one_that_the_sink_does_not_hold),
+		ON_TAPE(a_service_refused_in_a_delta_is_checked_by_a_full_change_set),
+		ON_TAPE(a_sink_that_cannot_apply_a_delta_gets_everything_immediately),
+		ON_TAPE(a_lone_change_is_programmed_immediately),
+		ON_TAPE(a_burst_is_gathered),
+		ON_TAPE(the_minimum_period_is_kept_when_it_is_set),
+		ON_TAPE(another_process_s_change_is_repaired_by_that_sink_alone),
+		ON_TAPE(a_sink_that_follows_repairs_gets_everything_with_them),
+		ON_TAPE(a_process_that_keeps_changing_rules_is_repaired_less_and_less_often),
+		ON_TAPE(a_new_service_network_reaches_the_sinks),
+		ON_TAPE(a_change_is_pending_until_the_vital_sink_has_it),
+		ON_TAPE(nothing_runs_before_the_start),
+		ON_TAPE(an_event_of_a_sink_starts_its_repair),
+		ON_TAPE(everything_is_compared_periodically),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
