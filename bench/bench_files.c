@@ -1,7 +1,7 @@
 /*
  * The program as users run it, on manifests on disk: `sluice run --once`, each
  * time in a fresh network namespace, and the running daemon, from the moment
- * that a file is renamed into its folder until the kernel tells of a new
+ * that a file is renamed into its folder until the kernel reports a new
  * generation of its rules.
  *
  *   bench_files SLUICE SERVICES ENDPOINTS

@@ -203,7 +203,7 @@ static bool is_another_round(const struct measured *m, uint64_t start_us)
 	return m->total.n < N_FULL_MAX && samples_now_us() - start_us < FULL_BUDGET_US;
 }
 
-/* ---- what is measured ---- */
+/* ---- measurements ---- */
 
 /*
  * Each round in a namespace that never had a rule.  The kernel takes the last

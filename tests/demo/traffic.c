@@ -161,7 +161,8 @@ static int load(const char *address, uint16_t port, unsigned seconds, unsigned r
 	uint64_t start = clock_monotonic_us();
 
 	if (inet_pton(AF_INET, address, &sa.sin_addr) != 1 || !rate) {
-		(void)fprintf(stderr, "traffic load: '%s' is no IPv4 address\n", address);
+		(void)fprintf(stderr, "traffic load: '%s' is not an IPv4 address\n",
+			      address);
 		return 2;
 	}
 	for (unsigned s = 0; s < seconds && !interrupted; s++) {

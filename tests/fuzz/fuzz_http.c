@@ -25,7 +25,7 @@
 #include "proxy/engine/sync.h"
 #include "watchers/cluster.h"
 
-#define N_TURNS 4 /* of the loop; what we send is there at once */
+#define N_TURNS 4 /* of the loop; a sent request arrives immediately */
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 

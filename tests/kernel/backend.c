@@ -103,7 +103,7 @@ static void answer_datagram(int fd)
 	};
 	struct in6_pktinfo info = {0};
 
-	/* a pending ICMP error is read here too, and is nobody's business */
+	/* a pending ICMP error is read here too, and ignored */
 	if (recvmsg(fd, &msg, 0) == -1 ||
 	    getsockname(fd, (struct sockaddr *)&self, &self_len) == -1)
 		return;

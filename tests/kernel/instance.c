@@ -165,7 +165,7 @@ void instance_wait_written(struct instance *in)
 			instance_fail(in, "sluice ended, wait status %#x", status);
 		}
 		if (world_now_us() - start > WORLD_PATIENCE_US)
-			instance_fail(in, "what was written is not in the kernel");
+			instance_fail(in, "the written services are not in the kernel");
 		world_sleep_ms(1);
 	}
 }

@@ -22,7 +22,7 @@
 #include "core/mem.h"
 #include "tests/test.h"
 
-#define N_CONNECTIONS 1024 /* at once */
+#define N_CONNECTIONS 1024 /* concurrent */
 #define N_FILES	      4096
 #define CONNECTION_US 8000000
 #define RETRANSMIT_US 900000 /* a lost SYN is sent again after a second */
@@ -176,7 +176,7 @@ static void start_connection(struct loop *l)
 			end_slot(l, s, -err);
 		return;
 	}
-	note_error(l, "too many connections at once", EAGAIN);
+	note_error(l, "too many concurrent connections", EAGAIN);
 	l->shared->result.n_failed++;
 }
 

@@ -32,5 +32,5 @@ struct load *load_start(const struct world *w, const struct load_plan *plan);
 struct load_result load_look(const struct load *l);
 /* Waits until this many more connections have been made: time for things to go wrong. */
 void load_wait(const struct load *l, uint64_t n_connections);
-/* Makes no more connections, and waits for the end of those that were begun. */
+/* Makes no more connections, and waits for the end of those that were started. */
 struct load_result load_stop(struct load *l);

@@ -1,6 +1,6 @@
 /*
  * Services in a compact notation, and a sink in a network namespace of its
- * own, for tests of what stands in the kernel.
+ * own, for tests of the ruleset in the kernel.
  */
 #pragma once
 
@@ -9,7 +9,7 @@
 #include "core/service.h"
 #include "rules/nft/nft.h"
 
-/* What is decided for a frontend that has endpoints; the plan's combinations. */
+/* The decision for a frontend that has endpoints; the plan's combinations. */
 enum sample_policy {
 	SAMPLE_CLUSTER_IP,     /* one pool, masqueraded for all but pods */
 	SAMPLE_CLUSTER_LOCAL,  /* a ClusterIP with policy Local */
@@ -42,7 +42,7 @@ struct service *sample_service(const struct sample *sample);
 /* With more endpoints than one would write down: n of them, from 10.128.0.1 on. */
 struct service *sample_large_service(const char *name, const char *at, uint32_t n);
 
-/* Both families, pods told by their network, two service networks. */
+/* Both families, pods known by their network, two service networks. */
 struct environment sample_environment(void);
 
 /* What should be: an array of services that owns its references. */

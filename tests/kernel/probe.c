@@ -55,7 +55,7 @@ static int new_socket(const struct world *w, const struct target *t)
 			 type | SOCK_NONBLOCK | SOCK_CLOEXEC, t->proto);
 	if (fd < 0)
 		return fd;
-	/* errors of the network come through the error queue, and tell their origin */
+	/* errors of the network come through the error queue, with their origin */
 	(void)setsockopt(fd, IPPROTO_IP, IP_RECVERR, &one, sizeof(one));
 	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
 	if (t->family == FAMILY_IPV6)
@@ -151,7 +151,7 @@ static void parse_answer(char *text, struct answer *a)
 }
 
 /*
- * What is rejected on its way out of this very host fails at send() with EPERM, as
+ * A packet rejected on its way out of this host fails at send() with EPERM, as
  * what is dropped there does; but then the ICMP error comes, too.
  */
 static void ask_failed(int fd, int err, struct answer *a)
@@ -240,7 +240,7 @@ struct answer probe_ask(int fd, int timeout_ms)
 	uint64_t start = world_now_us();
 	char stale[256];
 
-	/* a late answer to an earlier question is no answer to this one */
+	/* a late answer belongs to an earlier request */
 	while (recv(fd, stale, sizeof(stale), MSG_DONTWAIT) > 0)
 		;
 	note_own_address(fd, &a);

@@ -1,5 +1,5 @@
 /*
- * One connection or datagram, and what came of it.
+ * One connection or datagram, and its outcome.
  */
 #pragma once
 

@@ -399,7 +399,7 @@ static enum verdict walk_rule(struct state *st, const json_t *rule, int depth)
 	return VERDICT_NEXT;
 }
 
-/* A chain that ends, or returns, goes on in the caller: VERDICT_NEXT. */
+/* A chain that ends, or returns, continues in the caller: VERDICT_NEXT. */
 static enum verdict walk_chain(struct state *st, const char *name, int depth)
 {
 	const struct ruleset_chain *c = ruleset_find_chain(st->rs, name);
@@ -444,7 +444,7 @@ static bool pass_hook(struct state *st, const char *hook)
 	return true;
 }
 
-/* Endpoints are never on the host itself here: what was sent on is forwarded. */
+/* Endpoints are never on the host itself here: translated packets are forwarded. */
 static bool pass_all_hooks(struct state *st)
 {
 	bool is_to_host;

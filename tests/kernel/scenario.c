@@ -69,19 +69,19 @@ static const struct manifest_service policies[] = {
 		SOURCE, "node:3004", X54, NULL                                           \
 	}
 
-static const struct traffic_row pods_told[] = {
+static const struct traffic_row pods_known[] = {
 	FROM("pod3", BOTH, BOTH_M, BOTH, BOTH, LOCAL, BOTH_M, FAR),
 	FROM("node3", BOTH_M, BOTH_M, BOTH_M, BOTH_M, LOCAL_M, BOTH_M, FAR_M),
 	FROM("client", BOTH_M, BOTH_M, BOTH_M, LOCAL, LOCAL_M, BOTH_M, "silent"),
 };
-const struct scenario *const scenario_pods_told = SCENARIO(policies, pods_told);
+const struct scenario *const scenario_pods_known = SCENARIO(policies, pods_known);
 
-static const struct traffic_row nobody_told[] = {
+static const struct traffic_row pods_unknown[] = {
 	FROM("pod3", BOTH, BOTH_M, BOTH, LOCAL, LOCAL, BOTH_M, "silent"),
 	FROM("node3", BOTH, BOTH_M, BOTH, BOTH_M, LOCAL, BOTH_M, FAR_M),
 	FROM("client", BOTH, BOTH_M, BOTH, LOCAL, LOCAL, BOTH_M, "silent"),
 };
-const struct scenario *const scenario_nobody_told = SCENARIO(policies, nobody_told);
+const struct scenario *const scenario_pods_unknown = SCENARIO(policies, pods_unknown);
 
 static const struct traffic_row masquerade_all[] = {
 	FROM("pod3", BOTH_A, BOTH_A, BOTH_A, BOTH, LOCAL_A, BOTH_A, FAR),
@@ -90,10 +90,10 @@ static const struct traffic_row masquerade_all[] = {
 };
 const struct scenario *const scenario_masquerade_all = SCENARIO(policies, masquerade_all);
 
-static const struct traffic_row masquerade_all_nobody_told[] = {
+static const struct traffic_row masquerade_all_pods_unknown[] = {
 	FROM("pod3", BOTH_A, BOTH_A, BOTH_A, LOCAL, LOCAL_A, BOTH_A, "silent"),
 	FROM("node3", BOTH_A, BOTH_A, BOTH_A, BOTH_A, LOCAL_A, BOTH_A, FAR_A),
 	FROM("client", BOTH_A, BOTH_A, BOTH_A, LOCAL, LOCAL_A, BOTH_A, "silent"),
 };
-const struct scenario *const scenario_masquerade_all_nobody_told =
-	SCENARIO(policies, masquerade_all_nobody_told);
+const struct scenario *const scenario_masquerade_all_pods_unknown =
+	SCENARIO(policies, masquerade_all_pods_unknown);

@@ -25,10 +25,10 @@ extern const struct scenario *const scenario_source_ranges;
 
 /*
  * Table B5, who is masqueraded and balanced over what: for every source, kind
- * of address and policy, with and without a way to tell pods (pod3 at least),
+ * of address and policy, with and without pod detection (pod3 at least),
  * and with --masquerade-all.
  */
-extern const struct scenario *const scenario_pods_told;
-extern const struct scenario *const scenario_nobody_told;
+extern const struct scenario *const scenario_pods_known;
+extern const struct scenario *const scenario_pods_unknown;
 extern const struct scenario *const scenario_masquerade_all;
-extern const struct scenario *const scenario_masquerade_all_nobody_told;
+extern const struct scenario *const scenario_masquerade_all_pods_unknown;

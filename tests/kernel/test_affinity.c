@@ -1,5 +1,5 @@
 /*
- * Session affinity ClientIP with real connections: who comes back gets the same
+ * Session affinity ClientIP with real connections: a returning client gets the same
  * endpoint, for the time that was asked, as long as that endpoint is there, also
  * when sluice was restarted in between.
  */

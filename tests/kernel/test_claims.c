@@ -49,7 +49,7 @@ static void a_frontend_goes_to_the_first_claim_and_then_to_the_next(void **state
 	instance_check(sluice, SCENARIO(both, held_by_one));
 	instance_put(sluice, &two, 1);
 	traffic_check(sluice->world, held_by_two, N_ELEMENTS(held_by_two));
-	/* who comes back has to wait */
+	/* a service that claims it again has to wait */
 	instance_check(sluice, SCENARIO(both, held_by_two));
 }
 

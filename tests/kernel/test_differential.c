@@ -2,7 +2,7 @@
  * Random clusters: what plan() decided for each frontend and kind of client
  * against what the tables in the kernel would do to a packet, as an independent
  * reading of their listing sees it.  Changes come as deltas, now and then as a
- * full change set over what is there, now and then into an empty kernel.
+ * full change set over the last state, sometimes into an empty kernel.
  *
  * SLUICE_TEST_SEED repeats a run, SLUICE_TEST_CLUSTERS makes a longer one.
  */
@@ -187,7 +187,7 @@ static void check_frontend(struct bench *b, const struct ruleset *rs,
 	}
 }
 
-/* An endpoint on this node that comes to itself must be masqueraded, whoever it counts as. */
+/* An endpoint on this node that reaches itself must be masqueraded, in each class of client. */
 static void check_hairpins(struct bench *b, const struct ruleset *rs,
 			   const struct service *s, const struct frontend *f)
 {
@@ -239,7 +239,7 @@ static bool is_in_service_cidr(const struct bench *b, const struct addr *a)
 	return false;
 }
 
-/* Every address and port of the pools that is nobody's frontend now. */
+/* Every address and port of the pools that is not a frontend now. */
 static void check_nobodys(struct bench *b, const struct ruleset *rs, enum family family)
 {
 	static const char *const formats[][FAMILY_N] = {

@@ -1,5 +1,5 @@
 /*
- * What `sluice explain` tells about a connection is what the rows of a scenario
+ * What `sluice explain` prints about a connection equals what the rows of a scenario
  * expect of it, with which the kernel's traffic is compared elsewhere; and `get`
  * counts the connections that there were.
  */
@@ -87,21 +87,21 @@ static void check(struct instance *sluice, const struct scenario *s)
 		const struct traffic_row *row = &s->rows[i];
 		enum family family = (enum family)(i % FAMILY_N);
 		struct target t = target_named(row->from, row->to, IPPROTO_TCP, family);
-		_cleanup_(buf_fini) struct buf told = BUF_INIT;
+		_cleanup_(buf_fini) struct buf explained = BUF_INIT;
 		json_t *result = explain(sluice, &t);
 
-		add_expectation(&told, result, family);
+		add_expectation(&explained, result, family);
 		json_decref(result);
-		if (strcmp(buf_string(&told), row->expect) != 0)
+		if (strcmp(buf_string(&explained), row->expect) != 0)
 			fail_msg("%s -> %s, %s: %s, but '%s' is expected", row->from,
-				 row->to, family_name(family), buf_string(&told),
+				 row->to, family_name(family), buf_string(&explained),
 				 row->expect);
 	}
 }
 
 static void explain_names_the_policy_that_packets_meet(void **state)
 {
-	check(*state, scenario_pods_told);
+	check(*state, scenario_pods_known);
 }
 
 static void explain_names_the_source_ranges_that_packets_meet(void **state)

@@ -104,7 +104,7 @@ static int count_one(const struct nlmsghdr *message, void *data)
 }
 
 /*
- * How many of these there are in this namespace, both families, where nobody else
+ * How many of these there are in this namespace, both families, where no other process
  * has any.  Not by nft, which reads all elements before it lists anything.
  */
 static unsigned count(uint16_t message_type)

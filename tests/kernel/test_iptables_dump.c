@@ -133,27 +133,27 @@ static void source_ranges_guard_load_balancer_addresses(void **state)
 
 static void policies_hold_when_pods_are_known_by_their_network(void **state)
 {
-	check(*state, BY_NETWORK, scenario_pods_told);
+	check(*state, BY_NETWORK, scenario_pods_known);
 }
 
 static void policies_hold_when_pods_are_known_by_their_interface(void **state)
 {
 	check(*state, "--detect-local-mode BridgeInterface --pod-bridge-interface pod3",
-	      scenario_pods_told);
+	      scenario_pods_known);
 	check(*state,
 	      "--detect-local-mode InterfaceNamePrefix --pod-interface-name-prefix pod",
-	      scenario_pods_told);
+	      scenario_pods_known);
 }
 
 static void policies_hold_when_pods_are_not_known(void **state)
 {
-	check(*state, "", scenario_nobody_told);
+	check(*state, "", scenario_pods_unknown);
 }
 
 static void policies_hold_with_masquerade_all(void **state)
 {
 	check(*state, BY_NETWORK " --masquerade-all", scenario_masquerade_all);
-	check(*state, "--masquerade-all", scenario_masquerade_all_nobody_told);
+	check(*state, "--masquerade-all", scenario_masquerade_all_pods_unknown);
 }
 
 static struct answer ask(const struct world *w, int kind)

@@ -1,6 +1,6 @@
 /*
  * A delta sends what changed and nothing else, and comes to the same as
- * programming everything anew.
+ * programming everything from scratch.
  */
 #include "tests/test.h"
 
@@ -154,7 +154,7 @@ static void chains_exist_as_long_as_they_are_used(void **state)
 	sample_expect_exact(w);
 }
 
-/* In a large table a rule for a new chain is dear, so chains aren't thrown away at once. */
+/* In a large table a rule for a new chain is dear, so chains aren't deleted immediately. */
 static void a_large_table_keeps_unused_chains_for_a_while(void **state)
 {
 	struct sample_world *w = *state;
@@ -230,7 +230,7 @@ static void a_new_sink_asks_for_a_full_apply(void **state)
 	sample_expect_exact(w);
 }
 
-/* Somebody was quicker than our monitor: the delta fails whole, a full apply helps. */
+/* Another process changed the table before our monitor saw it: the delta fails, a full apply succeeds. */
 static void an_unexpected_kernel_state_asks_for_a_full_apply(void **state)
 {
 	static const char *const deeds[] = {

@@ -1,5 +1,5 @@
 /*
- * The comparison in pieces: nobody has to wait for all of it, and what changes
+ * The comparison in pieces: no event waits for all of it, and what changes
  * between two of them is noticed.
  */
 #include "tests/test.h"

@@ -1,5 +1,5 @@
 /*
- * A foreign hand in our tables, under load: sluice hears of it from the kernel
+ * Another process changes our tables, under load: sluice is notified by the kernel
  * and puts it right, without a timer.  How long clients notice is measured by
  * one that tries all the time.
  */
@@ -145,7 +145,7 @@ static void repairs_in_time(const struct world *w, const char *command)
 	uint64_t took_us[N_ROUNDS_MAX];
 	int n = 0;
 
-	/* sluice's doing shows in the quick ones; the others tell of a busy machine */
+	/* the quick ones show the time of sluice, the others a busy machine */
 	while (n < N_ROUNDS || (took_us[1] > REPAIR_US && n < N_ROUNDS_MAX)) {
 		restart();
 		took_us[n++] = measure_outage(w, command);
@@ -154,7 +154,7 @@ static void repairs_in_time(const struct world *w, const char *command)
 	}
 	result = load_stop(load);
 	/*
-	 * What was sent untranslated meanwhile is remembered as such; whoever gets the
+	 * Flows that passed untranslated are kept so by conntrack; a process that gets the
 	 * same port again within two minutes would be refused.
 	 */
 	world_must(w, PLACE_NODE, "conntrack -F 2>/dev/null");
@@ -194,7 +194,7 @@ static void a_flushed_map_is_repaired(void **state)
 	repairs_in_time(*state, "nft flush map ip sluice endpoints");
 }
 
-/* What goes wrong while a load balancer's address is hit all the time. */
+/* Counts failures while a load balancer's address is used all the time. */
 static struct load_result load_through_repair(const struct world *w, enum family family,
 					      const char *command)
 {
@@ -215,7 +215,7 @@ static struct load_result load_through_repair(const struct world *w, enum family
 /*
  * A SYN that nothing translated is remembered as such, and all that are sent again
  * would go the same way.  Each way to take a part of the rules away, until one round
- * hit somebody and was repaired before that one's second try.
+ * failed a connection and was repaired before its second try.
  */
 static void a_packet_sent_during_the_repair_arrives_at_its_second_try(void **state)
 {
@@ -251,7 +251,7 @@ static void a_packet_sent_during_the_repair_arrives_at_its_second_try(void **sta
 	}
 }
 
-/* Nobody answers; conntrack remembers that it was asked for. */
+/* No host answers; conntrack keeps the untranslated flow. */
 static void wait_remembered(const struct world *w, const struct target *t)
 {
 	uint64_t start_us = world_now_us();
@@ -268,7 +268,7 @@ static void wait_remembered(const struct world *w, const struct target *t)
 	}
 }
 
-/* Where somebody else's rules look at connections, they are tracked without ours. */
+/* Rules of other programs that use conntrack turn it on without ours. */
 static void a_client_that_tried_before_the_first_start_gets_through(void **state)
 {
 	for (int family = 0; family < FAMILY_N; family++) {
@@ -325,7 +325,7 @@ static void note_structure(const struct world *w, const char *file)
 		w->dir, file);
 }
 
-/* Of no use to anybody, or worse: whatever it is, it has to go. */
+/* All kinds of objects in our tables that we did not make are removed. */
 static const char *const foreign_things[] = {
 	"add element ip sluice masquerade-always { 172.30.0.10 . tcp . 80 }",
 	"add element ip6 sluice cluster-ips { fd00:172:30::99 }",

@@ -1,6 +1,6 @@
 /*
  * The daemon ends and starts again, in every way, while clients are connected:
- * the kernel goes on by itself, and the new daemon adopts what it finds.
+ * the kernel works without it, and the new daemon adopts its tables.
  */
 #include <signal.h>
 #include <sys/wait.h>
@@ -119,7 +119,7 @@ static void wait_monitor(const struct world *w, const char *table)
 			       w->dir))
 			break;
 		if (world_now_us() - start_us > WORLD_PATIENCE_US)
-			fail_msg("nft monitor does not tell of table %s", table);
+			fail_msg("nft monitor does not report table %s", table);
 		(void)world_run(w, PLACE_NODE, "nft delete table ip %s", table);
 	}
 	world_must(w, PLACE_NODE, "nft delete table ip %s", table);
@@ -170,7 +170,7 @@ static void an_unchanged_restart_sends_nothing_and_keeps_counters(void **state)
 		   sluice->log);
 }
 
-/* All services of a big cluster, written anew each time, so that every sync has much to do. */
+/* All services of a large cluster, changed each time, so that each sync is long. */
 static void add_crowd(struct buf *yaml, unsigned n, unsigned round)
 {
 	for (unsigned i = 0; i < n; i++)
@@ -212,7 +212,8 @@ static void kill_9_during_a_sync_is_repaired_by_the_next_start(void **state)
 		instance_launch(sluice, NULL);
 		world_sleep_ms(20 + 40 * round); /* that is when it is killed */
 		(void)instance_end(sluice, SIGKILL);
-		traffic_check(sluice->world, rows, N_ELEMENTS(rows)); /* nobody noticed */
+		traffic_check(sluice->world, rows,
+			      N_ELEMENTS(rows)); /* traffic is unaffected */
 		if (round % 4 != 3)
 			continue;
 		instance_start(sluice, NULL);

@@ -15,7 +15,7 @@
 #define N_LARGE 4
 #define N_EACH	5000
 
-/* Neither by right nor up to what the system lets anybody; until the process ends. */
+/* Neither with a capability nor up to the limit of all users; until the process ends. */
 static void forbid_large_buffers(void)
 {
 	static const struct {

@@ -70,7 +70,7 @@ static struct addr client_addr(enum family family)
 	return a;
 }
 
-/* From a client, told apart by its port. */
+/* From a client, each with its own port. */
 static struct nf_conntrack *flow_new(const struct made_flow *f, uint16_t client_port)
 {
 	struct nf_conntrack *ct = nfct_new();
@@ -262,7 +262,7 @@ static void changes_without_udp_and_added_endpoints_need_no_dump(void **state)
 	assert_int_equal(stale_flows_stats(sink).n_dumps, 1);
 }
 
-/* What was sent while our rules weren't there, or not all of them. */
+/* Flows opened while our rules were missing, or some of them. */
 static void untranslated_connections_are_deleted_after_a_full_change_set(void **state)
 {
 	static const char web[] = "10.96.0.20:80", node[] = "192.168.0.2:30080";

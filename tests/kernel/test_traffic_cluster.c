@@ -1,5 +1,5 @@
 /*
- * What is sent to cluster IPs: reachability, refusal, internalTrafficPolicy,
+ * Traffic to cluster IPs: reachability, refusal, internalTrafficPolicy,
  * terminating endpoints (tables B1, B6, B7, B8), and addresses written sloppily.
  */
 #include "core/cleanup.h"

@@ -1,5 +1,5 @@
 /*
- * What is sent to load balancer addresses, external IPs and node ports (tables
+ * Traffic to load balancer addresses, external IPs and node ports (tables
  * B2, B3, B4): source ranges, chosen node addresses, externalTrafficPolicy.
  */
 #include <signal.h>

@@ -1,5 +1,5 @@
 /*
- * Table B5 with each way to tell pods: who is masqueraded and balanced over what.
+ * Table B5 with each pod detector: masquerading and endpoints for each client.
  */
 #include <signal.h>
 
@@ -10,7 +10,7 @@ static void check_with(struct instance *sluice, const char *const *args,
 		       const struct scenario *s)
 {
 	(void)instance_end(sluice, SIGTERM);
-	/* a flow of the test before, met by its ports again, would go on as it was */
+	/* a flow of the test before with equal ports would keep its translation */
 	world_must(sluice->world, PLACE_NODE, "conntrack -F 2>/dev/null");
 	instance_put(sluice, s->services, s->n_services);
 	instance_start(sluice, args);
@@ -19,7 +19,7 @@ static void check_with(struct instance *sluice, const char *const *args,
 
 static void traffic_matches_the_plan_with_pods_known_by_network(void **state)
 {
-	check_with(*state, NULL, scenario_pods_told);
+	check_with(*state, NULL, scenario_pods_known);
 }
 
 static void traffic_matches_the_plan_with_pods_known_by_interface_prefix(void **state)
@@ -27,7 +27,7 @@ static void traffic_matches_the_plan_with_pods_known_by_interface_prefix(void **
 	static const char *const args[] = {"--detect-local-mode", "InterfaceNamePrefix",
 					   "--pod-interface-name-prefix", "pod", NULL};
 
-	check_with(*state, args, scenario_pods_told);
+	check_with(*state, args, scenario_pods_known);
 }
 
 static void traffic_matches_the_plan_with_pods_known_by_bridge(void **state)
@@ -35,14 +35,14 @@ static void traffic_matches_the_plan_with_pods_known_by_bridge(void **state)
 	static const char *const args[] = {"--detect-local-mode", "BridgeInterface",
 					   "--pod-bridge-interface", "pod3", NULL};
 
-	check_with(*state, args, scenario_pods_told);
+	check_with(*state, args, scenario_pods_known);
 }
 
 static void traffic_matches_the_plan_without_pod_detection(void **state)
 {
 	static const char *const args[] = {NULL};
 
-	check_with(*state, args, scenario_nobody_told);
+	check_with(*state, args, scenario_pods_unknown);
 }
 
 static void traffic_matches_the_plan_with_masquerade_all(void **state)
@@ -58,7 +58,7 @@ traffic_matches_the_plan_with_masquerade_all_and_without_pod_detection(void **st
 {
 	static const char *const args[] = {"--masquerade-all", NULL};
 
-	check_with(*state, args, scenario_masquerade_all_nobody_told);
+	check_with(*state, args, scenario_masquerade_all_pods_unknown);
 }
 
 int main(void)

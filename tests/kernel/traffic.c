@@ -104,7 +104,7 @@ static const char *try_answers(const struct world *w, const struct target *t,
 	return "an endpoint never answered";
 }
 
-/* The best of a few tries is what the kernel does; the others tell of a busy machine. */
+/* The best of a few tries shows the kernel; the others show a busy machine. */
 static const char *try_refusal(const struct world *w, const struct target *t,
 			       struct answer *last)
 {
@@ -124,7 +124,7 @@ static const char *try_refusal(const struct world *w, const struct target *t,
 	return "refused too late";
 }
 
-/* What is dropped on the way out of the node itself is told to its UDP sockets. */
+/* UDP sockets of the node get an error for packets dropped on the way out. */
 static bool is_silence(const struct target *t, const struct answer *a)
 {
 	if (a->outcome == PROBE_FAILED && a->err == EPERM)
@@ -167,7 +167,7 @@ void traffic_check(const struct world *w, const struct traffic_row *rows, size_t
 	const size_t n_kinds = N_ELEMENTS(protos) * FAMILY_N;
 	size_t n_wrong = 0;
 
-	/* a UDP flow of earlier rows, met by its ports again, would go on as it was; none is no error */
+	/* a UDP flow of earlier rows with equal ports would keep its translation; it is not an error if there are none */
 	(void)world_run(w, PLACE_NODE, "conntrack -D -p udp >/dev/null 2>&1");
 	for (size_t i = 0; i < n * n_kinds; i++) {
 		const struct traffic_row *row = &rows[i / n_kinds];

@@ -2,13 +2,13 @@
  * Tables of expected traffic.  Each row is tried with TCP and UDP, IPv4 and
  * IPv6, with enough connections to see every endpoint that may answer.
  *
- * expect:  "pod1:80 far1:80"     each of these answers, nobody else, and sees
+ * expect:  "pod1:80 far1:80"     each of these answers, no others, and sees
  *                                the client's own address
  *          "pod1:80 +m"          each sees an address of the node instead
  *          "pod1:80+m far1:80"   this one only
  *          "pod1:80 +M"          the same, and in eBPF mode, too; there sockets of the node
  *                                and of pods are seen by their own address otherwise
- *          "refused"             at once: TCP by a reset, UDP by ICMP
+ *          "refused"             immediately: TCP by a reset, UDP by ICMP
  *          "silent"
  */
 #pragma once
@@ -26,5 +26,5 @@ struct traffic_row {
 /* Tries all rows, prints what is not as expected, then fails if there was any. */
 void traffic_check(const struct world *w, const struct traffic_row *rows, size_t n);
 
-/* "At once" for a refusal. */
+/* "Immediately" for a refusal. */
 #define TRAFFIC_REFUSED_US 10000

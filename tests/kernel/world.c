@@ -63,7 +63,7 @@ static const char node_script[] =
 	"addr add fd00:192:168:1::2/64 dev far0 nodad\n"
 	"addr add 192.168.3.2/32 dev spare0\n"
 	"addr add fd00:192:168:3::2/128 dev spare0 nodad\n"
-	/* what nobody knows the way to goes to the client's host, and ends there */
+	/* packets without a route go to the client's host, and end there */
 	"route add default via 192.168.0.1\n"
 	"route add ::/0 via fd00:192:168::1\n"
 	"route add 203.0.113.0/24 via 192.168.0.1\n"

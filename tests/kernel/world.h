@@ -34,7 +34,7 @@
 #define WORLD_NODE_PORT	   3001
 #define WORLD_N_PODS	   4
 #define WORLD_MAX_PROGRAMS 8
-/* For what comes sooner or later: when a process ends the kernel may take seconds on a busy machine. */
+/* For events that come in the end: when a process ends the kernel may take seconds on a busy machine. */
 #define WORLD_PATIENCE_US 60000000
 
 enum place {
@@ -83,7 +83,7 @@ world_must(const struct world *w, enum place place, const char *fmt, ...);
  * name in this family. Fails the test for an unknown one.
  */
 struct addr world_addr(const char *name, enum family family);
-/* The same plus ":80" behind the name. */
+/* The same with ":80" after the name. */
 struct addr world_addr_port(const char *text, enum family family, uint16_t *ret_port);
 /* Where a name of the picture lives. */
 enum place world_place(const char *name);

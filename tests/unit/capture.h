@@ -1,13 +1,13 @@
 /*
- * What is logged while somebody listens.
+ * Captures standard error.
  */
 #pragma once
 
 #include <stddef.h>
 
-/* From now on. */
+/* Starts it. */
 void capture_start(void);
-/* Ends it; the text is good until the next start. */
+/* Ends it; the text is valid until the next start. */
 char *capture_end(void);
-/* How often this is in what was logged. */
+/* How often this is in the log. */
 size_t capture_count(const char *log, const char *what);

@@ -1,6 +1,6 @@
 /*
  * An HTTP server that answers from a script, for what a real API server won't
- * do: bytes in any pieces, ends in the middle, nonsense.  It runs on the
+ * do: bytes in any pieces, ends in the middle, invalid data.  It runs on the
  * test's own loop.
  */
 #pragma once
@@ -16,7 +16,7 @@ enum fake_end {
 	FAKE_CLOSE,    /* closes when all is sent */
 	FAKE_SHUTDOWN, /* closes its own direction only */
 	FAKE_STALL,    /* sends no more and keeps the connection */
-	FAKE_FLOOD,    /* goes on with the flood until the client goes away, bounded */
+	FAKE_FLOOD,    /* sends the flood until the client closes, up to a limit */
 };
 
 struct fake_answer {
@@ -27,7 +27,7 @@ struct fake_answer {
 	enum fake_end end;
 	unsigned times;	    /* how often it may be given; 0: for ever */
 	const char *header; /* only when this is in the request's head; NULL: always */
-	const char *flood;  /* repeated behind the bytes */
+	const char *flood;  /* repeated after the bytes */
 	size_t len;	    /* of bytes with a NUL among them; 0: up to it */
 };
 

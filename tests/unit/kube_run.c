@@ -15,15 +15,15 @@ static void on_synced(void *data)
 	struct run *r = data;
 
 	r->has_synced = true;
-	if (r->told)
-		events_record(r->told, &(struct event_spec){.type = "Normal",
-							    .reason = "Starting",
-							    .action = "StartKubeProxy",
-							    .note = "",
-							    .kind = "Node",
-							    .ns = "",
-							    .name = "node-0",
-							    .uid = "node-0"});
+	if (r->events)
+		events_record(r->events, &(struct event_spec){.type = "Normal",
+							      .reason = "Starting",
+							      .action = "StartKubeProxy",
+							      .note = "",
+							      .kind = "Node",
+							      .ns = "",
+							      .name = "node-0",
+							      .uid = "node-0"});
 }
 
 static void on_changed(void *data)

@@ -1,6 +1,6 @@
 /*
- * The API client at work against a scripted server, and what is wanted to know
- * of it.
+ * The API client with a scripted server, and the state that tests look at
+ * afterwards.
  */
 #pragma once
 
@@ -44,10 +44,10 @@ struct kube;
 
 struct run {
 	/* set before run_open(), all may be left out */
-	const char *kubeconfig; /* a path, for what is told about the user in it */
+	const char *kubeconfig; /* a path; only the user in it counts */
 	uint32_t stall_sec;
 	const struct reject *reject;
-	struct events *told; /* of being synced; also after it */
+	struct events *events; /* gets one when synced */
 
 	struct ev_loop *loop;
 	struct fake_server *server;

@@ -261,7 +261,7 @@ static char *print_plan(const json_t *plan)
 {
 	static const struct {
 		const char *key;
-		void (*tell)(const json_t *item, struct buf *out);
+		void (*format)(const json_t *item, struct buf *out);
 	} lists[] = {
 		{"services", print_service},
 		{"conflicts", print_conflict},
@@ -275,7 +275,7 @@ static char *print_plan(const json_t *plan)
 		for (size_t i = 0; i < json_array_size(list); i++) {
 			if (out.len > 0)
 				buf_add_char(&out, '\n');
-			lists[l].tell(json_array_get(list, i), &out);
+			lists[l].format(json_array_get(list, i), &out);
 		}
 	}
 	return out.len > 0 ? buf_take(&out) : strdup("");

@@ -1,5 +1,5 @@
 /*
- * One of tests/golden/plan/cases, told in a line for each service port:
+ * One of tests/golden/plan/cases, as a line for each service port:
  *
  *	web:http ready=2 | ClusterIP 10.96.0.1:80 ok(0.3 0.6) | NodePort *:30080 ...
  *

@@ -1,5 +1,5 @@
 /*
- * The program from outside: exit status, what goes to which stream.
+ * The program from outside: exit status, and the output on each stream.
  */
 #include "tests/test.h"
 
@@ -40,7 +40,7 @@ static int temporary(void)
 	return fd;
 }
 
-/* Files rather than pipes: nothing blocks, whatever is written. */
+/* Files rather than pipes: writing never blocks. */
 static struct outcome run(const char *name, const char *const *args, const char *input)
 {
 	_cleanup_(closep) int in = temporary(), out = temporary(), err = temporary();

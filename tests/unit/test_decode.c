@@ -1,5 +1,5 @@
 /*
- * What Kubernetes objects come to, what is refused of them, and in which words.
+ * Kubernetes objects as decoded, and the messages for what is refused.
  */
 #include "tests/test.h"
 
@@ -420,7 +420,7 @@ static void objects_that_cannot_be_named_are_refused(void **state)
 		 " : is not a Kubernetes object: it has no apiVersion\n"},
 		{"hello", "", " : is not a Kubernetes object: it has no kind\n"},
 		{"- a", "", " : is not a Kubernetes object: it has no kind\n"},
-		/* what we don't know is somebody else's */
+		/* an unknown annotation belongs to another program */
 		{YAML "{apiVersion: v1, kind: ConfigMap}", "", ""},
 		{YAML "{apiVersion: serving.knative.dev/v1, kind: Service}", "", ""},
 	};

@@ -150,12 +150,12 @@ static void events_recorded_before_the_start_are_sent_after_it(void **state)
 
 	(void)state;
 	other.reason = "FailedToStartMetricServer";
-	r.told = events_new("node-0");
-	events_record(r.told, &other);
+	r.events = events_new("node-0");
+	events_record(r.events, &other);
 	run_open(&r, answers, N_ELEMENTS(answers));
-	events_start(r.told, kube_http(r.kube));
+	events_start(r.events, kube_http(r.kube));
 	assert_true(wait_for(&r, has_posted_twice, SEC));
-	events_free(r.told);
+	events_free(r.events);
 	run_close(&r);
 }
 

@@ -191,7 +191,7 @@ static void flows_of_services_missing_from_a_full_change_set_are_stale(void **st
 	assert_true(begin(m, true, NULL, 0));
 	assert_true(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53"));
 	flow_match_end(m, true);
-	/* and once that is done, the address is nobody's of ours */
+	/* after that the address is not a frontend any more */
 	assert_false(begin(m, true, NULL, 0));
 	assert_false(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53"));
 	flow_match_end(m, true);

@@ -65,7 +65,7 @@ static void on_timeout(struct ev_loop *loop, struct ev_timer *w, int revents)
 	ev_break(loop, EVBREAK_ONE);
 }
 
-/* What comes back for a request; "" when there is no listener. */
+/* The answer to a request; "" without a listener. */
 static const char *fetch(struct ev_loop *loop, struct fetch *f, uint16_t port,
 			 const char *request)
 {

@@ -1,5 +1,5 @@
 /*
- * What goes over the wire for each field of a kubeconfig, and which way.
+ * The request for each field of a kubeconfig, and its route.
  */
 #include "tests/test.h"
 
@@ -148,21 +148,21 @@ static void a_request_without_compression_does_not_accept_gzip(void **state)
 	server_close(&c);
 }
 
-#define NOBODY "http://127.0.0.1:1"
+#define UNUSED "http://127.0.0.1:1"
 
 /* The fake server is the proxy: then it is asked for whole URLs. */
 static const struct {
 	const char *what;
 	const char *server; /* NULL: the fake server itself */
 	bool has_proxy_url;
-	bool has_env; /* http_proxy is the fake server, else nobody */
+	bool has_env; /* http_proxy is the fake server, else UNUSED */
 	const char *no_proxy;
 	const char *request; /* NULL: it is not asked */
 } ways[] = {
 	{"proxy-url", "http://api.test:1", true, false, NULL, "GET http://api.test:1/x"},
 	{"proxy-url wins over NO_PROXY", "http://api.test:1", true, false, "*",
 	 "GET http://api.test:1/x"},
-	{"proxy-url is used for this host, too", NOBODY, true, false, NULL,
+	{"proxy-url is used for this host, too", UNUSED, true, false, NULL,
 	 "GET http://127.0.0.1:1/x"},
 	{"the environment", "http://api.test:1", false, true, NULL,
 	 "GET http://api.test:1/x"},
@@ -186,7 +186,7 @@ static void the_proxy_of_a_request_is_chosen_as_in_go(void **state)
 		url = fake_server_url(c.server);
 		config.server = (char *)(ways[i].server ? ways[i].server : url);
 		config.proxy_url = ways[i].has_proxy_url ? (char *)url : NULL;
-		(void)setenv("http_proxy", ways[i].has_env ? url : NOBODY, 1);
+		(void)setenv("http_proxy", ways[i].has_env ? url : UNUSED, 1);
 		if (ways[i].no_proxy)
 			(void)setenv("NO_PROXY", ways[i].no_proxy, 1);
 		print_message("  %s\n", ways[i].what);

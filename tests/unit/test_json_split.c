@@ -12,7 +12,7 @@
 #include "core/mem.h"
 #include "watchers/decode/json_split.h"
 
-/* What came out, as text: "I<bytes>" for an item, "V<bytes>" for a value, each on a line; "~" behind one that is cut. */
+/* The parts, as text: "I<bytes>" for an item, "V<bytes>" for a value, each on a line; "~" after one that is cut. */
 struct tape {
 	struct buf text;
 	uint64_t last_line, last_items;
@@ -129,7 +129,7 @@ static const struct {
 	{&cutting, "{\"items\":[1,[[[0]]]]}", 0, "I1\nI[[[0]]]~\nV{\"items\":[]}\n"},
 	{&cutting, "[[[[\"]\",[7]]]]][]", 0, "V[[[[\"]\",[7]]]]]~\nV[]\n"},
 	{&cutting, "{\"a\":[[[[1]]]]}", -E2BIG,
-	 ""}, /* what is around the items is needed */
+	 ""}, /* the text around the items is needed */
 };
 
 static void parts_do_not_depend_on_how_the_stream_is_cut(void **state)
@@ -219,7 +219,7 @@ static void a_value_that_is_cut_is_not_kept_and_ends(void **state)
 	assert_true(s.item.cap <= 8192);
 	assert_int_equal(json_split_feed(&s, "\",", 2), 0);
 	assert_in_range(tape.text.len, 100, 8192);
-	/* 16 MiB are enough for anybody. */
+	/* 16 MiB are the limit. */
 	assert_int_equal(json_split_feed(&s, "\"", 1), 0);
 	for (int i = 0; i < 17; i++)
 		assert_int_equal(json_split_feed(&s, piece, 1u << 20),

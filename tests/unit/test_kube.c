@@ -1,6 +1,6 @@
 /*
  * The API client against a server that behaves badly.  What counts: the
- * cluster ends up as the server meant it, and what was known is not lost on
+ * cluster ends up as the server meant it, and known objects are not lost on
  * the way.
  */
 #include "tests/test.h"
@@ -160,7 +160,7 @@ static void an_outage_keeps_all_objects(void **state)
 	assert_false(wait_for(&r, never, 4.0));
 	assert_true(has_web(&r));
 	assert_true(kube_silent_since_us(r.kube) > 0);
-	/* It does not ask in a circle: at once, then after 0.8, 1.6, … seconds. */
+	/* It does not retry in a busy loop: immediately, then after 0.8, 1.6, … seconds. */
 	assert_in_range(fake_server_n_requests(r.server, "/services"), 2, 5);
 	run_close(&r);
 }
@@ -180,7 +180,7 @@ static bool has_asked_four_times(const struct run *r)
 	return fake_server_n_requests(r->server, "/services") >= 4;
 }
 
-/* After a while it is opened anew from where it was, and nothing is lost by that. */
+/* After a while it is opened again at the last version, and nothing is lost. */
 static void a_watch_may_be_silent(void **state)
 {
 	const struct fake_answer answers[] = {
@@ -210,7 +210,7 @@ static void a_watch_may_be_silent(void **state)
 	run_close(&r);
 }
 
-/* What was known goes on until a list is complete, however many break off. */
+/* Known objects stay until a list is complete, however many break off. */
 static void a_list_that_breaks_off_removes_nothing(void **state)
 {
 	const struct fake_answer answers[] = {
@@ -291,12 +291,12 @@ static void repeated_invalid_answers_are_one_outage(void **state)
 	assert_int_equal(capture_count(log, "reachable again"), 1);
 }
 
-static bool has_told(const struct run *r)
+static bool has_sent_event(const struct run *r)
 {
 	return fake_server_n_requests(r->server, "POST") > 0;
 }
 
-/* The end of the list comes in the middle of an answer that goes on. */
+/* The end of the list comes in the middle of an answer that continues. */
 static void events_may_be_sent_from_the_synced_callback(void **state)
 {
 	const struct fake_answer answers[] = {
@@ -310,10 +310,10 @@ static void events_may_be_sent_from_the_synced_callback(void **state)
 
 	(void)state;
 	run_open(&r, answers, N_ELEMENTS(answers));
-	r.told = events_new("node-0");
-	events_start(r.told, kube_http(r.kube));
-	assert_true(wait_for(&r, has_told, SEC));
-	events_free(r.told);
+	r.events = events_new("node-0");
+	events_start(r.events, kube_http(r.kube));
+	assert_true(wait_for(&r, has_sent_event, SEC));
+	events_free(r.events);
 	run_close(&r);
 }
 

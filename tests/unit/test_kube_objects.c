@@ -1,6 +1,6 @@
 /*
- * Objects that can't be decoded, among others that can: each is told of by its
- * name, once, and costs nobody else anything.
+ * Objects that can't be decoded, among others that can: each is logged by its
+ * name, once, and does not affect the others.
  */
 #include "tests/test.h"
 
@@ -26,7 +26,7 @@ static const struct {
 	const char *what;
 	const char *head, *filling, *tail; /* the filling so many times */
 	size_t n;
-	const char *told; /* NULL: nothing, it is fine */
+	const char *logged; /* NULL: nothing, it is valid */
 } bad_objects[] = {
 	{"wrong types",
 	 "{\"kind\":7,\"metadata\":{\"name\":\"bad\",\"namespace\":\"ns\"},", "",
@@ -64,8 +64,8 @@ static bool has_late(const struct run *r)
 }
 
 /* Until all was read twice. */
-static void expect_told_once(const struct fake_answer *answers, size_t n,
-			     const char *told)
+static void expect_logged_once(const struct fake_answer *answers, size_t n,
+			       const char *logged)
 {
 	struct rejections *rejections = rejections_new(false);
 	struct run r = {.reject = rejections_reject(rejections)};
@@ -80,11 +80,11 @@ static void expect_told_once(const struct fake_answer *answers, size_t n,
 	run_close(&r);
 	rejections_free(rejections);
 	log = capture_end();
-	if (!is_well || capture_count(log, told) != 1 || strstr(log, "cannot list"))
+	if (!is_well || capture_count(log, logged) != 1 || strstr(log, "cannot list"))
 		print_error("%s", log);
 	assert_true(is_well);
 	assert_int_not_equal(n_rejected, 0);
-	assert_int_equal(capture_count(log, told), 1);
+	assert_int_equal(capture_count(log, logged), 1);
 	assert_null(strstr(log, "cannot list"));
 }
 
@@ -119,7 +119,7 @@ static void an_invalid_object_in_a_stream_costs_only_itself(void **state)
 		};
 
 		print_message("  %s\n", bad_objects[k].what);
-		expect_told_once(answers, N_ELEMENTS(answers), bad_objects[k].told);
+		expect_logged_once(answers, N_ELEMENTS(answers), bad_objects[k].logged);
 	}
 }
 
@@ -162,7 +162,7 @@ static void an_invalid_object_in_a_list_costs_only_itself(void **state)
 		};
 
 		print_message("  %s\n", bad_objects[k].what);
-		expect_told_once(answers, N_ELEMENTS(answers), bad_objects[k].told);
+		expect_logged_once(answers, N_ELEMENTS(answers), bad_objects[k].logged);
 	}
 }
 
@@ -176,7 +176,7 @@ static bool has_relisted(const struct run *r)
 
 /* How ns/web looks in the second list, and by what name it is reported. */
 static const struct {
-	const char *what, *item, *told;
+	const char *what, *item, *logged;
 } relisted[] = {
 	{"names first",
 	 "{\"kind\":\"Service\",\"metadata\":{\"name\":\"web\",\"namespace\":\"ns\"},"
@@ -234,7 +234,7 @@ static void a_broken_object_keeps_its_last_state_in_a_relist(void **state)
 		/* Without a name, nothing is known to be gone. */
 		assert_int_equal(cluster_service(r.cluster, "ns", "gone") != NULL,
 				 is_nameless);
-		assert_int_equal(capture_count(log, relisted[k].told), 1);
+		assert_int_equal(capture_count(log, relisted[k].logged), 1);
 		run_close(&r);
 		rejections_free(rejections);
 	}

@@ -40,7 +40,7 @@ static const char kubeadm[] =
 	"    tokenFile: /var/run/secrets/kubernetes.io/serviceaccount/token\n"
 	"    client-certificate-data: UEVN\n"
 	"    client-key: key.pem\n"
-	"    as: somebody\n"
+	"    as: other-user\n"
 	"    as-groups: [one, two]\n"
 	"    as-user-extra: {example.org/Reason: [why, what]}\n";
 
@@ -67,7 +67,7 @@ static void a_kubeconfig_of_kubeadm_is_read(void **state)
 			    "/var/run/secrets/kubernetes.io/serviceaccount/token");
 	assert_string_equal(c.cert_pem, "PEM");
 	assert_string_equal(c.key_file, "/etc/k/key.pem");
-	assert_string_equal(c.as, "somebody");
+	assert_string_equal(c.as, "other-user");
 	assert_string_equal(c.as_groups[1], "two");
 	assert_null(c.as_groups[2]);
 	assert_string_equal(c.as_extra[0], "example.org%2freason: why");

@@ -1,6 +1,6 @@
 /*
  * A manifest fed in pieces of any size comes to the same objects, and what is
- * wrong in it is told with its place.
+ * invalid in it is reported with its place.
  */
 #include "tests/test.h"
 
@@ -20,7 +20,7 @@ static void take(void *data, struct object *takes)
 }
 
 struct result {
-	struct buf names, told;
+	struct buf names, rejected;
 	char *error;
 	int err;
 };
@@ -28,13 +28,13 @@ struct result {
 static void result_fini(struct result *r)
 {
 	buf_fini(&r->names);
-	buf_fini(&r->told);
+	buf_fini(&r->rejected);
 	free(r->error);
 }
 
 static void run(const char *text, size_t piece, struct result *ret)
 {
-	struct reject reject = {.call = object_text_note, .data = &ret->told};
+	struct reject reject = {.call = object_text_note, .data = &ret->rejected};
 	size_t len = strlen(text);
 	struct manifest m;
 	int rc = 0;
@@ -56,7 +56,7 @@ static void run(const char *text, size_t piece, struct result *ret)
 static const struct {
 	const char *text;
 	int err;
-	const char *names, *told, *error;
+	const char *names, *rejected, *error;
 } cases[] = {
 	{"", 0, "", "", NULL},
 	{NODE("a"), 0, "a ", "", NULL},
@@ -90,7 +90,7 @@ static const struct {
 	{"{\"kind\":\"NodeList\",\"apiVersion\":\"v1\",\"items\":[\n" BARE(
 		 "a") ",\n{\n\"x\":y}]}",
 	 -EINVAL, "a ", "", "line 4: "},
-	/* JSON, but not a number that anybody can keep: that item alone */
+	/* JSON, but not a number in range: that item alone */
 	{"{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[" NODE(
 		 "a") ",\n{\"x\":1000000000000000000000}," NODE("b") "]}",
 	 0, "a b ", "a.yaml, item 2:  : line 2: too big integer\n", NULL},
@@ -113,7 +113,7 @@ static void objects_do_not_depend_on_the_size_of_the_pieces(void **state)
 				print_error("%s: %s\n", cases[i].text, r.error);
 			assert_int_equal(r.err, cases[i].err);
 			assert_string_equal(buf_string(&r.names), cases[i].names);
-			assert_string_equal(buf_string(&r.told), cases[i].told);
+			assert_string_equal(buf_string(&r.rejected), cases[i].rejected);
 			if (cases[i].error)
 				assert_ptr_equal(strstr(r.error, cases[i].error),
 						 r.error);
@@ -141,7 +141,7 @@ static void a_document_declared_too_long_is_refused_before_it_is_read(void **sta
 	manifest_fini(&m);
 }
 
-/* Whether it is JSON is told by its first byte, a mark of the byte order aside. */
+/* JSON is recognized by its first byte after a byte order mark. */
 static void a_byte_order_mark_is_skipped(void **state)
 {
 	static const char *const texts[] = {

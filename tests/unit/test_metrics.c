@@ -1,5 +1,5 @@
 /*
- * What Prometheus is told: the text format, kube-proxy's families, and ours.
+ * The page for Prometheus: the text format, kube-proxy's families, and ours.
  */
 #include "tests/test.h"
 

@@ -12,8 +12,8 @@
 #include "rules/nft/nft_layout.h"
 #include "rules/nft/nft_slots.h"
 
-#define NOBODY	 UINT32_MAX
-#define POD_BASE 0x0a000000u /* 10.0.0.0 */
+#define NO_ENDPOINT UINT32_MAX
+#define POD_BASE    0x0a000000u /* 10.0.0.0 */
 
 static struct endpoint make_endpoint(uint32_t number)
 {
@@ -53,7 +53,7 @@ static int compare_endpoints(const void *a, const void *b)
 
 static void expect_each_in_one_slot(uint32_t n, enum pool pool)
 {
-	struct service *s = make_service(0, n, NOBODY);
+	struct service *s = make_service(0, n, NO_ENDPOINT);
 	_cleanup_(freep) const struct endpoint **slots = nft_slots_assign(s, pool);
 	const struct endpoint *all = service_endpoints(s);
 	uint32_t size = nft_pool_size(s, pool), at = 0;
@@ -79,7 +79,7 @@ static void every_endpoint_has_one_slot(void **state)
 
 static void a_pool_has_at_most_the_maximum_of_slots(void **state)
 {
-	struct service *s = make_service(0, NFT_LOCAL_SLOT + 5, NOBODY);
+	struct service *s = make_service(0, NFT_LOCAL_SLOT + 5, NO_ENDPOINT);
 
 	(void)state;
 	assert_int_equal(nft_pool_size(s, POOL_CLUSTER), NFT_LOCAL_SLOT);
@@ -89,7 +89,7 @@ static void a_pool_has_at_most_the_maximum_of_slots(void **state)
 
 static void few_endpoints_keep_their_order_in_slots(void **state)
 {
-	struct service *s = make_service(1, 8, NOBODY);
+	struct service *s = make_service(1, 8, NO_ENDPOINT);
 	_cleanup_(freep) const struct endpoint **slots =
 		nft_slots_assign(s, POOL_CLUSTER);
 
@@ -127,7 +127,7 @@ static struct moves count_moves(uint32_t n, bool is_exchange)
 	for (uint32_t i = 0; i < n_tries; i++) {
 		uint32_t moved =
 			n_moved(make_service(0, n + is_exchange,
-					     is_exchange ? n : NOBODY),
+					     is_exchange ? n : NO_ENDPOINT),
 				make_service(0, n + is_exchange, i * n / n_tries));
 
 		moves.mean += moved;
@@ -156,7 +156,7 @@ static void one_changed_endpoint_moves_few_slots(void **state)
 	}
 }
 
-/* Whoever reads nft_slots.c can do this: addresses that bid the same in all rounds. */
+/* An attacker can do this: addresses with equal bids in all rounds. */
 static uint64_t mix(uint64_t x)
 {
 	x = (x ^ x >> 32) * 0xd6e8feb86659fd93;

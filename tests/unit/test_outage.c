@@ -147,7 +147,7 @@ static void only_another_cause_of_an_outage_is_logged_again(void **state)
 
 static void the_end_of_an_outage_is_logged_when_all_kinds_recovered(void **state)
 {
-	static const char told[] = "https://api:6443: reachable again after ";
+	static const char wanted[] = "https://api:6443: reachable again after ";
 	struct listener l = {0};
 	ev_tstamp begin = ev_time();
 	const char *line;
@@ -165,9 +165,9 @@ static void the_end_of_an_outage_is_logged_when_all_kinds_recovered(void **state
 	pass(&l, 0.01);
 	stop_listening(&l);
 	assert_int_equal(count_lines(l.text), 1);
-	line = strstr(l.text, told);
+	line = strstr(l.text, wanted);
 	assert_non_null(line);
-	sec = strtod(line + strlen(told), NULL);
+	sec = strtod(line + strlen(wanted), NULL);
 	assert_true(sec >= .35 && sec <= ev_time() - begin + .1);
 }
 

@@ -1,5 +1,5 @@
 /*
- * The reflector is told what a server answered, and must ask the right thing next.
+ * The reflector gets the answers of a server, and must return the right request next.
  */
 #include "tests/test.h"
 
@@ -177,7 +177,7 @@ a_version_expired_by_status_is_listed_again_once_and_then_delayed(void **state)
 	reflector_fini(&r);
 }
 
-/* Fails eight times as it is told to; the waits grow up to max_us. */
+/* Fails eight times in the given way; the delays grow up to max_us. */
 static uint64_t fail_often(struct reflector *r, bool is_answered, uint64_t max_us)
 {
 	uint64_t now_us = 60 * SEC, last_us = 0;
@@ -251,7 +251,7 @@ static void a_busy_server_is_not_asked_before_retry_after(void **state)
 	reflector_closed(&r, 0, 60 * SEC, 0);
 	assert_int_equal(reflector_wait(&r, 60 * SEC), 17 * SEC);
 	expect_request(&r, 77 * SEC, REFLECTOR_WATCH, "100", "", 0);
-	/* A mad number doesn't put us to sleep for good. */
+	/* An absurd number doesn't stop requests forever. */
 	reflector_refused(&r, 503, NULL, 4000000000u, 77 * SEC, 0);
 	assert_int_equal(reflector_wait(&r, 77 * SEC), 300 * SEC);
 	reflector_fini(&r);
@@ -277,7 +277,7 @@ static void an_expired_version_after_an_outage_is_listed_without_delay(void **st
 	assert_int_equal(reflector_event(&r, &error, 61 * SEC), REFLECTOR_GIVE_UP);
 	reflector_closed(&r, 0, 61 * SEC, 0);
 	assert_int_equal(reflector_wait(&r, 61 * SEC), 0);
-	/* But when the newest is gone as well, it is no use to ask at once. */
+	/* If the newest version has expired too, an immediate request is useless. */
 	expect_request(&r, 61 * SEC, REFLECTOR_WATCHLIST, "", "", 0);
 	assert_int_equal(reflector_event(&r, &error, 61 * SEC), REFLECTOR_GIVE_UP);
 	assert_true(reflector_wait(&r, 61 * SEC) > 0);

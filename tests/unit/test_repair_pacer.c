@@ -1,5 +1,5 @@
 /*
- * A stranger is answered at once; one who insists, less and less often.
+ * The first repair is immediate; repeated ones are less and less frequent.
  */
 #include "tests/test.h"
 

@@ -12,10 +12,10 @@
 #include "tests/unit/object_text.h"
 #include "watchers/kube/watch_event.h"
 
-static int decode(const char *text, enum object_kind kind, struct buf *told,
+static int decode(const char *text, enum object_kind kind, struct buf *rejected,
 		  struct watch_event *ret)
 {
-	const struct reject reject = {.call = object_text_note, .data = told};
+	const struct reject reject = {.call = object_text_note, .data = rejected};
 	json_t *json = json_loads(text, 0, NULL);
 	int rc;
 
@@ -46,16 +46,17 @@ static void events_carry_an_object(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-		struct buf told = BUF_INIT;
+		struct buf rejected = BUF_INIT;
 		struct watch_event event;
 
-		assert_int_equal(decode(cases[i].text, OBJECT_SERVICE, &told, &event), 0);
+		assert_int_equal(decode(cases[i].text, OBJECT_SERVICE, &rejected, &event),
+				 0);
 		assert_int_equal(event.type, cases[i].type);
 		assert_string_equal(event.ns, "shop");
 		assert_string_equal(event.name, "web");
 		assert_string_equal(event.resource_version, "7a");
 		assert_int_equal(event.object != NULL, cases[i].has_object);
-		assert_string_equal(buf_string(&told), "");
+		assert_string_equal(buf_string(&rejected), "");
 		watch_event_fini(&event);
 		assert_null(event.object);
 	}
@@ -66,7 +67,7 @@ static void rejected_and_hidden_objects_carry_their_name(void **state)
 	static const struct {
 		const char *text;
 		enum object_kind kind;
-		const char *ns, *name, *told;
+		const char *ns, *name, *rejected;
 	} cases[] = {
 		{"{\"type\":\"MODIFIED\",\"object\":{\"metadata\":{\"name\":\"a/b\","
 		 "\"namespace\":\"shop\"}}}",
@@ -90,15 +91,16 @@ static void rejected_and_hidden_objects_carry_their_name(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-		struct buf told = BUF_INIT;
+		struct buf rejected = BUF_INIT;
 		struct watch_event event;
 
-		assert_int_equal(decode(cases[i].text, cases[i].kind, &told, &event), 0);
+		assert_int_equal(decode(cases[i].text, cases[i].kind, &rejected, &event),
+				 0);
 		assert_null(event.object);
 		assert_string_equal(event.ns, cases[i].ns);
 		assert_string_equal(event.name, cases[i].name);
-		assert_string_equal(buf_string(&told), cases[i].told);
-		buf_fini(&told);
+		assert_string_equal(buf_string(&rejected), cases[i].rejected);
+		buf_fini(&rejected);
 	}
 }
 
@@ -127,9 +129,9 @@ static void each_invalid_object_has_its_message(void **state)
 		 "Service shop/web {}\n"},
 		{"{\"type\":\"DELETED\",\"object\":" ODD "}", "Service default/web {}\n"},
 	};
-	struct buf told = BUF_INIT;
+	struct buf rejected = BUF_INIT;
 	const struct reject reject = {.call = note_rejection,
-				      .data = &told,
+				      .data = &rejected,
 				      .begin = note_begin,
 				      .end = note_end};
 	struct decoded decoded = {.n = 0};
@@ -143,29 +145,29 @@ static void each_invalid_object_has_its_message(void **state)
 		assert_int_equal(watch_event_decode(json, OBJECT_SERVICE, &reject,
 						    &event),
 				 0);
-		assert_string_equal(buf_string(&told), cases[i][1]);
+		assert_string_equal(buf_string(&rejected), cases[i][1]);
 		watch_event_fini(&event);
 		json_decref(json);
-		buf_clear(&told);
+		buf_clear(&rejected);
 	}
 	watch_item_decode(item, OBJECT_SERVICE, &reject, &decoded);
-	assert_string_equal(buf_string(&told), cases[0][1]);
+	assert_string_equal(buf_string(&rejected), cases[0][1]);
 	assert_int_equal(decoded.n, 1);
 	decoded_fini(&decoded);
 	json_decref(item);
-	buf_fini(&told);
+	buf_fini(&rejected);
 }
 
 static void nodes_have_no_namespace(void **state)
 {
-	struct buf told = BUF_INIT;
+	struct buf rejected = BUF_INIT;
 	struct watch_event event;
 
 	(void)state;
 	assert_int_equal(
 		decode("{\"type\":\"DELETED\",\"object\":{\"metadata\":{\"name\":\"n1\","
 		       "\"namespace\":\"x\"}}}",
-		       OBJECT_NODE, &told, &event),
+		       OBJECT_NODE, &rejected, &event),
 		0);
 	assert_string_equal(event.ns, "");
 	assert_string_equal(event.name, "n1");
@@ -186,7 +188,7 @@ static void bookmarks_carry_the_version_of_the_watch(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-		struct buf text = BUF_INIT, told = BUF_INIT;
+		struct buf text = BUF_INIT, rejected = BUF_INIT;
 		struct watch_event event;
 
 		buf_printf(&text,
@@ -194,7 +196,8 @@ static void bookmarks_carry_the_version_of_the_watch(void **state)
 			   "\"metadata\":{"
 			   "\"resourceVersion\":\"99\",\"annotations\":%s}}}",
 			   cases[i].annotations);
-		assert_int_equal(decode(buf_string(&text), OBJECT_SERVICE, &told, &event),
+		assert_int_equal(decode(buf_string(&text), OBJECT_SERVICE, &rejected,
+					&event),
 				 0);
 		assert_int_equal(event.type, WATCH_BOOKMARK);
 		assert_string_equal(event.resource_version, "99");
@@ -206,7 +209,7 @@ static void bookmarks_carry_the_version_of_the_watch(void **state)
 
 static void errors_carry_a_status(void **state)
 {
-	struct buf told = BUF_INIT;
+	struct buf rejected = BUF_INIT;
 	struct watch_event event;
 
 	(void)state;
@@ -218,7 +221,7 @@ static void errors_carry_a_status(void **state)
 				"\"retryAfterSeconds\":3,"
 				"\"causes\":[5,{\"reason\":\"x\"},{\"reason\":"
 				"\"ResourceVersionTooLarge\"}]}}}",
-				OBJECT_SERVICE, &told, &event),
+				OBJECT_SERVICE, &rejected, &event),
 			 0);
 	assert_int_equal(event.type, WATCH_ERROR);
 	assert_int_equal(event.status_code, 504);
@@ -230,7 +233,7 @@ static void errors_carry_a_status(void **state)
 	assert_int_equal(
 		decode("{\"type\":\"ERROR\",\"object\":{\"code\":-5,\"reason\":7,"
 		       "\"details\":{\"retryAfterSeconds\":-1}}}",
-		       OBJECT_SERVICE, &told, &event),
+		       OBJECT_SERVICE, &rejected, &event),
 		0);
 	assert_int_equal(event.status_code, 0);
 	assert_string_equal(event.reason, "");
@@ -280,12 +283,12 @@ static void an_invalid_event_leaves_the_result_unchanged(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-		struct buf told = BUF_INIT;
+		struct buf rejected = BUF_INIT;
 		struct watch_event event, before;
 
 		memset(&event, 0x5a, sizeof(event));
 		memcpy(&before, &event, sizeof(event));
-		assert_int_equal(decode(cases[i], OBJECT_SERVICE, &told, &event),
+		assert_int_equal(decode(cases[i], OBJECT_SERVICE, &rejected, &event),
 				 -EINVAL);
 		assert_memory_equal(&event, &before, sizeof(event));
 	}

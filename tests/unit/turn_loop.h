@@ -5,5 +5,5 @@
 
 #include <ev.h>
 
-/* For so many seconds, or until somebody breaks it. */
+/* For so many seconds, or until a callback breaks it. */
 void turn_loop(struct ev_loop *loop, double seconds);
