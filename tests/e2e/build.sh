@@ -27,7 +27,7 @@ need_go() {
 	fi
 }
 
-# go build into place at once: a reader sees the old program or the new one, never half of it.
+# go build and rename: a reader sees the old program or the new one, never half of it.
 go_build() {
 	local out=$1
 	shift

@@ -50,7 +50,7 @@ audit_policy() {
 
 # apiserver_start [ARGUMENT...]
 apiserver_start() {
-	await 30 port_is_free 6443 || die "somebody listens on port 6443: $(ss -Hltnp 'sport = :6443')"
+	await 30 port_is_free 6443 || die "another process listens on port 6443: $(ss -Hltnp 'sport = :6443')"
 	audit_policy
 	spawn apiserver kube-apiserver "$@" --audit-policy-file "$STATE/audit.yaml" --audit-log-path "$STATE/audit.log" \
 		--etcd-servers "$ETCD_URL" --bind-address "$API_ADDRESS" --advertise-address "$API_ADDRESS" \
@@ -100,7 +100,7 @@ service_account_bindings() {
 	kubectl get clusterrolebindings -o go-template='{{range .items}}{{$name := .metadata.name}}{{range .subjects}}{{if and (eq .kind "ServiceAccount") (eq .name "sluice")}}{{$name}}{{"\n"}}{{end}}{{end}}{{end}}'
 }
 
-# Forgets everything before now, so that whoever goes on from an older resource version is told 410.
+# Drops all older versions, so that a watch from an older resource version gets 410.
 etcd_compact() {
 	local revision
 	revision=$(curl -fsS "$ETCD_URL/v3/kv/range" -d '{"key":"AA=="}' | grep -o '"revision":"[0-9]*"' | grep -o '[0-9]*')

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# What goes wrong between sluice and an API server, on real ones: each trouble is told in one clear line that says where and
+# Failures between sluice and real API servers: each is logged as one clear line that says where and
 # what to do, and then the program ends or tries again as docs/sluice.8 says.
 #
 #   errors.sh                SLUICE=PATH is the program, build/sluice otherwise
 #
-# One line a case, "ok" or "not ok" with what was said; exit 1 when one is not ok.
+# One line a case, "ok" or "not ok" with the logged line; exit 1 when one is not ok.
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=cluster.sh
@@ -33,9 +33,9 @@ config() {
 		apiVersion: v1
 		kind: Config
 		current-context: e2e
-		contexts: [{name: e2e, context: {cluster: e2e, user: somebody}}]
+		contexts: [{name: e2e, context: {cluster: e2e, user: tester}}]
 		clusters: [{name: e2e, cluster: {server: "$2", certificate-authority: "$3"}}]
-		users: [{name: somebody, user: {$4}}]
+		users: [{name: tester, user: {$4}}]
 	END
 }
 
@@ -70,7 +70,7 @@ says() {
 	done
 }
 
-# ends NAME WORDS...: status 1 at once, and one line.
+# ends NAME WORDS...: status 1 immediately, and one line.
 ends() {
 	local name=$1 status=0 problem
 	shift
@@ -86,11 +86,11 @@ has_recovered() { grep -q ' ready: ' "$STATE/$1.log"; }
 is_at_work() { in_table "$(nft list tables)"; }
 in_table() { [[ $1 == *sluice* ]]; }
 
-# silence: what the metric says, in whole seconds; nothing when it is not told.
+# silence: the value of the metric, in whole seconds; empty when it is missing.
 silence() { curl -fsS http://127.0.0.1:10249/metrics | sed -n 's/^sluice_api_silent_seconds \([0-9]*\).*/\1/p'; }
 healthz() { curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:10256/livez; }
 
-# retries NAME CURE WORDS...: one line, and the program goes on and asks again; when CURE was run, it is ready.
+# retries NAME CURE WORDS...: one line, and the program retries; after CURE it is ready.
 retries() {
 	local name=$1 cure=$2 problem=
 	shift 2
@@ -115,14 +115,14 @@ retries() {
 	verdict "$name" "$problem"
 }
 
-allow() { kubectl create clusterrolebinding errors --clusterrole sluice --serviceaccount default:nobody; }
+allow() { kubectl create clusterrolebinding errors --clusterrole sluice --serviceaccount default:outsider; }
 trust_the_right_one() { cp "$ca" "$STATE/wrong-ca.crt"; }
 become_known() { cp "$STATE/token" "$STATE/unauthorized.token"; }
 come_back() { apiserver_start; }
 
 cluster_up
 own_certificates 2>/dev/null
-kubectl create serviceaccount nobody >/dev/null
+kubectl create serviceaccount outsider >/dev/null
 kubectl get clusterrole sluice >/dev/null 2>&1 || kubectl create clusterrole sluice --verb list,watch \
 	--resource services,nodes,endpointslices.discovery.k8s.io,servicecidrs.networking.k8s.io >/dev/null
 
@@ -141,10 +141,10 @@ config no-token "$API_URL" "$ca" "tokenFile: /nowhere/token"
 ends no-token "$STATE/no-token.kubeconfig: tokenFile: /nowhere/token: No such file or directory"
 
 echo "== everything else: it is tried again"
-config forbidden "$API_URL" "$ca" "token: $(kubectl create token nobody)"
-retries forbidden allow "$API_URL" "HTTP 403" "system:serviceaccount:default:nobody" "services, endpointslices, nodes and servicecidrs" \
+config forbidden "$API_URL" "$ca" "token: $(kubectl create token outsider)"
+retries forbidden allow "$API_URL" "HTTP 403" "system:serviceaccount:default:outsider" "services, endpointslices, nodes and servicecidrs" \
 	"give the account of $STATE/forbidden.kubeconfig the ClusterRole"
-echo nonsense >"$STATE/unauthorized.token"
+echo invalid >"$STATE/unauthorized.token"
 config unauthorized "$API_URL" "$ca" "tokenFile: $STATE/unauthorized.token"
 retries unauthorized become_known "$API_URL" "HTTP 401" "check the credentials in $STATE/unauthorized.kubeconfig"
 cp "$STATE/ca.crt" "$STATE/wrong-ca.crt"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What kubeadm gives kube-proxy starts sluice unchanged, and what is asked over HTTP is answered as kube-proxy answers it:
+# What kubeadm gives kube-proxy starts sluice unchanged, and the HTTP pages are those of kube-proxy:
 # health and metrics servers, compared with the real one on the same API server.
 #
 #   http.sh                  SLUICE=PATH is the program, build/sluice otherwise
@@ -107,7 +107,7 @@ lines_of() {
 	kubectl get events.events.k8s.io -A -o go-template='{{range .items}}{{.reason}} {{.action}} {{.type}} {{.metadata.namespace}} {{.regarding.kind}} {{.regarding.namespace}} {{.regarding.name}} {{.reportingController}}{{"\n"}}{{end}}' |
 		grep -E '^(Starting|FailedToStart)' | sort | uniq -c | sed 's/^ *//'
 }
-both_told() {
+both_report() {
 	lines_of >"$STATE/events"
 	[ "$(wc -l <"$STATE/events")" = 2 ] && [ "$(grep -c '^2 ' "$STATE/events")" = 2 ]
 }
@@ -125,7 +125,7 @@ kubectl apply -f - >/dev/null <<-END
 	metadata: {name: checked}
 	spec: {type: LoadBalancer, externalTrafficPolicy: Local, healthCheckNodePort: 30999, ports: [{port: 80}]}
 END
-if await 60 both_told; then
+if await 60 both_report; then
 	echo "ok events: the same of both"
 else
 	echo "not ok events: not the same of both"

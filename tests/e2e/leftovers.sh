@@ -4,19 +4,19 @@
 set -uo pipefail
 left=0
 
-tell() {
+report() {
 	echo "left behind: $*" >&2
 	left=1
 }
 
 for environ in /proc/[0-9]*/environ; do
 	grep -qzx "E2E_RUN=$1" "$environ" 2>/dev/null || continue
-	tell "process $(basename "${environ%/environ}"): $(tr '\0' ' ' <"${environ%environ}cmdline")"
+	report "process $(basename "${environ%/environ}"): $(tr '\0' ' ' <"${environ%environ}cmdline")"
 done
 while read -r file; do
-	tell "$file"
+	report "$file"
 done < <(find "$2" -mindepth 1 -maxdepth 1)
 for device in api1 api2; do
-	[ ! -e "/sys/class/net/$device" ] || tell "network device $device"
+	[ ! -e "/sys/class/net/$device" ] || report "network device $device"
 done
 exit "$left"

@@ -38,7 +38,7 @@ choose_etcd() {
 
 promtool_path() { command -v promtool || { unpacked prometheus prometheus && echo "$CACHE/prometheus/usr/bin/promtool"; }; }
 
-# Builds what is needed, then starts the calling script anew where nothing it does can be seen from outside: network,
+# Builds what is needed, then starts the calling script again where nothing it does can be seen from outside: network,
 # mount and process namespaces of its own, with a /run of its own. When it ends, however it ends, the kernel ends
 # all its processes and takes down all its networks. NEED names the programs besides Kubernetes', the agent if nothing else.
 in_own_world() {
@@ -82,7 +82,7 @@ spawn() {
 	shift
 	"$@" >>"$STATE/$name.log" 2>&1 </dev/null &
 	PIDS[$name]=$!
-	disown # or bash tells everyone when it is killed
+	disown # or bash prints a line when it is killed
 }
 
 reap() {

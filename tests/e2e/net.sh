@@ -52,7 +52,7 @@ network_up() {
 	join "${PREFIX}outside" eth0 192.168.50.100 fd00:50::100
 	for ns in a b; do
 		in_ns "$PREFIX$ns" sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
-		# What no one else takes goes outside, where nobody forwards it.
+		# All other packets go outside, where no host forwards them.
 		ip -netns "$PREFIX$ns" route add default via 192.168.50.100
 		ip -netns "$PREFIX$ns" route add default via fd00:50::100
 	done

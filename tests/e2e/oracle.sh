@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Compares what `sluice plan` decides with what kube-proxy's own code decides.
 #
-#   oracle.sh [CLUSTERS [SEED]]    500 random clusters from seed 1 unless told; SLUICE=PATH is the program
+#   oracle.sh [CLUSTERS [SEED]]    by default 500 random clusters from seed 1; SLUICE=PATH is the program
 #
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"

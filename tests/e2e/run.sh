@@ -9,7 +9,7 @@
 #   FLOOD=10000              Services created while watching
 #   LOGS=DIR                 a folder for the logs of all programs; without it they go with the rest
 #
-# One line a scenario, "ok", "not ok" or "skip" with what was measured; exit 1 when one is not ok, 77 when none could run.
+# One line a scenario, "ok", "not ok" or "skip" with the measurements; exit 1 when one is not ok, 77 when none could run.
 # shellcheck source=lib.sh
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # shellcheck source=cluster.sh

@@ -20,7 +20,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// kubelet watches Pods and lives their life for them; it is scheduler, network plugin and kubelet of all nodes at once.
+// kubelet watches Pods and runs them; it is scheduler, network plugin and kubelet of all nodes.
 // A Pod is one goroutine, from its binding to its deletion.
 type kubeletState struct {
 	client kubernetes.Interface
@@ -36,7 +36,7 @@ func kubelet(args []string) error {
 	flags := flag.NewFlagSet("kubelet", flag.ExitOnError)
 	kubeconfig := flags.String("kubeconfig", "", "an admin's")
 	nodes := flags.String("nodes", "", "NAME=NAMESPACE=INDEX, ..., the nodes to play and their network namespaces")
-	drain := flags.Duration("drain", 3*time.Second, "how long a Pod goes on accepting after its deletion, as a preStop hook")
+	drain := flags.Duration("drain", 3*time.Second, "how long a Pod accepts connections after its deletion, as a preStop hook")
 	_ = flags.Parse(args)
 
 	config, err := clientcmd.BuildConfigFromFlags("", *kubeconfig)

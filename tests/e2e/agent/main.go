@@ -3,7 +3,7 @@
 //	agent kubelet   plays the kubelets: gives each Pod a network namespace, a backend and a status
 //	agent serve     the backend: answers over TCP (HTTP) and UDP who it is and whom it sees
 //	agent hits      asks an address a number of times and prints who answered
-//	agent load      asks without a pause until told to stop, and prints what failed
+//	agent load      sends requests without a pause until it is stopped, and prints the failures
 //	agent flood     creates many Services through the API server
 package main
 

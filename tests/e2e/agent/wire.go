@@ -32,7 +32,7 @@ type wire struct {
 	namespace, v4, v6 string
 }
 
-// take gives the number that was free the longest, so that an address does not come back at once.
+// take gives the number that was free the longest, so that an address is not reused immediately.
 func (n *node) take() (int, error) {
 	n.lock.Lock()
 	defer n.lock.Unlock()

@@ -37,7 +37,7 @@ func withTimeout() (context.Context, context.CancelFunc) {
 
 func nameOf(i int) string { return fmt.Sprintf("svc-%05d", i) }
 
-// endpointAddress gives each endpoint an address of its own; nobody lives there.
+// endpointAddress gives each endpoint its own address, which no host has.
 func endpointAddress(i int) string { return fmt.Sprintf("10.%d.%d.%d", 128+i>>16, i>>8&255, i&255) }
 
 func makeSlice(name string, port int32, addresses ...string) *discovery.EndpointSlice {

@@ -64,7 +64,7 @@ func (m *monitor) read() {
 	}
 }
 
-// expect starts to look; the channel tells when the address was announced first.
+// expect starts to look; the channel gets the time of the first announcement of the address.
 func (m *monitor) expect(address string) <-chan time.Time {
 	bytes := netip.MustParseAddr(address).As4()
 	m.lock.Lock()

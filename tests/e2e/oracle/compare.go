@@ -89,7 +89,7 @@ func (c *comparison) one(dir string, seed uint64) {
 	var text bytes.Buffer
 	check(generate(seed, c.seen).write(&text))
 	check(os.WriteFile(manifest, text.Bytes(), 0o600))
-	objects, err := read(&text) // what stands in the file, not what was meant
+	objects, err := read(&text) // the objects of the file, not the generated ones
 	check(err)
 
 	ranges := cidrs(seed, c.seen)
@@ -166,5 +166,5 @@ func (c *comparison) report(seed uint64, set settings, lines []string) {
 		}
 		text += "  " + line + "\n"
 	}
-	fmt.Print(text) // at once, for others print as well
+	fmt.Print(text) // in one write, for others print as well
 }

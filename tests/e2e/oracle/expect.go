@@ -18,7 +18,7 @@ type settings struct {
 	eitherLabel   bool // what sluice does other than kube-proxy on purpose, see hidden
 }
 
-// detects: pods of this node are told from others by the cluster CIDR of their family.
+// detects: pods of this node are known by the cluster CIDR of their family.
 func (s settings) detects(family v1.IPFamily) bool {
 	return slices.ContainsFunc(s.clusterCIDRs, func(cidr string) bool {
 		return strings.Contains(cidr, ":") == (family == v1.IPv6Protocol)
@@ -81,7 +81,7 @@ func expectFamily(out *plan, objects *cluster, set settings, family v1.IPFamily,
 	}
 }
 
-// hidden tells whether a label keeps an object from the proxy. kube-proxy 1.36 selects Services by the first label and
+// hidden reports whether a label keeps an object from the proxy. kube-proxy 1.36 selects Services by the first label and
 // slices by the second; sluice, on purpose, both by both (differences.md).
 func (s settings) hidden(labels map[string]string, kubeProxys string) bool {
 	_, elsewhere := labels[apis.LabelServiceProxyName]

@@ -135,7 +135,7 @@ func (g *generator) hide(svc *v1.Service) map[string]string {
 	return onSlices
 }
 
-// strays adds objects that belong to nobody: a slice without its label, one of a service that is not there.
+// strays adds objects without an owner: a slice without its label, one of a missing service.
 func (g *generator) strays() {
 	for _, owner := range []string{"", "svc-not-there"} {
 		slice := g.newSlice("default", owner, "stray-"+owner, discovery.AddressTypeIPv4)

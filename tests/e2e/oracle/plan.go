@@ -48,7 +48,7 @@ type decision struct {
 	Endpoints  []string `json:"endpoints"`
 }
 
-// Who may ask: a pod of this node's pod network, this node itself, somebody outside.
+// Classes of clients: a pod of this node's pod network, this node itself, a client outside.
 var sources = []string{"pod", "node", "external"}
 
 func (s service) key() string {

@@ -14,7 +14,7 @@ const (
 	ipv6 = v1.IPv6Protocol
 )
 
-// address gives one that nobody else has, out of a prefix like "10.96" or "fd00:96:".
+// address returns an unused one of a prefix like "10.96" or "fd00:96:".
 func (g *generator) address(family v1.IPFamily, v4, v6 string) string {
 	n := g.number()
 	if family == ipv6 {

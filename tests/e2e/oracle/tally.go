@@ -43,7 +43,7 @@ func (t tally) endpoints(list []proxy.Endpoint, info proxy.ServicePort, node str
 		case ep.IsServing() && ep.IsTerminating():
 			draining++
 		default:
-			t.add("endpoint of no use")
+			t.add("unusable endpoint")
 		}
 	}
 	switch {
@@ -71,7 +71,7 @@ func (t tally) endpoints(list []proxy.Endpoint, info proxy.ServicePort, node str
 func mustSee() []string {
 	out := []string{
 		"affinity ClientIP", "health check node port", "source ranges", "source ranges cover this node",
-		"endpoint of no use", "endpoints: none at all", "endpoints: none usable", "endpoints: only draining ones",
+		"unusable endpoint", "endpoints: none at all", "endpoints: none usable", "endpoints: only draining ones",
 		"topology: none", "topology: same node", "topology: same zone", "topology: hints for elsewhere only",
 		"topology: node hints name others, same zone",
 		"service uses cluster true local false", "service uses cluster true local true", "service uses cluster false local true",

@@ -96,11 +96,11 @@ func compareJSON(theirs, ours string, free map[string]string) []string {
 	}
 	a, err := flatten(theirs)
 	if err != nil {
-		return []string{"theirs is no JSON: " + err.Error()}
+		return []string{"theirs is not JSON: " + err.Error()}
 	}
 	b, err := flatten(ours)
 	if err != nil {
-		return []string{fmt.Sprintf("is no JSON: %v: %q", err, shorten(ours))}
+		return []string{fmt.Sprintf("is not JSON: %v: %q", err, shorten(ours))}
 	}
 	var differences []string
 	for i := range max(len(a), len(b)) {
@@ -162,7 +162,7 @@ func flattenValue(decoder *json.Decoder, path string, leaves *[]leaf) error {
 	return err
 }
 
-// sameConfig: the configuration in effect; the order of keys is nobody's business.
+// sameConfig: the configuration in effect; the order of keys does not count.
 func sameConfig(theirs, ours string) []string {
 	without := func(text string) string {
 		leaves, err := flatten(sortKeys(text))

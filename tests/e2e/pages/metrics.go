@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// What kube-proxy 1.36.3 tells in nftables mode and sluice must tell too: with the same type, labels and buckets. Families
-// that count what has not happened are not shown by kube-proxy, so type and labels stand here; where it shows them, it is
+// The metrics of kube-proxy 1.36.3 in nftables mode that sluice must have, too: with the same type, labels and buckets. Families
+// without an event yet are not shown by kube-proxy, so type and labels are written here; where it shows them, it is
 // held against this list as well.
 var wanted = []struct{ name, kind, labels string }{
 	{"kubeproxy_conntrack_reconciler_deleted_entries_total", "counter", "ip_family"},

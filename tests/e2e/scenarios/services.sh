@@ -105,7 +105,7 @@ scenario_types() {
 	await 30 answered pod "$ip:80" 2 || fail "ClusterIP again: $(answers pod "$ip:80")"
 	fact "ClusterIP again after $TOOK"
 
-	# A cluster IP cannot be taken away in place: as in life, the Service is made anew without one.
+	# A cluster IP cannot be removed in place: the Service is deleted and created again without one.
 	kubectl delete service kind >/dev/null
 	expose kind --cluster-ip None
 	await 30 unanswered pod "$ip:80" || fail "headless still answers: $(answers pod "$ip:80")"

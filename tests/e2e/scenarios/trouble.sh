@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What happens to clusters: the API server away, history forgotten, credentials and rights changed, a flood.
 
-# served NAME N: a Service with N of N+1 Pods behind it, by hand, so that what is measured is the proxy and no controller.
+# served NAME N: a Service with N of N+1 Pods as endpoints, by hand, so that the proxy is measured and not a controller.
 # IP is its address, PODS are the Pods'.
 served() {
 	deployment "$1" $(($2 + 1))
@@ -33,7 +33,7 @@ asked_since() {
 		sed -n 's/.*"objectRef":{"resource":"\([a-z]*\)".*"responseStatus":{.*"code":\([0-9]*\).*/\1 \2/p' | sort -u | xargs
 }
 
-proxy_anew() {
+proxy_restart() {
 	AUDITED=$(wc -l <"$STATE/audit.log")
 	reap proxy
 	proxy_start
@@ -44,14 +44,14 @@ scenario_first_lists() {
 	local streamed paged all="endpointslices 200 nodes 200 servicecidrs 200 services 200"
 	served lists 2
 	load_start load pod "$IP:80"
-	proxy_anew
+	proxy_restart
 	await 60 answered pod "$IP:80" 2 || fail "streamed: $(answers pod "$IP:80")"
 	streamed=$(asked_since "$AUDITED" sendInitialEvents=true) paged=$(asked_since "$AUDITED" '"verb":"list"')
 	[ "$streamed" = "$all" ] || fail "streamed lists: $streamed, wanted $all"
 	[ -z "$paged" ] || fail "streamed, and listed too: $paged"
 	apiserver_killed
 	apiserver_start --feature-gates WatchList=false
-	proxy_anew
+	proxy_restart
 	await 60 answered pod "$IP:80" 2 || fail "paged: $(answers pod "$IP:80")"
 	streamed=$(asked_since "$AUDITED" sendInitialEvents=true) paged=$(asked_since "$AUDITED" '"verb":"list"')
 	[[ $streamed == *services* && $streamed != *200* ]] || fail "the API server streams lists that it shouldn't: $streamed"
@@ -86,7 +86,7 @@ scenario_compacted() {
 	await 180 answered pod "$IP:80" 1 || fail "the new Service did not arrive: $(answers pod "$IP:80")"
 	kubectl delete service gap2 >/dev/null
 	await 180 unanswered pod "$IP:80" || fail "watches no more: a deleted Service answers"
-	fact "and goes on watching, a deletion arrives after $TOOK"
+	fact "and continues to watch, a deletion arrives after $TOOK"
 }
 
 # The API server must have forgotten this version, or the scenario would prove nothing.
@@ -99,7 +99,7 @@ expect_gone() {
 scenario_token_rotated() {
 	served token 2
 	load_start load pod "$IP:80"
-	# The account is made anew: its old tokens are worth nothing from now on, and the watches break.
+	# The account is created again: its old tokens are invalid from now on, and the watches break.
 	kubectl -n kube-system delete serviceaccount sluice >/dev/null
 	cp -p "$STATE/token" "$STATE/token.old"
 	service_account_token

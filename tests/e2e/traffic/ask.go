@@ -1,4 +1,4 @@
-// Package traffic asks the backends of the test, and says what came of it.
+// Package traffic sends requests to the backends of the test, and returns the results.
 package traffic
 
 import (
@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// An Answer is what one question came to: who answered and whom it saw, or why nobody did.
+// An Answer is the result of one request: the backend and the client address that it saw, or the error.
 type Answer struct {
 	Backend, Address, Source string // from the backend's line
 	Failure                  string // "" or Refused, Silent, or the error
@@ -61,7 +61,7 @@ func askUDP(target string, timeout time.Duration) (string, error) {
 		return "", err
 	}
 	defer conn.Close()
-	// What the own node's output path refuses or drops, it forbids to write; which of the two it was, reading tells.
+	// A packet refused or dropped in the node's own output path fails at write; read returns which of the two it was.
 	if _, err := conn.Write([]byte("who\n")); err != nil && !errors.Is(err, syscall.EPERM) {
 		return "", err
 	}

@@ -38,7 +38,7 @@ type question struct {
 	expect                 *decision
 }
 
-// Where nodes have their node ports: on their primary addresses. The second one is no place for them.
+// Where nodes have their node ports: on their primary addresses. The second one does not have them.
 var (
 	nodePortAddresses = map[string][]string{"IPv4": {"192.168.50.11"}, "IPv6": {"fd00:50::11"}}
 	secondAddresses   = map[string]string{"IPv4": "192.168.50.111", "IPv6": "fd00:50::111"}
@@ -86,7 +86,7 @@ func (p *plan) questions(c client) []question {
 			}
 		}
 	}
-	for _, host := range []string{"10.111.222.111", "fd00:96::dead"} { // nobody's, of the range for Services
+	for _, host := range []string{"10.111.222.111", "fd00:96::dead"} { // unassigned, of the range for Services
 		out = append(out, question{name: "nobody " + host, protocol: "tcp", target: netip.AddrPortFrom(netip.MustParseAddr(host), 80).String()})
 	}
 	slices.SortStableFunc(out, func(a, b question) int { return strings.Compare(a.name, b.name) })

@@ -100,7 +100,7 @@ const (
 	timeout  = 1500 * time.Millisecond // a refusal lost to IPv6's socket lock comes again after one second
 )
 
-// round goes on until one more backend has become very unlikely: the last that answers of N equal ones stays unseen for 14·N
+// round continues until one more backend has become very unlikely: the last that answers of N equal ones stays unseen for 14·N
 // questions less than once in a hundred thousand times.
 func (q question) round(own map[string]string) (out outcome, failures map[string]int) {
 	backends, sources := map[string]bool{}, map[string]bool{}
