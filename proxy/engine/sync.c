@@ -1,7 +1,7 @@
 /*
- * A run: update node_info, plan what is dirty into the state, take the changes,
- * tell each sink.  One timer serves all reasons to run; it is set to the
- * earliest of them after everything that could move it.
+ * A run: update node_info, plan the changed objects into the state, take the
+ * changes, pass them to each sink.  One timer serves all reasons to run; it is
+ * set to the earliest of them after everything that could move it.
  *
  * The loop's clock is not used: it stands still during a run, and how long a
  * run takes is the point.
@@ -253,7 +253,7 @@ int sync_run(struct sync *s)
 		pacer_ran(&s->pacer, now_us(s));
 	s->random = s->p.random ? s->p.random(s->p.clock_data) : system_random();
 	note_run(s, &run, has_failed);
-	/* a full run's working memory is many times what stays */
+	/* a full run needs many times the memory that is kept afterwards */
 	if (run.full)
 		(void)malloc_trim(0);
 	schedule(s);

@@ -89,7 +89,7 @@ static bool is_same_value(const struct nft_element *a, const struct nft_element 
 	       memcmp(a->value, b->value, a->value_len) == 0;
 }
 
-/* Both lists are ordered by key; what is in both with the same value is no difference. */
+/* Both lists are ordered by key; an element that both have with the same value is skipped. */
 static void emit_differences(struct delta *d, const struct change *change,
 			     enum nft_verb verb)
 {
@@ -218,8 +218,8 @@ static bool is_new(const struct changeset *cs, const struct service *service)
 
 /*
  * -EAGAIN when only new services were refused. Anything else means that the
- * kernel differs from what we know. A large transaction may have been committed
- * in part.
+ * kernel differs from our state. A large transaction may have been committed in
+ * part.
  */
 static int leave_out(struct delta *d, const struct changeset *cs,
 		     const struct nft_refusals *refusals)

@@ -47,10 +47,10 @@ static void take_chain(void *data, bool is_wanted, enum family family,
 	(void)data;
 	(void)is_wanted;
 	(void)family;
-	(void)chain; /* asked for at once, in order */
+	(void)chain; /* nft_refs_chains() lists them later, in order */
 }
 
-/* How nft is told the type of a field that has no name for it. */
+/* The type in nft's syntax of a field whose type has no name. */
 static void print_typeof(enum nft_field field, enum family family, struct buf *out)
 {
 	const struct nft_field_info *info = nft_field(field);

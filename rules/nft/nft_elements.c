@@ -1,9 +1,9 @@
 /*
  * One function for each set says what a service puts there.
  *
- * Who asks is found out in the order pod, this node, outside (see `dispatch`
- * in nft_rules.c), so what is decided for outside stands in `frontends`, and
- * `frontends-inside` has an entry only where pods and this node are served
+ * The class of a client is found in the order pod, this node, outside (see
+ * `dispatch` in nft_rules.c).  So the decision for outside is in `frontends`,
+ * and `frontends-inside` has an entry only where pods and this node are served
  * differently.  Packets that were translated are past `empty`: it catches what
  * no other map took.
  */
@@ -147,7 +147,7 @@ static void emit_empty(struct walk *w, const struct frontend *f)
 	emit_verdict(w, refuse_verdict(action));
 }
 
-/* Does the rule for all cluster addresses do what was decided here? */
+/* Does the rule for all cluster addresses implement the decision for this one? */
 static bool is_masked_by_address(const struct walk *w, const struct frontend *f)
 {
 	return f->kind == FRONTEND_CLUSTER_IP &&
@@ -234,7 +234,7 @@ static void emit_allowed(struct walk *w, const struct frontend *f)
 	}
 }
 
-/* One bit for each pool that somebody is balanced over. */
+/* One bit for each pool that a class of client is balanced over. */
 static unsigned used_pools(const struct walk *w, const struct frontend *f)
 {
 	static const uint8_t sources[] = {CLIENT_NODE, CLIENT_EXTERNAL};

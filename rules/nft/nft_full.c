@@ -57,7 +57,7 @@ static void add_element(void *data, const struct nft_element *e)
 	nft_desired_add(&a->full->desired, e, a->service);
 }
 
-/* What should be; anew for each try that leaves out more. */
+/* The desired state; filled again for each try that leaves out more services. */
 static void fill_desired(struct full *f)
 {
 	const struct changeset *cs = f->cs;
@@ -83,7 +83,7 @@ static void adopt(void *data, const struct nft_read_element *read)
 
 /*
  * The daemon has just started: clients are bound to the numbers of its
- * predecessor.  Tables without them, of an older version, say, are no reason to stop.
+ * predecessor.  Tables without them, of an older version, say, are accepted.
  */
 static void adopt_numbers(struct nft_kernel *k)
 {

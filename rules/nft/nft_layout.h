@@ -1,7 +1,7 @@
 /*
  * What our tables are made of, as data: fields of a packet, the shapes of keys
- * made of them, sets and maps, kinds of chains.  Whoever builds, reads back,
- * compares or prints takes names, types and lengths from here and nowhere else.
+ * made of them, sets and maps, kinds of chains.  Code that builds, reads back,
+ * compares or prints takes names, types and lengths only from here.
  */
 #pragma once
 
@@ -84,11 +84,11 @@ enum nft_shape {
 };
 #define NFT_SHAPE_MAX 5 /* fields */
 
-/* NFT_SHAPE_MAX of them, FIELD_NONE behind the last. */
+/* NFT_SHAPE_MAX of them, FIELD_NONE after the last. */
 const uint8_t *nft_shape_fields(enum nft_shape shape, enum family family);
 /* Each field is padded to four bytes, as in registers, unless it is the only one. */
 size_t nft_shape_len(enum nft_shape shape, enum family family);
-/* Does every field's type have a name? Else nft must be told by "typeof". */
+/* Does every field's type have a name? Otherwise nft needs "typeof". */
 bool nft_shape_is_named(enum nft_shape shape, enum family family);
 /* nft's number of a concatenated type. */
 uint32_t nft_shape_type(enum nft_shape shape, enum family family);
@@ -161,7 +161,7 @@ enum nft_chain_kind {
 	/* from here on there may be many of a kind, one for each number */
 	CHAIN_PICK,
 	CHAIN_PICK_LOCAL,
-	CHAIN_AFFINITY, /* these two go on to the pick chain of the same number */
+	CHAIN_AFFINITY, /* these two jump to the pick chain of the same number */
 	CHAIN_AFFINITY_LOCAL,
 	CHAIN_AFFINITY_LEARN_FOR, /* seconds */
 	CHAIN_N,
@@ -186,7 +186,7 @@ const struct nft_chain_info *nft_chain_info(uint32_t kind);
 const char *nft_chain_name(struct nft_chain chain, char buf[static NFT_CHAIN_NAME_LEN]);
 /* The chain of this name; false when we never make one that is called so. */
 bool nft_chain_parse(const char *name, struct nft_chain *ret);
-/* The chain that this one's rules go to and that nobody else may keep; false: none. */
+/* The chain that this one's rules go to and that no other chain may keep; false: none. */
 bool nft_chain_needs(struct nft_chain chain, struct nft_chain *ret);
 const char *nft_hook_name(uint32_t hook);
 

@@ -25,7 +25,7 @@
 
 #define REGISTER_LEN 16u
 
-/* Where statements put what they load: offset 0, and behind it when that is in use. */
+/* The register that a statement loads into: offset 0, or a later one when that is in use. */
 static uint32_t register_at(size_t offset)
 {
 	if (offset % REGISTER_LEN == 0)
@@ -139,7 +139,7 @@ static void add_numgen(struct nftnl_rule *r, struct nft_chain chain, uint32_t dr
 static void load_field(struct nftnl_rule *r, const struct nft_rule *rule,
 		       enum nft_field field, size_t offset, size_t free_offset);
 
-/* What is hashed is loaded behind what the statement holds already. */
+/* The hashed field is loaded after the registers that the statement uses already. */
 static void add_hash(struct nftnl_rule *r, const struct nft_rule *rule,
 		     const struct nft_field_info *info, uint32_t dreg, size_t free_offset)
 {

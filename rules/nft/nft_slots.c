@@ -1,14 +1,14 @@
 /*
  * Slots must be filled without a gap, as one is picked at random below their
  * number.  If endpoints stood in order, one that comes or goes would move all
- * behind it.  So slots are auctioned, in rounds.
+ * later ones.  So slots are auctioned, in rounds.
  *
  * In each round every endpoint that has no slot yet bids for one.  Which one,
  * and how much, is a hash of endpoint and round.  The highest bid of the first
- * round in which anybody bids for a slot has it for good.  So what happens to a
- * slot hangs on the few who bid for it: when an endpoint comes, it takes the
- * slot of one that had it by a lesser bid, or in a later round; that one goes on
- * bidding, and takes that of another, until the new slot is reached.  Such a
+ * round with a bid for a slot wins it permanently.  So the holder of a slot
+ * depends only on its few bidders: a new endpoint takes the slot of one that
+ * had it by a lesser bid, or in a later round; that one keeps bidding, and
+ * takes the slot of another, until the new slot is reached.  Such a
  * chain is about ln(n) long, as fewer and fewer have a slot that is so
  * easily taken.  The same holds when one goes.
  *
@@ -26,8 +26,8 @@
 #define ORDERED_MAX 8
 
 /*
- * For each slot. About ln(n) are needed; addresses that somebody has chosen for
- * their hashes must not need many more.
+ * For each slot. About ln(n) are needed; addresses that were chosen for their
+ * hashes must not need many more.
  */
 #define BIDS_MAX 64
 
@@ -45,7 +45,7 @@ struct slot {
 struct auction {
 	struct slot *slots;
 	uint32_t n;
-	uint64_t mask; /* all ones, the least that is no less than n - 1 */
+	uint64_t mask; /* all ones, the least that is at least n - 1 */
 	uint32_t round;
 };
 
@@ -136,7 +136,7 @@ static void run(struct auction *a, const struct bidder *bidders)
 			a->slots[i].holder = waiting[--n];
 }
 
-/* What stands in order is put by slot. */
+/* Reorders the endpoints by slot. */
 static void auction_off(const struct endpoint **endpoints, uint32_t n)
 {
 	_cleanup_(freep) struct bidder *bidders = xcalloc(n, sizeof(*bidders));

@@ -1,6 +1,7 @@
 /*
- * Any text as an address, a network, an address with port: what is read is
- * written canonically and reads back the same; libc reads it the same way.
+ * Any text as an address, a network, an address with port: a value that was
+ * read is written canonically and reads back the same; libc reads it the same
+ * way.
  */
 #include <arpa/inet.h>
 #include <assert.h>
