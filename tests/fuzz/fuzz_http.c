@@ -1,7 +1,7 @@
 /*
  * Any bytes to the health and the metrics server, over a real connection:
- * what comes back is HTTP or nothing, and afterwards a plain question is
- * answered still.  The first byte says which of the two is meant.
+ * the answer is HTTP or empty, and afterwards a plain request is still
+ * answered.  The first byte selects one of the two servers.
  */
 #include <arpa/inet.h>
 #include <assert.h>

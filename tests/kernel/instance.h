@@ -21,7 +21,7 @@ struct instance {
 	char *manifests, *socket, *log;
 	char *bpffs; /* where the pins of eBPF mode go: never those of the machine */
 	const char *cgroup; /* that of the eBPF programs; NULL in nftables mode */
-	char *yaml;	    /* what was put last */
+	char *yaml;	    /* the manifest that was written last */
 	pid_t pid;	    /* 0: not running */
 	unsigned written;   /* the last marker's port */
 };

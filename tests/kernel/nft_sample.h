@@ -67,7 +67,7 @@ int sample_full(struct sample_world *w);
 /* Another sink, as after a restart. */
 void sample_restart(struct sample_world *w);
 /*
- * From what is there now to these: one delta.  Services are the same when
+ * One delta from the current services to these.  Services are the same when
  * they have the same name and family.
  */
 int sample_delta(struct sample_world *w, struct service **taken, size_t n);

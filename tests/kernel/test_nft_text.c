@@ -1,6 +1,7 @@
 /*
- * The dump is what the daemon programs, said in nft's words: it loads, lists
- * as what was programmed over netlink does, and what is listed loads again.
+ * The dump is the daemon's ruleset in nft's syntax.  It can be loaded, its listing
+ * equals that of the ruleset programmed over netlink, and a listing can be
+ * loaded again.
  */
 #include "tests/test.h"
 

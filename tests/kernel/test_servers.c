@@ -1,5 +1,5 @@
 /*
- * The health server's port is somebody else's when the daemon starts.
+ * Another process listens on the health server's port when the daemon starts.
  */
 #include <arpa/inet.h>
 #include <signal.h>
@@ -55,8 +55,8 @@ static int take_port(const struct world *w)
 	return fd;
 }
 
-/* In the log of the daemon that was started last. */
-static bool has_told(const struct instance *sluice, const char *text)
+/* Is this text in the log of the daemon that was started last? */
+static bool has_logged(const struct instance *sluice, const char *text)
 {
 	return !world_run(sluice->world, PLACE_NODE, "grep -qF -e \"%s\" %s", text,
 			  sluice->log);
@@ -77,11 +77,11 @@ static void a_port_in_use_is_bound_when_it_is_free(void **state)
 	uint64_t start_us;
 
 	instance_start(sluice, NULL); /* it serves all the same */
-	assert_true(has_told(sluice, "health server: cannot listen on 0.0.0.0:10256: "
-				     "Address already in use; retrying every 5 s"));
+	assert_true(has_logged(sluice, "health server: cannot listen on 0.0.0.0:10256: "
+				       "Address already in use; retrying every 5 s"));
 	(void)close(fd);
 	start_us = world_now_us();
-	while (!has_told(sluice, "health server: listening on")) {
+	while (!has_logged(sluice, "health server: listening on")) {
 		if (world_now_us() - start_us > WORLD_PATIENCE_US)
 			instance_fail(sluice, "the port is free, and not taken");
 		world_sleep_ms(50);
@@ -100,8 +100,8 @@ static void with_bind_address_hard_fail_a_port_in_use_ends_the_daemon(void **sta
 	sluice->pid = 0;
 	assert_true(WIFEXITED(status));
 	assert_int_equal(WEXITSTATUS(status), 1);
-	assert_true(has_told(sluice, "bind-address-hard-fail: exiting"));
-	assert_false(has_told(sluice, "retrying"));
+	assert_true(has_logged(sluice, "bind-address-hard-fail: exiting"));
+	assert_false(has_logged(sluice, "retrying"));
 	(void)close(fd);
 }
 

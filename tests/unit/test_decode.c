@@ -1,5 +1,5 @@
 /*
- * Kubernetes objects as decoded, and the messages for what is refused.
+ * Decoding of Kubernetes objects, and the messages for refused parts.
  */
 #include "tests/test.h"
 
