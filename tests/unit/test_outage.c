@@ -171,6 +171,35 @@ static void the_end_of_an_outage_is_logged_when_all_kinds_recovered(void **state
 	assert_true(sec >= .35 && sec <= ev_time() - begin + .1);
 }
 
+static void an_optional_kind_does_not_prolong_an_outage(void **state)
+{
+	static const char recovered[] = "https://api:6443: reachable again after ";
+	struct listener l = {0};
+	const char *line;
+
+	(void)state;
+	listen_to(&l);
+	outage_set_optional(l.outage, OBJECT_SERVICE_CIDR);
+	outage_failed(l.outage, OBJECT_SERVICE_CIDR, "servicecidrs", 403, "HTTP 403");
+	pass(&l, 0.6);
+	outage_failed(l.outage, OBJECT_SERVICE, "services", 403, "HTTP 403");
+	pass(&l, 0.4);
+	assert_non_null(
+		strstr(l.text, "cannot list services and servicecidrs: HTTP 403"));
+	outage_over(l.outage, OBJECT_SERVICE);
+	pass(&l, 0.01);
+	assert_int_equal(count_lines(l.text), 1);
+	line = strstr(l.text, recovered);
+	assert_non_null(line);
+	/* From the failure of the services, not from that of the servicecidrs. */
+	assert_true(strtod(line + strlen(recovered), NULL) >= .35);
+	assert_true(strtod(line + strlen(recovered), NULL) < 1.);
+	outage_over(l.outage, OBJECT_SERVICE_CIDR);
+	pass(&l, 0.01);
+	stop_listening(&l);
+	assert_int_equal(count_lines(l.text), 0);
+}
+
 static void a_failure_that_recovers_immediately_is_not_logged(void **state)
 {
 	struct listener l = {0};
@@ -192,6 +221,7 @@ int main(void)
 		cmocka_unit_test(an_unavailable_optional_kind_is_one_log_line),
 		cmocka_unit_test(only_another_cause_of_an_outage_is_logged_again),
 		cmocka_unit_test(the_end_of_an_outage_is_logged_when_all_kinds_recovered),
+		cmocka_unit_test(an_optional_kind_does_not_prolong_an_outage),
 		cmocka_unit_test(a_failure_that_recovers_immediately_is_not_logged),
 	};
 

@@ -72,6 +72,14 @@ static bool has_cause(const struct trouble *t, int cause)
 	return t->is_present && t->cause == cause;
 }
 
+static bool is_required(const struct outage *o, int cause)
+{
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		if (has_cause(&o->kinds[kind], cause) && !o->kinds[kind].is_optional)
+			return true;
+	return false;
+}
+
 /* "services, endpointslices and nodes": those with this cause. */
 static void add_names(struct buf *out, struct outage *o, int cause)
 {
@@ -85,7 +93,7 @@ static void add_names(struct buf *out, struct outage *o, int cause)
 		if (!has_cause(t, cause))
 			continue;
 		t->is_logged = true;
-		t->is_waived = t->is_optional;
+		t->is_waived = !is_required(o, cause);
 		buf_printf(out, "%s%s",
 			   at == 0	 ? ""
 			   : at == n - 1 ? " and "
@@ -98,14 +106,6 @@ static void add_names(struct buf *out, struct outage *o, int cause)
 static double silence_sec(const struct outage *o)
 {
 	return (double)(clock_monotonic_us() - o->since_us) / 1e6;
-}
-
-static bool is_required(const struct outage *o, int cause)
-{
-	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		if (has_cause(&o->kinds[kind], cause) && !o->kinds[kind].is_optional)
-			return true;
-	return false;
 }
 
 static void log_cause(struct outage *o, int cause, const char *why)
@@ -130,6 +130,12 @@ static void log_cause(struct outage *o, int cause, const char *why)
 	o->has_logged = true;
 }
 
+/* Optional kinds alone are not an outage: they may be missing permanently. */
+static bool is_out(const struct outage *o)
+{
+	return outage_why(o) != NULL;
+}
+
 static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int revents)
 {
 	struct outage *o = timer->data;
@@ -145,6 +151,8 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int revents)
 			log_cause(o, t->cause, t->why);
 	}
 	ev_timer_stop(loop, timer);
+	if (!is_out(o))
+		return;
 	ev_timer_set(timer, REPEAT_SEC, 0.);
 	ev_timer_start(loop, timer);
 }
@@ -169,14 +177,6 @@ void outage_free(struct outage *o)
 	free(o);
 }
 
-static bool is_any_present(const struct outage *o)
-{
-	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		if (o->kinds[kind].is_present)
-			return true;
-	return false;
-}
-
 const char *outage_why(const struct outage *o)
 {
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
@@ -191,7 +191,7 @@ void outage_failed(struct outage *o, enum object_kind kind, const char *name, in
 	struct trouble *t = &o->kinds[kind];
 	bool is_new = !t->is_present || t->cause != cause;
 
-	if (!is_any_present(o))
+	if (!is_out(o))
 		o->since_us = clock_monotonic_us();
 	t->is_present = true;
 	t->is_waived &= !is_new;
@@ -218,9 +218,8 @@ void outage_over(struct outage *o, enum object_kind kind)
 	if (!t->is_present)
 		return;
 	*t = (struct trouble){.is_optional = t->is_optional};
-	if (is_any_present(o))
+	if (is_out(o))
 		return;
-	ev_timer_stop(o->loop, &o->timer);
 	if (o->has_logged)
 		log_info("api: %s: reachable again after %.1f s", o->server,
 			 silence_sec(o));
