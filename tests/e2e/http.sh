@@ -77,6 +77,14 @@ kubeadm_files
 start verbatim sa "$STATE/bin/kube-proxy" config.conf
 await 30 has_synced sa || die "kubeadm's own configuration: nothing is programmed: $(tail -n 5 "$STATE/verbatim.log")"
 echo "ok kubeadm: its ConfigMap and its command line start sluice: $(grep -c . "$STATE/verbatim.log") lines in the log, mode $(in_ns sa curl -fsS http://127.0.0.1:10249/proxyMode)"
+status=0
+readyz=$(in_ns sa curl -sS -w ' %{http_code}' http://127.0.0.1:10256/readyz)
+if [ "$readyz" = "ok 200" ]; then
+	echo "ok readyz: 200"
+else
+	echo "not ok readyz: $readyz"
+	status=1
+fi
 reap verbatim
 
 start theirs ka kube-proxy nftables.conf
@@ -84,7 +92,6 @@ start ours sa "$STATE/bin/kube-proxy" nftables.conf
 await 30 has_synced ka
 await 30 has_synced sa
 stir
-status=0
 in_ns ka "$PAGES" ask "$STATE/theirs.json"
 in_ns sa "$PAGES" ask "$STATE/ours.json"
 if "$PAGES" compare "$STATE/theirs.json" "$STATE/ours.json"; then

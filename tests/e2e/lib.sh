@@ -69,6 +69,8 @@ settle() {
 	mount -t tmpfs -o mode=755 e2e /run
 	mkdir -p /run/netns
 	ip link set lo up
+	# A proxy in mode auto would attach its eBPF programs to the root of the machine's cgroups: none are mounted here.
+	{ findmnt -rno TARGET -t cgroup2 || true; } | xargs -r -n 1 umount -l
 	STATE=${STATE:-/run/e2e}
 	mkdir -p "$STATE"
 	chmod 700 "$STATE"

@@ -140,12 +140,15 @@ func (c *comparison) ask(manifest string, set settings, want *plan) []string {
 	command := exec.CommandContext(ctx, c.program, set.flags(manifest)...)
 	var out, errors bytes.Buffer
 	command.Stdout, command.Stderr = &out, &errors
-	if err := command.Run(); err != nil {
-		return []string{fmt.Sprintf("%v: %s", err, strings.TrimSpace(errors.String()))}
-	}
+	err := command.Run()
 	var got plan
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
-		return []string{"prints no plan: " + err.Error()}
+	var ignored struct{ Rejected []json.RawMessage }
+	if json.Unmarshal(out.Bytes(), &got) != nil || json.Unmarshal(out.Bytes(), &ignored) != nil {
+		return []string{fmt.Sprintf("prints no plan: %v: %s", err, strings.TrimSpace(errors.String()))}
+	}
+	// Status 1 is for input that was ignored, and for that only.
+	if status := command.ProcessState.ExitCode(); status != min(1, len(ignored.Rejected)) {
+		return []string{fmt.Sprintf("exit status %d with %d rejected: %s", status, len(ignored.Rejected), strings.TrimSpace(errors.String()))}
 	}
 	return differences(want, &got)
 }

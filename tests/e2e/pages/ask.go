@@ -49,7 +49,7 @@ func questions() []question {
 			question{method: method, server: metrics, path: "/nope", body: sameText},
 			question{method: method, server: health, path: "/nope", body: sameText})
 	}
-	for _, path := range []string{"/", "/healthz/", "/healthz?verbose", "/Healthz", "/metrics", "/proxyMode", "/readyz", "/livez/x"} {
+	for _, path := range []string{"/", "/healthz/", "/healthz?verbose", "/Healthz", "/metrics", "/proxyMode", "/livez/x"} {
 		list = append(list, question{method: "GET", server: health, path: path, body: sameKind})
 	}
 	for _, path := range []string{"/", "/healthz/", "/healthz?exclude=x", "/livez", "/metrics/", "/proxyMode/", "/proxymode", "/debug/pprof/", "/version"} {
