@@ -36,6 +36,7 @@ type question struct {
 	name, protocol, target string
 	sticky                 bool
 	expect                 *decision
+	goesBack               bool // from outside: not a port of the Service, and the node's route leads to where it came from
 }
 
 // Where nodes have their node ports: on their primary addresses. The second one does not have them.
@@ -82,6 +83,7 @@ func (p *plan) questions(c client) []question {
 			}
 			if f.Kind == "ClusterIP" || f.Kind == "ExternalIP" {
 				q.expect = nil
+				q.goesBack = f.Kind == "ExternalIP"
 				add(f.Kind+" no such port", f.Address, f.Port+1000)
 			}
 		}
