@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # leftovers.sh RUN FOLDER: fails when something is left of tests that were started with E2E_RUN=RUN and TMPDIR=FOLDER:
-# a process, a file, or a leg of their networks in this one.
+# a process, a file, a cgroup, or a leg of their networks in this one.
 set -uo pipefail
 left=0
 
@@ -19,4 +19,7 @@ done < <(find "$2" -mindepth 1 -maxdepth 1)
 for device in api1 api2; do
 	[ ! -e "/sys/class/net/$device" ] || report "network device $device"
 done
+while read -r cgroup; do
+	[ -d "/proc/${cgroup##*-}" ] || report "cgroup $cgroup"
+done < <(findmnt -rno TARGET -t cgroup2 | xargs -r -I MOUNT find MOUNT -maxdepth 1 -name 'sluice-e2e-*')
 exit "$left"

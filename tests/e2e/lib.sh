@@ -55,7 +55,10 @@ in_own_world() {
 		esac
 		export "${name^^}=$path" # AGENT, ORACLE, ...
 	done
-	export E2E_INSIDE=1 KUBE
+	E2E_CGROUP=$(findmnt -rno TARGET -t cgroup2 | head -n 1) || E2E_CGROUP=
+	E2E_CGROUP=${E2E_CGROUP:+$E2E_CGROUP/sluice-e2e-$$}
+	export E2E_INSIDE=1 KUBE E2E_CGROUP
+	trap 'await 5 remove_cgroup || true' EXIT
 	# Not exec: this shell stays, so that Ctrl-C and kill reach a process that can end the world; and when even that is
 	# not to be, the world goes with its parent.
 	setpriv --pdeathsig KILL unshare --net --mount --pid --fork --mount-proc --kill-child=KILL -- "$0" "$@" &
@@ -65,17 +68,28 @@ in_own_world() {
 	exit "$status"
 }
 
+# The world's own cgroup in $CGROUP, when the machine has cgroup v2; the machine's are not mounted: a proxy in mode auto
+# would attach its eBPF programs to their root.
+own_cgroup() {
+	CGROUP=/run/cgroup
+	if [ -n "$E2E_CGROUP" ] && mkdir -p $CGROUP "$E2E_CGROUP"; then
+		mount --bind "$E2E_CGROUP" $CGROUP
+	fi
+	{ findmnt -rno TARGET -t cgroup2 | grep -vxF $CGROUP || true; } | xargs -r -n 1 umount -l
+}
+
 settle() {
 	mount -t tmpfs -o mode=755 e2e /run
 	mkdir -p /run/netns
 	ip link set lo up
-	# A proxy in mode auto would attach its eBPF programs to the root of the machine's cgroups: none are mounted here.
-	{ findmnt -rno TARGET -t cgroup2 || true; } | xargs -r -n 1 umount -l
+	own_cgroup
 	STATE=${STATE:-/run/e2e}
 	mkdir -p "$STATE"
 	chmod 700 "$STATE"
 	export PATH=$KUBE:$PATH KUBECONFIG=$STATE/admin.kubeconfig KUBECACHEDIR=$STATE/kubectl-cache STATE
 }
+
+remove_cgroup() { [ ! -d "$E2E_CGROUP" ] || rmdir "$E2E_CGROUP"; }
 
 # spawn NAME COMMAND...: runs it in the background; reap NAME [SIGNAL] ends it and waits.
 declare -gA PIDS=()

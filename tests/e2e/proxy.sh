@@ -3,6 +3,7 @@
 
 PROXY=${PROXY:-sluice}
 SLUICE=${SLUICE:-$PROJECT/build/sluice}
+MODE_FLAGS=(--proxy-mode "${SLUICE_MODE:-nftables}")
 
 # proxy_start [NAME NAMESPACE PROXY]: started as NAME (its log is NAME.log), in that node's namespace.
 proxy_start() {
@@ -12,7 +13,8 @@ proxy_start() {
 	case $kind in
 	sluice)
 		spawn "$name" ip netns exec "$ns" "$SLUICE" run "${source[@]}" --hostname-override node-a \
-			--proxy-mode "${SLUICE_MODE:-nftables}" --cluster-cidr "$NODE_CIDRS" --bpffs-root "$STATE/bpf" --control-socket "$STATE/$name.sock"
+			"${MODE_FLAGS[@]}" --cluster-cidr "$NODE_CIDRS" --bpffs-root "$STATE/bpf" \
+			--control-socket "$STATE/$name.sock"
 		;;
 	kube-proxy)
 		cat >"$STATE/$name.yaml" <<-END
