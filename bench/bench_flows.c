@@ -51,7 +51,7 @@ static bool has_odd_port(void *data, const struct flow *flow)
 	return flow->original.src_port % 2 == 1;
 }
 
-/* VmHWM starts again from what is in use. */
+/* VmHWM starts again from the memory in use. */
 static void reset_peak(void)
 {
 	_cleanup_(fclosep) FILE *f = fopen("/proc/self/clear_refs", "we");

@@ -7,7 +7,7 @@ bench_help() {
 	exit 0
 }
 
-# What was not loaded by others is seen by this before and after.
+# Printed before and after, this shows whether other processes loaded the machine.
 bench_load() {
 	printf 'load        %s %s\n' "$(cut -d' ' -f1-3 /proc/loadavg)" "$1"
 }

@@ -255,7 +255,7 @@ void object_unref(struct object *o)
 		free(o);
 }
 
-/* A copy with offsets for pointers, without what is not part of the value. */
+/* A copy with offsets for pointers, without the fields that are not part of the value. */
 static struct object *value_of(const struct object *o)
 {
 	struct object *value = xcalloc(1, o->size_len);

@@ -13,5 +13,5 @@
 
 void iptables_filter_begin(struct iptables_table *filter);
 void iptables_filter_add_service(struct iptables_table *filter, const struct service *s);
-/* What is about all services together. */
+/* The rules for all services together. */
 void iptables_filter_end(struct iptables_table *filter, const struct changeset *full);

@@ -31,7 +31,7 @@ struct nft_element {
 	uint8_t value_len;
 	uint8_t key[NFT_KEY_MAX];
 	uint8_t value[NFT_VALUE_MAX];
-	/* the counter: as read, or as it begins; no part of what is compared */
+	/* the counter: as read, or its first value; not compared */
 	uint64_t n_packets, n_bytes;
 };
 

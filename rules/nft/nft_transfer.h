@@ -2,8 +2,8 @@
  * Moves counters to elements that replace others.  When an element is replaced
  * by another one with the same meaning (a frontend with another number of
  * endpoints, an endpoint in another slot of its pool), the new one starts with
- * the counter of the old one.  What is counted between reading and committing
- * is lost.
+ * the counter of the old one.  Packets between reading and committing are
+ * not counted.
  */
 #pragma once
 

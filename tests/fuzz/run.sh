@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # run.sh PROGRAM: fuzzes for $FUZZ_SECONDS (2 otherwise) from the kept corpus, which is not touched.
-# What was found is left beside the program as fuzz_x-crash-… .
+# An input that fails is left beside the program as fuzz_x-crash-… .
 set -euo pipefail
 
 program=$1

@@ -28,7 +28,7 @@ struct load;
 
 /* All flows are open when this returns. */
 struct load *load_start(const struct world *w, const struct load_plan *plan);
-/* What was counted up to now. */
+/* The counts up to now. */
 struct load_result load_look(const struct load *l);
 /* Waits until this many more connections have been made: time for things to go wrong. */
 void load_wait(const struct load *l, uint64_t n_connections);

@@ -152,7 +152,7 @@ static void parse_answer(char *text, struct answer *a)
 
 /*
  * A packet rejected on its way out of this host fails at send() with EPERM, as
- * what is dropped there does; but then the ICMP error comes, too.
+ * a packet dropped there does; but then the ICMP error comes, too.
  */
 static void ask_failed(int fd, int err, struct answer *a)
 {

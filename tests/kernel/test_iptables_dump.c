@@ -17,7 +17,7 @@
 static const char *const variants[] = {"legacy", "nft"};
 
 /*
- * A client on the node needs a route to what is to be translated, as real nodes
+ * A client on the node needs a route to the service addresses, as real nodes
  * have; and ICMP errors must not be held back because there were many lately.
  */
 static int setup(void **state)

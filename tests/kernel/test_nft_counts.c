@@ -100,7 +100,7 @@ static struct sample_world *connected(void **state)
 	return w;
 }
 
-/* What was counted for a frontend and each of its endpoints. */
+/* The counts of a frontend and of each of its endpoints. */
 struct tally {
 	struct addr frontend;
 	uint64_t n_frontend, n_endpoints, n_most; /* of one endpoint */

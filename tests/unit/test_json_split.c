@@ -108,7 +108,7 @@ static const struct {
 	{&items, "{\"items\":[1,,2]}", -EINVAL, "I1\n"},
 	{&items, "{\"items\":[1,]}", -EINVAL, "I1\n"},
 	{&items, "{\"items\":[,1]}", -EINVAL, ""},
-	/* no need to look for the end of what is none */
+	/* an invalid value needs no search for its end */
 	{&items, "{\"items\":[1,x", -EINVAL, "I1\n"},
 	{&items, "{\"items\":[1,\x01", -EINVAL, "I1\n"},
 	{&items, "{\"a\":+", -EINVAL, ""},

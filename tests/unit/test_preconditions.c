@@ -1,5 +1,5 @@
 /*
- * What is found on a host, with settings in a folder and a fake list of chains.
+ * The findings on a host, with settings in a folder and a fake list of chains.
  */
 #include "tests/test.h"
 

@@ -1,5 +1,5 @@
 /*
- * What is left of a process, and of programs that it runs, once privileges are dropped.
+ * The rights of a process, and of programs that it runs, once privileges are dropped.
  * Each case is a child.
  */
 #include "tests/test.h"

@@ -71,7 +71,7 @@ static void rescan(struct files *f, bool all)
 		log_warn("manifests: cannot watch all folders: %s; looking every %.0f s",
 			 strerror(-rc), RETRY_SEC);
 	f->watch_err = rc;
-	err = files_scan(f, all); /* has logged what is wrong */
+	err = files_scan(f, all); /* has logged the reason */
 	if (f->is_waiting)
 		wait_for_scan(f, PAUSE_SEC);
 	else if (rc != 0 || err != 0)
@@ -88,7 +88,7 @@ static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
 	(void)revents;
 	ev_timer_stop(loop, timer);
 	do
-		rc = files_load_step(f); /* has reported what is wrong */
+		rc = files_load_step(f); /* has reported the reason */
 	while (rc != 0 && ev_time() < end);
 	if (rc != 0)
 		ev_timer_start(loop, timer);

@@ -24,7 +24,7 @@
 #define SPACE	       " \t\r\n"
 #define TOKEN_MAX_LEN  (64u << 10)
 #define TOKEN_FRESH_US 50000000ull /* client-go: a minute less ten seconds */
-#define TOKEN_POLL_SEC 1.0	   /* while what was in it is refused */
+#define TOKEN_POLL_SEC 1.0	   /* while its last token is refused */
 #define EXEC_RETRY_SEC 5.0
 #define EXEC_EARLY_SEC 10 /* a credential is renewed that long before it expires */
 #define EXEC_MIN_US    5000000ull /* and serves at least that long, even if it has expired */

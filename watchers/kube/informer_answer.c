@@ -58,7 +58,7 @@ static void report_error_event(struct informer *i, const struct watch_event *eve
 		log_debug("api: %s: %s; listing", resource_name(i->p.kind), why);
 }
 
-/* The last known state of the object stays.  -EINVAL for what is not an object. */
+/* The last known state of the object stays.  -EINVAL if it is not an object. */
 static int skip_broken(struct informer *i, const struct json_split_part *part,
 		       const char *why)
 {
