@@ -1,7 +1,8 @@
 /*
  * What every sink needs besides the services: how local pods are detected, and
- * the marks and networks in use.  A plain value; a change of it is always sent
- * with a full change set.
+ * the marks, networks and addresses in use.  A plain value, but for the lists of
+ * addresses, which are borrowed; a change of it is always sent with a full
+ * change set.
  */
 #pragma once
 
@@ -30,6 +31,13 @@ struct environment {
 	bool enabled[FAMILY_N];	  /* families this host can do */
 	uint32_t n_service_cidrs;
 	struct cidr service_cidrs[ENVIRONMENT_MAX_SERVICE_CIDRS];
+	/*
+	 * Where node ports are served, if at more than one address of the family,
+	 * in order: a sink may write a Service that has its node port at all of
+	 * them once.
+	 */
+	const struct addr *node_addresses[FAMILY_N];
+	size_t n_node_addresses[FAMILY_N];
 };
 
 /* Is there a detector for this family? */

@@ -255,10 +255,16 @@ static bool update_nodeport_list(struct node_info *f, const struct object_node *
 	bool is_same = n == n_before && (n == 0 || memcmp(list, f->nodeport_list[family],
 							  n * sizeof(*list)) == 0);
 
+	if (is_same) {
+		free(list);
+		return false;
+	}
 	free(f->nodeport_list[family]);
 	f->nodeport_list[family] = list;
 	f->n_nodeport_list[family] = n;
-	return !is_same;
+	f->env.node_addresses[family] = n > 1 ? list : NULL;
+	f->env.n_node_addresses[family] = n > 1 ? n : 0;
+	return true;
 }
 
 static struct fingerprint fingerprint_of(const struct node_info *f)
@@ -287,8 +293,12 @@ unsigned node_info_update(struct node_info *f, struct cluster *cluster)
 	update_node_ip(f, node);
 	update_service_cidrs(f, cluster);
 	for (enum family family = 0; family < FAMILY_N; family++)
-		if (update_nodeport_list(f, node, family))
+		if (update_nodeport_list(f, node, family)) {
 			changed |= NODE_INFO_PLAN;
+			/* a list that takes another's place in memory differs, too */
+			if (f->env.n_node_addresses[family] > 0)
+				changed |= NODE_INFO_ENVIRONMENT;
+		}
 	after = fingerprint_of(f);
 	if (memcmp(&before, &after, sizeof(before)) != 0)
 		changed |= NODE_INFO_PLAN;

@@ -183,6 +183,8 @@ static void want_services(struct nft_diff *d)
 
 static void start_comparing(struct nft_diff *d)
 {
+	d->service = NULL;
+	nft_elements_each_of_node(d->full->env, add_element, d);
 	want_deferred(d);
 	nft_refs_settle(&d->refs, NULL, NULL);
 	d->comparison = (struct nft_comparison){

@@ -151,6 +151,7 @@ void nft_dump(const struct changeset *full, struct buf *out)
 
 	nft_refs_init(&d.refs);
 	nft_numbers_init(d.numbers);
+	nft_elements_each_of_node(full->env, take_element, &d);
 	for (size_t i = 0; i < full->n; i++)
 		if (full->changes[i].new &&
 		    full->env->enabled[full->changes[i].new->family])

@@ -11,8 +11,14 @@
 
 /*
  * All elements of a service, set by set. Elements of SET_IS_SHARED sets may be
- * wanted by other services too, and may come several times.
+ * wanted by other services too, and may come several times.  Node ports at all of
+ * env->node_addresses come once, at the unspecified address.
  */
 void nft_elements_each(const struct service *service, const struct environment *env,
 		       struct nft_numbers *numbers,
 		       void (*fn)(void *data, const struct nft_element *e), void *data);
+
+/* The elements that do not come from services, of all families. */
+void nft_elements_each_of_node(const struct environment *env,
+			       void (*fn)(void *data, const struct nft_element *e),
+			       void *data);

@@ -61,10 +61,12 @@ static void add_element(void *data, const struct nft_element *e)
 static void fill_desired(struct full *f)
 {
 	const struct changeset *cs = f->cs;
+	struct adding of_node = {.full = f};
 
 	nft_desired_fini(&f->desired);
 	nft_refs_fini(&f->k->refs);
 	nft_refs_init(&f->k->refs);
+	nft_elements_each_of_node(cs->env, add_element, &of_node);
 	for (size_t i = 0; i < cs->n; i++) {
 		struct adding a = {.full = f, .service = cs->changes[i].new};
 

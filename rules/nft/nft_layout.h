@@ -26,9 +26,11 @@ enum nft_field {
 	FIELD_NONE,
 	FIELD_SADDR,
 	FIELD_DADDR,
+	FIELD_ANY_DADDR, /* the unspecified address: with it, node ports are kept once */
 	FIELD_L4PROTO,
 	FIELD_DPORT,
 	FIELD_ORIGINAL_DADDR, /* before DNAT, out of conntrack */
+	FIELD_ANY_ORIGINAL_DADDR,
 	FIELD_ORIGINAL_DPORT,
 	FIELD_REPLY_SADDR, /* the endpoint, out of conntrack */
 	FIELD_REPLY_SPORT,
@@ -55,6 +57,7 @@ struct nft_field_info {
 		[FAMILY_N]; /* payload: offset; meta, ct: key; hash: the field hashed */
 	uint32_t arg;	    /* payload: base; ct: direction; hash: the seed */
 	uint32_t mask;	    /* meta: applied to the value; 0: none */
+	bool is_zeroed;	    /* payload, ct: every bit is masked out */
 	uint8_t len[FAMILY_N];
 	uint8_t datatype[FAMILY_N]; /* nft's number of the type */
 	/* how nft's "typeof" is kept in a set's user data: expression, protocol, template */
@@ -71,10 +74,14 @@ enum nft_shape {
 	SHAPE_ADDR,
 	SHAPE_FRONTEND,
 	SHAPE_SLOT,
+	SHAPE_NODE_PORT, /* SHAPE_FRONTEND at any node address */
+	SHAPE_NODE_PORT_SLOT,
 	SHAPE_SOURCE,
 	SHAPE_HAIRPIN,
 	SHAPE_ENDPOINT,
 	SHAPE_ORIGINAL, /* SHAPE_FRONTEND after DNAT */
+	SHAPE_ORIGINAL_ADDR,
+	SHAPE_ORIGINAL_NODE_PORT,
 	SHAPE_NUMBER,
 	SHAPE_NUMBERED,	      /* a service's number and an endpoint */
 	SHAPE_REPLY_NUMBERED, /* SHAPE_NUMBERED after DNAT */
@@ -101,6 +108,7 @@ enum nft_set {
 	SET_MASQUERADE_ALWAYS,
 	SET_CLUSTER_IPS,
 	SET_EXTERNAL_ADDRESSES,
+	SET_NODE_ADDRESSES,
 	SET_NO_ENDPOINTS,
 	SET_SOURCE_LIMITED,
 	SET_SOURCE_RANGES,

@@ -156,19 +156,30 @@ static uint32_t find_adopted(const struct nft_numbers *n, enum nft_set set,
 	return a ? a->number : 0;
 }
 
-/* What the kernel has for one of its frontends. */
+/* What the kernel has for a frontend of the service; 0: nothing, or it is in use. */
+static uint32_t adopted_number_at(const struct nft_numbers *n, const struct service *s,
+				  const struct addr *addr, uint16_t port)
+{
+	uint8_t bytes[NFT_KEY_MAX];
+	size_t len = nft_key_frontend(bytes, addr, s->proto, port);
+	uint32_t number = find_adopted(n, SET_AFFINITY_SERVICES, s->family, bytes, len) >>
+			  NFT_NUMBER_SHIFT;
+
+	return has_bit(n->used[s->family], number) ? 0 : number;
+}
+
+/* One of its frontends has it; the node port may be kept at the unspecified address. */
 static uint32_t adopted_number(const struct nft_numbers *n, const struct service *s)
 {
+	const struct addr any = addr_unspecified(s->family);
 	const struct frontend *f = service_frontends(s);
 
 	for (uint32_t i = 0; n->adopted.n && i < s->n_frontends; i++) {
-		uint8_t bytes[NFT_KEY_MAX];
-		size_t len = nft_key_frontend(bytes, &f[i].addr, s->proto, f[i].port);
-		uint32_t number =
-			find_adopted(n, SET_AFFINITY_SERVICES, s->family, bytes, len) >>
-			NFT_NUMBER_SHIFT;
+		uint32_t number = adopted_number_at(n, s, &f[i].addr, f[i].port);
 
-		if (number && !has_bit(n->used[s->family], number))
+		if (!number && f[i].kind == FRONTEND_NODE_PORT)
+			number = adopted_number_at(n, s, &any, f[i].port);
+		if (number)
 			return number;
 	}
 	return 0;

@@ -184,11 +184,15 @@ static void load_shape(struct nftnl_rule *r, const struct nft_rule *rule,
 {
 	const uint8_t *fields = nft_shape_fields(shape, rule->family);
 	size_t end = offset + nft_shape_len(shape, rule->family);
+	static const uint8_t none[16];
 
 	if (free_offset < end)
 		free_offset = (end + REGISTER_LEN - 1) / REGISTER_LEN * REGISTER_LEN;
 	for (unsigned i = 0; i < NFT_SHAPE_MAX && fields[i]; i++) {
 		load_field(r, rule, fields[i], offset, free_offset);
+		if (nft_field(fields[i])->is_zeroed)
+			add_bitwise_at(r, register_at(offset), none, none,
+				       nft_field(fields[i])->len[rule->family]);
 		offset += (nft_field(fields[i])->len[rule->family] + 3u) & ~3u;
 	}
 }

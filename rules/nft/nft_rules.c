@@ -13,6 +13,7 @@ enum when {
 	WHEN_NO_MASQUERADE_ALL = 1 << 2,
 	EACH_PROTO = 1 << 3,
 	EACH_SERVICE_CIDR = 1 << 4,
+	WHEN_NODE_ADDRESSES = 1 << 5,
 };
 
 struct row {
@@ -27,6 +28,7 @@ struct row {
 #define IN(shape, set)		ON(IN, shape, set)
 #define NOT_IN(shape, set)	ON(NOT_IN, shape, set)
 #define VMAP(shape, set)	ON(VMAP, shape, set)
+#define IS_NODE_ADDRESS		IN(ADDR, NODE_ADDRESSES)
 #define DNAT(shape, set)	ON(DNAT, shape, set)
 #define LOAD_NUMBER(shape, set) ON(LOAD_NUMBER, shape, set)
 #define JUMP(kind)                                                                       \
@@ -42,6 +44,12 @@ struct row {
 		STMT_##op, 0, 0, 0                                                       \
 	}
 
+/*
+ * A Service that has its node port at all node addresses is in each set and map
+ * once, at the unspecified address: what is looked up for the packet's address is
+ * looked up for that one, too, if the packet's is a node address.  No frontend has
+ * both.
+ */
 /* clang-format off */
 static const struct row rows[] = {
 	/*
@@ -54,20 +62,31 @@ static const struct row rows[] = {
 
 	/* Policy Local as this node sees it: every endpoint is fair, masqueraded. */
 	{CHAIN_DISPATCH_FROM_NODE, 0, {IN(FRONTEND, MASQUERADE_FROM_NODE), DO(MARK)}},
+	{CHAIN_DISPATCH_FROM_NODE, WHEN_NODE_ADDRESSES,
+		{IS_NODE_ADDRESS, IN(NODE_PORT, MASQUERADE_FROM_NODE), DO(MARK)}},
 	{CHAIN_DISPATCH_FROM_NODE, 0, {VMAP(FRONTEND, INTERNAL_FRONTENDS)}},
+	{CHAIN_DISPATCH_FROM_NODE, WHEN_NODE_ADDRESSES,
+		{IS_NODE_ADDRESS, VMAP(NODE_PORT, INTERNAL_FRONTENDS)}},
 
 	{CHAIN_DISPATCH, 0, {IN(FRONTEND, MASQUERADE_ALWAYS), DO(MARK)}},
+	{CHAIN_DISPATCH, WHEN_NODE_ADDRESSES,
+		{IS_NODE_ADDRESS, IN(NODE_PORT, MASQUERADE_ALWAYS), DO(MARK)}},
 	{CHAIN_DISPATCH, WHEN_MASQUERADE_ALL, {IN(ADDR, CLUSTER_IPS), DO(MARK)}},
 	{CHAIN_DISPATCH, WHEN_NO_MASQUERADE_ALL | WHEN_DETECTOR,
 		{IN(ADDR, CLUSTER_IPS), DO(IS_NO_POD), DO(MARK)}},
 	{CHAIN_DISPATCH, WHEN_DETECTOR, {DO(IS_POD), VMAP(FRONTEND, INTERNAL_FRONTENDS)}},
+	{CHAIN_DISPATCH, WHEN_DETECTOR | WHEN_NODE_ADDRESSES,
+		{DO(IS_POD), IS_NODE_ADDRESS, VMAP(NODE_PORT, INTERNAL_FRONTENDS)}},
 	{CHAIN_DISPATCH, 0, {DO(IS_HERE), JUMP(DISPATCH_FROM_NODE)}},
 	{CHAIN_DISPATCH, 0, {VMAP(FRONTEND, FRONTENDS)}},
+	{CHAIN_DISPATCH, WHEN_NODE_ADDRESSES, {IS_NODE_ADDRESS, VMAP(NODE_PORT, FRONTENDS)}},
 
 	{CHAIN_CHECK_SOURCE, 0, {IN(FRONTEND, SOURCE_LIMITED), NOT_IN(SOURCE, SOURCE_RANGES), DO(DROP)}},
 	/* A translated packet has an endpoint's address, which may be a frontend's, too. */
 	{CHAIN_REFUSE_NO_ENDPOINTS, 0, {DO(IS_TRANSLATED), DO(RETURN)}},
 	{CHAIN_REFUSE_NO_ENDPOINTS, 0, {VMAP(FRONTEND, NO_ENDPOINTS)}},
+	{CHAIN_REFUSE_NO_ENDPOINTS, WHEN_NODE_ADDRESSES,
+		{IS_NODE_ADDRESS, VMAP(NODE_PORT, NO_ENDPOINTS)}},
 	{CHAIN_REFUSE_UNKNOWN_PORTS, 0, {DO(IS_TRANSLATED), DO(RETURN)}},
 	{CHAIN_REFUSE_UNKNOWN_PORTS, 0, {IN(ADDR, CLUSTER_IPS), GOTO(REFUSE)}},
 	/*
@@ -91,6 +110,10 @@ static const struct row rows[] = {
 	{CHAIN_AFFINITY_LEARN, EACH_PROTO,
 		{DO(PROTO), LOAD_NUMBER(ORIGINAL, AFFINITY_SERVICES),
 		 VMAP(NUMBER, AFFINITY_TIMEOUTS)}},
+	{CHAIN_AFFINITY_LEARN, EACH_PROTO | WHEN_NODE_ADDRESSES,
+		{DO(PROTO), IN(ORIGINAL_ADDR, NODE_ADDRESSES),
+		 LOAD_NUMBER(ORIGINAL_NODE_PORT, AFFINITY_SERVICES),
+		 VMAP(NUMBER, AFFINITY_TIMEOUTS)}},
 
 	{CHAIN_SOURCE_PREROUTING, 0, {DO(IS_NEW), JUMP(CHECK_SOURCE)}},
 	{CHAIN_SOURCE_OUTPUT, 0, {DO(IS_NEW), JUMP(CHECK_SOURCE)}},
@@ -111,12 +134,16 @@ static const struct row rows[] = {
 	{CHAIN_NAT_POSTROUTING, 0, {DO(IS_TRANSLATED), JUMP(MASQUERADE_TRANSLATED)}},
 
 	{CHAIN_PICK, 0, {DNAT(SLOT, ENDPOINTS)}},
+	{CHAIN_PICK, WHEN_NODE_ADDRESSES, {DNAT(NODE_PORT_SLOT, ENDPOINTS)}},
 	{CHAIN_PICK_LOCAL, 0, {DNAT(SLOT, ENDPOINTS)}},
+	{CHAIN_PICK_LOCAL, WHEN_NODE_ADDRESSES, {DNAT(NODE_PORT_SLOT, ENDPOINTS)}},
 
 	/*
 	 * A client that is bound to an endpoint that this pool doesn't have (any
 	 * more) is let go: the kernel updates an element's timeout, never its data.
 	 */
+	/* the other Service's number, if the frontend is not at a node address, is replaced */
+	{CHAIN_AFFINITY, WHEN_NODE_ADDRESSES, {LOAD_NUMBER(NODE_PORT, AFFINITY_SERVICES)}},
 	{CHAIN_AFFINITY, 0, {LOAD_NUMBER(FRONTEND, AFFINITY_SERVICES)}},
 	{CHAIN_AFFINITY, EACH_PROTO,
 		{DO(PROTO), LOAD_NUMBER(CLIENT, AFFINITY_CLIENTS),
@@ -124,6 +151,7 @@ static const struct row rows[] = {
 	{CHAIN_AFFINITY, 0, {ON(FORGET, BOUND_CLIENT, AFFINITY_CLIENTS)}},
 	{CHAIN_AFFINITY, 0, {DO(CLEAR_NUMBER)}},
 	{CHAIN_AFFINITY, 0, {DO(GOTO_NEXT)}},
+	{CHAIN_AFFINITY_LOCAL, WHEN_NODE_ADDRESSES, {LOAD_NUMBER(NODE_PORT, AFFINITY_SERVICES)}},
 	{CHAIN_AFFINITY_LOCAL, 0, {LOAD_NUMBER(FRONTEND, AFFINITY_SERVICES)}},
 	{CHAIN_AFFINITY_LOCAL, EACH_PROTO,
 		{DO(PROTO), LOAD_NUMBER(CLIENT, AFFINITY_CLIENTS),
@@ -151,6 +179,8 @@ static bool row_holds(const struct row *row, enum family family,
 
 	if (environment_has_detector(env, family))
 		have |= WHEN_DETECTOR;
+	if (env->n_node_addresses[family] > 0)
+		have |= WHEN_NODE_ADDRESSES;
 	have |= env->masquerade_all ? WHEN_MASQUERADE_ALL : WHEN_NO_MASQUERADE_ALL;
 	return !(row->when & ~(have | EACH_PROTO | EACH_SERVICE_CIDR));
 }

@@ -180,6 +180,19 @@ static void add_fib(struct state *st, char *buf, const json_t *fib)
 		unknown(fib);
 }
 
+/* "daddr & 0.0.0.0", with which node ports are looked up. */
+static bool add_unspecified(char *buf, const json_t *expr)
+{
+	const char *mask =
+		json_string_value(json_array_get(json_object_get(expr, "&"), 1));
+	struct addr a;
+
+	if (!mask || addr_parse(mask, &a) || !addr_is_unspecified(&a))
+		return false;
+	add_addr(buf, &a);
+	return true;
+}
+
 static void add_value(struct state *st, char *buf, const json_t *expr)
 {
 	const json_t *inner, *item;
@@ -199,6 +212,8 @@ static void add_value(struct state *st, char *buf, const json_t *expr)
 		add_hash(st, buf, inner);
 	} else if ((inner = json_object_get(expr, "fib"))) {
 		add_fib(st, buf, inner);
+	} else if (add_unspecified(buf, expr)) {
+		return;
 	} else if (json_object_get(expr, "&") || json_object_get(expr, "|") ||
 		   json_object_get(expr, "^")) {
 		add_number(buf, number(st, expr));

@@ -45,10 +45,10 @@ struct bench {
 	struct environment env;
 	struct plan_options options;
 	struct nodeport_addresses nodeports;
-	struct addr host[3];
+	struct addr host[4], *node_addresses[FAMILY_N];
 	uint64_t n_tables, n_frontends, n_decisions, n_walks, n_elements, n_hairpins,
 		n_gone;
-	uint64_t n_actions[3], n_limited, n_masqueraded, n_conflicts;
+	uint64_t n_actions[3], n_limited, n_masqueraded, n_conflicts, n_everywhere;
 	uint32_t max_rules;
 };
 
@@ -336,6 +336,31 @@ static void apply(struct bench *b, bool full)
 	check_kernel(b);
 }
 
+/* Those of both networks, of one in one family only, or the primary ones. */
+static void choose_node_addresses(struct bench *b)
+{
+	static const char *const lists[][2] = {{"all"},
+					       {"192.168.0.0/16", "fd00:192:168::/48"},
+					       {"primary"}};
+	const char *const *list = lists[random_below(&b->random, N_ELEMENTS(lists))];
+	char *error = NULL;
+
+	nodeport_addresses_fini(&b->nodeports);
+	assert_int_equal(nodeport_addresses_parse(list, list[1] ? 2 : 1, &b->nodeports,
+						  &error),
+			 0);
+	for (enum family family = 0; family < FAMILY_N; family++) {
+		size_t n;
+
+		free(b->node_addresses[family]);
+		b->node_addresses[family] =
+			plan_nodeport_addresses(&b->options, NULL, family, &n);
+		b->env.node_addresses[family] = n > 1 ? b->node_addresses[family] : NULL;
+		b->env.n_node_addresses[family] = n > 1 ? n : 0;
+		b->n_everywhere += n > 1;
+	}
+}
+
 /* The environment comes from options that change from cluster to cluster. */
 static void choose_options(struct bench *b)
 {
@@ -364,6 +389,7 @@ static void choose_options(struct bench *b)
 		.n_host_addresses = N_ELEMENTS(b->host),
 		.node_ip = {b->host[0], b->host[1]},
 	};
+	choose_node_addresses(b);
 	cluster_mark_all(b->random.cluster);
 }
 
@@ -392,16 +418,14 @@ static uint64_t number_from_environment(const char *name, uint64_t otherwise)
 static void the_kernel_does_what_was_planned(void **state)
 {
 	static const char *const host[] = {"192.168.0.2", "fd00:192:168::2",
-					   "192.168.1.2"};
+					   "192.168.1.2", "fd00:192:169::2"};
 	uint64_t n = number_from_environment("SLUICE_TEST_CLUSTERS", N_CLUSTERS);
 	struct bench b = {.random.seed =
 				  number_from_environment("SLUICE_TEST_SEED", 20260)};
-	char *error = NULL;
 
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(host); i++)
 		assert_int_equal(addr_parse(host[i], &b.host[i]), 0);
-	assert_int_equal(nodeport_addresses_parse(NULL, 0, &b.nodeports, &error), 0);
 	b.random.cluster = cluster_new(RANDOM_NODE_NAME);
 	b.state = state_new();
 	assert_int_equal(nft_sink_new(&b.sink), 0);
@@ -421,11 +445,14 @@ static void the_kernel_does_what_was_planned(void **state)
 		      b.n_masqueraded, b.n_hairpins, b.n_gone, b.n_conflicts, b.n_walks);
 	/* a generator that forgot a branch would prove nothing about it */
 	assert_true(b.n_actions[ACTION_REJECT] && b.n_actions[ACTION_DROP] &&
-		    b.n_limited && b.n_hairpins && b.n_conflicts && b.n_gone);
+		    b.n_limited && b.n_hairpins && b.n_conflicts && b.n_gone &&
+		    b.n_everywhere);
 	sink_close(b.sink);
 	state_free(b.state);
 	cluster_free(b.random.cluster);
 	nodeport_addresses_fini(&b.nodeports);
+	for (enum family family = 0; family < FAMILY_N; family++)
+		free(b.node_addresses[family]);
 }
 
 int main(void)

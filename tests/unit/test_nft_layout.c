@@ -90,6 +90,7 @@ static const struct {
 } shape_cases[] = {
 	{SHAPE_ADDR, {4, 16}, {0x7, 0x8}},
 	{SHAPE_FRONTEND, {12, 24}, {0x730d, 0x830d}},
+	{SHAPE_NODE_PORT, {12, 24}, {0x730d, 0x830d}},
 	{SHAPE_SLOT, {16, 28}, {0x1cc344, 0x20c344}},
 	{SHAPE_SOURCE, {16, 40}, {0x1cc347, 0x20c348}},
 	{SHAPE_ENDPOINT, {8, 20}, {0x1cd, 0x20d}},

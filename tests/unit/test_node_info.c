@@ -128,6 +128,43 @@ static void a_service_network_that_overlaps_others_is_logged_and_not_dropped(voi
 	world_close(&w);
 }
 
+static unsigned set_hosts(struct world *w, const char *const *texts, size_t n)
+{
+	struct addr hosts[4];
+
+	for (size_t i = 0; i < n; i++)
+		assert_int_equal(addr_parse(texts[i], &hosts[i]), 0);
+	node_info_set_hosts(&w->node_info, hosts, n);
+	return node_info_update(&w->node_info, w->cluster);
+}
+
+/* Of one address of a family the sinks need no list, of several each change of it. */
+static void several_addresses_of_node_ports_reach_the_sinks(void **state)
+{
+	static const char *const first[] = {"192.0.2.1", "192.0.2.2", "2001:db8::1"};
+	static const char *const others[] = {"192.0.2.1", "192.0.2.3", "2001:db8::1"};
+	const struct environment *env;
+	struct world w;
+
+	(void)state;
+	world_open(&w, "ClusterCIDR");
+	env = &w.node_info.env;
+	w.node_info.nodeports.all = true;
+	w.node_info.nodeports.primary = false;
+	assert_true(set_hosts(&w, first, 1) & NODE_INFO_PLAN);
+	assert_int_equal(env->n_node_addresses[FAMILY_IPV4], 0);
+	assert_int_equal(set_hosts(&w, first, 3), NODE_INFO_PLAN | NODE_INFO_ENVIRONMENT);
+	assert_int_equal(env->n_node_addresses[FAMILY_IPV4], 2);
+	assert_int_equal(env->n_node_addresses[FAMILY_IPV6], 0);
+	assert_int_equal(set_hosts(&w, first, 3), 0);
+	assert_int_equal(set_hosts(&w, others, 3),
+			 NODE_INFO_PLAN | NODE_INFO_ENVIRONMENT);
+	assert_int_equal(set_hosts(&w, others, 1),
+			 NODE_INFO_PLAN | NODE_INFO_ENVIRONMENT);
+	assert_int_equal(env->n_node_addresses[FAMILY_IPV4], 0);
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -136,6 +173,7 @@ int main(void)
 		cmocka_unit_test(a_deleted_node_keeps_its_last_facts),
 		cmocka_unit_test(
 			a_service_network_that_overlaps_others_is_logged_and_not_dropped),
+		cmocka_unit_test(several_addresses_of_node_ports_reach_the_sinks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
