@@ -6,8 +6,9 @@
 
 #include "core/mem.h"
 
-#define ROW_LIMITED 4u /* load balancers with source ranges */
-#define ROW_PASS    (EBPF_ROWS - 1)
+#define ROW_LIMITED  4u /* load balancers with source ranges */
+#define ROW_LOOPBACK 5u /* a pod's loopback address is not the node's */
+#define ROW_PASS     (EBPF_ROWS - 1)
 
 struct ebpf_entry *ebpf_entry_new(const struct service *service, uint32_t id)
 {
@@ -42,7 +43,9 @@ static bool same_decisions(const struct frontend *a, const struct frontend *b)
 
 static uint8_t preferred_row(const struct frontend *f)
 {
-	return f->is_limited ? ROW_LIMITED : f->kind;
+	if (f->is_limited)
+		return ROW_LIMITED;
+	return addr_is_loopback(&f->addr) ? ROW_LOOPBACK : f->kind;
 }
 
 /* The frontend whose decisions the row has. */
@@ -78,13 +81,16 @@ uint64_t ebpf_rows_of(const struct service *s, const struct environment *env)
 
 	if (env->masquerade_all) /* only packets can be masqueraded */
 		return 0;
-	for (uint8_t row = 0; row < ROW_LIMITED; row++) {
+	for (uint8_t row = 0; row <= ROW_LOOPBACK; row++) {
 		const struct frontend *f = first_of_row(s, row);
+		uint64_t node, pod = EBPF_PASS;
 
-		if (f)
-			rows |= (uint64_t)(action_of(s, &f->from[CLIENT_NODE]) |
-					   action_of(s, &f->from[CLIENT_POD]) << 4)
-				<< (row * 8);
+		if (!f || row == ROW_LIMITED)
+			continue;
+		node = action_of(s, &f->from[CLIENT_NODE]);
+		if (row != ROW_LOOPBACK)
+			pod = action_of(s, &f->from[CLIENT_POD]);
+		rows |= (node | pod << 4) << (row * 8);
 	}
 	return rows;
 }

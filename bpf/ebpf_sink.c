@@ -120,6 +120,7 @@ int ebpf_sink_new(const struct ebpf_params *params, struct sink **ret, char **re
 	e = xcalloc(1, sizeof(*e));
 	e->sink.ops = &ebpf_ops;
 	e->kernel = kernel;
+	e->is_host_only = params->is_host_only;
 	e->table = ebpf_table_new(kernel);
 	if (ebpf_sockets_new(kernel, &e->sockets, &why) != 0)
 		log_warn("ebpf: UDP sockets of removed endpoints are not closed: %s",

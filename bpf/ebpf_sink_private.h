@@ -13,6 +13,7 @@ struct ebpf_sink {
 	struct ebpf_optout *optout;   /* NULL: no cgroup can be excluded */
 	uint64_t n_closed, n_attached_again;
 	bool has_logged_unreachable;
+	bool is_host_only; /* pods are left to nftables */
 };
 
 extern const struct sink_view ebpf_view;

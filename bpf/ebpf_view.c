@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "bpf/ebpf_diff.h"
+#include "bpf/ebpf_explain.h"
 #include "bpf/ebpf_sink_private.h"
 #include "core/cleanup.h"
 
@@ -115,8 +116,21 @@ static struct sink_diff *ebpf_diff(struct sink *sink, const struct changeset *fu
 	return ebpf_diff_new(e->kernel, full);
 }
 
+static bool ebpf_decides(const struct sink *sink, const struct sink_question *q,
+			 const char **ret_why)
+{
+	const struct ebpf_sink *e = container_of(sink, struct ebpf_sink, sink);
+
+	*ret_why = ebpf_why_passed(q, e->is_host_only);
+	if (!*ret_why && !ebpf_kernel_is_attached(e->kernel))
+		*ret_why = "the programs are not attached";
+	return !*ret_why;
+}
+
 const struct sink_view ebpf_view = {
 	.counts = ebpf_counts,
 	.diff = ebpf_diff,
 	.stats = ebpf_stats,
+	.decides = ebpf_decides,
+	.keeps_source = true,
 };

@@ -1,7 +1,7 @@
 /*
  * Reading back what a sink made, without changing it: connection counters,
- * differences between what should be and what is, and numbers for /metrics.
- * Each of the three may be NULL.
+ * differences between what should be and what is, numbers for /metrics, and
+ * which sink decides. Each of the four may be NULL.
  */
 #pragma once
 
@@ -10,8 +10,10 @@
 #include <stdint.h>
 
 #include "core/addr.h"
+#include "core/service.h"
 
 struct changeset;
+struct environment;
 struct histogram;
 struct histogram_bounds;
 struct sink;
@@ -41,6 +43,14 @@ struct sink_stat {
 	const struct histogram_bounds *bounds;
 };
 
+/* A new connection of a class of client to a frontend of a service. */
+struct sink_question {
+	const struct service *service;
+	const struct frontend *frontend;
+	enum client_class client;
+	const struct environment *env;
+};
+
 struct sink_view {
 	/*
 	 * Counters of the new services of a change set. A frontend or endpoint may be
@@ -52,6 +62,10 @@ struct sink_view {
 	struct sink_diff *(*diff)(struct sink *sink, const struct changeset *full);
 	void (*stats)(const struct sink *sink,
 		      void (*fn)(void *data, const struct sink_stat *stat), void *data);
+	/* Does the sink decide? False: a later one does, and *ret_why is why this one does not. */
+	bool (*decides)(const struct sink *sink, const struct sink_question *q,
+			const char **ret_why);
+	bool keeps_source; /* connections that it decides are never masqueraded */
 };
 
 struct sink_diff_ops {

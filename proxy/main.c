@@ -154,6 +154,7 @@ static const struct plane planes[] = {
 	{.mode = "ebpf",
 	 .merit = "sockets of this node and its pods go to endpoints directly, nftables "
 		  "serves the rest",
+	 .has_loopback = true,
 	 .caps = ebpf_caps,
 	 .n_caps = N_ELEMENTS(ebpf_caps),
 	 .syscalls = ebpf_syscalls,
@@ -194,12 +195,12 @@ static int (*const functions[COMMAND_N])(struct options *, const struct parts *)
 	[COMMAND_CLEANUP] = command_cleanup, [COMMAND_VERSION] = command_version,
 };
 
-static int help(enum command command)
+static int help(const struct options *options)
 {
 	struct buf text = BUF_INIT;
 	int status;
 
-	options_help(command, &text);
+	options_help(options, &text);
 	status = command_print(&text);
 	buf_fini(&text);
 	return status;
@@ -219,7 +220,7 @@ int main(int argc, char **argv)
 		command_error("%s", error);
 		status = STATUS_USAGE;
 	} else if (options.help) {
-		status = help(options.command);
+		status = help(&options);
 	} else if (*options.version && strcmp(options.version, "false") != 0) {
 		status = command_version(&options, &parts);
 	} else {

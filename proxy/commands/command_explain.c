@@ -23,6 +23,8 @@ static void print_service(const json_t *service, struct buf *out)
 static void print_source(const json_t *source, struct buf *out)
 {
 	const char *action = json_text(source, "action"), *why = json_text(source, "why");
+	const char *sink = json_text(source, "decidedBy"),
+		   *passed = json_text(source, "passedBecause");
 	long long n = json_integer_value(json_object_get(source, "endpoints"));
 
 	buf_printf(out, "from %s: %s", json_text(source, "from"), action);
@@ -34,6 +36,10 @@ static void print_source(const json_t *source, struct buf *out)
 				   : ", source kept");
 	if (*why)
 		buf_printf(out, ": %s", why);
+	if (*sink)
+		buf_printf(out, "; decided by %s", sink);
+	if (*passed)
+		buf_printf(out, " (%s)", passed);
 	buf_add_char(out, '\n');
 }
 

@@ -177,7 +177,7 @@ const struct flag flags[] = {
 	  .no_effect = "there are no pprof handlers" },
 	{ .name = "proxy-mode", .kind = VALUE_STRING, .commands = OBJECTS,
 	  .offset = CONFIG(mode), .value_name = "mode",
-	  .help = "auto or nftables; iptables and ipvs mean auto" },
+	  .help = "how traffic is handled" },
 	{ .name = "proxy-port-range", .kind = VALUE_STRING, .commands = OBJECTS, .properties = FLAG_HIDDEN,
 	  .offset = CONFIG(port_range), .help = "without effect", .no_effect = "no ports are opened" },
 	{ .name = "referenced-reset-interval", .kind = VALUE_INT, .commands = OBJECTS,

@@ -96,5 +96,5 @@ int options_parse(struct options *o, int argc, char *const *argv, char **ret_err
 /* Applies to another one the given flags that count beside a configuration file. */
 void options_reapply(const struct options *given, struct options *to);
 
-/* The help text of a command; COMMAND_N: of the program. */
-void options_help(enum command command, struct buf *out);
+/* The help text of the command of these options, with their modes; COMMAND_N: of the program. */
+void options_help(const struct options *options, struct buf *out);

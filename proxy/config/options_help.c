@@ -85,7 +85,16 @@ static void add_wrapped(struct buf *out, const char *text, size_t column, size_t
 	buf_add_char(out, '\n');
 }
 
-static void help_flag(const struct flag *flag, struct buf *out)
+/* The modes of this build, after the text. */
+static void add_modes(const char *const *modes, struct buf *out)
+{
+	for (size_t i = 0; modes && modes[i]; i++)
+		buf_printf(out, "%s%s", i ? ", " : ": auto, ", modes[i]);
+	buf_add_string(out, "; iptables and ipvs mean auto");
+}
+
+static void help_flag(const struct options *options, const struct flag *flag,
+		      struct buf *out)
 {
 	const char *name =
 		flag->value_name ? flag->value_name : value_kind_name(flag->kind);
@@ -96,6 +105,8 @@ static void help_flag(const struct flag *flag, struct buf *out)
 	else
 		buf_printf(&left, "      --%s %s", flag->name, name);
 	buf_add_string(&right, flag->help);
+	if (flag->offset == offsetof(struct options, config.mode))
+		add_modes(options->config.modes, &right);
 	add_default(flag, &right);
 	if (left.len + 2 > HELP_COLUMN)
 		buf_printf(out, "%s\n%*s", buf_string(&left), HELP_COLUMN, "");
@@ -128,17 +139,17 @@ static bool is_shown(const struct flag *flag, enum command command, size_t group
 	       group_of(flag) == group;
 }
 
-static void help_group(enum command command, size_t group, struct buf *out)
+static void help_group(const struct options *options, size_t group, struct buf *out)
 {
 	bool is_first = true;
 
 	for (size_t i = 0; i < n_flags; i++) {
-		if (!is_shown(&flags[i], command, group))
+		if (!is_shown(&flags[i], options->command, group))
 			continue;
 		if (is_first)
 			buf_printf(out, "\n%s:\n", groups[group].title);
 		is_first = false;
-		help_flag(&flags[i], out);
+		help_flag(options, &flags[i], out);
 	}
 }
 
@@ -155,8 +166,10 @@ static void help_without_effect(struct buf *out)
 	buf_fini(&names);
 }
 
-void options_help(enum command command, struct buf *out)
+void options_help(const struct options *options, struct buf *out)
 {
+	const enum command command = options->command;
+
 	if (command == COMMAND_N) {
 		help_program(out);
 		return;
@@ -165,7 +178,7 @@ void options_help(enum command command, struct buf *out)
 		   commands[command].name, *commands[command].arguments ? " " : "",
 		   commands[command].arguments);
 	for (size_t group = 0; group < N_ELEMENTS(groups); group++)
-		help_group(command, group, out);
+		help_group(options, group, out);
 	if (command == COMMAND_RUN)
 		help_without_effect(out);
 }

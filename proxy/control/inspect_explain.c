@@ -9,6 +9,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/state.h"
+#include "proxy/engine/dataplane.h"
 #include "proxy/host/node_info.h"
 #include "proxy/host/preconditions.h"
 #include "proxy/control/inspect_parts.h"
@@ -53,6 +54,44 @@ static const char *why_not(bool is_out, uint8_t action)
 				     : "no usable endpoint";
 }
 
+static void add_decider(json_t *json, const char *name, const char *passed_because)
+{
+	(void)json_object_set_new(json, "decidedBy", json_string(name));
+	if (passed_because)
+		(void)json_object_set_new(json, "passedBecause",
+					  json_string(passed_because));
+}
+
+/* Where several sinks may decide: the first one that does, and why those before it do not. */
+static void explain_sink(const struct question *q, const struct service *s,
+			 const struct frontend *f, enum client_class client, json_t *json)
+{
+	const struct dataplane *dp = q->in->dataplane;
+	const struct sink_question question = {s, f, client, &q->in->node_info->env};
+	const char *passed_because = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < dp->n_sinks; i++)
+		n += dp->sinks[i]->ops->view && dp->sinks[i]->ops->view->decides;
+	for (size_t i = 0; n > 1 && i < dp->n_sinks; i++) {
+		const struct sink_view *view = dp->sinks[i]->ops->view;
+		const char *why;
+
+		if (!view || !view->decides)
+			continue;
+		if (view->decides(dp->sinks[i], &question, &why)) {
+			if (view->keeps_source && json_object_get(json, "masquerade"))
+				(void)json_object_set_new(json, "masquerade",
+							  json_false());
+			add_decider(json, dp->sinks[i]->ops->name, passed_because);
+			return;
+		}
+		passed_because = passed_because ? passed_because : why;
+	}
+	if (n > 1)
+		add_decider(json, "none", passed_because);
+}
+
 static json_t *explain_source(const struct question *q, const struct service *s,
 			      const struct frontend *f, enum client_class client)
 {
@@ -74,6 +113,7 @@ static json_t *explain_source(const struct question *q, const struct service *s,
 	if (action != ACTION_BALANCE)
 		(void)json_object_set_new(json, "why",
 					  json_string(why_not(is_out, action)));
+	explain_sink(q, s, f, client, json);
 	return json;
 }
 

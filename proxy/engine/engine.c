@@ -200,6 +200,7 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 		err = planes_open(parts, config, e->loop, &e->dataplane, &e->plane);
 	if (err != 0)
 		return err;
+	node_info_set_loopback(&e->node_info, e->plane->has_loopback);
 	e->sync = sync_new(&(struct sync_params){
 		.loop = e->loop,
 		.config = config,

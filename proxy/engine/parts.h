@@ -22,6 +22,7 @@ struct reject;
 struct plane {
 	const char *mode;
 	const char *merit; /* why it is taken before others, for the log */
+	bool has_loopback; /* serves node ports on loopback addresses */
 	/* Kept after start, besides what every mode needs. */
 	const unsigned *caps; /* CAP_* */
 	size_t n_caps;

@@ -42,13 +42,15 @@ static void init_nodeports(struct node_info *f)
 			c->nodeport_addresses.n, &f->nodeports, &error);
 }
 
-static void warn_of_loopback(const struct nodeport_addresses *np)
+void node_info_set_loopback(struct node_info *f, bool is_served)
 {
-	bool has_loopback = np->localhost;
+	const struct nodeport_addresses *np = &f->nodeports;
+	bool is_wanted = np->localhost;
 
-	for (size_t i = 0; i < np->n_cidrs && !has_loopback; i++)
-		has_loopback = addr_is_loopback(&np->cidrs[i].addr);
-	if (has_loopback)
+	for (size_t i = 0; i < np->n_cidrs && !is_wanted; i++)
+		is_wanted = addr_is_loopback(&np->cidrs[i].addr);
+	f->options.loopback_nodeports = is_served;
+	if (is_wanted && !is_served)
 		log_warn("nodeport-addresses: nftables cannot serve node ports on "
 			 "loopback addresses; they are left out");
 }
@@ -79,7 +81,6 @@ void node_info_init(struct node_info *f, const struct config *config,
 	memset(f, 0, sizeof(*f)); /* env is compared with memcmp() */
 	f->config = config;
 	init_nodeports(f);
-	warn_of_loopback(&f->nodeports);
 	f->options = (struct plan_options){
 		.node_name = node_name,
 		.detector = detector_of(config->detect_local_mode),

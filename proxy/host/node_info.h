@@ -33,6 +33,8 @@ void node_info_fini(struct node_info *f);
 
 /* Finds the families that this host supports; both are enabled before. */
 void node_info_ask_host(struct node_info *f);
+/* Are node ports on loopback addresses served? If not, and they are wanted, one line is logged. */
+void node_info_set_loopback(struct node_info *f, bool is_served);
 void node_info_set_hosts(struct node_info *f, const struct addr *hosts, size_t n);
 
 enum node_info_change {

@@ -444,11 +444,16 @@ void nft_elements_each(const struct service *service, const struct environment *
 	if (service->affinity_sec)
 		w.number = nft_numbers_service(numbers, service);
 
+	/* the kernel drops what is translated from a loopback address: another sink has those */
 	for (unsigned set = 0; set < SET_N; set++) {
 		uint32_t n = emitters[set].is_once && n_all ? 1 : n_all;
 
-		for (uint32_t i = 0; emitters[set].emit && i < n; i++)
-			emitters[set].emit(&w, i < n_single ? &frontends[i] : &any);
+		for (uint32_t i = 0; emitters[set].emit && i < n; i++) {
+			const struct frontend *f = i < n_single ? &frontends[i] : &any;
+
+			if (emitters[set].is_once || !addr_is_loopback(&f->addr))
+				emitters[set].emit(&w, f);
+		}
 	}
 	for (unsigned pool = 0; pool < POOL_N; pool++)
 		free(w.slots[pool]);

@@ -140,7 +140,16 @@ static void nft_sink_report(const struct sink *sink,
 		fn(data, &stats[i]);
 }
 
+static bool nft_sink_decides(const struct sink *sink, const struct sink_question *q,
+			     const char **ret_why)
+{
+	(void)sink;
+	*ret_why = "packets from a loopback address cannot be translated";
+	return !addr_is_loopback(&q->frontend->addr);
+}
+
 static const struct sink_view nft_sink_view = {
+	.decides = nft_sink_decides,
 	.counts = nft_sink_counts,
 	.diff = nft_sink_diff,
 	.stats = nft_sink_report,

@@ -84,6 +84,7 @@ kubeconfig() {
 
 # The account that the proxy runs as, with the rights that the project's own manifest gives it.
 service_account() {
+	kubectl apply --dry-run=server -f "$PROJECT/deploy/kube-proxy-replacement-ebpf.yaml" >/dev/null
 	kubectl apply -f "$PROJECT/deploy/kube-proxy-replacement.yaml" >/dev/null
 	service_account_token
 	kubeconfig sluice "tokenFile: \"$STATE/token\""

@@ -4,9 +4,12 @@
  */
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "bpf/ebpf_kernel.h"
 #include "bpf/ebpf_sockets.h"
@@ -123,6 +126,47 @@ static void without_endpoints_tcp_is_refused_immediately(void **state)
 	assert_int_equal(ebpf_connect(SOCK_STREAM, "10.96.0.11:80"), -ECONNREFUSED);
 }
 
+static uint64_t n_connections(void)
+{
+	const struct ebpf_endpoint *endpoints = ebpf_kernel_arrays(kernel).endpoints;
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < ebpf_kernel_sizes(kernel).endpoints; i++)
+		n += endpoints[i].n_connections;
+	return n;
+}
+
+/* It fails after the programs have run: nothing is up there. */
+static void connect_in_a_new_namespace(const char *place)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(unshare(CLONE_NEWNET) != 0 ||
+		      ebpf_connect(SOCK_STREAM, place) >= 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
+static void a_loopback_address_is_served_for_the_node_only(void **state)
+{
+	struct service *on_loopback =
+		short_service("web", IPPROTO_TCP, "127.0.0.1:30080", POD1);
+	uint64_t n;
+
+	(void)state;
+	apply(NULL, on_loopback);
+	assert_string_equal(ebpf_ask(SOCK_STREAM, "127.0.0.1:30080"), POD1);
+	n = n_connections();
+	connect_in_a_new_namespace("127.0.0.1:30080");
+	assert_int_equal(n_connections(), n);
+	apply(on_loopback, short_service("web", IPPROTO_TCP, "10.96.0.10:80", POD1));
+	n = n_connections();
+	connect_in_a_new_namespace("10.96.0.10:80");
+	assert_int_equal(n_connections(), n + 1);
+}
+
 static void another_daemon_takes_over_with_numbers_kept(void **state)
 {
 	struct service *s =
@@ -210,6 +254,9 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(
 			without_endpoints_tcp_is_refused_immediately, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_loopback_address_is_served_for_the_node_only, set_up,
+			tear_down),
 		cmocka_unit_test_setup_teardown(
 			another_daemon_takes_over_with_numbers_kept, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(maps_grow_under_their_content, set_up,

@@ -88,6 +88,7 @@ static const struct {
 	{"sluice", {"--help"}, "", 0, "Commands:", NULL},
 	{"sluice", {"-h"}, "", 0, "Commands:", NULL},
 	{"sluice", {"run", "--help"}, "", 0, "--manifests", NULL},
+	{"sluice", {"run", "--help"}, "", 0, "handled: auto, ", NULL},
 	{"sluice", {"get", "-h"}, "", 0, "--namespace", NULL},
 	{"sluice", {"version"}, "", 0, "sluice ", NULL},
 	{"sluice", {"--version"}, "", 0, "sluice ", NULL},

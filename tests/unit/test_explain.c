@@ -180,6 +180,71 @@ static void explain_warns_of_a_chain_that_drops_by_default(void **state)
 	json_decref(result);
 }
 
+static bool toy_decides(const struct sink *sink, const struct sink_question *q,
+			const char **ret_why)
+{
+	(void)sink;
+	*ret_why = "it is too far away";
+	return q->client != CLIENT_EXTERNAL;
+}
+
+static bool rest_decides(const struct sink *sink, const struct sink_question *q,
+			 const char **ret_why)
+{
+	(void)sink;
+	(void)q;
+	*ret_why = NULL;
+	return true;
+}
+
+static void expect_source(const json_t *source, const char *sink, const char *why)
+{
+	const json_t *because = json_object_get(source, "passedBecause");
+
+	assert_string_equal(json_string_value(json_object_get(source, "decidedBy")),
+			    sink);
+	assert_false(!because != !why);
+	if (why)
+		assert_string_equal(json_string_value(because), why);
+}
+
+static void explain_names_the_sink_that_decides_where_there_are_several(void **state)
+{
+	static const struct sink_view toy_view = {.decides = toy_decides,
+						  .keeps_source = true};
+	static const struct sink_view rest_view = {.decides = rest_decides};
+	static const struct sink_ops toy_ops = {.name = "toy", .view = &toy_view};
+	static const struct sink_ops rest_ops = {.name = "rest", .view = &rest_view};
+	struct sink toy = {.ops = &toy_ops}, rest = {.ops = &rest_ops};
+	struct world *w = *state;
+	const json_t *sources;
+	json_t *json;
+
+	dataplane_add(&w->dataplane, &toy);
+	json = explain(w, "203.0.113.5:80");
+	sources = json_object_get(json, "sources");
+	assert_null(json_object_get(json_array_get(sources, 0), "decidedBy"));
+	json_decref(json);
+
+	dataplane_add(&w->dataplane, &rest);
+	json = explain(w, "203.0.113.5:80");
+	sources = json_object_get(json, "sources");
+	assert_int_equal(json_array_size(sources), CLIENT_N);
+	for (size_t i = 0; i < CLIENT_N; i++) {
+		const json_t *source = json_array_get(sources, i);
+		const char *from = json_string_value(json_object_get(source, "from"));
+
+		if (strcmp(from, "external") == 0) {
+			expect_source(source, "rest", "it is too far away");
+			continue;
+		}
+		expect_source(source, "toy", NULL);
+		assert_false(json_is_true(json_object_get(source, "masquerade")));
+	}
+	json_decref(json);
+	w->dataplane.n_sinks = 0;
+}
+
 #define WITH_OBJECTS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -187,6 +252,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_OBJECTS(
 			explain_has_a_reason_for_each_address_that_is_not_a_frontend),
+		WITH_OBJECTS(explain_names_the_sink_that_decides_where_there_are_several),
 		WITH_OBJECTS(explain_warns_of_a_chain_that_drops_by_default),
 	};
 

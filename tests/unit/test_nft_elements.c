@@ -61,15 +61,16 @@ static struct frontend make_frontend(const struct decided *d, const char *at)
 }
 
 struct options {
-	bool is_ipv6, no_endpoints, no_detector, masquerade_all;
+	bool is_loopback, is_ipv6, no_endpoints, no_detector, masquerade_all;
 	uint32_t affinity_sec;
 	const char *allowed[4];
 };
 
 static struct service *make_service(const struct decided *d, const struct options *o)
 {
-	const struct frontend frontend =
-		make_frontend(d, o->is_ipv6 ? "fd00::1" : "10.96.0.1");
+	const struct frontend frontend = make_frontend(d, o->is_loopback ? "127.0.0.1"
+							  : o->is_ipv6	 ? "fd00::1"
+									 : "10.96.0.1");
 	struct endpoint endpoints[N_ELEMENTS(v4_endpoints)];
 	struct cidr allowed[4];
 	struct service_spec spec = {
@@ -150,6 +151,14 @@ static void a_masqueraded_cluster_ip_is_found_by_its_address(void **state)
 	       "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
 	       "endpoints { 10.96.0.1 . tcp . 80 . 1 : 10.2.0.2 . 8080 }\n"
 	       "cluster-ips { 10.96.0.1 }\n"
+	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
+}
+
+static void a_loopback_address_is_left_to_other_sinks(void **state)
+{
+	(void)state;
+	expect(&(struct decided){.kind = FRONTEND_NODE_PORT},
+	       &(struct options){.is_loopback = true},
 	       "hairpin { 10.2.0.2 . 10.2.0.2 }\n");
 }
 
@@ -429,6 +438,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_masqueraded_cluster_ip_is_found_by_its_address),
+		cmocka_unit_test(a_loopback_address_is_left_to_other_sinks),
 		cmocka_unit_test(an_ipv6_cluster_ip_has_the_same_elements),
 		cmocka_unit_test(a_masqueraded_external_address_has_an_element),
 		cmocka_unit_test(policy_local_has_elements_for_inside_and_outside),

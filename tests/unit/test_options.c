@@ -337,9 +337,10 @@ static void help_of_a_command_shows_only_flags_that_it_uses(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(help_cases); i++) {
+		struct options options = {.command = help_cases[i].command};
 		struct buf text = BUF_INIT;
 
-		options_help(help_cases[i].command, &text);
+		options_help(&options, &text);
 		assert_non_null(strstr(buf_string(&text), help_cases[i].shown));
 		if (help_cases[i].not_shown)
 			assert_null(strstr(buf_string(&text), help_cases[i].not_shown));
@@ -351,10 +352,11 @@ static void no_line_of_help_is_wider_than_100_columns(void **state)
 {
 	(void)state;
 	for (size_t command = 0; command <= COMMAND_N; command++) {
+		struct options options = {.command = (enum command)command};
 		struct buf text = BUF_INIT;
 		char *rest, *line;
 
-		options_help((enum command)command, &text);
+		options_help(&options, &text);
 		for (rest = text.data; (line = strsep(&rest, "\n"));)
 			if (strlen(line) > 100)
 				fail_msg("%s", line);
@@ -364,11 +366,12 @@ static void no_line_of_help_is_wider_than_100_columns(void **state)
 
 static void help_of_run_names_every_flag(void **state)
 {
+	struct options options = {.command = COMMAND_RUN};
 	struct buf text = BUF_INIT;
 	char name[64];
 
 	(void)state;
-	options_help(COMMAND_RUN, &text);
+	options_help(&options, &text);
 	for (size_t i = 0; i < n_flags; i++) {
 		bool is_shown = (flags[i].commands & 1u << COMMAND_RUN) &&
 				!(flags[i].properties & FLAG_HIDDEN);

@@ -131,7 +131,11 @@ static void toy_stats(const struct sink *sink,
 				     .value = (double)toy->n_held});
 }
 
-static const struct sink_view toy_view = {toy_counts, toy_diff, toy_stats};
+static const struct sink_view toy_view = {
+	.counts = toy_counts,
+	.diff = toy_diff,
+	.stats = toy_stats,
+};
 
 static const struct sink_ops toy_ops = {
 	.name = "toy",
