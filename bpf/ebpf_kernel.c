@@ -130,7 +130,7 @@ static int load_first(struct ebpf_kernel *k, char **ret_why)
 		return fail(
 			err, ret_why, "the kernel refuses the programs: %s%s",
 			strerror(-err),
-			err == -EPERM
+			err == -EPERM || err == -EACCES
 				? " (CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON are needed)"
 				: "");
 	err = ebpf_map_arrays(k->hooks, &k->arrays, &k->sizes);

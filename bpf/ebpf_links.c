@@ -122,5 +122,6 @@ int ebpf_kernel_cleanup(const char *bpffs_root, unsigned *ret_removed)
 		if (entry->d_name[0] != '.' && unlinkat(fd, entry->d_name, 0) == 0)
 			(*ret_removed)++;
 	(void)closedir(dir);
-	return rmdir(pins) == 0 ? 0 : -errno;
+	/* rmdir() is not among the calls that the daemon keeps */
+	return unlinkat(AT_FDCWD, pins, AT_REMOVEDIR) == 0 ? 0 : -errno;
 }
