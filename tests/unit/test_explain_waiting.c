@@ -10,6 +10,7 @@
 #include "core/state.h"
 #include "proxy/control/inspect_parts.h"
 #include "proxy/host/node_info.h"
+#include "proxy/engine/dataplane.h"
 #include "tests/unit/cluster_text.h"
 
 DEFINE_CLEANUP(struct state *, state_free);
@@ -31,7 +32,11 @@ static void waiting_services_are_listed_when_the_holder_waits_elsewhere(void **s
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	_cleanup_(state_freep) struct state *st = state_new();
 	struct node_info node_info = {.options = {.allow_external_ips = true}};
-	const struct inspect in = {.cluster = c, .node_info = &node_info, .state = st};
+	struct dataplane dataplane = {.mode = "none"};
+	const struct inspect in = {.cluster = c,
+				   .node_info = &node_info,
+				   .state = st,
+				   .dataplane = &dataplane};
 	const struct control_request request = {.frontend = "192.0.2.2:80"};
 	_cleanup_(freep) char *error = NULL;
 	json_t *result, *waiting;
