@@ -80,22 +80,6 @@ static __always_inline void ebpf_write6(struct bpf_sock_addr *ctx, const __be32 
 }
 
 /* One 8-byte load: the element may go while the program runs. */
-static __always_inline bool ebpf_copy_frontend(const struct ebpf_frontend_key *key,
-					       struct ebpf_frontend *ret)
-{
-	union {
-		__u64 word;
-		struct ebpf_frontend frontend;
-	} copy;
-	__u64 *value = bpf_map_lookup_elem(&frontends, key);
-
-	if (!value)
-		return false;
-	copy.word = *(volatile __u64 *)value;
-	*ret = copy.frontend;
-	return true;
-}
-
 static __always_inline bool ebpf_find_frontend(const struct ebpf_place *to, __u8 proto,
 					       struct ebpf_frontend *ret)
 {
@@ -104,16 +88,17 @@ static __always_inline bool ebpf_find_frontend(const struct ebpf_place *to, __u8
 		.port = to->port,
 		.proto = proto,
 	};
+	union {
+		__u64 word;
+		struct ebpf_frontend frontend;
+	} copy;
+	__u64 *value = bpf_map_lookup_elem(&frontends, &key);
 
-	if (ebpf_copy_frontend(&key, ret))
-		return true;
-	if (!bpf_map_lookup_elem(&node_addresses, key.addr))
+	if (!value)
 		return false;
-	/* an address of this host: the node ports that answer at any of them */
-	key.addr[3] = 0;
-	if (key.addr[2] != bpf_htonl(0xffff) || key.addr[1] || key.addr[0])
-		key.addr[2] = key.addr[1] = key.addr[0] = 0;
-	return ebpf_copy_frontend(&key, ret);
+	copy.word = *(volatile __u64 *)value;
+	*ret = copy.frontend;
+	return true;
 }
 
 /* Copies a record that still is this endpoint, and in this pool. */

@@ -74,30 +74,3 @@ int ebpf_kernel_delete_frontends(struct ebpf_kernel *k,
 	k->has_deleted |= n > 0;
 	return 0;
 }
-
-int ebpf_kernel_set_node_addresses(struct ebpf_kernel *k,
-				   const struct ebpf_address *addresses, size_t n)
-{
-	int fd = bpf_map__fd(k->hooks->maps.node_addresses);
-	const uint32_t present = 1;
-	struct ebpf_address key, next;
-	bool is_first = true;
-
-	for (size_t i = 0; i < n; i++)
-		if (bpf_map_update_elem(fd, &addresses[i], &present, BPF_ANY) != 0)
-			return -errno;
-	/* values are never read: reusing an element is harmless here */
-	while (bpf_map_get_next_key(fd, is_first ? NULL : &key, &next) == 0) {
-		bool is_wanted = false;
-
-		for (size_t i = 0; i < n && !is_wanted; i++)
-			is_wanted = memcmp(&addresses[i], &next, sizeof(next)) == 0;
-		if (!is_wanted)
-			(void)bpf_map_delete_elem(fd, &next);
-		else {
-			key = next;
-			is_first = false;
-		}
-	}
-	return 0;
-}

@@ -24,6 +24,7 @@
 #include "bpf/ebpf_private.h"
 #include "bpf/hooks.skel.h"
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "core/mem.h"
 
 #ifndef SO_NETNS_COOKIE
@@ -102,6 +103,10 @@ static int open_cgroup(struct ebpf_kernel *k, const char *root, char **ret_why)
 	if (fstatfs(k->cgroup_fd, &fs) != 0 || fs.f_type != CGROUP2_SUPER_MAGIC ||
 	    fstat(k->cgroup_fd, &st) != 0)
 		return fail(-ENOTSUP, ret_why, "%s is not in cgroup v2", path);
+	if (!root && !ebpf_cgroup_is_real_root(k->cgroup_fd))
+		log_warn("ebpf: %s is not the root of all cgroups: only the sockets of "
+			 "processes in it are sent to endpoints directly",
+			 path);
 	k->cgroup_id = st.st_ino;
 	return 0;
 }

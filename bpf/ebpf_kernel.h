@@ -75,9 +75,5 @@ int ebpf_kernel_delete_frontends(struct ebpf_kernel *k,
 /* After this no program holds what was replaced before. Some milliseconds. */
 void ebpf_kernel_wait(struct ebpf_kernel *k);
 
-/* These are now the node's addresses. */
-int ebpf_kernel_set_node_addresses(struct ebpf_kernel *k,
-				   const struct ebpf_address *addresses, size_t n);
-
 /* Removes links, pins and maps below that bpffs. 0 also when there is none. */
 int ebpf_kernel_cleanup(const char *bpffs_root, unsigned *ret_removed);

@@ -12,10 +12,6 @@
 
 #define EBPF_LAYOUT_VERSION 1u
 
-struct ebpf_address {
-	__be32 addr[4];
-};
-
 /*
  * An element of the frontends' hash is never overwritten: the kernel reuses
  * the memory of a deleted element immediately, and a program may still hold a

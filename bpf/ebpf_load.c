@@ -15,7 +15,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 
-#define N_MAPS 9
+#define N_MAPS 8
 
 /* Do they grow? Those that do are made new with larger sizes, the others stay. */
 struct map_use {
@@ -69,7 +69,6 @@ static size_t list_maps(const struct hooks *h, const struct ebpf_sizes *sizes,
 		{h->maps.slots, sizes->slots},
 		{h->maps.endpoints, sizes->endpoints},
 		{h->maps.affinity, 0},
-		{h->maps.node_addresses, 0},
 		{h->maps.sockets, 0},
 		{h->maps.more_routes, 0},
 		{h->maps.meta, 0},

@@ -51,15 +51,6 @@ struct {
 	__type(value, struct ebpf_binding);
 } affinity EBPF_MAP;
 
-/* Addresses of this host: a node port that answers at any of them has the unspecified address. */
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 4096);
-	__type(key, struct ebpf_address);
-	__type(value, __u32);
-} node_addresses EBPF_MAP;
-
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
