@@ -240,11 +240,13 @@ static int add_limited_calls(scmp_filter_ctx filter)
 		const scmp_datum_t family = (scmp_datum_t)families[i];
 
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				       SCMP_A0(SCMP_CMP_EQ, family));
+				       (struct scmp_arg_cmp){.op = SCMP_CMP_EQ,
+							     .datum_a = family});
 	}
 	if (!err)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socketpair), 1,
-				       SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+				       (struct scmp_arg_cmp){.op = SCMP_CMP_EQ,
+							     .datum_a = AF_UNIX});
 	if (!err)
 		err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
 				       SCMP_A0(SCMP_CMP_MASKED_EQ, namespaces, 0));
