@@ -53,7 +53,8 @@ static void expect_output(const struct instance *in, const char *command, int st
 static void cleanup_beside_a_daemon_is_refused_with_its_pid(void **state)
 {
 	struct instance *sluice = *state;
-	_cleanup_(freep) char *command = xasprintf("%s cleanup", instance_program());
+	_cleanup_(freep) char *command = xasprintf("%s cleanup --bpffs-root %s",
+						   instance_program(), sluice->bpffs);
 	_cleanup_(freep) char *text =
 		xasprintf("sluice runs in this network namespace (pid %d)", sluice->pid);
 
@@ -66,8 +67,10 @@ static void a_second_daemon_is_refused_with_the_pid_of_the_first(void **state)
 	struct instance *sluice = *state;
 	_cleanup_(freep) char *command =
 		xasprintf("%s run --manifests %s --control-socket %s/second.sock "
+			  "--proxy-mode nftables --bpffs-root %s "
 			  "--hostname-override " WORLD_NODE_NAME,
-			  instance_program(), sluice->manifests, sluice->world->dir);
+			  instance_program(), sluice->manifests, sluice->world->dir,
+			  sluice->bpffs);
 	_cleanup_(freep) char *text =
 		xasprintf("another sluice (pid %d) programs this network namespace",
 			  sluice->pid);
@@ -97,11 +100,13 @@ static void cleanup_removes_what_kube_proxy_left_and_nothing_else(void **state)
 		"iptables-nft -t filter -I FORWARD -j KUBE-FORWARD";
 	struct instance *sluice = *state;
 	_cleanup_(freep) char *command =
-		xasprintf("%s cleanup --kube-proxy", instance_program());
+		xasprintf("%s cleanup --kube-proxy --bpffs-root %s", instance_program(),
+			  sluice->bpffs);
 	const struct world *w = sluice->world;
 
 	(void)instance_end(sluice, SIGTERM);
-	world_must(w, PLACE_NODE, "%s cleanup", instance_program());
+	world_must(w, PLACE_NODE, "%s cleanup --bpffs-root %s", instance_program(),
+		   sluice->bpffs);
 	world_must(w, PLACE_NODE, "set -e; %s", others);
 	world_must(w, PLACE_NODE, "nft -s list ruleset 2>/dev/null >%s/before", w->dir);
 	world_must(w, PLACE_NODE, "set -e; %s", kube_proxy);
@@ -117,8 +122,10 @@ static pid_t start_without_server(const struct instance *in)
 {
 	_cleanup_(freep) char *command =
 		xasprintf("exec %s run --kubeconfig %s/kubeconfig --control-socket %s "
+			  "--proxy-mode nftables --bpffs-root %s "
 			  "--hostname-override " WORLD_NODE_NAME " >>%s 2>&1",
-			  instance_program(), in->world->dir, in->socket, in->log);
+			  instance_program(), in->world->dir, in->socket, in->bpffs,
+			  in->log);
 	pid_t pid;
 
 	world_must(in->world, PLACE_NODE,
