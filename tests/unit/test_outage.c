@@ -102,6 +102,28 @@ static void each_cause_of_an_outage_has_a_log_line(void **state)
 		strstr(l.text, "cannot list endpointslices: out of order; retrying"));
 }
 
+static void a_connection_closed_by_a_refusal_is_not_a_cause_of_its_own(void **state)
+{
+	char first[sizeof(((struct listener *)NULL)->text)];
+	struct listener l = {0};
+
+	(void)state;
+	listen_to(&l);
+	outage_failed(l.outage, OBJECT_NODE, "nodes", -ECONNRESET, "closed");
+	outage_failed(l.outage, OBJECT_SERVICE, "services", 401, "HTTP 401 Unauthorized");
+	outage_failed(l.outage, OBJECT_SLICE, "endpointslices", 401,
+		      "HTTP 401 Unauthorized");
+	pass(&l, 0.4);
+	memcpy(first, l.text, sizeof(first));
+	outage_failed(l.outage, OBJECT_NODE, "nodes", 401, "HTTP 401 Unauthorized");
+	pass(&l, 0.4);
+	stop_listening(&l);
+	assert_int_equal(count_lines(first), 1);
+	assert_non_null(
+		strstr(first, "cannot list services and endpointslices: HTTP 401"));
+	assert_int_equal(count_lines(l.text), 0);
+}
+
 static void an_unavailable_optional_kind_is_one_log_line(void **state)
 {
 	struct listener l = {0};
@@ -218,6 +240,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_outage_with_one_cause_is_one_log_line),
 		cmocka_unit_test(each_cause_of_an_outage_has_a_log_line),
+		cmocka_unit_test(
+			a_connection_closed_by_a_refusal_is_not_a_cause_of_its_own),
 		cmocka_unit_test(an_unavailable_optional_kind_is_one_log_line),
 		cmocka_unit_test(only_another_cause_of_an_outage_is_logged_again),
 		cmocka_unit_test(the_end_of_an_outage_is_logged_when_all_kinds_recovered),

@@ -189,12 +189,12 @@ static int error_of(CURL *easy, CURLcode code)
 	case CURLE_SEND_ERROR:
 	case CURLE_GOT_NOTHING:
 	case CURLE_PARTIAL_FILE:
+	case CURLE_HTTP2: /* the connection was closed under several streams */
+	case CURLE_HTTP2_STREAM:
 		return -ECONNRESET;
 	case CURLE_WEIRD_SERVER_REPLY:
 	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_BAD_CONTENT_ENCODING:
-	case CURLE_HTTP2:
-	case CURLE_HTTP2_STREAM:
 		return -EBADMSG;
 	default:
 		return -EIO;

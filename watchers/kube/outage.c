@@ -72,6 +72,20 @@ static bool has_cause(const struct trouble *t, int cause)
 	return t->is_present && t->cause == cause;
 }
 
+/*
+ * A server that refuses one request may close the connection under the others.
+ * Their failure says nothing: the next attempt has the server's answer.
+ */
+static bool is_side_effect(const struct outage *o, const struct trouble *t)
+{
+	if (t->cause != -ECONNRESET)
+		return false;
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
+		if (o->kinds[kind].is_present && o->kinds[kind].cause > 0)
+			return true;
+	return false;
+}
+
 static bool is_required(const struct outage *o, int cause)
 {
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
@@ -146,7 +160,7 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int revents)
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
 		struct trouble *t = &o->kinds[kind];
 
-		if (t->is_present && !t->is_logged &&
+		if (t->is_present && !t->is_logged && !is_side_effect(o, t) &&
 		    (!t->is_waived || is_required(o, t->cause)))
 			log_cause(o, t->cause, t->why);
 	}
@@ -190,6 +204,7 @@ void outage_failed(struct outage *o, enum object_kind kind, const char *name, in
 {
 	struct trouble *t = &o->kinds[kind];
 	bool is_new = !t->is_present || t->cause != cause;
+	bool joins = t->is_present && is_side_effect(o, t) && is_required(o, cause);
 
 	if (!is_out(o))
 		o->since_us = clock_monotonic_us();
@@ -198,8 +213,9 @@ void outage_failed(struct outage *o, enum object_kind kind, const char *name, in
 	t->name = name;
 	t->cause = cause;
 	(void)snprintf(t->why, sizeof(t->why), "%s", why);
-	if (!is_new || (ev_is_active(&o->timer) &&
-			ev_timer_remaining(o->loop, &o->timer) <= GATHER_SEC))
+	if (!is_new || joins ||
+	    (ev_is_active(&o->timer) &&
+	     ev_timer_remaining(o->loop, &o->timer) <= GATHER_SEC))
 		return;
 	ev_timer_stop(o->loop, &o->timer);
 	ev_timer_set(&o->timer, GATHER_SEC, 0.);
