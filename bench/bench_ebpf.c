@@ -168,8 +168,8 @@ static double map_mb(int fd)
 
 static void print_memory(const struct bench *b)
 {
-	static const char *const maps[] = {"frontends", "services", "slots",
-					   "endpoints", "affinity", "node_addresses"};
+	static const char *const maps[] = {"frontends", "services", "slots", "endpoints",
+					   "affinity"};
 	double sum = 0;
 
 	(void)printf("%6u x %-3u ebpf: maps, MB:", b->services.n,
