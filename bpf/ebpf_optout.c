@@ -24,7 +24,6 @@
 struct ebpf_optout {
 	const struct ebpf_kernel *kernel;
 	struct optout *programs;
-	size_t n;
 };
 
 int ebpf_optout_new(const struct ebpf_kernel *kernel, struct ebpf_optout **ret)
@@ -144,10 +143,4 @@ void ebpf_optout_set(struct ebpf_optout *o, const char *const *paths, size_t n,
 			failed(data, paths[i], err);
 	}
 	drop_others(o, ids, n_ids);
-	o->n = n_ids;
-}
-
-size_t ebpf_optout_n(const struct ebpf_optout *o)
-{
-	return o->n;
 }

@@ -21,5 +21,3 @@ void ebpf_optout_free(struct ebpf_optout *o);
  */
 void ebpf_optout_set(struct ebpf_optout *o, const char *const *paths, size_t n,
 		     void (*failed)(void *data, const char *path, int err), void *data);
-/* How many are. */
-size_t ebpf_optout_n(const struct ebpf_optout *o);
