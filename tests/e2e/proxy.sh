@@ -26,7 +26,7 @@ proxy_start() {
 			clientConnection: {kubeconfig: "$STATE/sluice.kubeconfig"}
 			conntrack: {maxPerCore: 0}
 		END
-		spawn "$name" ip netns exec "$ns" kube-proxy --config "$STATE/$name.yaml" -v 2
+		spawn "$name" ip netns exec "$ns" kube-proxy --config "$STATE/$name.yaml" -v 4
 		;;
 	*) die "PROXY is sluice or kube-proxy, not $kind" ;;
 	esac
