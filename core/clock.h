@@ -26,3 +26,7 @@ static inline int64_t clock_wall_us(void)
 {
 	return (int64_t)clock_read_us(CLOCK_REALTIME);
 }
+
+#define CLOCK_TEXT_LEN 32
+/* RFC 3339 in UTC with six digits of the second: "2026-11-22T10:11:12.345678Z". Returns text. */
+char *clock_format(int64_t wall_us, char text[CLOCK_TEXT_LEN]);

@@ -6,8 +6,10 @@
 
 #define RUN	(1u << COMMAND_RUN)
 #define OBJECTS (RUN | 1u << COMMAND_PLAN | 1u << COMMAND_DUMP)
-#define CLIENTS (1u << COMMAND_GET | 1u << COMMAND_EXPLAIN | 1u << COMMAND_DIFF)
-#define ALL	((1u << COMMAND_N) - 1)
+#define CLIENTS                                                                          \
+	(1u << COMMAND_GET | 1u << COMMAND_EXPLAIN | 1u << COMMAND_STATUS |              \
+	 1u << COMMAND_DIFF)
+#define ALL ((1u << COMMAND_N) - 1)
 
 #define CONFIG(member) offsetof(struct options, config.member)
 #define OPTION(member) offsetof(struct options, member)
@@ -242,7 +244,7 @@ const struct flag flags[] = {
 	  .offset = OPTION(output), .value_name = "format", .help = "text (default), json or yaml" },
 	{ .name = "output", .shorthand = 'o', .kind = VALUE_STRING, .commands = 1u << COMMAND_GET,
 	  .offset = OPTION(output), .value_name = "format", .help = "wide or json" },
-	{ .name = "output", .shorthand = 'o', .kind = VALUE_STRING, .commands = 1u << COMMAND_EXPLAIN,
+	{ .name = "output", .shorthand = 'o', .kind = VALUE_STRING, .commands = 1u << COMMAND_EXPLAIN | 1u << COMMAND_STATUS,
 	  .offset = OPTION(output), .value_name = "format", .help = "json" },
 	{ .name = "service-metrics", .kind = VALUE_BOOL, .commands = RUN, .properties = FLAG_WITH_FILE,
 	  .offset = CONFIG(service_metrics), .bare_value = "true",
@@ -265,6 +267,9 @@ const struct command_info commands[COMMAND_N] = {
 	[COMMAND_GET] = {"get", "services|endpoints", "print the running daemon's table"},
 	[COMMAND_EXPLAIN] = {"explain", "ADDRESS:PORT[/PROTO]",
 			     "print why a connection goes where it goes"},
+	[COMMAND_STATUS] =
+		{"status", "",
+		 "in sync or not, since when, and why; 1 if not, 2 without a daemon"},
 	[COMMAND_DIFF] = {"diff", "",
 			  "compare the kernel's rules with ours; 1 if they differ"},
 	[COMMAND_CLEANUP] = {"cleanup", "",

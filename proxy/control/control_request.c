@@ -10,10 +10,9 @@
 #include "proxy/control/control.h"
 
 static const char *const verbs[CONTROL_VERB_N] = {
-	[CONTROL_SERVICES] = "services",
-	[CONTROL_ENDPOINTS] = "endpoints",
-	[CONTROL_EXPLAIN] = "explain",
-	[CONTROL_DIFF] = "diff",
+	[CONTROL_SERVICES] = "services", [CONTROL_ENDPOINTS] = "endpoints",
+	[CONTROL_EXPLAIN] = "explain",	 [CONTROL_DIFF] = "diff",
+	[CONTROL_STATUS] = "status",
 };
 
 static const struct {
@@ -57,7 +56,8 @@ static int decode_object(const json_t *root, struct control_request *ret,
 		return -EINVAL;
 	}
 	if (decode_verb(root, &ret->verb) != 0) {
-		*ret_error = "request is not services, endpoints, explain or diff";
+		*ret_error =
+			"request is not services, endpoints, explain, diff or status";
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < N_ELEMENTS(fields); i++)

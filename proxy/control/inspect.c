@@ -5,6 +5,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "proxy/engine/status.h"
 #include "proxy/host/node_info.h"
 #include "proxy/control/inspect_parts.h"
 #include "watchers/cluster.h"
@@ -48,7 +49,8 @@ struct control_answer *inspect_answer(void *data, const struct control_request *
 	const struct inspect *in = data;
 	json_t *json = NULL;
 
-	*ret_error = in->unready(in->data);
+	if (request->verb != CONTROL_STATUS)
+		*ret_error = in->unready(in->data);
 	if (*ret_error)
 		return NULL;
 	switch (request->verb) {
@@ -61,6 +63,9 @@ struct control_answer *inspect_answer(void *data, const struct control_request *
 		break;
 	case CONTROL_DIFF:
 		return inspect_diff(in, ret_error);
+	case CONTROL_STATUS:
+		json = status_json(in->status);
+		break;
 	case CONTROL_VERB_N:
 		break;
 	}

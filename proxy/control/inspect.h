@@ -13,6 +13,7 @@ struct cluster;
 struct dataplane;
 struct node_info;
 struct state;
+struct status;
 
 struct inspect { /* all borrowed */
 	const struct cluster *cluster;
@@ -21,6 +22,7 @@ struct inspect { /* all borrowed */
 	const struct dataplane *dataplane;
 	/* Reports every chain of netfilter on this host; NULL: explain does without. */
 	int (*list_chains)(nf_chain_fn fn, void *data);
+	struct status *status;
 	/* Why there is nothing to show so far, freed by the caller; NULL: there is. */
 	char *(*unready)(const void *data);
 	const void *data;

@@ -197,7 +197,8 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 		err = parts->make_source(config, e->node_name, e->cluster,
 					 rejections_reject(e->rejections), &e->source);
 	if (err == 0)
-		err = planes_open(parts, config, e->loop, &e->dataplane, &e->plane);
+		err = planes_open(parts, config, e->loop, &e->dataplane, &e->plane,
+				  &e->plane_why);
 	if (err != 0)
 		return err;
 	node_info_set_loopback(&e->node_info, e->plane->has_loopback);
@@ -259,6 +260,7 @@ void engine_cleanup_others(const struct engine *e)
 void engine_close(struct engine *e)
 {
 	free(e->node_name);
+	buf_fini(&e->plane_why);
 	if (!e->loop)
 		return;
 	ev_timer_stop(e->loop, &e->pod_cidr_timer);

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "core/buf.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/engine/left_out_log.h"
 #include "proxy/host/node_info.h"
@@ -50,6 +51,7 @@ struct engine { /* embedded, zeroed before engine_open() */
 	struct host_addresses *hosts;
 	const struct parts *parts;
 	const struct plane *plane; /* in use */
+	struct buf plane_why;	   /* with auto: why this one */
 	struct dataplane dataplane;
 	struct sync *sync;
 	struct object_source *source;

@@ -16,7 +16,9 @@ static const struct plane *find(const struct parts *parts, const char *mode)
 	return NULL;
 }
 
-static int probe(const struct plane *plane, const struct config *config, bool is_required)
+/* Adds to why a plane that cannot be used. */
+static int probe(const struct plane *plane, const struct config *config, bool is_required,
+		 struct buf *why)
 {
 	_cleanup_(freep) char *why_not = NULL;
 	int err = plane->probe(config, &why_not);
@@ -25,41 +27,49 @@ static int probe(const struct plane *plane, const struct config *config, bool is
 		log_err("mode %s cannot be used: %s", plane->mode, why_not);
 	else if (err)
 		log_info("mode auto: not %s: %s", plane->mode, why_not);
+	if (err)
+		buf_printf(why, "; not %s: %s", plane->mode, why_not);
 	return err;
 }
 
 /* The first one that works; auto, or a mode of kube-proxy's that means auto. */
 static int choose(const struct parts *parts, const struct config *config,
-		  const struct plane **ret)
+		  const struct plane **ret, struct buf *why)
 {
+	struct buf others = BUF_INIT;
 	int err = -EOPNOTSUPP;
 
 	for (size_t i = 0; i < parts->n_planes; i++) {
-		err = probe(&parts->planes[i], config, false);
+		err = probe(&parts->planes[i], config, false, &others);
 		if (err)
 			continue;
 		*ret = &parts->planes[i];
 		log_info("mode auto: using %s: %s", (*ret)->mode, (*ret)->merit);
-		return 0;
+		buf_printf(why, "auto: %s%s", (*ret)->merit, buf_string(&others));
+		break;
 	}
-	log_err("mode auto: no mode of this build can be used on this host");
+	if (err)
+		log_err("mode auto: no mode of this build can be used on this host");
+	buf_fini(&others);
 	return err;
 }
 
 int planes_open(const struct parts *parts, const struct config *config,
 		struct ev_loop *loop, struct dataplane *ret,
-		const struct plane **ret_plane)
+		const struct plane **ret_plane, struct buf *why)
 {
 	const struct plane *plane = find(parts, config->mode);
-	int err = plane ? probe(plane, config, true) : choose(parts, config, &plane);
+	int err;
 
-	if (err)
-		return err;
-	err = plane->open(config, loop, ret);
-	if (err)
-		return err;
-	*ret_plane = plane;
-	return 0;
+	if (plane)
+		err = probe(plane, config, true, why);
+	else
+		err = choose(parts, config, &plane, why);
+	if (err == 0)
+		err = plane->open(config, loop, ret);
+	if (err == 0)
+		*ret_plane = plane;
+	return err;
 }
 
 static bool has_cleanup(const struct plane *plane,

@@ -4,16 +4,17 @@
  */
 #pragma once
 
+struct buf;
 struct config;
 struct dataplane;
 struct ev_loop;
 struct parts;
 struct plane;
 
-/* 0, or -errno, logged. */
+/* 0, or -errno, logged. With auto, adds to why this one and not those before it. */
 int planes_open(const struct parts *parts, const struct config *config,
 		struct ev_loop *loop, struct dataplane *ret,
-		const struct plane **ret_plane);
+		const struct plane **ret_plane, struct buf *why);
 
 /*
  * Removes what other modes left in place: all of it (used is NULL), or what the

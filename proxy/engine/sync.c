@@ -173,6 +173,7 @@ static void note_run(struct sync *s, struct sync_run *run, bool has_failed)
 		  (double)run->apply_us / 1e3);
 	if (s->p.ran)
 		s->p.ran(s->p.data, run);
+	s->stats.ended_us[run->reason] = now;
 	s->stats.last = *run;
 	s->stats.last.triggers = NULL;
 	s->stats.last.n_triggers = 0;

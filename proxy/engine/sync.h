@@ -60,6 +60,8 @@ struct sync_stats {
 		[FAMILY_N]; /* since when a change waits, Unix time; 0: none */
 	int64_t last_queued_us[FAMILY_N], last_updated_us[FAMILY_N]; /* 0: never */
 	struct sync_run last; /* without triggers */
+	int64_t ended_us
+		[SYNC_REASON_N]; /* the last run of each reason, Unix time; 0: none */
 };
 
 struct sync_params { /* all borrowed until sync_free() */

@@ -249,6 +249,25 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 	metrics_write(s->metrics, &in, &reply->body);
 }
 
+static void show_status(struct servers *s, const struct http_request *request,
+			struct http_reply *reply)
+{
+	_cleanup_(freep) char *text = NULL;
+	json_t *status;
+
+	(void)request;
+	if (!s->p.status) {
+		http_reply_not_found(reply);
+		return;
+	}
+	status = s->p.status(s->p.data);
+	text = json_dumps(status, JSON_INDENT(2));
+	reply->nosniff = true;
+	reply->content_type = "application/json";
+	buf_add_string(&reply->body, text ? text : "{}");
+	json_decref(status);
+}
+
 static const struct page health_pages[] = {
 	{"/healthz", show_healthz},
 	{"/livez", show_livez},
@@ -258,6 +277,7 @@ static const struct page health_pages[] = {
 static const struct page metrics_pages[] = {
 	{"/healthz", show_ok},	    {"/metrics", show_metrics}, {"/proxyMode", show_mode},
 	{"/configz", show_configz}, {"/statusz", show_statusz}, {"/flagz", show_flagz},
+	{"/status", show_status},
 };
 
 static void on_request(void *data, const struct http_request *request,

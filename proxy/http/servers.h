@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -30,6 +31,7 @@ struct servers_params { /* all borrowed until servers_free() */
 	const struct object_source *source;
 	const struct sync *sync;
 	size_t (*n_rejected)(void *data); /* objects or fields that are ignored now */
+	json_t *(*status)(void *data);	  /* the page /status; NULL: there is none */
 	/* Called after each failed attempt to listen; may be NULL. */
 	void (*failed)(void *data, const char *server, const char *address, int err);
 	void *data;

@@ -14,6 +14,8 @@
 #include "proxy/config/config.h"
 #include "proxy/config/config_load.h"
 #include "proxy/engine/conflict_log.h"
+#include "proxy/engine/hints.h"
+#include "proxy/engine/status.h"
 #include "proxy/control/control.h"
 #include "proxy/engine/engine.h"
 #include "proxy/http/health_ports.h"
@@ -28,7 +30,6 @@
 #include "proxy/host/privileges.h"
 #include "proxy/engine/rejections.h"
 #include "proxy/http/servers.h"
-#include "proxy/run/startup_hints.h"
 #include "proxy/engine/sync.h"
 #include "watchers/cluster.h"
 
@@ -36,6 +37,7 @@ struct daemon {
 	struct engine engine;
 	struct options *options;
 	const struct parts *parts;
+	struct status status;
 	struct inspect inspect; /* for the control socket */
 	struct control *control;
 	struct conflict_log conflicts;
@@ -54,18 +56,25 @@ static void announce(const struct engine *e, const struct sync_run *run)
 		 cluster_n(e->cluster, OBJECT_SLICE), (double)run->total_us / 1e3);
 }
 
+static void log_hint(void *data, bool is_warning, const char *hint)
+{
+	(void)data;
+	log_line(is_warning ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", hint);
+}
+
 static void on_ran(void *data, const struct sync_run *run)
 {
 	struct daemon *d = data;
 
 	servers_ran(d->servers, run);
 	conflict_log_update(&d->conflicts, sync_state(d->engine.sync));
+	status_update(&d->status);
 	if (d->is_announced || (run->err != 0 && run->err != -EREMOTEIO))
 		return;
 	d->is_announced = true;
 	announce(&d->engine, run);
 	engine_cleanup_others(&d->engine);
-	startup_hints(&d->engine, d->parts->list_chains);
+	hints_check(&d->engine, d->parts->list_chains, log_hint, NULL);
 	(void)notify_send(
 		"READY=1\nSTATUS=programmed"); /* a service manager is optional */
 }
@@ -161,6 +170,7 @@ static int start_control(struct daemon *d)
 		.state = sync_state(d->engine.sync),
 		.dataplane = &d->engine.dataplane,
 		.list_chains = d->parts->list_chains,
+		.status = &d->status,
 		.unready = unready,
 		.data = &d->engine,
 	};
@@ -170,8 +180,9 @@ static int start_control(struct daemon *d)
 		return err;
 	}
 	if (err != 0)
-		log_warn("control socket %s: %s; get, explain and diff do not work", path,
-			 strerror(-err));
+		log_warn("control socket %s: %s; get, explain, status and diff do not "
+			 "work",
+			 path, strerror(-err));
 	return 0;
 }
 
@@ -197,6 +208,13 @@ static size_t count_rejected(void *data)
 	const struct daemon *d = data;
 
 	return rejections_n(d->engine.rejections);
+}
+
+static json_t *status_of(void *data)
+{
+	struct daemon *d = data;
+
+	return status_json(&d->status);
 }
 
 static bool is_healthy(void *data)
@@ -234,6 +252,7 @@ static int start_servers(struct daemon *d)
 		.source = d->engine.source,
 		.sync = d->engine.sync,
 		.n_rejected = count_rejected,
+		.status = status_of,
 		.failed = on_server_failed,
 		.data = d,
 	});
@@ -306,6 +325,12 @@ int daemon_run(struct options *options, const struct parts *parts)
 
 	host_setup_oom_score(&options->config);
 	host_setup_descriptors();
+	d.status = (struct status){
+		.engine = &d.engine,
+		.list_chains = parts->list_chains,
+		.is_healthy = is_healthy,
+		.data = &d,
+	};
 	err = engine_open(&d.engine, &options->config, parts, &hooks);
 	if (err == 0)
 		err = start_control(&d);

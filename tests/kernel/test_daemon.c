@@ -145,7 +145,8 @@ static pid_t start_without_server(const struct instance *in)
 static void commands_without_objects_say_why(void **state)
 {
 	static const char *const commands[] = {"get services", "get endpoints",
-					       "explain 172.30.0.10:80", "diff"};
+					       "explain 172.30.0.10:80", "diff",
+					       "status"};
 	struct instance *sluice = *state;
 	uint64_t start_us = world_now_us();
 

@@ -242,6 +242,7 @@ struct world {
 	struct node_info node_info;
 	struct dataplane dataplane;
 	const struct plane *plane;
+	struct buf plane_why;
 	struct sync *sync;
 	uint64_t now_us;
 };
@@ -250,7 +251,8 @@ static int open_plane(struct world *w, const char *mode)
 {
 	free(w->config.mode);
 	w->config.mode = xstrdup(mode);
-	return planes_open(&parts, &w->config, w->loop, &w->dataplane, &w->plane);
+	return planes_open(&parts, &w->config, w->loop, &w->dataplane, &w->plane,
+			   &w->plane_why);
 }
 
 static int set_up(void **state)
@@ -278,6 +280,7 @@ static int tear_down(void **state)
 	cluster_free(w->cluster);
 	config_fini(&w->config);
 	ev_loop_destroy(w->loop);
+	buf_fini(&w->plane_why);
 	free(w);
 	return 0;
 }
@@ -352,6 +355,7 @@ static void the_first_plane_that_works_is_taken(void **state)
 	assert_string_equal(w->plane->mode, "plain");
 	assert_int_equal(capture_count(log, "mode auto: not toy: no toys here"), 1);
 	assert_int_equal(capture_count(log, "mode auto: using plain"), 1);
+	assert_non_null(strstr(buf_string(&w->plane_why), "; not toy: no toys here"));
 	probe_answer = 0;
 	assert_int_equal(open_plane(w, "ipvs"), 0);
 	assert_string_equal(w->plane->mode, "toy");

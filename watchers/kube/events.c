@@ -38,28 +38,16 @@ struct events {
 	bool has_dropped;
 };
 
-/* MicroTime of the API: always six digits. */
-static void format_time(int64_t us, char *text, size_t len)
-{
-	time_t sec = (time_t)(us / 1000000);
-	size_t n;
-	struct tm tm;
-
-	(void)gmtime_r(&sec, &tm);
-	n = strftime(text, len, "%Y-%m-%dT%H:%M:%S", &tm);
-	(void)snprintf(text + n, len - n, ".%06dZ", (int)(us % 1000000));
-}
-
 char *event_body(const struct event_spec *spec, const char *event_name,
 		 const char *node_name, long long at_us)
 {
 	_cleanup_(freep) char *instance = xasprintf("kube-proxy-%s", node_name);
 	_cleanup_(freep) char *note =
 		xstrndup(spec->note, strnlen(spec->note, NOTE_MAX_LEN));
-	char at[40], *text;
+	char at[CLOCK_TEXT_LEN], *text;
 	json_t *body;
 
-	format_time(at_us, at, sizeof(at));
+	(void)clock_format(at_us, at); /* MicroTime of the API: always six digits */
 	body = json_pack("{s:s, s:s, s:{s:s, s:s}, s:s, s:s, s:s, s:s, s:s, s:s, s:s, "
 			 "s:{s:s, s:s, s:s, s:s, s:s}}",
 			 "apiVersion", "events.k8s.io/v1", "kind", "Event", "metadata",
