@@ -119,8 +119,8 @@ static void print_source(const json_t *status, struct buf *out)
 	add_label(out, "node");
 	buf_printf(out, "%s%s%s\n", json_text(node, "name"), *zone ? ", zone " : "",
 		   zone);
-	add_label(out, "objects from");
-	buf_printf(out, "%s %s\n", json_text(source, "kind"),
+	add_label(out, "objects");
+	buf_printf(out, "from %s %s\n", json_text(source, "kind"),
 		   json_text(source, "server"));
 }
 

@@ -8,7 +8,7 @@
 #define OBJECTS (RUN | 1u << COMMAND_PLAN | 1u << COMMAND_DUMP)
 #define CLIENTS                                                                          \
 	(1u << COMMAND_GET | 1u << COMMAND_EXPLAIN | 1u << COMMAND_STATUS |              \
-	 1u << COMMAND_DIFF)
+	 1u << COMMAND_EVENTS | 1u << COMMAND_DIFF)
 #define ALL ((1u << COMMAND_N) - 1)
 
 #define CONFIG(member) offsetof(struct options, config.member)
@@ -214,7 +214,7 @@ const struct flag flags[] = {
 	  .help = "cgroup v2 directory that eBPF mode attaches to (default: the root of the mount)" },
 	{ .name = "control-socket", .kind = VALUE_STRING, .commands = RUN | CLIENTS,
 	  .properties = FLAG_WITH_FILE, .offset = CONFIG(control_socket), .value_name = "path",
-	  .help = "Unix socket for get, explain and diff; empty: none" },
+	  .help = "Unix socket for get, explain, status, events and diff; empty: none" },
 	{ .name = "ebpf-exclude-cgroup", .kind = VALUE_PATHS, .commands = RUN,
 	  .properties = FLAG_WITH_FILE, .offset = CONFIG(ebpf.exclude_cgroups), .value_name = "path",
 	  .help = "leave the sockets of this cgroup to nftables; may be repeated" },
@@ -244,7 +244,7 @@ const struct flag flags[] = {
 	  .offset = OPTION(output), .value_name = "format", .help = "text (default), json or yaml" },
 	{ .name = "output", .shorthand = 'o', .kind = VALUE_STRING, .commands = 1u << COMMAND_GET,
 	  .offset = OPTION(output), .value_name = "format", .help = "wide or json" },
-	{ .name = "output", .shorthand = 'o', .kind = VALUE_STRING, .commands = 1u << COMMAND_EXPLAIN | 1u << COMMAND_STATUS,
+	{ .name = "output", .shorthand = 'o', .kind = VALUE_STRING, .commands = 1u << COMMAND_EXPLAIN | 1u << COMMAND_STATUS | 1u << COMMAND_EVENTS,
 	  .offset = OPTION(output), .value_name = "format", .help = "json" },
 	{ .name = "service-metrics", .kind = VALUE_BOOL, .commands = RUN, .properties = FLAG_WITH_FILE,
 	  .offset = CONFIG(service_metrics), .bare_value = "true",
@@ -255,6 +255,8 @@ const struct flag flags[] = {
 	{ .name = "timeout", .kind = VALUE_DURATION, .commands = OBJECTS, .properties = FLAG_WITH_FILE,
 	  .offset = CONFIG(timeout_ns),
 	  .help = "how long plan, dump and run --once wait until all objects have been read; 0: no limit" },
+	{ .name = "watch", .shorthand = 'w', .kind = VALUE_BOOL, .commands = 1u << COMMAND_EVENTS,
+	  .offset = OPTION(watch), .bare_value = "true", .help = "wait for further changes" },
 };
 /* clang-format on */
 
@@ -270,6 +272,8 @@ const struct command_info commands[COMMAND_N] = {
 	[COMMAND_STATUS] =
 		{"status", "",
 		 "in sync or not, since when, and why; 1 if not, 2 without a daemon"},
+	[COMMAND_EVENTS] = {"events", "[NAMESPACE[/NAME]]",
+			    "print the last changes of services"},
 	[COMMAND_DIFF] = {"diff", "",
 			  "compare the kernel's rules with ours; 1 if they differ"},
 	[COMMAND_CLEANUP] = {"cleanup", "",

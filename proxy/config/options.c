@@ -193,20 +193,20 @@ static int parse_all(struct options *o, struct reader *r)
 
 static int check_arguments(const struct options *o, struct reader *r)
 {
-	bool wants_one = *commands[o->command].arguments;
+	const char *arguments = commands[o->command].arguments;
+	bool takes_one = *arguments, wants_one = takes_one && *arguments != '[';
 
 	if (o->help)
 		return 0;
 	if (wants_one && o->arguments.n == 0) {
-		*r->ret_error =
-			xasprintf("%s needs an argument: %s", commands[o->command].name,
-				  commands[o->command].arguments);
+		*r->ret_error = xasprintf("%s needs an argument: %s",
+					  commands[o->command].name, arguments);
 		return -EINVAL;
 	}
-	if (o->arguments.n > wants_one) {
+	if (o->arguments.n > takes_one) {
 		*r->ret_error = xasprintf("%s: unexpected argument \"%s\"",
 					  commands[o->command].name,
-					  o->arguments.items[wants_one]);
+					  o->arguments.items[takes_one]);
 		return -EINVAL;
 	}
 	return 0;

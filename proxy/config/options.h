@@ -21,6 +21,7 @@ enum command {
 	COMMAND_GET,
 	COMMAND_EXPLAIN,
 	COMMAND_STATUS,
+	COMMAND_EVENTS,
 	COMMAND_DIFF,
 	COMMAND_CLEANUP,
 	COMMAND_VERSION,
@@ -28,7 +29,9 @@ enum command {
 };
 
 struct command_info {
-	const char *name, *arguments, *summary;
+	const char *name;
+	const char *arguments; /* one, or "": none; in brackets it is optional */
+	const char *summary;
 };
 
 extern const struct command_info commands[COMMAND_N];
@@ -70,7 +73,7 @@ struct options {
 	bool kube_proxy; /* also clean up kube-proxy's rules; or called by its name */
 	char *output, *format; /* "" unless given */
 	char *ns, *from;
-	bool all_namespaces;
+	bool all_namespaces, watch;
 	struct strings arguments; /* all that are not flags */
 
 	struct { /* values of flags without effect */

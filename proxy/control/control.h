@@ -27,13 +27,16 @@ enum control_verb {
 	CONTROL_EXPLAIN,
 	CONTROL_DIFF,
 	CONTROL_STATUS,
+	CONTROL_EVENTS,
 	CONTROL_VERB_N,
 };
 
 struct control_request {
 	enum control_verb verb;
 	/* "" when absent */
-	char ns[CONTROL_FIELD_LEN];	  /* services, endpoints */
+	char ns[CONTROL_FIELD_LEN];	  /* services, endpoints, events */
+	char name[CONTROL_FIELD_LEN];	  /* events */
+	char since[CONTROL_FIELD_LEN];	  /* events: the number of the last known one */
 	char frontend[CONTROL_FIELD_LEN]; /* explain: ADDRESS:PORT[/PROTO] */
 	char from[CONTROL_FIELD_LEN];	  /* explain: an address */
 };

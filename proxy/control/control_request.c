@@ -12,7 +12,7 @@
 static const char *const verbs[CONTROL_VERB_N] = {
 	[CONTROL_SERVICES] = "services", [CONTROL_ENDPOINTS] = "endpoints",
 	[CONTROL_EXPLAIN] = "explain",	 [CONTROL_DIFF] = "diff",
-	[CONTROL_STATUS] = "status",
+	[CONTROL_STATUS] = "status",	 [CONTROL_EVENTS] = "events",
 };
 
 static const struct {
@@ -20,6 +20,8 @@ static const struct {
 	size_t offset;
 } fields[] = {
 	{"namespace", offsetof(struct control_request, ns)},
+	{"name", offsetof(struct control_request, name)},
+	{"since", offsetof(struct control_request, since)},
 	{"frontend", offsetof(struct control_request, frontend)},
 	{"from", offsetof(struct control_request, from)},
 };
@@ -56,8 +58,8 @@ static int decode_object(const json_t *root, struct control_request *ret,
 		return -EINVAL;
 	}
 	if (decode_verb(root, &ret->verb) != 0) {
-		*ret_error =
-			"request is not services, endpoints, explain, diff or status";
+		*ret_error = "request is not services, endpoints, explain, diff, status "
+			     "or events";
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < N_ELEMENTS(fields); i++)

@@ -5,6 +5,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "proxy/engine/journal.h"
 #include "proxy/engine/status.h"
 #include "proxy/host/node_info.h"
 #include "proxy/control/inspect_parts.h"
@@ -43,13 +44,24 @@ struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
 			    s->family, ret_n);
 }
 
+static json_t *inspect_events(const struct inspect *in,
+			      const struct control_request *request)
+{
+	uint64_t since = strtoull(request->since, NULL, 10), n_dropped;
+	json_t *entries =
+		journal_json(in->journal, request->ns, request->name, since, &n_dropped);
+
+	return json_pack("{s:o, s:I}", "entries", entries, "dropped",
+			 (json_int_t)n_dropped);
+}
+
 struct control_answer *inspect_answer(void *data, const struct control_request *request,
 				      char **ret_error)
 {
 	const struct inspect *in = data;
 	json_t *json = NULL;
 
-	if (request->verb != CONTROL_STATUS)
+	if (request->verb != CONTROL_STATUS && request->verb != CONTROL_EVENTS)
 		*ret_error = in->unready(in->data);
 	if (*ret_error)
 		return NULL;
@@ -65,6 +77,9 @@ struct control_answer *inspect_answer(void *data, const struct control_request *
 		return inspect_diff(in, ret_error);
 	case CONTROL_STATUS:
 		json = status_json(in->status);
+		break;
+	case CONTROL_EVENTS:
+		json = inspect_events(in, request);
 		break;
 	case CONTROL_VERB_N:
 		break;

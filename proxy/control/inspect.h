@@ -12,6 +12,7 @@
 struct cluster;
 struct dataplane;
 struct node_info;
+struct sink;
 struct state;
 struct status;
 
@@ -23,6 +24,7 @@ struct inspect { /* all borrowed */
 	/* Reports every chain of netfilter on this host; NULL: explain does without. */
 	int (*list_chains)(nf_chain_fn fn, void *data);
 	struct status *status;
+	const struct sink *journal;
 	/* Why there is nothing to show so far, freed by the caller; NULL: there is. */
 	char *(*unready)(const void *data);
 	const void *data;

@@ -15,6 +15,7 @@
 #include "proxy/config/config_load.h"
 #include "proxy/engine/conflict_log.h"
 #include "proxy/engine/hints.h"
+#include "proxy/engine/journal.h"
 #include "proxy/engine/status.h"
 #include "proxy/control/control.h"
 #include "proxy/engine/engine.h"
@@ -39,6 +40,7 @@ struct daemon {
 	const struct parts *parts;
 	struct status status;
 	struct inspect inspect; /* for the control socket */
+	struct sink *journal;	/* the data plane's */
 	struct control *control;
 	struct conflict_log conflicts;
 	struct servers *servers;
@@ -69,6 +71,8 @@ static void on_ran(void *data, const struct sync_run *run)
 	servers_ran(d->servers, run);
 	conflict_log_update(&d->conflicts, sync_state(d->engine.sync));
 	status_update(&d->status);
+	if (run->reason == SYNC_REASON_REPAIR)
+		journal_add_repair(d->journal, run->total_us);
 	if (d->is_announced || (run->err != 0 && run->err != -EREMOTEIO))
 		return;
 	d->is_announced = true;
@@ -151,6 +155,14 @@ static void stop_signals(struct daemon *d)
 	ev_signal_stop(d->engine.loop, &d->hangup);
 }
 
+/* Its entries are programmed changes, so it comes after the data plane. */
+static void add_journal(struct daemon *d)
+{
+	d->journal = journal_new();
+	d->journal->after = dataplane_last_vital(&d->engine.dataplane);
+	dataplane_add(&d->engine.dataplane, d->journal);
+}
+
 static char *unready(const void *data)
 {
 	return engine_unready(data);
@@ -171,6 +183,7 @@ static int start_control(struct daemon *d)
 		.dataplane = &d->engine.dataplane,
 		.list_chains = d->parts->list_chains,
 		.status = &d->status,
+		.journal = d->journal,
 		.unready = unready,
 		.data = &d->engine,
 	};
@@ -332,6 +345,8 @@ int daemon_run(struct options *options, const struct parts *parts)
 		.data = &d,
 	};
 	err = engine_open(&d.engine, &options->config, parts, &hooks);
+	if (err == 0)
+		add_journal(&d);
 	if (err == 0)
 		err = start_control(&d);
 	if (err == 0)

@@ -118,7 +118,7 @@ static void refuses_each_verb(struct engine *e, const char *why)
 	};
 
 	for (int verb = 0; verb < CONTROL_VERB_N; verb++) {
-		if (verb == CONTROL_STATUS)
+		if (verb == CONTROL_STATUS || verb == CONTROL_EVENTS)
 			continue;
 		struct control_request request = {
 			.verb = (enum control_verb)verb,

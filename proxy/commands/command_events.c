@@ -1,0 +1,120 @@
+/*
+ * `sluice events`: the last changes of services; with -w also those that follow.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/cleanup.h"
+#include "proxy/commands/commands.h"
+#include "proxy/commands/control_client.h"
+#include "proxy/config/options.h"
+#include "proxy/control/control.h"
+#include "watchers/decode/json_text.h"
+
+#define WATCH_INTERVAL_NS 250000000
+
+static void print_entry(const json_t *entry, struct buf *out)
+{
+	const char *port = json_text(entry, "portName"),
+		   *ns = json_text(entry, "namespace");
+	const char *time = json_text(entry, "time"), *detail = json_text(entry, "detail");
+
+	buf_printf(out, "%.10s %.12s  ", time, strlen(time) > 11 ? time + 11 : "");
+	if (*ns)
+		buf_printf(out, "%s/%s%s%s %s %s  ", ns, json_text(entry, "name"),
+			   *port ? ":" : "", port, json_text(entry, "protocol"),
+			   json_text(entry, "family"));
+	buf_printf(out, "%s%s%s\n", json_text(entry, "what"), *detail ? ": " : "",
+		   detail);
+}
+
+/* A line for each entry. */
+static int print(const json_t *result, bool is_json)
+{
+	const json_t *entries = json_object_get(result, "entries");
+	long long n_dropped = json_integer_value(json_object_get(result, "dropped"));
+	struct buf out = BUF_INIT;
+	int status;
+
+	if (n_dropped)
+		command_error("%lld older changes are no longer kept", n_dropped);
+	for (size_t i = 0; i < json_array_size(entries); i++) {
+		const json_t *entry = json_array_get(entries, i);
+
+		if (is_json) {
+			_cleanup_(freep) char *text = json_dumps(entry, JSON_COMPACT);
+
+			buf_printf(&out, "%s\n", text ? text : "{}");
+		} else {
+			print_entry(entry, &out);
+		}
+	}
+	status = command_print(&out);
+	buf_fini(&out);
+	return status;
+}
+
+/* From now on only what follows. */
+static void advance(const json_t *result, struct control_request *request)
+{
+	const json_t *entries = json_object_get(result, "entries");
+	size_t n = json_array_size(entries);
+
+	if (n)
+		(void)snprintf(request->since, sizeof(request->since), "%lld",
+			       (long long)json_integer_value(
+				       json_object_get(json_array_get(entries, n - 1),
+						       "number")));
+}
+
+static int ask(const struct options *options, struct control_request *request)
+{
+	json_t *result;
+	int status;
+
+	if (control_ask(options->config.control_socket, request, &result) != 0)
+		return STATUS_FAILED;
+	status = print(result, strcmp(options->output, "json") == 0);
+	advance(result, request);
+	json_decref(result);
+	return status;
+}
+
+/* NAMESPACE[/NAME] */
+static int read_argument(const struct options *options, struct control_request *request)
+{
+	const char *text = options->arguments.n ? options->arguments.items[0] : "";
+	const char *slash = strchr(text, '/');
+	int ns_len = slash ? (int)(slash - text) : (int)strlen(text);
+
+	if (strlen(text) >= CONTROL_FIELD_LEN || (slash && (!ns_len || !slash[1]))) {
+		command_error("events: \"%s\" is not NAMESPACE or NAMESPACE/NAME", text);
+		return STATUS_USAGE;
+	}
+	(void)snprintf(request->ns, sizeof(request->ns), "%.*s", ns_len, text);
+	(void)snprintf(request->name, sizeof(request->name), "%s",
+		       slash ? slash + 1 : "");
+	return STATUS_OK;
+}
+
+int command_events(struct options *options, const struct parts *parts)
+{
+	const struct timespec interval = {.tv_nsec = WATCH_INTERVAL_NS};
+	struct control_request request = {.verb = CONTROL_EVENTS};
+	int status = read_argument(options, &request);
+
+	(void)parts;
+	if (status == STATUS_OK && *options->output &&
+	    strcmp(options->output, "json") != 0) {
+		command_error("--output: \"%s\" is not json", options->output);
+		status = STATUS_USAGE;
+	}
+	if (status == STATUS_OK)
+		status = ask(options, &request);
+	while (status == STATUS_OK && options->watch) {
+		(void)nanosleep(&interval, NULL);
+		status = ask(options, &request);
+	}
+	return status;
+}

@@ -1,0 +1,267 @@
+#include "proxy/engine/journal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/changeset.h"
+#include "core/cleanup.h"
+#include "core/clock.h"
+#include "core/hash.h"
+#include "core/log.h"
+#include "core/log_limiter.h"
+#include "core/mem.h"
+#include "core/sink.h"
+
+#define LOG_BURST	20
+#define LOG_INTERVAL_US 1000000
+
+struct entry {
+	int64_t at_us;		 /* Unix time */
+	struct service *service; /* a reference; NULL: of all */
+	enum journal_what what;
+	char *detail;
+};
+
+struct journal {
+	struct sink sink;
+	struct hash known; /* the services as last reported; references */
+	bool has_started;
+	struct entry ring[JOURNAL_LEN];
+	uint64_t n; /* entries ever; number k is in ring[(k - 1) % JOURNAL_LEN] */
+	struct log_limiter limiter;
+};
+
+struct writing {
+	struct journal *journal;
+	const struct service *service;
+};
+
+static uint64_t service_hash(const void *key)
+{
+	const struct service *s = key;
+
+	return hash_mix(hash_mix(hash_string(service_namespace(s)),
+				 hash_string(service_name(s))),
+			hash_string(service_port_name(s)) + s->proto * 2u + s->family);
+}
+
+static bool is_same_service(const void *item, const void *key)
+{
+	return service_same_key(item, key);
+}
+
+static const void *itself(const void *item)
+{
+	return item;
+}
+
+static const struct hash_ops known_ops = {service_hash, is_same_service, itself};
+
+static void add(struct journal *j, const struct service *service, enum journal_what what,
+		const char *detail)
+{
+	struct entry *e = &j->ring[j->n++ % JOURNAL_LEN];
+
+	service_unref(e->service);
+	free(e->detail);
+	*e = (struct entry){
+		.at_us = clock_wall_us(),
+		.service = service ? service_ref(service) : NULL,
+		.what = what,
+		.detail = xstrdup(detail),
+	};
+}
+
+/* Others are in the journal only. */
+static void log_endpoints(struct journal *j, const struct service *s,
+			  enum journal_what what)
+{
+	char label[512];
+	size_t n_suppressed;
+
+	if (what != JOURNAL_NO_ENDPOINTS && what != JOURNAL_HAS_ENDPOINTS)
+		return;
+	if (!log_limiter_take(&j->limiter, 1, clock_monotonic_us()))
+		return;
+	n_suppressed = log_limiter_suppressed(&j->limiter);
+	if (n_suppressed)
+		log_info("%zu more lines about endpoints: see sluice events",
+			 n_suppressed);
+	log_info("service %s %s %s: %s", service_label(s, label, sizeof(label)),
+		 proto_name(s->proto), family_name(s->family),
+		 what == JOURNAL_NO_ENDPOINTS ? "its last endpoint is gone"
+					      : "has endpoints again");
+}
+
+static void on_difference(void *data, enum journal_what what, const char *detail)
+{
+	struct writing *w = data;
+
+	add(w->journal, w->service, what, detail);
+	log_endpoints(w->journal, w->service, what);
+}
+
+/* old and new may be NULL, and are equal when nothing changed. */
+static void compare(struct journal *j, const struct service *old,
+		    const struct service *new)
+{
+	struct writing w = {j, new ? new : old};
+
+	if (j->has_started && old != new)
+		journal_compare(old, new, on_difference, &w);
+}
+
+static void put(struct journal *j, struct hash *to, const struct service *new)
+{
+	struct service *old = hash_del(&j->known, new);
+
+	compare(j, old, new);
+	(void)hash_put(to, service_ref(new));
+	service_unref(old);
+}
+
+static void apply_full(struct journal *j, const struct changeset *cs)
+{
+	struct hash all;
+	struct service *old;
+
+	hash_init(&all, &known_ops);
+	hash_reserve(&all, cs->n);
+	for (size_t i = 0; i < cs->n; i++)
+		put(j, &all, cs->changes[i].new);
+	for (size_t i = 0; (old = hash_next(&j->known, &i));) {
+		compare(j, old, NULL);
+		service_unref(old);
+	}
+	hash_fini(&j->known);
+	j->known = all;
+}
+
+static void apply_delta(struct journal *j, const struct changeset *cs)
+{
+	for (size_t i = 0; i < cs->n; i++) {
+		const struct change *change = &cs->changes[i];
+		struct service *old;
+
+		if (change->new) {
+			put(j, &j->known, change->new);
+			continue;
+		}
+		old = hash_del(&j->known, change->old);
+		compare(j, old, NULL);
+		service_unref(old);
+	}
+}
+
+static int journal_apply(struct sink *sink, const struct changeset *cs)
+{
+	struct journal *j = container_of(sink, struct journal, sink);
+
+	if (!cs->full) {
+		apply_delta(j, cs);
+		return 0;
+	}
+	apply_full(j, cs);
+	if (!j->has_started) {
+		_cleanup_(freep) char *detail = xasprintf("%zu service ports", cs->n);
+
+		add(j, NULL, JOURNAL_STARTED, detail);
+	}
+	j->has_started = true;
+	return 0;
+}
+
+static void journal_close(struct sink *sink)
+{
+	struct journal *j = container_of(sink, struct journal, sink);
+	struct service *s;
+
+	for (size_t i = 0; (s = hash_next(&j->known, &i));)
+		service_unref(s);
+	hash_fini(&j->known);
+	for (size_t i = 0; i < JOURNAL_LEN; i++) {
+		service_unref(j->ring[i].service);
+		free(j->ring[i].detail);
+	}
+	free(j);
+}
+
+struct sink *journal_new(void)
+{
+	static const struct sink_ops ops = {
+		.name = "journal",
+		.apply = journal_apply,
+		.close = journal_close,
+	};
+	struct journal *j = xcalloc(1, sizeof(*j));
+
+	j->sink.ops = &ops;
+	hash_init(&j->known, &known_ops);
+	j->limiter = (struct log_limiter){
+		.burst = LOG_BURST,
+		.interval_us = LOG_INTERVAL_US,
+	};
+	return &j->sink;
+}
+
+void journal_add_repair(struct sink *sink, uint64_t total_us)
+{
+	_cleanup_(freep) char *detail =
+		xasprintf("changed by another process, restored in %.1f ms",
+			  (double)total_us / 1e3);
+
+	add(container_of(sink, struct journal, sink), NULL, JOURNAL_REPAIRED, detail);
+}
+
+static const char *const names[JOURNAL_WHAT_N] = {
+	[JOURNAL_STARTED] = "Started",
+	[JOURNAL_REPAIRED] = "Repaired",
+	[JOURNAL_SERVICE_ADDED] = "ServiceAdded",
+	[JOURNAL_SERVICE_REMOVED] = "ServiceRemoved",
+	[JOURNAL_FRONTENDS_ADDED] = "FrontendsAdded",
+	[JOURNAL_FRONTENDS_REMOVED] = "FrontendsRemoved",
+	[JOURNAL_ENDPOINTS_ADDED] = "EndpointsAdded",
+	[JOURNAL_ENDPOINTS_REMOVED] = "EndpointsRemoved",
+	[JOURNAL_ENDPOINTS_CHANGED] = "EndpointsChanged",
+	[JOURNAL_NO_ENDPOINTS] = "NoEndpoints",
+	[JOURNAL_HAS_ENDPOINTS] = "HasEndpoints",
+	[JOURNAL_POLICY_CHANGED] = "PolicyChanged",
+};
+
+static bool is_wanted(const struct service *s, const char *ns, const char *name)
+{
+	return (!*ns || (s && strcmp(service_namespace(s), ns) == 0)) &&
+	       (!*name || (s && strcmp(service_name(s), name) == 0));
+}
+
+static json_t *entry_json(const struct entry *e, uint64_t number)
+{
+	const struct service *s = e->service;
+	char at[CLOCK_TEXT_LEN];
+
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "number",
+			 (json_int_t)number, "time", clock_format(e->at_us, at),
+			 "namespace", s ? service_namespace(s) : "", "name",
+			 s ? service_name(s) : "", "portName",
+			 s ? service_port_name(s) : "", "protocol",
+			 s ? proto_name(s->proto) : "", "family",
+			 s ? family_name(s->family) : "", "what", names[e->what],
+			 "detail", e->detail);
+}
+
+json_t *journal_json(const struct sink *sink, const char *ns, const char *name,
+		     uint64_t since, uint64_t *ret_dropped)
+{
+	const struct journal *j = container_of(sink, struct journal, sink);
+	uint64_t first = j->n > JOURNAL_LEN ? j->n - JOURNAL_LEN : 0;
+	json_t *entries = json_array();
+
+	*ret_dropped = since < first ? first - since : 0;
+	for (uint64_t i = since > first ? since : first; i < j->n; i++) {
+		const struct entry *e = &j->ring[i % JOURNAL_LEN];
+
+		if (is_wanted(e->service, ns, name))
+			(void)json_array_append_new(entries, entry_json(e, i + 1));
+	}
+	return entries;
+}

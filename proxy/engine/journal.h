@@ -1,0 +1,51 @@
+/*
+ * The last changes of services, in a ring: additions, removals, differences, and
+ * when each was programmed.  A sink after the data plane, so an entry
+ * says what the kernel holds. The first change set is one entry.
+ *
+ * A service port that loses its last endpoint or gets its first one is also logged.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+
+struct journal;
+struct service;
+struct sink;
+
+#define JOURNAL_LEN 1000 /* entries that are kept */
+
+/* The sink, whose close() frees it. */
+struct sink *journal_new(void);
+
+/*
+ * The entries after number `since`, oldest first, of a namespace and a Service; ""
+ * means all. Each has its number; *ret_dropped is how many are no longer kept.
+ */
+json_t *journal_json(const struct sink *sink, const char *ns, const char *name,
+		     uint64_t since, uint64_t *ret_dropped);
+
+/* Adds a repair, of what another process changed. */
+void journal_add_repair(struct sink *sink, uint64_t total_us);
+
+enum journal_what {
+	JOURNAL_STARTED,
+	JOURNAL_REPAIRED,
+	JOURNAL_SERVICE_ADDED,
+	JOURNAL_SERVICE_REMOVED,
+	JOURNAL_FRONTENDS_ADDED,
+	JOURNAL_FRONTENDS_REMOVED,
+	JOURNAL_ENDPOINTS_ADDED,
+	JOURNAL_ENDPOINTS_REMOVED,
+	JOURNAL_ENDPOINTS_CHANGED,
+	JOURNAL_NO_ENDPOINTS,
+	JOURNAL_HAS_ENDPOINTS,
+	JOURNAL_POLICY_CHANGED,
+	JOURNAL_WHAT_N,
+};
+
+/* For the files journal*.c: reports what differs, old or new may be NULL. */
+void journal_compare(const struct service *old, const struct service *new,
+		     void (*fn)(void *data, enum journal_what what, const char *detail),
+		     void *data);
