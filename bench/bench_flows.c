@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "bench/samples.h"
 #include "core/cleanup.h"
@@ -47,7 +46,6 @@ static void make_flows(unsigned long n)
 
 static bool has_odd_port(void *data, const struct flow *flow)
 {
-	(void)data;
 	return flow->original.src_port % 2 == 1;
 }
 

@@ -52,7 +52,6 @@ static _Noreturn void fail(const char *what, int err)
 
 static void on_rejection(void *data, const struct rejection *r)
 {
-	(void)data;
 	(void)fprintf(stderr, "bench_program: %s: %s\n", r->field, r->reason);
 	exit(1);
 }
@@ -293,7 +292,6 @@ static int picky_apply(struct sink *sink, const struct changeset *cs)
 
 static uint64_t set_now_us(void *data)
 {
-	(void)data;
 	return samples_now_us();
 }
 

@@ -3,7 +3,6 @@
  * all parts.
  */
 #include <cap-ng.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -38,7 +37,6 @@ static int probe_nftables(const struct config *config, char **ret_why_not)
 	const char *why;
 	int err = privileges_check(&why);
 
-	(void)config;
 	if (err) {
 		*ret_why_not = xstrdup(why);
 		return err;
@@ -76,15 +74,12 @@ static int add_nftables(struct dataplane *dp)
 static int open_nftables(const struct config *config, struct ev_loop *loop,
 			 struct dataplane *ret)
 {
-	(void)config;
-	(void)loop;
 	*ret = (struct dataplane){.mode = "nftables"};
 	return add_nftables(ret);
 }
 
 static int clean_nftables(const struct config *config)
 {
-	(void)config;
 	return nft_cleanup();
 }
 
@@ -118,7 +113,6 @@ static int open_ebpf(const struct config *config, struct ev_loop *loop,
 	struct sink *sink;
 	int err = ebpf_sink_new(&params, &sink, &why);
 
-	(void)loop;
 	if (err) {
 		log_err("ebpf: could not open: %s", why);
 		return err;

@@ -190,9 +190,6 @@ static bool put_node(struct cluster *c, struct object *o)
 /* The host exists while this process runs, even without its Node object. */
 static bool del_node(struct cluster *c, const char *ns, const char *name)
 {
-	(void)c;
-	(void)ns;
-	(void)name;
 	return false;
 }
 

@@ -9,7 +9,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 
 struct rejection {
 	const char *source;    /* "web.yaml, document 2", "api"; "" if there is none */

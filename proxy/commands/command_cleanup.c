@@ -2,7 +2,6 @@
  * `sluice cleanup`: removes our tables, and with --kube-proxy those of kube-proxy, and
  * prints what it removed and what is left.
  */
-#include <errno.h>
 #include <string.h>
 
 #include "core/cleanup.h"

@@ -15,7 +15,6 @@ int command_diff(struct options *options, const struct parts *parts)
 	json_t *result;
 	int status = STATUS_OK;
 
-	(void)parts;
 	if (control_ask(options->config.control_socket, &request, &result) != 0)
 		return STATUS_FAILED;
 	lines = json_string_value(json_object_get(result, "lines"));

@@ -9,7 +9,6 @@
 #include "proxy/config/options.h"
 #include "proxy/engine/full_changes.h"
 #include "proxy/engine/parts.h"
-#include "watchers/cluster.h"
 #include "watchers/plan/plan_print.h"
 
 /* The plan, but with node ports at the addresses where they answer. */

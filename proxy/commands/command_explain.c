@@ -156,7 +156,6 @@ int command_explain(struct options *options, const struct parts *parts)
 	json_t *result;
 	int status = check(options);
 
-	(void)parts;
 	if (status != STATUS_OK)
 		return status;
 	/* both were parsed, so both are short */

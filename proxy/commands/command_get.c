@@ -236,7 +236,6 @@ int command_get(struct options *options, const struct parts *parts)
 	json_t *rows;
 	int status = check(options, r);
 
-	(void)parts;
 	if (status != STATUS_OK)
 		return status;
 	request.verb = r->verb;

@@ -8,7 +8,6 @@
 #include "proxy/commands/commands.h"
 #include "proxy/config/options.h"
 #include "proxy/commands/snapshot.h"
-#include "watchers/cluster.h"
 #include "watchers/plan/left_out.h"
 #include "watchers/plan/plan_print.h"
 

@@ -16,7 +16,6 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
-#include "core/mem.h"
 #include "proxy/config/config.h"
 #include "proxy/config/config_load.h"
 #include "proxy/config/options.h"
@@ -165,8 +164,6 @@ int command_prepare(struct options *options)
 
 int command_version(struct options *options, const struct parts *parts)
 {
-	(void)options;
-	(void)parts;
 	(void)printf("sluice %s (%s)\njansson %s, libyaml %s, libev %d.%d, libcurl %s, "
 		     "libmicrohttpd %s\n",
 		     SLUICE_VERSION, SLUICE_COMMIT, jansson_version_str(),

@@ -43,8 +43,6 @@ static void on_changed(void *data)
 
 static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-	(void)timer;
-	(void)revents;
 	ev_break(loop, EVBREAK_ALL);
 }
 

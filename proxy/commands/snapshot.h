@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 
-#include "core/state.h"
 #include "proxy/host/node_info.h"
 
 struct cluster;

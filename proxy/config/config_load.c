@@ -1,6 +1,5 @@
 #include "proxy/config/config_load.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include "core/cleanup.h"

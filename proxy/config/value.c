@@ -159,7 +159,6 @@ static int parse_bool(const char *text, bool append, void *slot)
 		{"1", "t", "T", "true", "True", "TRUE"},
 	};
 
-	(void)append;
 	for (size_t value = 0; value < 2; value++)
 		for (size_t i = 0; i < N_ELEMENTS(words[0]); i++)
 			if (strcmp(text, words[value][i]) == 0) {
@@ -179,7 +178,6 @@ static int parse_int(const char *text, bool append, void *slot)
 	char *end;
 	long value;
 
-	(void)append;
 	if (!*text || isspace((unsigned char)*text))
 		return -EINVAL;
 	errno = 0;
@@ -200,7 +198,6 @@ static int parse_float(const char *text, bool append, void *slot)
 	char *end;
 	double value;
 
-	(void)append;
 	if (!*text || isspace((unsigned char)*text))
 		return -EINVAL;
 	errno = 0;
@@ -220,7 +217,6 @@ static int parse_string(const char *text, bool append, void *slot)
 {
 	char *copy = xstrdup(text);
 
-	(void)append;
 	free(*(char **)slot);
 	*(char **)slot = copy;
 	return 0;
@@ -241,7 +237,6 @@ static void fini_string(void *slot)
 
 static int parse_duration(const char *text, bool append, void *slot)
 {
-	(void)append;
 	return duration_parse(text, slot);
 }
 

@@ -152,8 +152,6 @@ static void on_client(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct client *client = io->data;
 
-	(void)loop;
-	(void)revents;
 	if (client->is_answered)
 		client_write(client);
 	else
@@ -162,8 +160,6 @@ static void on_client(struct ev_loop *loop, ev_io *io, int revents)
 
 static void on_client_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-	(void)loop;
-	(void)revents;
 	client_free(timer->data);
 }
 
@@ -173,7 +169,6 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 	int fd = accept4(c->socket.listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	struct client *client;
 
-	(void)revents;
 	if (fd == -1 && errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
 		/* the connection keeps waiting, and would wake the loop again immediately */
 		ev_io_stop(loop, io);
@@ -200,7 +195,6 @@ static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct control *c = timer->data;
 
-	(void)revents;
 	ev_timer_stop(loop, timer);
 	if (c->n_clients < MAX_CLIENTS)
 		ev_io_start(loop, &c->listen_io);

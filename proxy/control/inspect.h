@@ -4,8 +4,6 @@
  */
 #pragma once
 
-#include <jansson.h>
-
 #include "core/nf_chain.h"
 #include "proxy/control/control.h"
 

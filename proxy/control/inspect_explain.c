@@ -14,7 +14,6 @@
 #include "proxy/host/preconditions.h"
 #include "proxy/control/inspect_parts.h"
 #include "proxy/control/target.h"
-#include "watchers/cluster.h"
 
 /* Which classes an address may belong to; detectors by interface can't be asked for one. */
 static bool may_be(const struct question *q, enum client_class client)

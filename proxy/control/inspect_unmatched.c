@@ -28,7 +28,6 @@ bool inspect_is_host(const struct inspect *in, const struct addr *a)
 static bool is_at_address(const struct question *q, const struct service *s,
 			  const struct frontend *f)
 {
-	(void)s;
 	return addr_equal(&f->addr, &q->target.addr);
 }
 

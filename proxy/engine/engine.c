@@ -68,8 +68,6 @@ static void on_pod_cidr_timeout(struct ev_loop *loop, ev_timer *timer, int reven
 {
 	struct engine *e = timer->data;
 
-	(void)loop;
-	(void)revents;
 	log_err("node %s: no podCIDRs within %.0f s, which detect-local-mode NodeCIDR "
 		"needs",
 		e->node_name, POD_CIDR_TIMEOUT_SEC);

@@ -105,8 +105,6 @@ static void log_limited(struct rejections *r, const char *line, size_t n)
 
 static void on_summary(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-	(void)loop;
-	(void)revents;
 	rejections_flush(timer->data);
 }
 

@@ -334,8 +334,6 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct sink_state *s = io->data;
 
-	(void)loop;
-	(void)revents;
 	if (!sink_check(sink_of(s)))
 		return;
 	s->is_changed = true;

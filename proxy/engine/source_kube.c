@@ -1,7 +1,6 @@
 /*
  * The API server as a source: passes the configuration to watchers/kube.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>

@@ -63,7 +63,6 @@ const char *sync_reason_name(enum sync_reason reason)
 
 static uint64_t system_clock_us(void *data, clockid_t clock)
 {
-	(void)data;
 	return clock_read_us(clock);
 }
 
@@ -265,8 +264,6 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct sync *s = timer->data;
 
-	(void)loop;
-	(void)revents;
 	(void)sync_run(s); /* failures are logged, counted and retried */
 }
 
@@ -274,8 +271,6 @@ static void on_audit(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct sync *s = timer->data;
 
-	(void)loop;
-	(void)revents;
 	mark_full(s, SYNC_REASON_AUDIT);
 }
 

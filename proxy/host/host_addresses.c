@@ -213,16 +213,12 @@ static void on_notification(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct host_addresses *h = container_of(io, struct host_addresses, io);
 
-	(void)loop;
-	(void)revents;
 	drain(h->events);
 	read_changes(h);
 }
 
 static void on_retry(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-	(void)loop;
-	(void)revents;
 	read_changes(container_of(timer, struct host_addresses, retry));
 }
 

@@ -123,8 +123,6 @@ static void on_connection(struct ev_loop *loop, ev_io *io, int revents)
 {
 	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC);
 
-	(void)loop;
-	(void)revents;
 	if (fd >= 0)
 		(void)close(fd);
 }

@@ -50,7 +50,6 @@ static void on_quiet(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct path_watch *w = timer->data;
 	struct stat now;
 
-	(void)revents;
 	ev_timer_stop(loop, timer);
 	/* adding the same watch again has no effect */
 	if (inotify_add_watch(w->fd, w->folder, EVENTS) == -1) {
@@ -69,7 +68,6 @@ static void on_events(struct ev_loop *loop, ev_io *io, int revents)
 	struct path_watch *w = io->data;
 	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 
-	(void)revents;
 	while (read(w->fd, events, sizeof(events)) > 0)
 		continue; /* that there were some is enough */
 	if (!ev_is_active(&w->quiet))

@@ -67,7 +67,6 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
 	struct http_server *s = data;
 	size_t i = 0;
 
-	(void)context;
 	if (code == MHD_CONNECTION_NOTIFY_STARTED) {
 		s->open[s->n_open++] = connection; /* the limit is libmicrohttpd's, too */
 		return;
@@ -109,15 +108,11 @@ static void make_room(struct http_server *s)
 
 static void on_io(struct ev_loop *loop, struct ev_io *w, int revents)
 {
-	(void)loop;
-	(void)revents;
 	run(w->data);
 }
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
-	(void)loop;
-	(void)revents;
 	run(w->data);
 }
 
@@ -129,7 +124,6 @@ static void on_accept(struct ev_loop *loop, struct ev_io *w, int revents)
 	socklen_t len = sizeof(peer);
 	int fd;
 
-	(void)revents;
 	if (s->n_open == s->max_open)
 		make_room(s);
 	if (s->n_open == s->max_open)
@@ -151,7 +145,6 @@ static void on_pause_over(struct ev_loop *loop, struct ev_timer *w, int revents)
 	struct http_server *s = w->data;
 	struct http_listener *l;
 
-	(void)revents;
 	ev_timer_stop(loop, w);
 	for (size_t i = 0; (l = hash_next(&s->listeners, &i));)
 		ev_io_start(loop, &l->io);
@@ -219,8 +212,6 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 	struct http_reply reply = {.status = 200};
 	const struct http_listener *l;
 
-	(void)version;
-	(void)upload;
 	if (!*seen) {
 		*seen = (void *)(uintptr_t)&header_seen;
 		return MHD_YES;

@@ -5,7 +5,6 @@
 #include "proxy/http/process_metrics.h"
 
 #include <dirent.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>

@@ -4,7 +4,6 @@
  */
 #include "proxy/http/servers.h"
 
-#include <errno.h>
 #include <ev.h>
 #include <stdio.h>
 #include <string.h>
@@ -94,14 +93,12 @@ static void answer_health(struct servers *s, bool is_livez, struct http_reply *r
 static void show_healthz(struct servers *s, const struct http_request *request,
 			 struct http_reply *reply)
 {
-	(void)request;
 	answer_health(s, false, reply);
 }
 
 static void show_livez(struct servers *s, const struct http_request *request,
 		       struct http_reply *reply)
 {
-	(void)request;
 	answer_health(s, true, reply);
 }
 
@@ -111,7 +108,6 @@ static void show_readyz(struct servers *s, const struct http_request *request,
 {
 	struct health h = current_health(s);
 
-	(void)request;
 	reply->nosniff = true;
 	http_reply_text(reply, "ok");
 	for (int family = 0; family < FAMILY_N; family++)
@@ -128,8 +124,6 @@ static void show_readyz(struct servers *s, const struct http_request *request,
 static void show_ok(struct servers *s, const struct http_request *request,
 		    struct http_reply *reply)
 {
-	(void)s;
-	(void)request;
 	reply->nosniff = true;
 	http_reply_text(reply, "ok");
 }
@@ -137,7 +131,6 @@ static void show_ok(struct servers *s, const struct http_request *request,
 static void show_mode(struct servers *s, const struct http_request *request,
 		      struct http_reply *reply)
 {
-	(void)request;
 	reply->nosniff = true;
 	http_reply_text(reply, s->p.dataplane->mode);
 }
@@ -145,7 +138,6 @@ static void show_mode(struct servers *s, const struct http_request *request,
 static void show_configz(struct servers *s, const struct http_request *request,
 			 struct http_reply *reply)
 {
-	(void)request;
 	reply->nosniff = true;
 	reply->content_type = "application/json";
 	pages_configz(s->p.config, &reply->body);
@@ -231,7 +223,6 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 		.with_services = s->p.config->service_metrics,
 	};
 
-	(void)request;
 	for (int family = 0; family < FAMILY_N; family++)
 		in.family_used[family] = s->p.node_info->env.enabled[family];
 	if (s->p.source->ops->api) {
@@ -326,7 +317,6 @@ static void on_retry(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	struct place *p = w->data;
 
-	(void)revents;
 	ev_timer_stop(loop, w);
 	(void)open_place(p);
 }

@@ -119,7 +119,6 @@ static void on_answered(void *data, int status, const char *method)
 
 static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 {
-	(void)revents;
 	log_info("%s: stopping; the rules stay", strsignal(w->signum));
 	(void)notify_send("STOPPING=1"); /* a service manager is optional */
 	ev_break(loop, EVBREAK_ALL);
@@ -129,8 +128,6 @@ static void on_hangup(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	struct daemon *d = w->data;
 
-	(void)loop;
-	(void)revents;
 	log_info("%s: reading everything again", d->engine.source->ops->name);
 	if (d->engine.source->ops->reread)
 		d->engine.source->ops->reread(d->engine.source);

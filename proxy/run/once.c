@@ -45,7 +45,6 @@ static void on_timeout(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct once *o = timer->data;
 
-	(void)revents;
 	log_err("%s: not all objects could be read within %g s; giving up, the kernel "
 		"keeps its rules (see --timeout)",
 		o->engine.source->ops->name, timer->repeat);
@@ -67,7 +66,6 @@ static void on_ran(void *data, const struct sync_run *run)
 {
 	struct once *o = data;
 
-	(void)run;
 	conflict_log_update(&o->conflicts, sync_state(o->engine.sync));
 }
 

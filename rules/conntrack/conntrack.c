@@ -240,8 +240,6 @@ static int dump(struct pruner *p, enum family family, bool *ret_interrupted)
 
 static int ignore(void *data, const struct nlmsghdr *message)
 {
-	(void)data;
-	(void)message;
 	return 0;
 }
 

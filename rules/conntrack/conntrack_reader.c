@@ -1,6 +1,5 @@
 #include "rules/conntrack/conntrack_reader.h"
 
-#include <errno.h>
 #include <string.h>
 
 #include <libmnl/libmnl.h>

@@ -4,12 +4,10 @@
  */
 #include "rules/iptables/iptables_filter.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "rules/iptables/iptables_names.h"
 
 /*
  * TCP by a reset: an ICMP error is lost when it arrives while connect() holds

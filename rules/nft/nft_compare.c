@@ -182,7 +182,6 @@ static void add_wanted_rule(void *data, const struct nft_rule *rule)
 
 static int count_expr(struct nftnl_expr *e, void *data)
 {
-	(void)e;
 	*(unsigned *)data += 1;
 	return 0;
 }

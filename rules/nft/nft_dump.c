@@ -44,9 +44,6 @@ static void take_shared(void *data, bool is_wanted, const struct nft_element *e)
 static void take_chain(void *data, bool is_wanted, enum family family,
 		       struct nft_chain chain)
 {
-	(void)data;
-	(void)is_wanted;
-	(void)family;
 	(void)chain; /* nft_refs_chains() lists them later, in order */
 }
 

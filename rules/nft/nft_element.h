@@ -6,7 +6,6 @@
 #pragma once
 
 #include "core/buf.h"
-#include "core/service.h"
 #include "rules/nft/nft_layout.h"
 
 enum nft_verdict_code {

@@ -290,7 +290,6 @@ static void emit_affinity_service(struct walk *w, const struct frontend *f)
 
 static void emit_affinity_timeout(struct walk *w, const struct frontend *f)
 {
-	(void)f;
 	if (!w->number)
 		return;
 	key_number(w, SET_AFFINITY_TIMEOUTS, w->number);
@@ -305,7 +304,6 @@ static void emit_affinity_numbers(struct walk *w, const struct frontend *f)
 {
 	const struct endpoint *endpoints = service_endpoints(w->service);
 
-	(void)f;
 	for (uint32_t i = 0; w->number && i < w->service->n_endpoints; i++) {
 		const struct endpoint *e = &endpoints[i];
 		uint32_t number = 0;
@@ -342,13 +340,11 @@ static void emit_affinity_pool(struct walk *w, enum nft_set set, unsigned flag)
 
 static void emit_affinity_endpoints(struct walk *w, const struct frontend *f)
 {
-	(void)f;
 	emit_affinity_pool(w, SET_AFFINITY_ENDPOINTS, ENDPOINT_CLUSTER);
 }
 
 static void emit_affinity_local_endpoints(struct walk *w, const struct frontend *f)
 {
-	(void)f;
 	emit_affinity_pool(w, SET_AFFINITY_LOCAL_ENDPOINTS, ENDPOINT_LOCAL);
 }
 
@@ -356,7 +352,6 @@ static void emit_hairpin(struct walk *w, const struct frontend *f)
 {
 	const struct endpoint *endpoints = service_endpoints(w->service);
 
-	(void)f;
 	for (uint32_t i = 0; i < w->service->n_endpoints; i++) {
 		if (!(endpoints[i].flags & ENDPOINT_HERE) ||
 		    !(endpoints[i].flags & (ENDPOINT_CLUSTER | ENDPOINT_LOCAL)))

@@ -17,7 +17,6 @@
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "core/log.h"
-#include "core/mem.h"
 #include "rules/nft/nft_compare.h"
 #include "rules/nft/nft_elements.h"
 #include "rules/nft/nft_read.h"

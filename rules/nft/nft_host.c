@@ -4,7 +4,6 @@
  */
 #include "rules/nft/nft_host.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>

@@ -5,7 +5,6 @@
 #pragma once
 
 #include "core/sink_view.h"
-#include "rules/nft/nft.h"
 #include "rules/nft/nft_kernel.h"
 
 /* One report for each map that an element is in. About a millisecond for a thousand. */

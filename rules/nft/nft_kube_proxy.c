@@ -3,7 +3,6 @@
  * programs use, too.  There only three things go, in this order: rules that jump to
  * kube-proxy's chains, the rules in these chains, the chains.
  */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -61,7 +60,6 @@ static void note_error(void *data, uint32_t seq, int err)
 {
 	struct removal *r = data;
 
-	(void)seq;
 	if (!r->err && err != -ENOENT) /* gone meanwhile */
 		r->err = err;
 }

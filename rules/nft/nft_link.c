@@ -3,7 +3,6 @@
  */
 #include "rules/nft/nft_link.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>

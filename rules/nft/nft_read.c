@@ -4,12 +4,10 @@
  */
 #include "rules/nft/nft_read.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -5,7 +5,6 @@
  */
 #include "rules/nft/nft_rules.h"
 
-#include <arpa/inet.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_nat.h>
@@ -16,12 +15,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <libmnl/libmnl.h>
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
 
 #include "core/cleanup.h"
-#include "core/mem.h"
 
 #define REGISTER_LEN 16u
 

@@ -7,7 +7,6 @@
 
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <libmnl/libmnl.h>
-
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "rules/nft/nft_inspect.h"
@@ -143,7 +141,6 @@ static void nft_sink_report(const struct sink *sink,
 static bool nft_sink_decides(const struct sink *sink, const struct sink_question *q,
 			     const char **ret_why)
 {
-	(void)sink;
 	*ret_why = "packets from a loopback address cannot be translated";
 	return !addr_is_loopback(&q->frontend->addr);
 }

@@ -9,7 +9,6 @@
 
 #include "core/hash.h"
 #include "rules/nft/nft_link.h"
-#include "rules/nft/nft_tx.h"
 
 struct nft_transfer { /* embedded */
 	struct hash counters;

@@ -1,6 +1,5 @@
 #include "tests/unit/cluster_text.h"
 
-#include <jansson.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,6 @@
 #include "tests/test.h"
 
 #include <errno.h>
-#include <ev.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -16,7 +16,6 @@
 #include "proxy/engine/parts.h"
 #include "proxy/engine/status.h"
 #include "proxy/engine/sync.h"
-#include "watchers/cluster.h"
 
 static const struct source_events *source_events;
 static struct source_events kept_events;

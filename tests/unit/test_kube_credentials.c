@@ -11,7 +11,6 @@
 #include "core/cleanup.h"
 #include "tests/unit/kube_run.h"
 #include "tests/unit/world.h"
-#include "watchers/cluster.h"
 #include "watchers/kube/kube.h"
 
 #define REFUSED                                                                          \

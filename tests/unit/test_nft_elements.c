@@ -8,7 +8,6 @@
 
 #include "core/buf.h"
 #include "core/cleanup.h"
-#include "core/mem.h"
 #include "core/service.h"
 #include "rules/nft/nft_elements.h"
 

@@ -13,7 +13,6 @@
 
 #include "core/cleanup.h"
 #include "core/state.h"
-#include "tests/unit/core_samples.h"
 
 DEFINE_CLEANUP(struct state *, state_free);
 

@@ -14,7 +14,6 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "core/state.h"
 #include "proxy/config/config.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/host/node_info.h"

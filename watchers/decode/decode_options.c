@@ -53,7 +53,6 @@ static bool parse_duration(const char *text, uint32_t *ret_ms)
 
 static bool take_duration(const char *text, struct object_service *s, void *field)
 {
-	(void)s;
 	return parse_duration(text, field);
 }
 
@@ -62,7 +61,6 @@ static bool take_count(const char *text, struct object_service *s, void *field)
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
 
-	(void)s;
 	if (!isdigit((unsigned char)*text) || *end || n < 1 || n > UINT8_MAX)
 		return false;
 	*(uint8_t *)field = (uint8_t)n;
@@ -88,7 +86,6 @@ static bool take_removal(const char *text, struct object_service *s, void *field
 
 static bool take_version(const char *text, struct object_service *s, void *field)
 {
-	(void)s;
 	if (strcmp(text, "v1") != 0 && strcmp(text, "v2") != 0)
 		return false;
 	*(uint8_t *)field = (uint8_t)(text[1] - '0');

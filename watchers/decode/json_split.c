@@ -208,7 +208,6 @@ static const char *in_gap(struct json_split *s, const char *p, const char *end)
 /* Commas are kept and not checked: the caller's parser does that. */
 static const char *in_object(struct json_split *s, const char *p, const char *end)
 {
-	(void)end;
 	if (*p != '"' && *p != ',' && *p != '}') {
 		fail(s, -EINVAL);
 		return p;
@@ -240,7 +239,6 @@ static const char *in_key(struct json_split *s, const char *p, const char *end)
 
 static const char *after_key(struct json_split *s, const char *p, const char *end)
 {
-	(void)end;
 	if (*p != ':') {
 		fail(s, -EINVAL);
 		return p;
@@ -274,7 +272,6 @@ static const char *before_item(struct json_split *s, const char *p, const char *
 
 static const char *after_item(struct json_split *s, const char *p, const char *end)
 {
-	(void)end;
 	if (*p == ',') {
 		s->state = STATE_NEXT_ITEM;
 	} else if (*p == ']') {

@@ -5,7 +5,6 @@
  */
 #include "watchers/files/files.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -85,7 +84,6 @@ static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
 	double end = ev_time() + TURN_SEC;
 	int rc;
 
-	(void)revents;
 	ev_timer_stop(loop, timer);
 	do
 		rc = files_load_step(f); /* has reported the reason */
@@ -102,7 +100,6 @@ static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct files *f = timer->data;
 
-	(void)revents;
 	ev_timer_stop(loop, timer);
 	if (ev_is_active(&f->work)) /* files are being read */
 		wait_for_scan(f, PAUSE_SEC);
@@ -114,7 +111,6 @@ static void on_events(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct files *f = io->data;
 
-	(void)revents;
 	if (!file_watch_read(&f->watch))
 		return;
 	if (ev_is_active(&f->pause) && ev_timer_remaining(loop, &f->pause) > PAUSE_SEC)

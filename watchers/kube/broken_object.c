@@ -5,7 +5,6 @@
  */
 #include "watchers/kube/broken_object.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #define SPACE " \t\r\n"

@@ -95,7 +95,6 @@ static void on_poll(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	struct credentials *c = w->data;
 
-	(void)revents;
 	if (!read_token_file(c))
 		return;
 	log_info("api: the token in %s has changed", c->config->token_file);
@@ -107,8 +106,6 @@ static void on_retry(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	struct credentials *c = w->data;
 
-	(void)loop;
-	(void)revents;
 	c->ready(c->data, false);
 }
 

@@ -84,7 +84,6 @@ static void on_status(void *data, int status, uint32_t retry_after_sec)
 {
 	struct events *e = data;
 
-	(void)retry_after_sec;
 	e->status = status;
 }
 

@@ -144,8 +144,6 @@ static bool read_output(struct exec_plugin *p)
 
 static void on_output(struct ev_loop *loop, struct ev_io *w, int revents)
 {
-	(void)loop;
-	(void)revents;
 	(void)read_output(w->data);
 }
 
@@ -155,8 +153,6 @@ static void on_child(struct ev_loop *loop, struct ev_io *w, int revents)
 	struct exec_plugin *p = w->data;
 	int status;
 
-	(void)loop;
-	(void)revents;
 	if (waitpid(p->pid, &status, WNOHANG) != p->pid)
 		return;
 	while (!p->why && read_output(p))
@@ -169,8 +165,6 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	struct exec_plugin *p = w->data;
 
-	(void)loop;
-	(void)revents;
 	if (p->why)
 		log_warn("api: credential plugin: process %d was killed and has not "
 			 "ended yet; waiting for it",

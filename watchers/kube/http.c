@@ -33,8 +33,6 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 	struct http *h = w->data;
 	int running;
 
-	(void)loop;
-	(void)revents;
 	(void)curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
 	reap(h);
 }
@@ -46,15 +44,12 @@ static void on_io(struct ev_loop *loop, struct ev_io *w, int revents)
 		   (revents & EV_WRITE ? CURL_CSELECT_OUT : 0);
 	int running;
 
-	(void)loop;
 	(void)curl_multi_socket_action(h->multi, w->fd, mask, &running);
 	reap(h);
 }
 
 static void on_reaper(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
-	(void)loop;
-	(void)revents;
 	reap(w->data);
 }
 
@@ -62,7 +57,6 @@ static int curl_wants_timer(CURLM *multi, long timeout_ms, void *data)
 {
 	struct http *h = data;
 
-	(void)multi;
 	ev_timer_stop(h->loop, &h->timer);
 	if (timeout_ms >= 0) {
 		ev_timer_set(&h->timer, (double)timeout_ms / 1000.0, 0);
@@ -79,7 +73,6 @@ static int curl_wants_socket(CURL *easy, curl_socket_t fd, int what, void *data,
 	int events = (what & CURL_POLL_IN ? EV_READ : 0) |
 		     (what & CURL_POLL_OUT ? EV_WRITE : 0);
 
-	(void)easy;
 	if (w)
 		ev_io_stop(h->loop, &w->io);
 	if (what == CURL_POLL_REMOVE) {

@@ -27,8 +27,6 @@ static int tune_socket(void *data, curl_socket_t fd, curlsocktype purpose)
 	unsigned user_timeout_ms = USER_TIMEOUT_MS;
 	int count = KEEPALIVE_COUNT;
 
-	(void)data;
-	(void)purpose;
 	/* Best effort: without them a dead peer is noticed later. */
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &user_timeout_ms,
 			 sizeof(user_timeout_ms));

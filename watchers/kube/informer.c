@@ -217,8 +217,6 @@ static void on_deadline(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	struct informer *i = w->data;
 
-	(void)loop;
-	(void)revents;
 	http_call_cancel(i->call);
 	i->wants_fresh = true;
 	if (!is_listing(i))
@@ -278,8 +276,6 @@ void informer_go_on(struct informer *i)
 
 static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
-	(void)loop;
-	(void)revents;
 	informer_go_on(w->data);
 }
 

@@ -7,7 +7,6 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stddef.h>
 
 /* users[].user.exec (client.authentication.k8s.io) */
 struct kube_exec {

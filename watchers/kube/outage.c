@@ -154,7 +154,6 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *timer, int revents)
 {
 	struct outage *o = timer->data;
 
-	(void)revents;
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
 		o->kinds[kind].is_logged = false;
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
