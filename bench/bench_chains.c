@@ -16,7 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench/samples.h"
+#include "bench/rows.h"
 #include "bench/workload.h"
 #include "core/cleanup.h"
 
@@ -41,12 +41,6 @@ static const char base[] =
 	" chain nat-postrouting { type nat hook postrouting priority 100; jump "
 	"masquerading; }\n"
 	"}\n";
-
-static _Noreturn void fail(const char *what, int err)
-{
-	(void)fprintf(stderr, "bench_chains: %s: %s\n", what, strerror(-err));
-	exit(1);
-}
 
 static void add_chain_name(struct buf *out, uint32_t service)
 {
@@ -98,10 +92,10 @@ static double run_nft(const char *const *args, const struct buf *input)
 	pid_t pid;
 
 	if (in == -1)
-		fail("memfd", -errno);
+		rows_fail(-errno, "memfd");
 	if (write(in, buf_string(input), input->len) != (ssize_t)input->len ||
 	    lseek(in, 0, SEEK_SET) != 0)
-		fail("memfd", -errno);
+		rows_fail(-errno, "memfd");
 	(void)fflush(stdout);
 	pid = fork();
 	if (pid == 0) {
@@ -112,39 +106,26 @@ static double run_nft(const char *const *args, const struct buf *input)
 		_exit(127);
 	}
 	if (pid == -1 || wait4(pid, &status, 0, &usage) != pid)
-		fail("nft", -errno);
+		rows_fail(-errno, "nft");
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		fail("nft refused it", -EINVAL);
+		rows_fail(-EINVAL, "nft refused it");
 	return (double)usage.ru_maxrss / 1024.0;
-}
-
-static void print_row(uint32_t n_services, uint32_t n_endpoints, const char *what,
-		      struct samples *total, double memory_mb)
-{
-	(void)printf("%6u x %-3u %-22s %4zu %17s %17s %17s %17s %8.2f/%8.2f\n",
-		     n_services, n_endpoints, what, total->n, "-", "-", "-", "-",
-		     (double)samples_quantile(total, 0.5) / 1000,
-		     (double)samples_quantile(total, 0.99) / 1000);
-	(void)printf("%6u x %-3u memory: nft at most %.1f MB\n", n_services, n_endpoints,
-		     memory_mb);
-	(void)fflush(stdout);
-	samples_fini(total);
 }
 
 static const char *const nft_file[] = {"nft", "-f", "-", NULL};
 static const char *const nft_list[] = {"nft",	"--json", "--terse",	"list",
 				       "table", "ip",	  "kube-bench", NULL};
 
-static void measure_cold_start(uint32_t n_services, uint32_t n_endpoints)
+static void measure_cold_start(struct rows_size size)
 {
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 	_cleanup_(buf_fini) struct buf gone = BUF_INIT;
-	struct samples total = {0};
+	struct row row = {0};
 	double memory_mb = 0;
 
 	buf_add_string(&text, base);
-	for (uint32_t i = 0; i < n_services; i++)
-		add_service(&text, i, n_endpoints);
+	for (uint32_t i = 0; i < size.n_services; i++)
+		add_service(&text, i, size.n_endpoints);
 	buf_add_string(&gone, "delete table ip kube-bench\n");
 	for (int i = 0; i < N_COLD; i++) {
 		uint64_t start_us;
@@ -153,47 +134,43 @@ static void measure_cold_start(uint32_t n_services, uint32_t n_endpoints)
 			(void)run_nft(nft_file, &gone);
 		start_us = samples_now_us();
 		memory_mb = run_nft(nft_file, &text);
-		samples_add(&total, samples_now_us() - start_us);
+		samples_add(&row.total, samples_now_us() - start_us);
 	}
-	print_row(n_services, n_endpoints, "chains: cold start", &total, memory_mb);
+	rows_print(size, "chains: cold start", &row);
+	rows_note(size, "memory: nft at most %.1f MB", memory_mb);
 }
 
-static void measure_endpoint_change(uint32_t n_services, uint32_t n_endpoints)
+static void measure_endpoint_change(struct rows_size size)
 {
 	static const struct buf nothing = BUF_INIT;
-	struct samples total = {0};
+	struct row row = {0};
 	double memory_mb = 0;
 
 	for (uint32_t i = 0; i < N_CHANGES; i++) {
 		_cleanup_(buf_fini) struct buf text = BUF_INIT;
-		uint32_t service = i * 7919 % n_services;
+		uint32_t service = i * 7919 % size.n_services;
 		uint64_t start_us;
 
 		buf_add_string(&text, "flush chain ip kube-bench ");
 		add_chain_name(&text, service);
 		buf_add_char(&text, '\n');
-		add_rule(&text, service, n_endpoints, i + 1);
+		add_rule(&text, service, size.n_endpoints, i + 1);
 		start_us = samples_now_us();
 		memory_mb = run_nft(nft_list, &nothing);
 		(void)run_nft(nft_file, &text);
-		samples_add(&total, samples_now_us() - start_us);
+		samples_add(&row.total, samples_now_us() - start_us);
 	}
-	print_row(n_services, n_endpoints, "chains: one changed", &total, memory_mb);
+	rows_print(size, "chains: one changed", &row);
+	rows_note(size, "memory: nft at most %.1f MB", memory_mb);
 }
 
 int main(int argc, char **argv)
 {
-	unsigned long n_services = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
-	unsigned long n_endpoints = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+	struct rows_size size = rows_parse_size(argc, argv, 3, "");
 
-	if (argc != 3 || n_services == 0 || n_services > WORKLOAD_MAX_SERVICES ||
-	    n_endpoints == 0 || n_endpoints > WORKLOAD_MAX_ENDPOINTS / n_services) {
-		(void)fprintf(stderr, "usage: %s SERVICES ENDPOINTS\n", argv[0]);
-		return 2;
-	}
 	if (unshare(CLONE_NEWNET) == -1)
-		fail("a network namespace of its own", -errno);
-	measure_cold_start((uint32_t)n_services, (uint32_t)n_endpoints);
-	measure_endpoint_change((uint32_t)n_services, (uint32_t)n_endpoints);
+		rows_fail(-errno, "a network namespace of its own");
+	measure_cold_start(size);
+	measure_endpoint_change(size);
 	return 0;
 }

@@ -10,10 +10,9 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "bench/samples.h"
+#include "bench/rows.h"
 #include "bench/services.h"
 #include "bench/sockets/home.h"
-#include "bench/workload.h"
 #include "bpf/ebpf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
@@ -21,11 +20,8 @@
 #define N_FULL	  10
 #define N_CHANGES 2000
 
-struct times {
-	struct samples us, cpu_us; /* on the clock, and of this process */
-};
-
 struct bench {
+	struct rows_size size;
 	struct services services;
 	struct ebpf_params params;
 	struct sink *sink;
@@ -37,7 +33,7 @@ static void open_sink(struct bench *b)
 	int err = ebpf_sink_new(&b->params, &b->sink, &why);
 
 	if (err != 0)
-		home_fail(err, "%s", why);
+		rows_fail(err, "%s", why);
 }
 
 static uint64_t cpu_ns(void)
@@ -48,81 +44,63 @@ static uint64_t cpu_ns(void)
 	return (uint64_t)ts.tv_sec * 1000000000 + (uint64_t)ts.tv_nsec;
 }
 
-static void apply(struct bench *b, const struct changeset *cs, struct times *times)
+static void apply(struct bench *b, const struct changeset *cs, struct row *row)
 {
 	uint64_t start_cpu_ns = cpu_ns(), start_us = samples_now_us();
 	int err = sink_apply(b->sink, cs);
 
 	if (err != 0)
-		home_fail(err, "apply");
-	samples_add(&times->us, samples_now_us() - start_us);
-	samples_add(&times->cpu_us, (cpu_ns() - start_cpu_ns) / 1000);
+		rows_fail(err, "apply");
+	samples_add(&row->total, samples_now_us() - start_us);
+	samples_add(&row->cpu, (cpu_ns() - start_cpu_ns) / 1000);
 }
 
-static void apply_all(struct bench *b, struct times *times)
+static void apply_all(struct bench *b, struct row *row)
 {
 	struct changeset all = services_all(&b->services);
 
-	apply(b, &all, times);
+	apply(b, &all, row);
 }
 
 static void apply_change(struct bench *b, const struct service *old,
-			 const struct service *new, struct times *times)
+			 const struct service *new, struct row *row)
 {
 	struct change change = {old, new};
 	struct changeset cs = {.env = &b->services.env, .changes = &change, .n = 1};
 
-	apply(b, &cs, times);
-}
-
-static void print_times(struct samples *us)
-{
-	(void)printf(" %8.3f/%8.3f", (double)samples_quantile(us, 0.5) / 1000,
-		     (double)samples_quantile(us, 0.99) / 1000);
-	samples_fini(us);
-}
-
-static void print_row(const struct bench *b, const char *what, struct times *times)
-{
-	(void)printf("%6u x %-3u %-22s %4zu %17s %17s %17s %17s", b->services.n,
-		     b->services.n_endpoints, what, times->us.n, "-", "-", "-", "-");
-	print_times(&times->us);
-	(void)printf("  cpu");
-	print_times(&times->cpu_us);
-	(void)printf("\n");
-	(void)fflush(stdout);
+	apply(b, &cs, row);
 }
 
 /* Each round with maps that are empty and have their first size. */
 static void measure_cold_start(struct bench *b)
 {
-	struct times times = {0};
+	struct row row = {0};
 	unsigned n;
 
 	for (unsigned i = 0; i < N_FULL; i++) {
 		sink_close(b->sink);
 		(void)ebpf_cleanup(&b->params, &n);
 		open_sink(b);
-		apply_all(b, &times);
+		apply_all(b, &row);
 	}
-	print_row(b, "ebpf: cold start", &times);
+	rows_print(b->size, "ebpf: cold start", &row);
 }
 
 static void measure_unchanged(struct bench *b)
 {
-	struct times times = {0};
+	struct row row = {0};
 
 	for (unsigned i = 0; i < N_FULL; i++) {
 		sink_close(b->sink);
 		open_sink(b);
-		apply_all(b, &times);
+		apply_all(b, &row);
 	}
-	print_row(b, "ebpf: unchanged", &times);
+	rows_print(b->size, "ebpf: unchanged", &row);
 }
 
 static void measure_endpoint_change(struct bench *b)
 {
-	struct times times = {0};
+	struct row row = {0};
 
 	for (uint32_t i = 0; i < N_CHANGES; i++) {
 		struct change *at =
@@ -131,16 +109,16 @@ static void measure_endpoint_change(struct bench *b)
 		uint32_t number = (uint32_t)(at - b->services.changes);
 
 		at->new = services_make(&b->services, number, i + 1);
-		apply_change(b, old, at->new, &times);
+		apply_change(b, old, at->new, &row);
 		service_unref(old);
 	}
-	print_row(b, "ebpf: endpoint changed", &times);
+	rows_print(b->size, "ebpf: endpoint changed", &row);
 }
 
 /* One added, one deleted, in turn: an addition always follows a deletion. */
 static void measure_add_and_delete(struct bench *b)
 {
-	struct times added = {0}, deleted = {0};
+	struct row added = {0}, deleted = {0};
 
 	for (uint32_t i = 0; i < N_CHANGES; i++) {
 		struct service *s = services_make(&b->services, b->services.n + i, 0);
@@ -149,8 +127,8 @@ static void measure_add_and_delete(struct bench *b)
 		apply_change(b, s, NULL, &deleted);
 		service_unref(s);
 	}
-	print_row(b, "ebpf: service added", &added);
-	print_row(b, "ebpf: service deleted", &deleted);
+	rows_print(b->size, "ebpf: service added", &added);
+	rows_print(b->size, "ebpf: service deleted", &deleted);
 }
 
 /* "memlock: N" of a map's fdinfo: what the kernel has allocated for it. */
@@ -189,24 +167,18 @@ static void print_memory(const struct bench *b)
 
 int main(int argc, char **argv)
 {
-	uint32_t n_services = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
-	uint32_t n_endpoints = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
-	struct bench b = {0};
+	struct bench b = {.size = rows_parse_size(argc, argv, 3, "")};
 
-	if (argc != 3 || n_services == 0 || n_services > WORKLOAD_MAX_SERVICES ||
-	    n_endpoints == 0 || n_endpoints > WORKLOAD_MAX_ENDPOINTS / n_services) {
-		(void)fprintf(stderr, "usage: %s SERVICES ENDPOINTS\n", argv[0]);
-		return 2;
-	}
 	home_enter();
 	b.params.bpffs_root = home_bpffs();
 	b.params.cgroup_root = home_cgroup("plain");
-	services_init(&b.services, n_services, n_endpoints, false);
+	services_init(&b.services, b.size.n_services, b.size.n_endpoints, false);
 	measure_cold_start(&b);
 	measure_unchanged(&b);
 	measure_endpoint_change(&b);
 	measure_add_and_delete(&b);
 	print_memory(&b);
 	sink_close(b.sink);
+	services_fini(&b.services);
 	return 0;
 }

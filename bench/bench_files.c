@@ -21,7 +21,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
-#include "bench/samples.h"
+#include "bench/rows.h"
 #include "bench/workload.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
@@ -34,16 +34,10 @@
 
 struct bench {
 	const char *program;
-	uint32_t n_services, n_endpoints;
+	struct rows_size size;
 	char *folder, *socket;
 	struct mnl_socket *events;
 };
-
-static _Noreturn void fail(const char *what, int err)
-{
-	(void)fprintf(stderr, "bench_files: %s: %s\n", what, strerror(-err));
-	exit(1);
-}
 
 static void write_services(const struct bench *b, const char *name,
 			   const struct buf *text)
@@ -54,7 +48,7 @@ static void write_services(const struct bench *b, const char *name,
 
 	if (!f || fwrite(text->data, 1, text->len, f) != text->len || fclose(f) != 0 ||
 	    rename(draft, path) == -1)
-		fail(path, -errno);
+		rows_fail(-errno, "%s", path);
 }
 
 /* All but the last Service in one file; the last in one of its own, to be changed. */
@@ -62,7 +56,7 @@ static void write_rest(const struct bench *b)
 {
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 
-	workload_add_list(&text, 0, b->n_services - 1, b->n_endpoints);
+	workload_add_list(&text, 0, b->size.n_services - 1, b->size.n_endpoints);
 	write_services(b, "all.json", &text);
 }
 
@@ -71,9 +65,9 @@ static void write_last(const struct bench *b, uint32_t version)
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 
 	buf_add_string(&text, "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[\n");
-	workload_add_service(&text, b->n_services - 1);
+	workload_add_service(&text, b->size.n_services - 1);
 	buf_add_string(&text, ",\n");
-	workload_add_slice(&text, b->n_services - 1, b->n_endpoints, version);
+	workload_add_slice(&text, b->size.n_services - 1, b->size.n_endpoints, version);
 	buf_add_string(&text, "\n]}\n");
 	write_services(b, "last.json", &text);
 }
@@ -81,7 +75,7 @@ static void write_last(const struct bench *b, uint32_t version)
 static void bring_up_lo(void)
 {
 	if (system("ip link set lo up") != 0)
-		fail("ip link set lo up", -EINVAL);
+		rows_fail(-EINVAL, "ip link set lo up");
 }
 
 static pid_t start_program(const struct bench *b, bool once)
@@ -109,7 +103,7 @@ static pid_t start_program(const struct bench *b, bool once)
 	(void)fflush(stdout);
 	pid = fork();
 	if (pid == -1)
-		fail("fork", -errno);
+		rows_fail(-errno, "fork");
 	if (pid > 0)
 		return pid;
 	if (once && unshare(CLONE_NEWNET) == -1)
@@ -122,19 +116,9 @@ static pid_t start_program(const struct bench *b, bool once)
 	_exit(127);
 }
 
-static void print_row(const struct bench *b, const char *what, struct samples *total)
-{
-	(void)printf("%6u x %-3u %-22s %4zu %17s %17s %17s %17s %8.2f/%8.2f\n",
-		     b->n_services, b->n_endpoints, what, total->n, "-", "-", "-", "-",
-		     (double)samples_quantile(total, 0.5) / 1000,
-		     (double)samples_quantile(total, 0.99) / 1000);
-	(void)fflush(stdout);
-	samples_fini(total);
-}
-
 static void measure_once(const struct bench *b)
 {
-	struct samples total = {0};
+	struct row row = {0};
 	struct rusage usage;
 	int status;
 
@@ -143,14 +127,14 @@ static void measure_once(const struct bench *b)
 		pid_t pid = start_program(b, true);
 
 		if (wait4(pid, &status, 0, &usage) != pid)
-			fail("wait", -errno);
+			rows_fail(-errno, "wait");
 		if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-			fail("sluice run --once failed", -EINVAL);
-		samples_add(&total, samples_now_us() - start_us);
+			rows_fail(-EINVAL, "sluice run --once failed");
+		samples_add(&row.total, samples_now_us() - start_us);
 	}
-	print_row(b, "files: run --once", &total);
-	(void)printf("%6u x %-3u memory: run --once at most %.1f MB\n", b->n_services,
-		     b->n_endpoints, (double)usage.ru_maxrss / 1024.0);
+	rows_print(b->size, "files: run --once", &row);
+	rows_note(b->size, "memory: run --once at most %.1f MB",
+		  (double)usage.ru_maxrss / 1024.0);
 }
 
 /* ---- the running daemon ---- */
@@ -190,20 +174,19 @@ static bool wait_generation(const struct bench *b, int timeout_ms)
 static void wait_settled(const struct bench *b)
 {
 	if (!wait_generation(b, PATIENCE_MS))
-		fail("the daemon does nothing", -ETIMEDOUT);
+		rows_fail(-ETIMEDOUT, "the daemon does nothing");
 	while (wait_generation(b, QUIET_MS)) {
 	}
 }
 
 static void measure_daemon(const struct bench *b)
 {
-	struct samples total = {0};
+	struct row row = {0};
 	pid_t pid = start_program(b, false);
 
 	wait_settled(b);
-	(void)printf("%6u x %-3u memory: daemon %.1f MB after start, at most %.1f MB\n",
-		     b->n_services, b->n_endpoints, samples_memory_mb(pid, "VmRSS:"),
-		     samples_memory_mb(pid, "VmHWM:"));
+	rows_note(b->size, "memory: daemon %.1f MB after start, at most %.1f MB",
+		  samples_memory_mb(pid, "VmRSS:"), samples_memory_mb(pid, "VmHWM:"));
 	for (uint32_t i = 0; i < N_CHANGES; i++) {
 		uint64_t start_us;
 
@@ -211,12 +194,12 @@ static void measure_daemon(const struct bench *b)
 		start_us = samples_now_us();
 		write_last(b, i + 1);
 		if (!wait_generation(b, PATIENCE_MS))
-			fail("a change did not come to the kernel", -ETIMEDOUT);
-		samples_add(&total, samples_now_us() - start_us);
+			rows_fail(-ETIMEDOUT, "a change did not come to the kernel");
+		samples_add(&row.total, samples_now_us() - start_us);
 	}
-	print_row(b, "files: one changed", &total);
-	(void)printf("%6u x %-3u memory: daemon %.1f MB after changes\n", b->n_services,
-		     b->n_endpoints, samples_memory_mb(pid, "VmRSS:"));
+	rows_print(b->size, "files: one changed", &row);
+	rows_note(b->size, "memory: daemon %.1f MB after changes",
+		  samples_memory_mb(pid, "VmRSS:"));
 	(void)kill(pid, SIGTERM);
 	(void)waitpid(pid, NULL, 0);
 }
@@ -229,7 +212,7 @@ static void open_events(struct bench *b)
 	if (!b->events || mnl_socket_bind(b->events, 0, MNL_SOCKET_AUTOPID) == -1 ||
 	    mnl_socket_setsockopt(b->events, NETLINK_ADD_MEMBERSHIP, &group,
 				  sizeof(group)) == -1)
-		fail("nftables notifications", -errno);
+		rows_fail(-errno, "nftables notifications");
 }
 
 static void remove_files(const struct bench *b)
@@ -250,17 +233,11 @@ static void remove_files(const struct bench *b)
 int main(int argc, char **argv)
 {
 	char template[] = "/tmp/sluice-bench.XXXXXX";
-	struct bench b = {.program = argc > 1 ? argv[1] : ""};
+	struct bench b = {.size = rows_parse_size(argc, argv, 4, "SLUICE ")};
 
-	b.n_services = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
-	b.n_endpoints = argc > 3 ? (uint32_t)strtoul(argv[3], NULL, 10) : 0;
-	if (argc != 4 || b.n_services < 2 || b.n_services > WORKLOAD_MAX_SERVICES ||
-	    b.n_endpoints == 0 || b.n_endpoints > WORKLOAD_MAX_ENDPOINTS / b.n_services) {
-		(void)fprintf(stderr, "usage: %s SLUICE SERVICES ENDPOINTS\n", argv[0]);
-		return 2;
-	}
+	b.program = argv[1];
 	if (unshare(CLONE_NEWNET) == -1 || !mkdtemp(template))
-		fail("a network namespace and a folder", -errno);
+		rows_fail(-errno, "a network namespace and a folder");
 	b.folder = template;
 	b.socket = xasprintf("%s/sluice.sock", template);
 	bring_up_lo();

@@ -10,18 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/samples.h"
+#include "bench/rows.h"
 #include "core/cleanup.h"
 #include "rules/conntrack/conntrack.h"
 
 #define PORTS_EACH 50000 /* flows of one client */
 #define FIRST_PORT 10000
-
-static _Noreturn void fail(const char *what, int err)
-{
-	(void)fprintf(stderr, "bench_flows: %s: %s\n", what, strerror(-err));
-	exit(1);
-}
 
 /* Flows of clients 203.0.x.y to 10.96.0.10:53, answered by 10.0.0.5. */
 static void make_flows(unsigned long n)
@@ -29,7 +23,7 @@ static void make_flows(unsigned long n)
 	FILE *f = popen("conntrack -R - >/dev/null", "w");
 
 	if (!f)
-		fail("conntrack", -errno);
+		rows_fail(-errno, "conntrack");
 	for (unsigned long i = 0; i < n; i++) {
 		unsigned long client = i / PORTS_EACH, port = FIRST_PORT + i % PORTS_EACH;
 
@@ -41,7 +35,7 @@ static void make_flows(unsigned long n)
 			      client % 250 + 1, port, port);
 	}
 	if (pclose(f) != 0)
-		fail("conntrack -R", -EIO);
+		rows_fail(-EIO, "conntrack -R");
 }
 
 static bool has_odd_port(void *data, const struct flow *flow)
@@ -55,7 +49,7 @@ static void reset_peak(void)
 	_cleanup_(fclosep) FILE *f = fopen("/proc/self/clear_refs", "we");
 
 	if (!f || fputs("5", f) < 0 || fflush(f) != 0)
-		fail("clear_refs", -errno);
+		rows_fail(-errno, "clear_refs");
 }
 
 /* One row; a call that has no time to repeat its dump is followed by another one. */
@@ -67,7 +61,7 @@ static void measure(unsigned long n)
 	int err = -EAGAIN;
 
 	if (unshare(CLONE_NEWNET) == -1)
-		fail("network namespace", -errno);
+		rows_fail(-errno, "network namespace");
 	make_flows(n);
 	reset_peak();
 	before_mb = samples_memory_mb(0, "VmRSS:");
@@ -84,7 +78,7 @@ static void measure(unsigned long n)
 		n_calls++;
 	}
 	if (err < 0)
-		fail("prune", err);
+		rows_fail(err, "prune");
 	printf("%10lu %10lu %6u %12.1f %12.1f %10.1f\n", n, (unsigned long)n_deleted,
 	       n_calls, (double)longest_us / 1000, (double)total_us / 1000,
 	       samples_memory_mb(0, "VmHWM:") - before_mb);

@@ -12,7 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "bench/samples.h"
+#include "bench/rows.h"
+#include "bench/services.h"
 #include "bench/workload.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
@@ -30,12 +31,8 @@
 #define N_FULL_MIN	3
 #define PAUSE_US	100000
 
-struct measured {
-	struct samples plan, build, kernel, readback, total;
-};
-
 struct bench {
-	uint32_t n_services, n_endpoints;
+	struct rows_size size;
 	struct cluster *cluster;
 	struct state *state;
 	struct sink *sink;
@@ -44,16 +41,9 @@ struct bench {
 	struct plan_options options;
 };
 
-static _Noreturn void fail(const char *what, int err)
-{
-	(void)fprintf(stderr, "bench_program: %s: %s\n", what, strerror(-err));
-	exit(1);
-}
-
 static void on_rejection(void *data, const struct rejection *r)
 {
-	(void)fprintf(stderr, "bench_program: %s: %s\n", r->field, r->reason);
-	exit(1);
+	rows_fail(-EINVAL, "%s: %s", r->field, r->reason);
 }
 
 static const struct reject reject = {.call = on_rejection};
@@ -86,7 +76,7 @@ static void decode(const struct buf *text, struct object_sink *to)
 	if (err == 0)
 		err = manifest_finish(&m, &error);
 	if (err < 0)
-		fail("objects", err);
+		rows_fail(err, "objects");
 	manifest_fini(&m);
 }
 
@@ -106,7 +96,7 @@ static struct object *make_slice(const struct bench *b, uint32_t service,
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 	struct object_sink to = {0};
 
-	workload_add_slice(&text, service, b->n_endpoints, version);
+	workload_add_slice(&text, service, b->size.n_endpoints, version);
 	decode(&text, &to);
 	return to.last;
 }
@@ -117,12 +107,13 @@ static void fill_cluster(struct bench *b)
 	struct object_sink to = {.cluster = b->cluster};
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 
-	for (uint32_t first = 0; first < b->n_services; first += 1000) {
+	for (uint32_t first = 0; first < b->size.n_services; first += 1000) {
 		uint32_t end = first + 1000;
 
 		buf_clear(&text);
-		workload_add_list(&text, first, end < b->n_services ? end : b->n_services,
-				  b->n_endpoints);
+		workload_add_list(&text, first,
+				  end < b->size.n_services ? end : b->size.n_services,
+				  b->size.n_endpoints);
 		decode(&text, &to);
 	}
 }
@@ -130,8 +121,7 @@ static void fill_cluster(struct bench *b)
 /* ---- one sync ---- */
 
 /* start_us: when the change was made. */
-static void sync_changes(struct bench *b, bool full, uint64_t start_us,
-			 struct measured *m)
+static void sync_changes(struct bench *b, bool full, uint64_t start_us, struct row *m)
 {
 	struct state_taken taken;
 	struct changeset cs;
@@ -149,7 +139,7 @@ static void sync_changes(struct bench *b, bool full, uint64_t start_us,
 	planned_us = samples_now_us();
 	err = sink_apply(b->sink, &cs);
 	if (err < 0)
-		fail("apply", err);
+		rows_fail(err, "apply");
 	samples_add(&m->total, samples_now_us() - start_us);
 	state_taken_fini(&taken);
 	stats = nft_sink_stats(b->sink);
@@ -165,37 +155,10 @@ static void open_sink(struct bench *b)
 	int err = nft_sink_new(&b->sink);
 
 	if (err < 0)
-		fail("nf_tables", err);
+		rows_fail(err, "nf_tables");
 }
 
-static void print_cell(struct samples *s)
-{
-	if (s->n == 0)
-		(void)printf(" %17s", "-");
-	else
-		(void)printf(" %8.2f/%8.2f", (double)samples_quantile(s, 0.5) / 1000,
-			     (double)samples_quantile(s, 0.99) / 1000);
-}
-
-static void print_row(const struct bench *b, const char *what, struct measured *m)
-{
-	(void)printf("%6u x %-3u %-22s %4zu", b->n_services, b->n_endpoints, what,
-		     m->total.n);
-	print_cell(&m->plan);
-	print_cell(&m->readback);
-	print_cell(&m->build);
-	print_cell(&m->kernel);
-	print_cell(&m->total);
-	(void)printf("\n");
-	(void)fflush(stdout);
-	samples_fini(&m->plan);
-	samples_fini(&m->readback);
-	samples_fini(&m->build);
-	samples_fini(&m->kernel);
-	samples_fini(&m->total);
-}
-
-static bool is_another_round(const struct measured *m, uint64_t start_us)
+static bool is_another_round(const struct row *m, uint64_t start_us)
 {
 	if (m->total.n < N_FULL_MIN)
 		return true;
@@ -210,29 +173,29 @@ static bool is_another_round(const struct measured *m, uint64_t start_us)
  */
 static void measure_cold_start(struct bench *b)
 {
-	struct measured m = {0};
+	struct row m = {0};
 	uint64_t begin_us = samples_now_us();
 
 	while (is_another_round(&m, begin_us)) {
 		if (b->sink)
 			sink_close(b->sink);
 		if (unshare(CLONE_NEWNET) == -1)
-			fail("a network namespace of its own", -errno);
+			rows_fail(-errno, "a network namespace of its own");
 		if (m.total.n > 0)
-			(void)usleep(PAUSE_US + 20 * b->n_services);
+			(void)usleep(PAUSE_US + 20 * b->size.n_services);
 		state_free(b->state);
 		b->state = state_new();
 		cluster_mark_all(b->cluster);
 		open_sink(b);
 		sync_changes(b, true, samples_now_us(), &m);
 	}
-	print_row(b, "cold start", &m);
+	rows_print(b->size, "cold start", &m);
 }
 
 /* A restart with nothing changed: a new sink reads back and finds all in place. */
 static void measure_unchanged(struct bench *b)
 {
-	struct measured m = {0};
+	struct row m = {0};
 	uint64_t begin_us = samples_now_us();
 
 	while (is_another_round(&m, begin_us)) {
@@ -240,21 +203,22 @@ static void measure_unchanged(struct bench *b)
 		open_sink(b);
 		sync_changes(b, true, samples_now_us(), &m);
 	}
-	print_row(b, "restart, unchanged", &m);
+	rows_print(b->size, "restart, unchanged", &m);
 }
 
 static void measure_endpoint_change(struct bench *b)
 {
-	struct measured m = {0};
+	struct row m = {0};
 
 	for (uint32_t i = 0; i < N_SMALL_CHANGES; i++) {
-		struct object *slice = make_slice(b, i * 7919 % b->n_services, i + 1);
+		struct object *slice =
+			make_slice(b, i * 7919 % b->size.n_services, i + 1);
 		uint64_t start_us = samples_now_us();
 
 		(void)cluster_put(b->cluster, slice);
 		sync_changes(b, false, start_us, &m);
 	}
-	print_row(b, "one endpoint changed", &m);
+	rows_print(b->size, "one endpoint changed", &m);
 }
 
 /* ---- one refused service among all ---- */
@@ -310,7 +274,7 @@ static void apply_by_set(struct bench *b, struct sink_set *set, bool full)
 			     0)
 		      .err;
 	if (err && err != -EREMOTEIO)
-		fail("apply", err);
+		rows_fail(err, "apply");
 	state_taken_fini(&taken);
 }
 
@@ -329,30 +293,31 @@ static void measure_with_refused(struct bench *b, const char *refused, const cha
 		.state = b->state,
 		.now_us = set_now_us,
 	};
-	struct measured m = {0};
+	struct row m = {0};
 
 	sink_set_init(&set, 50000, 30000000);
 	apply_by_set(b, &set, true);
 	for (uint32_t i = 0; i < N_SMALL_CHANGES; i++) {
-		struct object *slice = make_slice(b, 1 + i * 7919 % (b->n_services - 1),
-						  i + (refused ? 3 : 2));
+		struct object *slice =
+			make_slice(b, 1 + i * 7919 % (b->size.n_services - 1),
+				   i + (refused ? 3 : 2));
 		uint64_t start_us = samples_now_us();
 
 		(void)cluster_put(b->cluster, slice);
 		apply_by_set(b, &set, false);
 		samples_add(&m.total, samples_now_us() - start_us);
 	}
-	print_row(b, what, &m);
+	rows_print(b->size, what, &m);
 	sink_set_fini(&set);
 }
 
 static void measure_add_and_delete(struct bench *b)
 {
-	struct measured added = {0}, deleted = {0};
+	struct row added = {0}, deleted = {0};
 	char ns[32], name[32], slice_name[40];
 
 	for (uint32_t i = 0; i < N_SMALL_CHANGES; i++) {
-		uint32_t number = b->n_services + i;
+		uint32_t number = b->size.n_services + i;
 		struct object *service = make_service(number);
 		struct object *slice = make_slice(b, number, 0);
 		uint64_t start_us = samples_now_us();
@@ -368,25 +333,18 @@ static void measure_add_and_delete(struct bench *b)
 		(void)cluster_del(b->cluster, OBJECT_SLICE, ns, slice_name);
 		sync_changes(b, false, start_us, &deleted);
 	}
-	print_row(b, "one service added", &added);
-	print_row(b, "one service deleted", &deleted);
+	rows_print(b->size, "one service added", &added);
+	rows_print(b->size, "one service deleted", &deleted);
 }
 
 static void init(struct bench *b)
 {
 	_cleanup_(freep) char *error = NULL;
-	struct environment *env = &b->env;
 	int err = nodeport_addresses_parse(NULL, 0, &b->nodeports, &error);
 
 	if (err < 0)
-		fail("node port addresses", err);
-	env->detector = POD_DETECTOR_CIDR;
-	env->has_pod_cidr[FAMILY_IPV4] = true;
-	(void)cidr_parse(WORKLOAD_POD_CIDR, &env->pod_cidr[FAMILY_IPV4]);
-	env->masquerade_mark = 0x4000;
-	env->enabled[FAMILY_IPV4] = env->enabled[FAMILY_IPV6] = true;
-	env->n_service_cidrs = 1;
-	(void)cidr_parse(WORKLOAD_SERVICE_CIDR, &env->service_cidrs[0]);
+		rows_fail(err, "node port addresses");
+	b->env = services_environment();
 	b->options = (struct plan_options){
 		.node_name = WORKLOAD_NODE_NAME,
 		.detector = POD_DETECTOR_CIDR,
@@ -409,29 +367,20 @@ static void fini(struct bench *b)
 
 int main(int argc, char **argv)
 {
-	struct bench b = {0};
+	struct bench b = {.size = rows_parse_size(argc, argv, 3, "")};
 
-	b.n_services = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 0;
-	b.n_endpoints = argc > 2 ? (uint32_t)strtoul(argv[2], NULL, 10) : 0;
-	if (argc != 3 || b.n_services == 0 || b.n_services > WORKLOAD_MAX_SERVICES ||
-	    b.n_endpoints == 0 || b.n_endpoints > WORKLOAD_MAX_ENDPOINTS / b.n_services) {
-		(void)fprintf(stderr, "usage: %s SERVICES ENDPOINTS\n", argv[0]);
-		return 2;
-	}
 	init(&b);
 	fill_cluster(&b);
 	measure_cold_start(&b);
 	measure_unchanged(&b);
 	measure_endpoint_change(&b);
-	if (b.n_services > 1) { /* the first one is refused, another one changes */
+	if (b.size.n_services > 1) { /* the first one is refused, another one changes */
 		measure_with_refused(&b, NULL, "the same, by sink_set");
 		measure_with_refused(&b, "svc-0", "with one refused");
 	}
 	measure_add_and_delete(&b);
-	(void)printf("%6u x %-3u memory: %.1f MB, at most %.1f MB (all rounds in one "
-		     "process)\n",
-		     b.n_services, b.n_endpoints, samples_memory_mb(0, "VmRSS:"),
-		     samples_memory_mb(0, "VmHWM:"));
+	rows_note(b.size, "memory: %.1f MB, at most %.1f MB (all rounds in one process)",
+		  samples_memory_mb(0, "VmRSS:"), samples_memory_mb(0, "VmHWM:"));
 	fini(&b);
 	return 0;
 }

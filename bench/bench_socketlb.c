@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "bench/sockets/haproxy.h"
+#include "bench/rows.h"
 #include "bench/sockets/home.h"
 #include "bench/sockets/node.h"
 #include "bench/sockets/report.h"
@@ -305,7 +306,7 @@ static int pin(void)
 	CPU_ZERO(&set);
 	CPU_SET((size_t)cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set) != 0)
-		home_fail(-errno, "sched_setaffinity");
+		rows_fail(-errno, "sched_setaffinity");
 	return cpu;
 }
 

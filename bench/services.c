@@ -8,17 +8,19 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 
-static void init_environment(struct environment *env)
+struct environment services_environment(void)
 {
-	*env = (struct environment){
+	struct environment env = {
 		.detector = POD_DETECTOR_CIDR,
 		.has_pod_cidr = {[FAMILY_IPV4] = true},
 		.masquerade_mark = 0x4000,
 		.enabled = {true, true},
 		.n_service_cidrs = 1,
 	};
-	(void)cidr_parse(WORKLOAD_POD_CIDR, &env->pod_cidr[FAMILY_IPV4]);
-	(void)cidr_parse(WORKLOAD_SERVICE_CIDR, &env->service_cidrs[0]);
+
+	(void)cidr_parse(WORKLOAD_POD_CIDR, &env.pod_cidr[FAMILY_IPV4]);
+	(void)cidr_parse(WORKLOAD_SERVICE_CIDR, &env.service_cidrs[0]);
+	return env;
 }
 
 struct service *services_make(const struct services *s, uint32_t number, uint32_t version)
@@ -59,7 +61,7 @@ struct service *services_make(const struct services *s, uint32_t number, uint32_
 void services_init(struct services *s, uint32_t n, uint32_t n_endpoints, bool has_udp)
 {
 	*s = (struct services){.n = n, .n_endpoints = n_endpoints, .has_udp = has_udp};
-	init_environment(&s->env);
+	s->env = services_environment();
 	s->changes = xcalloc(n, sizeof(*s->changes));
 	for (uint32_t i = 0; i < n; i++)
 		s->changes[i].new = services_make(s, i, 0);

@@ -17,6 +17,9 @@ struct services {
 	bool has_udp;
 };
 
+/* Both families, pods by their CIDR. */
+struct environment services_environment(void);
+
 void services_init(struct services *s, uint32_t n, uint32_t n_endpoints, bool has_udp);
 void services_fini(struct services *s);
 /* Borrows the changes. */

@@ -192,13 +192,10 @@ static int (*const functions[COMMAND_N])(struct options *, const struct parts *)
 
 static int help(const struct options *options)
 {
-	struct buf text = BUF_INIT;
-	int status;
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 
 	options_help(options, &text);
-	status = command_print(&text);
-	buf_fini(&text);
-	return status;
+	return command_print(&text);
 }
 
 int main(int argc, char **argv)

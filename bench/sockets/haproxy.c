@@ -11,7 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "bench/sockets/home.h"
+#include "bench/rows.h"
 #include "bench/workload.h"
 #include "core/buf.h"
 #include "core/cleanup.h"
@@ -72,12 +72,12 @@ static void wait_for(const struct node *node, const struct sockaddr_in *at, pid_
 
 	while (!answers(at)) {
 		if (waitpid(pid, NULL, WNOHANG) != 0)
-			home_fail(-ECHILD, "haproxy does not start");
+			rows_fail(-ECHILD, "haproxy does not start");
 		(void)usleep(10000);
 	}
 	fd = accept4(node->listener, NULL, NULL, SOCK_CLOEXEC);
 	if (fd < 0)
-		home_fail(-errno, "haproxy does not connect to the server");
+		rows_fail(-errno, "haproxy does not connect to the server");
 	(void)close(fd);
 }
 
@@ -106,7 +106,7 @@ pid_t haproxy_start(const struct node *node, const struct services *services,
 	if (pid == 0)
 		run(&config);
 	if (pid < 0)
-		home_fail(-errno, "fork");
+		rows_fail(-errno, "fork");
 	wait_for(node, &ret[0], pid);
 	return pid;
 }

@@ -4,16 +4,15 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "bench/rows.h"
 #include "bpf/ebpf_cgroup.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
@@ -21,18 +20,6 @@
 static char folder[] = "/tmp/sluice-bench-XXXXXX";
 static char *cgroup; /* ours; others are below it */
 static pid_t child;
-
-void home_fail(int err, const char *fmt, ...)
-{
-	va_list ap;
-
-	(void)fprintf(stderr, "%s: ", program_invocation_short_name);
-	va_start(ap, fmt);
-	(void)vfprintf(stderr, fmt, ap);
-	va_end(ap);
-	(void)fprintf(stderr, ": %s\n", strerror(-err));
-	exit(1);
-}
 
 static void pass_on(int number)
 {
@@ -70,9 +57,9 @@ static void make_bpffs(void)
 {
 	if (unshare(CLONE_NEWNS | CLONE_NEWNET) != 0 ||
 	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
-		home_fail(-errno, "namespaces (root is needed)");
+		rows_fail(-errno, "namespaces (root is needed)");
 	if (mount("bpf", folder, "bpf", 0, NULL) != 0)
-		home_fail(-errno, "a BPF filesystem");
+		rows_fail(-errno, "a BPF filesystem");
 }
 
 void home_enter(void)
@@ -81,13 +68,13 @@ void home_enter(void)
 	pid_t parent = getpid();
 
 	if (!root)
-		home_fail(-ENOTSUP, "cgroup v2 is not mounted");
+		rows_fail(-ENOTSUP, "cgroup v2 is not mounted");
 	cgroup = xasprintf("%s/sluice-bench-%d", root, (int)parent);
 	if (mkdir(cgroup, 0755) != 0)
-		home_fail(-errno, "%s", cgroup);
+		rows_fail(-errno, "%s", cgroup);
 	if (!mkdtemp(folder)) {
 		(void)rmdir(cgroup);
-		home_fail(-errno, "%s", folder);
+		rows_fail(-errno, "%s", folder);
 	}
 	child = fork();
 	if (child > 0)
@@ -95,7 +82,7 @@ void home_enter(void)
 	if (child < 0) {
 		remove_cgroups();
 		(void)rmdir(folder);
-		home_fail(-EAGAIN, "fork");
+		rows_fail(-EAGAIN, "fork");
 	}
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	make_bpffs();
@@ -111,7 +98,7 @@ char *home_cgroup(const char *name)
 	char *path = xasprintf("%s/%s", cgroup, name);
 
 	if (mkdir(path, 0755) != 0 && errno != EEXIST)
-		home_fail(-errno, "%s", path);
+		rows_fail(-errno, "%s", path);
 	return path;
 }
 
@@ -121,5 +108,5 @@ void home_move(const char *to)
 	_cleanup_(closep) int fd = open(procs, O_WRONLY | O_CLOEXEC);
 
 	if (fd < 0 || write(fd, "0", 1) != 1)
-		home_fail(-errno, "%s", procs);
+		rows_fail(-errno, "%s", procs);
 }

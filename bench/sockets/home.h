@@ -18,7 +18,3 @@ const char *home_bpffs(void);
 char *home_cgroup(const char *name);
 /* This process into that cgroup. */
 void home_move(const char *cgroup);
-
-/* Prints why, and exits with 1. */
-__attribute__((format(printf, 2, 3))) _Noreturn void home_fail(int err, const char *fmt,
-							       ...);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bench/rows.h"
 #include "bench/sockets/home.h"
 #include "bench/workload.h"
 #include "bpf/ebpf.h"
@@ -59,7 +60,7 @@ static const struct setting conntrack_settings[] = {
 void node_enter(const struct node *node, enum node_place place)
 {
 	if (setns(node->ns[place], CLONE_NEWNET) != 0)
-		home_fail(-errno, "setns");
+		rows_fail(-errno, "setns");
 }
 
 static void set(const struct setting *settings, size_t n)
@@ -70,7 +71,7 @@ static void set(const struct setting *settings, size_t n)
 		_cleanup_(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
 
 		if (fd < 0 || write(fd, settings[i].value, strlen(settings[i].value)) < 0)
-			home_fail(-errno, "%s", path);
+			rows_fail(-errno, "%s", path);
 	}
 }
 
@@ -81,7 +82,7 @@ void node_configure(const struct node *node, enum node_place place, const char *
 	node_enter(node, place);
 	ip = popen("ip -batch -", "we");
 	if (!ip || fputs(script, ip) < 0 || pclose(ip) != 0)
-		home_fail(-EINVAL, "ip -batch");
+		rows_fail(-EINVAL, "ip -batch");
 }
 
 static void make_network(struct node *node)
@@ -92,7 +93,7 @@ static void make_network(struct node *node)
 
 	for (enum node_place i = 0; i < NODE_PLACE_N; i++) {
 		if (unshare(CLONE_NEWNET) != 0)
-			home_fail(-errno, "network namespaces");
+			rows_fail(-errno, "network namespaces");
 		node->ns[i] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 		places[i] = xasprintf("/proc/%d/fd/%d", (int)getpid(), node->ns[i]);
 		set(client_settings, N_ELEMENTS(client_settings));
@@ -114,14 +115,14 @@ static int serve(int type, const struct sockaddr_in *at)
 	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
 	if (bind(fd, (const struct sockaddr *)at, sizeof(*at)) != 0 ||
 	    (type == SOCK_STREAM && listen(fd, 1024) != 0))
-		home_fail(-errno, "a server");
+		rows_fail(-errno, "a server");
 	return fd;
 }
 
 void node_serve(struct node *node, const struct sockaddr_in *at)
 {
 	if (node->servers.n == NODE_SERVERS_MAX)
-		home_fail(-E2BIG, "too many servers");
+		rows_fail(-E2BIG, "too many servers");
 	node_enter(node, NODE_SERVER);
 	node->servers.fd[node->servers.n++] = serve(SOCK_DGRAM, at);
 }
@@ -132,7 +133,7 @@ static void apply(struct sink *sink, const struct services *services)
 	int err = sink_apply(sink, &all);
 
 	if (err != 0)
-		home_fail(err, "%s: apply", sink->ops->name);
+		rows_fail(err, "%s: apply", sink->ops->name);
 }
 
 static struct ebpf_params params_of(const struct node *node)
@@ -153,20 +154,20 @@ void node_init(struct node *node, const char *name, bool is_loaded,
 	*node = (struct node){.name = name, .cgroup = home_cgroup(name)};
 	node->bpffs = xasprintf("%s/%s", home_bpffs(), name);
 	if (mkdir(node->bpffs, 0700) != 0 && errno != EEXIST)
-		home_fail(-errno, "%s", node->bpffs);
+		rows_fail(-errno, "%s", node->bpffs);
 	make_network(node);
 	node->listener = serve(SOCK_STREAM, &any); /* still in the server pod */
 	node_enter(node, NODE_HOST);
 	params = params_of(node);
 	err = ebpf_sink_new(&params, &node->ebpf, &why);
 	if (err != 0)
-		home_fail(err, "%s", why);
+		rows_fail(err, "%s", why);
 	apply(node->ebpf, services);
 	if (!is_loaded)
 		return;
 	err = nft_sink_new(&node->nft);
 	if (err != 0)
-		home_fail(err, "nf_tables");
+		rows_fail(err, "nf_tables");
 	apply(node->nft, services);
 	set(conntrack_settings, N_ELEMENTS(conntrack_settings));
 }

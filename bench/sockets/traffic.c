@@ -6,7 +6,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "bench/sockets/home.h"
+#include "bench/rows.h"
 
 #define REQUEST_LEN 70
 #define ANSWER_LEN  150
@@ -56,7 +56,7 @@ static uint64_t cpu_of(const struct traffic *t)
 static void must(const struct traffic *t, bool is_good, const char *what)
 {
 	if (!is_good)
-		home_fail(-errno, "%s, node %s: %s", names[t->kind], t->node->name, what);
+		rows_fail(-errno, "%s, node %s: %s", names[t->kind], t->node->name, what);
 }
 
 static int open_client(const struct traffic *t, const struct sockaddr_in *place)

@@ -50,7 +50,7 @@ static int refuse_beside_daemon(void)
 
 static int remove_kube_proxy(const struct parts *parts, struct buf *out)
 {
-	struct buf removed = BUF_INIT;
+	_cleanup_(buf_fini) struct buf removed = BUF_INIT;
 	int err = parts->cleanup_kube_proxy(&removed);
 
 	if (err)
@@ -62,7 +62,6 @@ static int remove_kube_proxy(const struct parts *parts, struct buf *out)
 		buf_add_string(out, "nothing of kube-proxy is there\n");
 	buf_add_string(out, "not looked at: rules of iptables-legacy, and of ipvs mode "
 			    "(kube-ipvs0, ipvsadm --clear)\n");
-	buf_fini(&removed);
 	return err ? STATUS_FAILED : STATUS_OK;
 }
 
@@ -93,7 +92,7 @@ static int clean(const struct options *options, const struct parts *parts,
 
 int command_cleanup(struct options *options, const struct parts *parts)
 {
-	struct buf out = BUF_INIT;
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	const char *why;
 	int status;
 
@@ -107,6 +106,5 @@ int command_cleanup(struct options *options, const struct parts *parts)
 		return status;
 	status = clean(options, parts, &out);
 	status |= command_print(&out);
-	buf_fini(&out);
 	return status;
 }

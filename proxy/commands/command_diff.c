@@ -10,9 +10,9 @@
 int command_diff(struct options *options, const struct parts *parts)
 {
 	const struct control_request request = {.verb = CONTROL_DIFF};
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 	const char *lines;
-	json_t *result;
+	json_auto_t *result = NULL;
 	int status = STATUS_OK;
 
 	if (control_ask(options->config.control_socket, &request, &result) != 0)
@@ -23,7 +23,5 @@ int command_diff(struct options *options, const struct parts *parts)
 		(void)command_print(&text);
 		status = STATUS_FAILED;
 	}
-	json_decref(result);
-	buf_fini(&text);
 	return status;
 }

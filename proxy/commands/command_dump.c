@@ -32,16 +32,13 @@ static void dump_rules(const struct snapshot *s, const struct dump_format *forma
 /* An index into the formats of the build, or after their end: json. */
 static int print(const struct snapshot *s, int format)
 {
-	struct buf text = BUF_INIT;
-	int status;
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 
 	if ((size_t)format < s->parts->n_formats)
 		dump_rules(s, &s->parts->formats[format], &text);
 	else
 		dump_json(s, &text);
-	status = command_print(&text);
-	buf_fini(&text);
-	return status;
+	return command_print(&text);
 }
 
 /* -1: unknown. */
@@ -55,12 +52,11 @@ static int find_format(const struct parts *parts, const char *name)
 
 static void complain(const struct parts *parts, const char *name)
 {
-	struct buf known = BUF_INIT;
+	_cleanup_(buf_fini) struct buf known = BUF_INIT;
 
 	for (size_t i = 0; i < parts->n_formats; i++)
 		buf_printf(&known, "%s%s", i ? ", " : "", parts->formats[i].name);
 	command_error("--format: \"%s\" is not %s or json", name, buf_string(&known));
-	buf_fini(&known);
 }
 
 int command_dump(struct options *options, const struct parts *parts)

@@ -152,8 +152,8 @@ static int check(const struct options *options)
 int command_explain(struct options *options, const struct parts *parts)
 {
 	struct control_request request = {.verb = CONTROL_EXPLAIN};
-	struct buf text = BUF_INIT;
-	json_t *result;
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	json_auto_t *result = NULL;
 	int status = check(options);
 
 	if (status != STATUS_OK)
@@ -172,8 +172,5 @@ int command_explain(struct options *options, const struct parts *parts)
 	} else {
 		print_result(result, &text);
 	}
-	json_decref(result);
-	status = command_print(&text);
-	buf_fini(&text);
-	return status;
+	return command_print(&text);
 }

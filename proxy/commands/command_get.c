@@ -232,8 +232,8 @@ int command_get(struct options *options, const struct parts *parts)
 {
 	const struct resource *r = find_resource(options->arguments.items[0]);
 	struct control_request request = {0};
-	struct buf text = BUF_INIT;
-	json_t *rows;
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	json_auto_t *rows = NULL;
 	int status = check(options, r);
 
 	if (status != STATUS_OK)
@@ -249,8 +249,5 @@ int command_get(struct options *options, const struct parts *parts)
 		print_none(r, &request);
 	else
 		print_table(r, rows, strcmp(options->output, "wide") == 0, &text);
-	json_decref(rows);
-	status = command_print(&text);
-	buf_fini(&text);
-	return status;
+	return command_print(&text);
 }

@@ -32,7 +32,7 @@ static int print_plan(const struct snapshot *s, int format, bool is_strict)
 {
 	const struct plan_print_input input = snapshot_print_input(s);
 	struct left_out_list left = {.has_mistake = false};
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 	int status;
 
 	(void)plan_print(&input, formats[format], &text); /* the format is a known one */
@@ -42,7 +42,6 @@ static int print_plan(const struct snapshot *s, int format, bool is_strict)
 	status = command_print(&text);
 	if (input.n_rejected > 0 || (is_strict && left.has_mistake))
 		status = STATUS_FAILED;
-	buf_fini(&text);
 	buf_fini(&left.text);
 	return status;
 }

@@ -75,7 +75,7 @@ static int read_answer(int fd, struct buf *answer)
 
 static int decode_answer(const struct buf *answer, json_t **ret_result)
 {
-	json_t *root = json_loadb(buf_string(answer), answer->len, 0, NULL);
+	json_auto_t *root = json_loadb(buf_string(answer), answer->len, 0, NULL);
 	json_t *result = json_object_get(root, "result");
 	const char *error = json_string_value(json_object_get(root, "error"));
 	bool is_good = result && !error; /* an answer may fail halfway */
@@ -84,7 +84,6 @@ static int decode_answer(const struct buf *answer, json_t **ret_result)
 		*ret_result = json_incref(result);
 	else
 		command_error("%s", error ? error : "the daemon's answer is incomplete");
-	json_decref(root);
 	return is_good ? 0 : -EPROTO;
 }
 
@@ -101,7 +100,7 @@ static void print_no_connection(const char *path, int err)
 int control_ask(const char *path, const struct control_request *request,
 		json_t **ret_result)
 {
-	struct buf answer = BUF_INIT;
+	_cleanup_(buf_fini) struct buf answer = BUF_INIT;
 	_cleanup_(closep) int fd = -1;
 	int err = connect_to(path, &fd);
 
@@ -119,6 +118,5 @@ int control_ask(const char *path, const struct control_request *request,
 		command_error("%s: %s", path, strerror(-err));
 	else
 		err = decode_answer(&answer, ret_result);
-	buf_fini(&answer);
 	return err;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cleanup.h"
 #include "core/mem.h"
 
 #define GAP "   "
@@ -17,14 +18,13 @@ void table_add(struct table *t, const char *cell)
 
 void table_printf(struct table *t, const char *fmt, ...)
 {
-	struct buf cell = BUF_INIT;
+	_cleanup_(buf_fini) struct buf cell = BUF_INIT;
 	va_list ap;
 
 	va_start(ap, fmt);
 	buf_vprintf(&cell, fmt, ap);
 	va_end(ap);
 	table_add(t, buf_string(&cell));
-	buf_fini(&cell);
 }
 
 void table_print(const struct table *t, struct buf *out)

@@ -195,16 +195,38 @@ const struct config_rules *config_rules(const struct config *c)
 	return &c->nftables;
 }
 
-bool config_gate(const struct config *c, const char *name, bool dflt)
+static bool is_gate(const char *gate, const char *name)
 {
 	size_t len = strlen(name);
+
+	return strncmp(gate, name, len) == 0 && gate[len] == '=';
+}
+
+bool config_gate(const struct config *c, const char *name, bool dflt)
+{
 	bool on = dflt;
 
 	for (size_t i = 0; i < c->feature_gates.n; i++) {
 		const char *gate = c->feature_gates.items[i];
 
-		if (strncmp(gate, name, len) == 0 && gate[len] == '=')
-			(void)value_parse(VALUE_BOOL, gate + len + 1, false, &on);
+		if (is_gate(gate, name))
+			(void)value_parse(VALUE_BOOL, gate + strcspn(gate, "=") + 1,
+					  false, &on);
 	}
 	return on;
+}
+
+char *config_unused_gates(const struct config *c)
+{
+	struct buf text = BUF_INIT;
+
+	for (size_t i = 0; i < c->feature_gates.n; i++) {
+		const char *gate = c->feature_gates.items[i];
+
+		if (!is_gate(gate, GATE_EXTERNAL_IPS) &&
+		    !is_gate(gate, GATE_SAME_TRAFFIC))
+			buf_printf(&text, "%s%.*s", text.len ? ", " : "",
+				   (int)strcspn(gate, "="), gate);
+	}
+	return buf_take(&text);
 }

@@ -131,8 +131,17 @@ void config_set_up_log(const struct config *c);
 
 /* The section that counts: as kube-proxy, the one that belongs to the mode. */
 const struct config_rules *config_rules(const struct config *c);
-/* kube-proxy's gates that matter here; dflt when it is not mentioned. */
+/*
+ * Kubernetes' feature gates: all names are accepted, since tools pass the same
+ * ones to all components; these have an effect here.
+ */
+#define GATE_EXTERNAL_IPS "AllowServiceExternalIPs"
+#define GATE_SAME_TRAFFIC "PreferSameTrafficDistribution"
+
+/* dflt when it is not mentioned. */
 bool config_gate(const struct config *c, const char *name, bool dflt);
+/* The gates that are set and have no effect, "A, B"; "" for none. The caller frees it. */
+char *config_unused_gates(const struct config *c);
 
 /* Adds a line "field: reason" for each thing that is wrong; true when there is none. */
 bool config_validate(const struct config *c, struct buf *errors);

@@ -88,13 +88,10 @@ static char *scalar_text(enum value_kind kind, const json_t *json)
 
 static bool is_zero(const struct config_field *f, struct config *c)
 {
-	struct buf text = BUF_INIT;
-	bool result;
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 
 	value_format(f->kind, config_slot(c, f), &text);
-	result = strcmp(buf_string(&text), f->kind == VALUE_DURATION ? "0s" : "0") == 0;
-	buf_fini(&text);
-	return result;
+	return strcmp(buf_string(&text), f->kind == VALUE_DURATION ? "0s" : "0") == 0;
 }
 
 /* The one duration that may be a bare number, of nanoseconds. */
@@ -296,7 +293,7 @@ int config_file_parse(const char *bytes, size_t len, const char *name, struct co
 
 int config_file_read(const char *path, struct config *c, char **ret_error)
 {
-	struct buf bytes = BUF_INIT;
+	_cleanup_(buf_fini) struct buf bytes = BUF_INIT;
 	int err = file_text_read(path, FILE_TEXT_PIPE, FILE_MAX_LEN, &bytes);
 
 	if (err != 0)
@@ -304,7 +301,6 @@ int config_file_read(const char *path, struct config *c, char **ret_error)
 	else
 		err = config_file_parse(buf_string(&bytes), bytes.len, path, c,
 					ret_error);
-	buf_fini(&bytes);
 	return err;
 }
 
@@ -341,16 +337,14 @@ static int replace_file(const char *path, const struct buf *text)
 
 int config_file_write(const char *path, const struct config *c, char **ret_error)
 {
-	json_t *json = config_to_json(c);
-	struct buf text = BUF_INIT;
+	json_auto_t *json = config_to_json(c);
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 	int err;
 
 	yaml_print(json, &text);
-	json_decref(json);
 	err = replace_file(path, &text);
 	if (err != 0)
 		*ret_error =
 			xasprintf("%s: could not write it: %s", path, strerror(-err));
-	buf_fini(&text);
 	return err;
 }

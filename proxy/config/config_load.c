@@ -71,7 +71,7 @@ static bool apply(struct config *now, struct config *fresh)
 bool config_reload(struct options *options)
 {
 	_cleanup_(freep) char *error = NULL;
-	struct buf errors = BUF_INIT;
+	_cleanup_(buf_fini) struct buf errors = BUF_INIT;
 	struct config fresh;
 	bool must_restart = false;
 
@@ -84,7 +84,6 @@ bool config_reload(struct options *options)
 	else
 		log_err("configuration stays as it was: %s: %.*s", options->config_file,
 			(int)strcspn(buf_string(&errors), "\n"), buf_string(&errors));
-	buf_fini(&errors);
 	config_fini(&fresh);
 	return must_restart;
 }

@@ -18,31 +18,25 @@ struct reader { /* the rest of the command line */
 	char **ret_error;
 };
 
+/* The place of a flag's value. */
+static void *slot_of(struct options *o, const struct flag *flag)
+{
+	return (char *)o + flag->offset;
+}
+
 void options_init(struct options *o)
 {
-	*o = (struct options){
-		.command = COMMAND_N,
-		.config_file = xstrdup(""),
-		.write_config_to = xstrdup(""),
-		.version = xstrdup(""),
-		.output = xstrdup(""),
-		.format = xstrdup(""),
-		.ns = xstrdup(""),
-		.from = xstrdup(""),
-	};
+	*o = (struct options){.command = COMMAND_N};
 	config_init(&o->config);
+	for (size_t i = 0; i < n_flags; i++)
+		if (flags[i].kind == VALUE_STRING && !*(char **)slot_of(o, &flags[i]))
+			*(char **)slot_of(o, &flags[i]) = xstrdup("");
 }
 
 void options_fini(struct options *o)
 {
-	char **texts[] = {&o->config_file, &o->write_config_to, &o->version,
-			  &o->output,	   &o->format,		&o->ns,
-			  &o->from,	   &o->unused.text};
-
-	for (size_t i = 0; i < N_ELEMENTS(texts); i++) {
-		free(*texts[i]);
-		*texts[i] = NULL;
-	}
+	for (size_t i = 0; i < n_flags; i++)
+		value_fini(flags[i].kind, slot_of(o, &flags[i]));
 	for (size_t i = 0; i < o->n_given; i++)
 		free(o->given[i].text);
 	free(o->given);
@@ -91,7 +85,7 @@ static bool is_repeated(const struct options *o, const struct flag *flag, size_t
 static int apply_flag(struct options *o, const struct flag *flag, const char *text,
 		      bool append)
 {
-	int err = value_parse(flag->kind, text, append, (char *)o + flag->offset);
+	int err = value_parse(flag->kind, text, append, slot_of(o, flag));
 
 	if (err == 0 && flag->also)
 		err = value_parse(flag->kind, text, append, (char *)o + flag->also);
@@ -131,6 +125,12 @@ static int give_next(struct options *o, struct reader *r, const struct flag *fla
 	return give(o, r, flag, r->argv[r->next++]);
 }
 
+/* Of the flag alone; NULL: a value must follow. */
+static const char *bare_value(const struct flag *flag)
+{
+	return flag->kind == VALUE_BOOL ? "true" : flag->bare_value;
+}
+
 static int parse_long(struct options *o, struct reader *r, const char *text)
 {
 	size_t len = strcspn(text, "=");
@@ -141,8 +141,8 @@ static int parse_long(struct options *o, struct reader *r, const char *text)
 		return unknown(r, shown);
 	if (text[len] == '=')
 		return give(o, r, flag, text + len + 1);
-	if (flag->bare_value)
-		return give(o, r, flag, flag->bare_value);
+	if (bare_value(flag))
+		return give(o, r, flag, bare_value(flag));
 	return give_next(o, r, flag);
 }
 
@@ -160,9 +160,9 @@ static int parse_short(struct options *o, struct reader *r, const char *letters)
 		}
 		if (s[1] == '=')
 			return give(o, r, flag, s + 2);
-		if (!flag->bare_value)
+		if (!bare_value(flag))
 			return s[1] ? give(o, r, flag, s + 1) : give_next(o, r, flag);
-		err = give(o, r, flag, flag->bare_value);
+		err = give(o, r, flag, bare_value(flag));
 		if (err != 0)
 			return err;
 	}

@@ -50,7 +50,8 @@ struct flag {
 	size_t offset;		/* in struct options */
 	size_t also;		/* a second place of the same value; 0: none */
 	const char *value_name; /* "ip"; NULL: the kind's name */
-	const char *bare_value; /* what --x alone means; NULL: a value must follow */
+	const char *
+		bare_value; /* of --x alone; NULL: "true" of a bool, else a value must follow */
 	const char *help;
 	const char *no_effect; /* why it does nothing here; NULL: it does something */
 };

@@ -59,14 +59,13 @@ static void help_program(struct buf *out)
 static void add_default(const struct flag *flag, struct buf *out)
 {
 	struct options defaults;
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 
 	options_init(&defaults);
 	value_format(flag->kind, (char *)&defaults + flag->offset, &text);
 	if (text.len && strcmp(buf_string(&text), "false") != 0 &&
 	    strcmp(buf_string(&text), "0s") != 0)
 		buf_printf(out, " (default %s)", buf_string(&text));
-	buf_fini(&text);
 	options_fini(&defaults);
 }
 
@@ -98,7 +97,7 @@ static void help_flag(const struct options *options, const struct flag *flag,
 {
 	const char *name =
 		flag->value_name ? flag->value_name : value_kind_name(flag->kind);
-	struct buf left = BUF_INIT, right = BUF_INIT;
+	_cleanup_(buf_fini) struct buf left = BUF_INIT, right = BUF_INIT;
 
 	if (flag->shorthand)
 		buf_printf(&left, "  -%c, --%s %s", flag->shorthand, flag->name, name);
@@ -113,8 +112,6 @@ static void help_flag(const struct options *options, const struct flag *flag,
 	else
 		buf_printf(out, "%-*s", HELP_COLUMN, buf_string(&left));
 	add_wrapped(out, buf_string(&right), HELP_COLUMN, HELP_COLUMN);
-	buf_fini(&left);
-	buf_fini(&right);
 }
 
 static size_t group_of(const struct flag *flag)
@@ -156,14 +153,13 @@ static void help_group(const struct options *options, size_t group, struct buf *
 /* The names alone: that they are accepted is all that can be said. */
 static void help_without_effect(struct buf *out)
 {
-	struct buf names = BUF_INIT;
+	_cleanup_(buf_fini) struct buf names = BUF_INIT;
 
 	for (size_t i = 0; i < n_flags; i++)
 		if (flags[i].no_effect && !(flags[i].properties & FLAG_HIDDEN))
 			buf_printf(&names, "--%s ", flags[i].name);
 	buf_add_string(out, "\nAccepted without effect, as kube-proxy's flags:\n  ");
 	add_wrapped(out, buf_string(&names), 2, 2);
-	buf_fini(&names);
 }
 
 void options_help(const struct options *options, struct buf *out)

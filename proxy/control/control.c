@@ -66,10 +66,9 @@ static void client_free(struct client *client)
 
 static void write_error(struct buf *out, const char *error)
 {
-	json_t *json = json_string(error);
+	json_auto_t *json = json_string(error);
 	_cleanup_(freep) char *text = json_dumps(json, JSON_ENCODE_ANY);
 
-	json_decref(json);
 	buf_printf(out, "{\"version\":%d,\"error\":%s}\n", CONTROL_VERSION,
 		   text ? text : "\"\"");
 }

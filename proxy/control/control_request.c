@@ -74,16 +74,14 @@ int control_request_decode(const char *bytes, size_t len, struct control_request
 			   const char **ret_error)
 {
 	struct control_request request = {0};
-	json_t *root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, NULL);
+	json_auto_t *root = json_loadb(bytes, len, JSON_REJECT_DUPLICATES, NULL);
 	int err;
 
 	if (!json_is_object(root)) {
-		json_decref(root);
 		*ret_error = "not a JSON object";
 		return -EINVAL;
 	}
 	err = decode_object(root, &request, ret_error);
-	json_decref(root);
 	if (err == 0)
 		*ret = request;
 	return err;
@@ -91,8 +89,8 @@ int control_request_decode(const char *bytes, size_t len, struct control_request
 
 char *control_request_encode(const struct control_request *request)
 {
-	json_t *root = json_pack("{s:i, s:s}", "version", CONTROL_VERSION, "request",
-				 verbs[request->verb]);
+	json_auto_t *root = json_pack("{s:i, s:s}", "version", CONTROL_VERSION, "request",
+				      verbs[request->verb]);
 	char *line, *text;
 
 	for (size_t i = 0; i < N_ELEMENTS(fields); i++) {
@@ -103,7 +101,6 @@ char *control_request_encode(const struct control_request *request)
 						  json_string(value));
 	}
 	text = json_dumps(root, JSON_COMPACT);
-	json_decref(root);
 	line = xasprintf("%s\n", text ? text : "");
 	free(text);
 	return line;

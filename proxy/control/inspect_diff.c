@@ -107,10 +107,9 @@ static void write_error(struct buf *out, int err)
 {
 	_cleanup_(freep) char *why =
 		xasprintf("cannot read the rules in the kernel: %s", strerror(-err));
-	json_t *json = json_string(why);
+	json_auto_t *json = json_string(why);
 	_cleanup_(freep) char *text = json_dumps(json, JSON_ENCODE_ANY);
 
-	json_decref(json);
 	buf_printf(out, "null,\"error\":%s", text ? text : "\"\"");
 }
 
@@ -118,7 +117,7 @@ static bool diff_write(struct control_answer *answer, struct buf *out)
 {
 	struct diff *d = container_of(answer, struct diff, answer);
 	_cleanup_(freep) char *text = NULL;
-	json_t *json;
+	json_auto_t *json = NULL;
 	int err = step(d);
 
 	if (err == 1)
@@ -129,7 +128,6 @@ static bool diff_write(struct control_answer *answer, struct buf *out)
 	}
 	json = result_of(d);
 	text = json_dumps(json, JSON_COMPACT);
-	json_decref(json);
 	buf_add_string(out, text ? text : "null");
 	return false;
 }

@@ -100,16 +100,14 @@ static json_t *explain_source(const struct question *q, const struct service *s,
 	json_t *json = json_pack("{s:s, s:s}", "from", client_class_name(client),
 				 "action", action_name(action));
 
-	if (action == ACTION_BALANCE) {
-		(void)json_object_set_new(json, "masquerade",
-					  json_boolean(d->masquerade));
-		(void)json_object_set_new(json, "pool",
-					  json_string(d->pool == POOL_LOCAL ? "local"
-									    : "cluster"));
-		(void)json_object_set_new(json, "endpoints",
-					  json_integer(s->n_pool[d->pool]));
-	}
-	if (action != ACTION_BALANCE)
+	if (action == ACTION_BALANCE)
+		(void)json_object_update_new(json,
+					     json_pack("{s:b, s:s, s:i}", "masquerade",
+						       d->masquerade, "pool",
+						       d->pool == POOL_LOCAL ? "local"
+									     : "cluster",
+						       "endpoints", s->n_pool[d->pool]));
+	else
 		(void)json_object_set_new(json, "why",
 					  json_string(why_not(is_out, action)));
 	explain_sink(q, s, f, client, json);
@@ -215,16 +213,16 @@ static json_t *explain_warnings(const struct question *q)
 static void explain_match(const struct question *q, const struct service *s,
 			  const struct frontend *f, json_t *result)
 {
-	(void)json_object_set_new(result, "service", inspect_service_key(s));
-	(void)json_object_set_new(result, "kind",
-				  json_string(frontend_kind_name(f->kind)));
-	(void)json_object_set_new(result, "affinitySeconds",
-				  json_integer(s->affinity_sec));
-	(void)json_object_set_new(result, "sources", explain_sources(q, s, f));
-	(void)json_object_set_new(result, "allowedSources", explain_allowed(s, f));
-	(void)json_object_set_new(result, "endpoints", explain_endpoints(q, s));
-	(void)json_object_set_new(result, "waiting", explain_conflicts(q, s));
-	(void)json_object_set_new(result, "warnings", explain_warnings(q));
+	(void)json_object_update_new(result,
+				     json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:o, s:o}",
+					       "service", inspect_service_key(s), "kind",
+					       frontend_kind_name(f->kind),
+					       "affinitySeconds", s->affinity_sec,
+					       "sources", explain_sources(q, s, f),
+					       "allowedSources", explain_allowed(s, f),
+					       "endpoints", explain_endpoints(q, s),
+					       "waiting", explain_conflicts(q, s),
+					       "warnings", explain_warnings(q)));
 }
 
 static int parse(struct question *q, const struct control_request *request,

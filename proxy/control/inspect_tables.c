@@ -53,19 +53,15 @@ static json_t *service_row(const struct inspect *in, const struct service *s,
 		decision->action == ACTION_BALANCE ? s->n_pool[decision->pool] : 0;
 	json_t *row = inspect_service_key(s);
 
-	(void)json_object_set_new(row, "type", json_string(frontend_kind_name(f->kind)));
-	(void)json_object_set_new(row, "address", inspect_addr(&f->addr));
-	(void)json_object_set_new(row, "port", json_integer(f->port));
-	(void)json_object_set_new(row, "policy", json_string(policy_of(in, s, f)));
-	(void)json_object_set_new(row, "action",
-				  json_string(action_name(decision->action)));
-	(void)json_object_set_new(row, "endpoints", json_integer(n_endpoints));
-	(void)json_object_set_new(row, "affinitySeconds", json_integer(s->affinity_sec));
-	(void)json_object_set_new(row, "healthCheckNodePort",
-				  json_integer(s->health_check_port));
-	(void)json_object_set_new(row, "connections",
-				  connections(counts,
-					      counts_frontend(counts, f, s->proto)));
+	(void)json_object_update_new(
+		row,
+		json_pack("{s:s, s:o, s:i, s:s, s:s, s:i, s:i, s:i, s:o}", "type",
+			  frontend_kind_name(f->kind), "address", inspect_addr(&f->addr),
+			  "port", f->port, "policy", policy_of(in, s, f), "action",
+			  action_name(decision->action), "endpoints", n_endpoints,
+			  "affinitySeconds", s->affinity_sec, "healthCheckNodePort",
+			  s->health_check_port, "connections",
+			  connections(counts, counts_frontend(counts, f, s->proto))));
 	return row;
 }
 
@@ -85,16 +81,13 @@ static json_t *endpoint_row(const struct service *s, const struct counts *counts
 {
 	json_t *row = inspect_service_key(s);
 
-	(void)json_object_set_new(row, "address", inspect_addr(&reason->addr));
-	(void)json_object_set_new(row, "port", json_integer(reason->port));
-	(void)json_object_set_new(row, "node", json_string(reason->node));
-	(void)json_object_set_new(row, "inClusterPool",
-				  json_boolean(reason->in_cluster_pool));
-	(void)json_object_set_new(row, "inLocalPool",
-				  json_boolean(reason->in_local_pool));
-	(void)json_object_set_new(row, "reason", json_string(reason->reason));
-	(void)json_object_set_new(row, "connections",
-				  connections(counts, count_endpoint(counts, s, reason)));
+	(void)json_object_update_new(
+		row, json_pack("{s:o, s:i, s:s, s:b, s:b, s:s, s:o}", "address",
+			       inspect_addr(&reason->addr), "port", reason->port, "node",
+			       reason->node, "inClusterPool", reason->in_cluster_pool,
+			       "inLocalPool", reason->in_local_pool, "reason",
+			       reason->reason, "connections",
+			       connections(counts, count_endpoint(counts, s, reason))));
 	return row;
 }
 

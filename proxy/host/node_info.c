@@ -13,7 +13,6 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "proxy/config/config.h"
-#include "proxy/config/feature_gates.h"
 #include "watchers/cluster.h"
 
 /* The parts of plan_options and Node whose change requires planning. */

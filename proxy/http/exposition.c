@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/cleanup.h"
+
 static void add_number(struct buf *out, double value)
 {
 	char text[32];
@@ -69,14 +71,13 @@ void exposition_sample(struct buf *out, const char *name, const struct label *la
 static void add_bucket(struct buf *out, const char *name, struct label *labels,
 		       size_t n_labels, double bound, uint64_t count)
 {
-	struct buf le = BUF_INIT;
+	_cleanup_(buf_fini) struct buf le = BUF_INIT;
 
 	add_number(&le, bound);
 	labels[n_labels] = (struct label){"le", buf_string(&le)};
 	buf_printf(out, "%s_bucket", name);
 	add_labels(out, labels, n_labels + 1);
 	buf_printf(out, " %" PRIu64 "\n", count);
-	buf_fini(&le);
 }
 
 void exposition_value(struct buf *out, const char *name, const char *type,

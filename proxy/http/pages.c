@@ -18,12 +18,11 @@
 
 void pages_configz(const struct config *config, struct buf *out)
 {
-	json_t *page =
+	json_auto_t *page =
 		json_pack("{s:o}", "kubeproxy.config.k8s.io", config_to_json(config));
 	_cleanup_(freep) char *text = json_dumps(page, JSON_COMPACT);
 
 	buf_add_string(out, text ? text : "{}");
-	json_decref(page);
 }
 
 /* Flags outside the configuration (--help, --config, …) have no value to show. */

@@ -80,10 +80,9 @@ static void write_each(const struct metrics_input *in, struct buf *out)
 						   all[i]->n_pool[POOL_LOCAL]
 					   ? all[i]->n_pool[POOL_CLUSTER]
 					   : all[i]->n_pool[POOL_LOCAL]));
-	exposition_family(out, "sluice_services_without_series", "gauge",
-			  "Services beyond those that have series of their own.");
-	exposition_sample(out, "sluice_services_without_series", NULL, 0,
-			  (double)(n - n_written));
+	exposition_value(out, "sluice_services_without_series", "gauge",
+			 "Services beyond those that have series of their own.",
+			 (double)(n - n_written));
 	if (!in->connections)
 		return;
 	exposition_family(out, "sluice_service_connections_total", "counter",
@@ -95,15 +94,13 @@ static void write_each(const struct metrics_input *in, struct buf *out)
 
 void service_metrics_write(const struct metrics_input *in, struct buf *out)
 {
-	exposition_family(out, "sluice_services", "gauge",
-			  "Services, each port and family counted.");
-	exposition_sample(out, "sluice_services", NULL, 0,
-			  (double)state_n_services(in->state));
-	exposition_family(
+	exposition_value(out, "sluice_services", "gauge",
+			 "Services, each port and family counted.",
+			 (double)state_n_services(in->state));
+	exposition_value(
 		out, "sluice_claims_waiting", "gauge",
-		"Frontends that a Service claims while another Service holds them.");
-	exposition_sample(out, "sluice_claims_waiting", NULL, 0,
-			  (double)state_n_conflicts(in->state));
+		"Frontends that a Service claims while another Service holds them.",
+		(double)state_n_conflicts(in->state));
 	write_no_local(in, out);
 	if (in->with_services)
 		write_each(in, out);

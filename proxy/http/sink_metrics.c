@@ -35,39 +35,27 @@ static void write_stat(void *data, const struct sink_stat *stat)
 				  stat->value);
 }
 
-static double is_stale(const struct sink_state *s)
-{
-	return s->is_stale;
-}
-
-static double n_failures(const struct sink_state *s)
-{
-	return (double)s->n_failures;
-}
-
-static double n_refused_now(const struct sink_state *s)
-{
-	return (double)refused_n(&s->refused);
-}
-
-static double n_refused(const struct sink_state *s)
-{
-	return (double)s->n_refused;
-}
-
 static const struct {
 	const char *name, *type, *help;
-	double (*value)(const struct sink_state *s);
 } families[] = {
-	{"sluice_sink_stale", "gauge", "1 if the sink lacks changes, which are retried.",
-	 is_stale},
+	{"sluice_sink_stale", "gauge", "1 if the sink lacks changes, which are retried."},
 	{"sluice_sink_failures_total", "counter",
-	 "Change sets that the sink failed to apply.", n_failures},
-	{"sluice_refused_services", "gauge", "Services that the sink has left out.",
-	 n_refused_now},
-	{"sluice_refused_services_total", "counter", "Services that the sink refused.",
-	 n_refused},
+	 "Change sets that the sink failed to apply."},
+	{"sluice_refused_services", "gauge", "Services that the sink has left out."},
+	{"sluice_refused_services_total", "counter", "Services that the sink refused."},
 };
+
+static double value_of(const struct sink_state *s, size_t family)
+{
+	const double values[N_ELEMENTS(families)] = {
+		s->is_stale,
+		(double)s->n_failures,
+		(double)refused_n(&s->refused),
+		(double)s->n_refused,
+	};
+
+	return values[family];
+}
 
 void sink_metrics_write(const struct metrics_input *in, struct buf *out)
 {
@@ -81,7 +69,7 @@ void sink_metrics_write(const struct metrics_input *in, struct buf *out)
 			const struct label label = {"sink", dp->sinks[s]->ops->name};
 
 			exposition_sample(out, families[i].name, &label, 1,
-					  families[i].value(&in->sinks->states[s]));
+					  value_of(&in->sinks->states[s], i));
 		}
 	}
 	for (size_t s = 0; s < dp->n_sinks; s++) {

@@ -25,7 +25,6 @@
 #include "proxy/run/node_events.h"
 #include "proxy/host/notify.h"
 #include "proxy/config/options.h"
-#include "proxy/config/feature_gates.h"
 #include "proxy/engine/parts.h"
 #include "proxy/host/path_watch.h"
 #include "proxy/host/privileges.h"
@@ -236,7 +235,7 @@ static bool is_healthy(void *data)
 
 static void log_unused_gates(const struct config *config)
 {
-	_cleanup_(freep) char *gates = feature_gates_unused(config);
+	_cleanup_(freep) char *gates = config_unused_gates(config);
 
 	if (*gates)
 		log_info("configuration: feature gates without effect here: %s", gates);

@@ -275,13 +275,12 @@ static void report_chain_rules(const struct family_state *s,
 			       const struct seen_chain *chain)
 {
 	const struct nft_comparison *c = s->c;
-	struct buf wanted = BUF_INIT;
+	_cleanup_(buf_fini) struct buf wanted = BUF_INIT;
 
 	nft_rules_each(chain->chain, s->family, c->env, add_wanted_rule, &wanted);
 	if (strcmp(buf_string(&wanted), buf_string(&chain->rules)) != 0)
 		c->ops->rules(c->data, s->family, chain->chain,
 			      buf_string(&chain->rules));
-	buf_fini(&wanted);
 }
 
 /* Chains before rules: those jump to them. */

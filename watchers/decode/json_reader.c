@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "core/buf.h"
+#include "core/cleanup.h"
 
 #define QUOTE_LEN 80
 
@@ -30,7 +31,7 @@ static void format_path(struct buf *out, const struct json_reader *r)
 static void report(const struct json_reader *r, const char *reason)
 {
 	const struct json_subject *s = r->subject;
-	struct buf path = BUF_INIT, source = BUF_INIT;
+	_cleanup_(buf_fini) struct buf path = BUF_INIT, source = BUF_INIT;
 
 	format_path(&path, r);
 	buf_add_string(&source, s->source);
@@ -44,20 +45,17 @@ static void report(const struct json_reader *r, const char *reason)
 				       .field = buf_string(&path),
 				       .reason = reason,
 			       });
-	buf_fini(&path);
-	buf_fini(&source);
 }
 
 void json_reader_reject(const struct json_reader *r, const char *fmt, ...)
 {
-	struct buf reason = BUF_INIT;
+	_cleanup_(buf_fini) struct buf reason = BUF_INIT;
 	va_list ap;
 
 	va_start(ap, fmt);
 	buf_vprintf(&reason, fmt, ap);
 	va_end(ap);
 	report(r, buf_string(&reason));
-	buf_fini(&reason);
 }
 
 /* Printable, bounded, and still valid UTF-8: the text is foreign. */
@@ -79,7 +77,7 @@ static void quote(const char *text, char ret[static QUOTE_LEN])
 void json_reader_reject_text(const struct json_reader *r, const char *fmt,
 			     const char *text)
 {
-	struct buf reason = BUF_INIT;
+	_cleanup_(buf_fini) struct buf reason = BUF_INIT;
 	const char *hole = strstr(fmt, "%s");
 	char quoted[QUOTE_LEN];
 
@@ -88,7 +86,6 @@ void json_reader_reject_text(const struct json_reader *r, const char *fmt,
 	buf_add_string(&reason, quoted);
 	buf_add_string(&reason, hole + 2);
 	report(r, buf_string(&reason));
-	buf_fini(&reason);
 }
 
 static struct json_reader checked(struct json_reader r, json_type type,

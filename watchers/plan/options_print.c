@@ -47,7 +47,7 @@ static uint32_t value_of(const struct service *s, const struct option_row *row)
 
 json_t *options_print_json(const struct service *s)
 {
-	json_t *object = json_object();
+	json_auto_t *object = json_object();
 
 	for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
 		uint32_t value = value_of(s, &rows[i]);
@@ -61,10 +61,7 @@ json_t *options_print_json(const struct service *s)
 	if (*service_health_path(s))
 		json_object_set_new(object, "healthPath",
 				    json_string(service_health_path(s)));
-	if (json_object_size(object) > 0)
-		return object;
-	json_decref(object);
-	return NULL;
+	return json_object_size(object) > 0 ? json_incref(object) : NULL;
 }
 
 void options_print_text(const struct service *s, struct buf *out)

@@ -173,19 +173,17 @@ static int add_bytes(const char *bytes, size_t len, void *data)
 
 static void print_json(const struct plan_print_input *in, struct buf *out)
 {
-	json_t *plan = format_plan(in);
+	json_auto_t *plan = format_plan(in);
 
 	(void)json_dump_callback(plan, add_bytes, out, JSON_INDENT(2));
 	buf_add_char(out, '\n');
-	json_decref(plan);
 }
 
 static void print_yaml(const struct plan_print_input *in, struct buf *out)
 {
-	json_t *plan = format_plan(in);
+	json_auto_t *plan = format_plan(in);
 
 	yaml_print(plan, out);
-	json_decref(plan);
 }
 
 static const struct {
