@@ -14,6 +14,8 @@
 #include "proxy/host/preconditions.h"
 #include "proxy/control/inspect_parts.h"
 #include "proxy/control/target.h"
+#include "watchers/cluster.h"
+#include "watchers/plan/left_out.h"
 
 /* Which classes an address may belong to; detectors by interface can't be asked for one. */
 static bool may_be(const struct question *q, enum client_class client)
@@ -189,8 +191,32 @@ static void add_warning(void *data, enum family family, unsigned clients,
 		(void)json_array_append_new(w->list, json_string(finding));
 }
 
-/* Why a connection may fail although it is balanced. */
-static json_t *explain_warnings(const struct question *q)
+/* The port of the object that the service was planned from; NULL: it is gone. */
+static const struct object_service_port *port_of(const struct object_service *object,
+						 const struct service *s)
+{
+	for (uint32_t i = 0; object && i < object->n_ports; i++)
+		if (object->ports[i].proto == s->proto &&
+		    strcmp(object->ports[i].name, service_port_name(s)) == 0)
+			return &object->ports[i];
+	return NULL;
+}
+
+/* Port names that do not meet. */
+static void warn_of_port(const struct question *q, const struct service *s, json_t *list)
+{
+	const struct object_service *object =
+		cluster_service(q->in->cluster, service_namespace(s), service_name(s));
+	const struct object_service_port *port = port_of(object, s);
+	_cleanup_(freep) char *why =
+		port ? left_out_port(q->in->cluster, object, port) : NULL;
+
+	if (why)
+		(void)json_array_append_new(list, json_string(why));
+}
+
+/* Why a connection may fail. */
+static json_t *explain_warnings(const struct question *q, const struct service *s)
 {
 	const struct preconditions preconditions = {
 		.root = "",
@@ -206,6 +232,7 @@ static json_t *explain_warnings(const struct question *q)
 	for (enum client_class client = 0; client < CLIENT_N; client++)
 		if (may_be(q, client))
 			w.clients |= 1u << client;
+	warn_of_port(q, s, w.list);
 	preconditions_check(&preconditions, add_warning, &w);
 	return w.list;
 }
@@ -222,7 +249,7 @@ static void explain_match(const struct question *q, const struct service *s,
 					       "allowedSources", explain_allowed(s, f),
 					       "endpoints", explain_endpoints(q, s),
 					       "waiting", explain_conflicts(q, s),
-					       "warnings", explain_warnings(q)));
+					       "warnings", explain_warnings(q, s)));
 }
 
 static int parse(struct question *q, const struct control_request *request,

@@ -226,7 +226,7 @@ static const struct {
 		 "{kubernetes.io/service-name: web}}\nports: [{name: web, port: 80}]\n"
 		 "endpoints: [{addresses: [10.0.0.1]}]\n",
 	 1,
-	 "Service default/web: has endpoints, but its slices have no TCP port "
+	 "Service default/web: slice x has 1 endpoint, but no TCP port "
 	 "without a name",
 	 ""},
 	{"sluice",

@@ -180,6 +180,62 @@ static void explain_warns_of_a_chain_that_drops_by_default(void **state)
 	json_decref(result);
 }
 
+/* The slice's port is called http. */
+static void explain_says_which_port_the_slices_lack(void **state)
+{
+	static const struct {
+		const char *port;
+		bool has_second_slice;
+		const char *warning;
+	} rows[] = {
+		{"{name: web, port: 80}", false,
+		 "slice m-1 has 2 endpoints, but no TCP port called web"},
+		{"{port: 80}", false,
+		 "slice m-1 has 2 endpoints, but no TCP port without a name"},
+		{"{name: web, port: 80}", true,
+		 "its 2 slices have 4 endpoints, but no TCP port called web"},
+		{"{name: http, port: 80}", false, NULL},
+	};
+	static const char slice[] =
+		"---\n"
+		"apiVersion: discovery.k8s.io/v1\n"
+		"kind: EndpointSlice\n"
+		"metadata: {name: %s, namespace: demo,\n"
+		"  labels: {kubernetes.io/service-name: mine}}\n"
+		"addressType: IPv4\n"
+		"endpoints: [{addresses: [10.244.2.1]}, {addresses: [10.244.2.2]}]\n"
+		"ports: [{name: http, port: 8080}]\n";
+	struct world *w = *state;
+
+	for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
+		struct buf text = BUF_INIT;
+		json_t *result, *warnings;
+		const char *first;
+
+		buf_printf(&text,
+			   "apiVersion: v1\nkind: Service\n"
+			   "metadata: {name: mine, namespace: demo}\n"
+			   "spec: {clusterIP: 10.96.0.11, ports: [%s]}\n",
+			   rows[i].port);
+		buf_printf(&text, slice, "m-1");
+		if (rows[i].has_second_slice)
+			buf_printf(&text, slice, "m-2");
+		else
+			(void)cluster_del(w->cluster, OBJECT_SLICE, "demo", "m-2");
+		(void)cluster_put_text(w->cluster, buf_string(&text));
+		(void)plan_dirty(w->cluster, &w->info.options, w->state, SIZE_MAX);
+		result = explain(w, "10.96.0.11:80");
+		warnings = json_object_get(result, "warnings");
+		first = json_string_value(json_array_get(warnings, 0));
+		if (rows[i].warning)
+			assert_string_equal(first, rows[i].warning);
+		else /* others are about this machine */
+			assert_true(!first || !strstr(first, "but no TCP port"));
+		json_decref(result);
+		buf_fini(&text);
+	}
+}
+
 static bool toy_decides(const struct sink *sink, const struct sink_question *q,
 			const char **ret_why)
 {
@@ -254,6 +310,7 @@ int main(void)
 			explain_has_a_reason_for_each_address_that_is_not_a_frontend),
 		WITH_OBJECTS(explain_names_the_sink_that_decides_where_there_are_several),
 		WITH_OBJECTS(explain_warns_of_a_chain_that_drops_by_default),
+		WITH_OBJECTS(explain_says_which_port_the_slices_lack),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

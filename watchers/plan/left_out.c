@@ -29,33 +29,40 @@ static bool has_port(const struct object_slice *slice,
 	return false;
 }
 
-/* Ports of a Service that has endpoints, but none for this port. */
-static void check_ports(const struct cluster *cluster, const struct object_service *s,
-			void (*fn)(void *data, const struct left_out *left), void *data)
+/* "slice web-x7k2p has 3 endpoints", "its 2 slices have 5 endpoints" */
+static char *describe(const struct object_slice *const *slices, size_t n,
+		      uint32_t n_endpoints)
 {
-	const struct object *o = &s->base;
+	const char *plural = n_endpoints == 1 ? "" : "s";
+
+	if (n > 1)
+		return xasprintf("its %zu slices have %u endpoint%s", n, n_endpoints,
+				 plural);
+	if (slices[0]->is_mirror)
+		return xasprintf("its Endpoints have %u endpoint%s", n_endpoints, plural);
+	return xasprintf("slice %s has %u endpoint%s", slices[0]->base.name, n_endpoints,
+			 plural);
+}
+
+char *left_out_port(const struct cluster *cluster, const struct object_service *s,
+		    const struct object_service_port *port)
+{
 	size_t n;
 	_cleanup_(freep) const struct object_slice **slices =
-		cluster_slices(cluster, o->ns, o->name, &n);
+		cluster_slices(cluster, s->base.ns, s->base.name, &n);
+	_cleanup_(freep) char *have = NULL;
+	uint32_t n_endpoints = 0;
 
-	for (uint32_t i = 0; i < s->n_ports; i++) {
-		const struct object_service_port *port = &s->ports[i];
-		_cleanup_(freep) char *reason = NULL;
-		bool is_served = false;
-		uint32_t n_endpoints = 0;
-
-		for (size_t k = 0; k < n; k++) {
-			is_served |= has_port(slices[k], port);
-			n_endpoints += slices[k]->n_endpoints;
-		}
-		if (is_served || n_endpoints == 0)
-			continue;
-		reason =
-			xasprintf("has endpoints, but its slices have no %s port %s%s",
-				  proto_name(port->proto),
-				  *port->name ? "called " : "without a name", port->name);
-		fn(data, &(struct left_out){"Service", o->ns, o->name, reason, true});
+	for (size_t i = 0; i < n; i++) {
+		if (has_port(slices[i], port))
+			return NULL;
+		n_endpoints += slices[i]->n_endpoints;
 	}
+	if (n_endpoints == 0)
+		return NULL;
+	have = describe(slices, n, n_endpoints);
+	return xasprintf("%s, but no %s port %s%s", have, proto_name(port->proto),
+			 *port->name ? "called " : "without a name", port->name);
 }
 
 static void check_slice(const struct cluster *cluster, const struct object_slice *slice,
@@ -87,8 +94,15 @@ void left_out_each(const struct cluster *cluster,
 		if (reason)
 			fn(data,
 			   &(struct left_out){"Service", o->ns, o->name, reason, false});
-		else
-			check_ports(cluster, services[i], fn, data);
+		for (uint32_t k = 0; !reason && k < services[i]->n_ports; k++) {
+			_cleanup_(freep) char *why =
+				left_out_port(cluster, services[i],
+					      &services[i]->ports[k]);
+
+			if (why)
+				fn(data, &(struct left_out){"Service", o->ns, o->name,
+							    why, true});
+		}
 	}
 	for (size_t i = 0; (slice = cluster_next_slice(cluster, &i));)
 		check_slice(cluster, slice, fn, data);

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 
 struct cluster;
+struct object_service;
+struct object_service_port;
 
 struct left_out {
 	const char *kind, *ns, *name;
@@ -16,3 +18,10 @@ struct left_out {
 
 void left_out_each(const struct cluster *cluster,
 		   void (*fn)(void *data, const struct left_out *left), void *data);
+
+/*
+ * Why a port of the Service has no endpoints although the Service has: no slice has
+ * a port of its name and protocol. NULL: it has, or there are none. The caller frees it.
+ */
+char *left_out_port(const struct cluster *cluster, const struct object_service *s,
+		    const struct object_service_port *port);
