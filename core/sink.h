@@ -56,6 +56,14 @@ static inline int sink_fd(const struct sink *sink)
 	return sink->ops->fd ? sink->ops->fd(sink) : -1;
 }
 
+/* The process that changed last what it made, or NULL. */
+static inline const char *sink_changed_by(const struct sink *sink)
+{
+	const struct sink_view *view = sink->ops->view;
+
+	return view && view->changed_by ? view->changed_by(sink) : NULL;
+}
+
 static inline bool sink_check(struct sink *sink)
 {
 	return sink->ops->check && sink->ops->check(sink);

@@ -1,7 +1,7 @@
 /*
  * Reading back what a sink made, without changing it: connection counters,
- * differences between what should be and what is, numbers for /metrics, and
- * which sink decides. Each of the four may be NULL.
+ * differences between what should be and what is, numbers for /metrics, which
+ * sink decides, and who interferes. Each of the five may be NULL.
  */
 #pragma once
 
@@ -65,6 +65,8 @@ struct sink_view {
 	/* Does the sink decide? False: a later one does, and *ret_why is why this one does not. */
 	bool (*decides)(const struct sink *sink, const struct sink_question *q,
 			const char **ret_why);
+	/* The process that changed last what the sink made: "nft (pid 123)"; NULL: not known. */
+	const char *(*changed_by)(const struct sink *sink);
 	bool keeps_source; /* connections that it decides are never masqueraded */
 };
 

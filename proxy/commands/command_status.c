@@ -78,6 +78,15 @@ static void print_moment(const json_t *status, const char *key, const char *labe
 	buf_add_char(out, '\n');
 }
 
+static void print_repair(const json_t *status, struct buf *out)
+{
+	const char *by = json_text(status, "lastChangedBy");
+
+	add_label(out, "last repair");
+	print_time(json_text(status, "lastRepair"), out);
+	buf_printf(out, "%s%s\n", *by ? ", of a change by " : "", by);
+}
+
 static void print_counts(const json_t *counts, struct buf *out)
 {
 	add_label(out, "serves");
@@ -137,7 +146,7 @@ static void print(const json_t *status, bool is_in_sync, struct buf *out)
 	print_source(status, out);
 	print_counts(json_object_get(status, "counts"), out);
 	print_last_sync(json_object_get(status, "lastSync"), out);
-	print_moment(status, "lastRepair", "last repair", out);
+	print_repair(status, out);
 	print_moment(status, "lastAudit", "last audit", out);
 	print_sinks(json_object_get(status, "sinks"), out);
 	print_moment(status, "started", "started", out);

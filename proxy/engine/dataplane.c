@@ -16,6 +16,14 @@ struct sink *dataplane_last_vital(const struct dataplane *dp)
 	return NULL;
 }
 
+const char *dataplane_changed_by(const struct dataplane *dp)
+{
+	for (size_t i = 0; i < dp->n_sinks; i++)
+		if (sink_changed_by(dp->sinks[i]))
+			return sink_changed_by(dp->sinks[i]);
+	return "another process";
+}
+
 void dataplane_close(struct dataplane *dp)
 {
 	while (dp->n_sinks)

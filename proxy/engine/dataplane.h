@@ -21,5 +21,7 @@ struct dataplane {
 void dataplane_add(struct dataplane *dp, struct sink *sink);
 /* The vital sink that receives changes last, or NULL. */
 struct sink *dataplane_last_vital(const struct dataplane *dp);
+/* The process that made the last change to what a sink made: "nft (pid 7)", or "another process". */
+const char *dataplane_changed_by(const struct dataplane *dp);
 /* Closes the sinks, last one first. */
 void dataplane_close(struct dataplane *dp);

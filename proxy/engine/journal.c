@@ -204,11 +204,10 @@ struct sink *journal_new(void)
 	return &j->sink;
 }
 
-void journal_add_repair(struct sink *sink, uint64_t total_us)
+void journal_add_repair(struct sink *sink, const char *by, uint64_t total_us)
 {
-	_cleanup_(freep) char *detail =
-		xasprintf("changed by another process, restored in %.1f ms",
-			  (double)total_us / 1e3);
+	_cleanup_(freep) char *detail = xasprintf("changed by %s, restored in %.1f ms",
+						  by, (double)total_us / 1e3);
 
 	add(container_of(sink, struct journal, sink), NULL, JOURNAL_REPAIRED, detail);
 }

@@ -26,8 +26,8 @@ struct sink *journal_new(void);
 json_t *journal_json(const struct sink *sink, const char *ns, const char *name,
 		     uint64_t since, uint64_t *ret_dropped);
 
-/* Adds a repair, of what another process changed. */
-void journal_add_repair(struct sink *sink, uint64_t total_us);
+/* Adds a repair after a change by another process. */
+void journal_add_repair(struct sink *sink, const char *by, uint64_t total_us);
 
 enum journal_what {
 	JOURNAL_STARTED,

@@ -61,8 +61,9 @@ static void check_sink(const struct sink_state *s, const struct sink *sink,
 				      sink->after ? sink->after->ops->name : "a run"));
 	else if (s->is_changed)
 		add_problem(p, 0,
-			    xasprintf("%s: another process changed it; to be restored",
-				      name));
+			    xasprintf("%s: %s changed it; to be restored", name,
+				      sink_changed_by(sink) ? sink_changed_by(sink)
+							    : "another process"));
 	if (refused_n(&s->refused))
 		add_problem(p, 0,
 			    xasprintf("%s: %zu service ports refused, see the log", name,
@@ -235,14 +236,16 @@ json_t *status_json(struct status *s)
 		hints_check(e, s->list_chains, add_hint, warnings);
 	return json_pack(
 		"{s:s, s:s, s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o, "
-		"s:o, s:o, s:o, s:o, s:o}",
+		"s:o, s:s, s:o, s:o, s:o, s:o}",
 		"apiVersion", "sluice/v1", "kind", "Status", "version", SLUICE_VERSION,
 		"pid", (int)getpid(), "started", time_json(e->opened_us), "inSync",
 		s->is_in_sync, "since", time_json(s->since_us), "problems", p.texts,
 		"mode", e->dataplane.mode, "modeReason", buf_string(&e->plane_why),
 		"healthy", s->is_healthy(s->data), "node", node_json(e), "source",
 		source_json(e), "lastSync", sync_json(e), "lastRepair",
-		time_json(stats.ended_us[SYNC_REASON_REPAIR]), "lastAudit",
-		time_json(stats.ended_us[SYNC_REASON_AUDIT]), "sinks", sinks_json(e),
-		"counts", counts_json(e), "warnings", warnings);
+		time_json(stats.ended_us[SYNC_REASON_REPAIR]), "lastChangedBy",
+		stats.ended_us[SYNC_REASON_REPAIR] ? dataplane_changed_by(&e->dataplane)
+						   : "",
+		"lastAudit", time_json(stats.ended_us[SYNC_REASON_AUDIT]), "sinks",
+		sinks_json(e), "counts", counts_json(e), "warnings", warnings);
 }

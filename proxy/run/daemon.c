@@ -71,7 +71,8 @@ static void on_ran(void *data, const struct sync_run *run)
 	conflict_log_update(&d->conflicts, sync_state(d->engine.sync));
 	status_update(&d->status);
 	if (run->reason == SYNC_REASON_REPAIR)
-		journal_add_repair(d->journal, run->total_us);
+		journal_add_repair(d->journal, dataplane_changed_by(&d->engine.dataplane),
+				   run->total_us);
 	if (d->is_announced || (run->err != 0 && run->err != -EREMOTEIO))
 		return;
 	d->is_announced = true;

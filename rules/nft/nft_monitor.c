@@ -10,6 +10,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -120,16 +121,42 @@ static bool is_our_message(const struct nlmsghdr *message)
 	return !set || !is_learned_set(set);
 }
 
-bool nft_monitor_is_ours(const void *bytes, size_t len)
+/* The end of a transaction names its process, since Linux 4.14. */
+static bool is_end(const struct nlmsghdr *message)
+{
+	return message->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN) &&
+	       mnl_nlmsg_get_payload_len(message) >= sizeof(struct nfgenmsg);
+}
+
+static void note_end(struct nft_monitor *m, const struct nlmsghdr *message)
+{
+	const char *name = string_attr(message, NFTA_GEN_PROC_NAME);
+	uint32_t pid;
+
+	if (m->is_changed && name &&
+	    netlink_u32(netlink_attr(message, sizeof(struct nfgenmsg), NFTA_GEN_PROC_PID),
+			&pid))
+		(void)snprintf(m->by, sizeof(m->by), "%.15s (pid %u)", name, pid);
+	m->is_changed = false;
+}
+
+bool nft_monitor_read(struct nft_monitor *m, const void *bytes, size_t len)
 {
 	const struct nlmsghdr *message = bytes;
 	int left = (int)len;
+	bool is_changed = false;
 
 	for (; netlink_is_message(message, left);
-	     message = mnl_nlmsg_next(message, &left))
-		if (is_our_message(message))
-			return true;
-	return false;
+	     message = mnl_nlmsg_next(message, &left)) {
+		if (is_end(message)) {
+			note_end(m, message);
+		} else if (is_our_message(message)) {
+			if (!m->is_changed)
+				m->by[0] = '\0'; /* until the end of this one */
+			is_changed = m->is_changed = true;
+		}
+	}
+	return is_changed;
 }
 
 bool nft_monitor_drain(struct nft_monitor *m)
@@ -149,6 +176,6 @@ bool nft_monitor_drain(struct nft_monitor *m)
 		if (len <= 0)
 			return is_changed;
 		is_changed |=
-			len > DATAGRAM_LEN || nft_monitor_is_ours(bytes, (size_t)len);
+			len > DATAGRAM_LEN || nft_monitor_read(m, bytes, (size_t)len);
 	}
 }

@@ -10,6 +10,8 @@
 
 struct nft_monitor { /* embedded */
 	int fd;
+	bool is_changed; /* in the transaction whose end has not been read yet */
+	char by[64]; /* the last process that made a change: "nft (pid 123)"; "": not known */
 };
 
 #define NFT_MONITOR_INIT ((struct nft_monitor){.fd = -1})
@@ -27,5 +29,5 @@ int nft_monitor_subscribe(struct nft_monitor *m, bool on);
  */
 bool nft_monitor_drain(struct nft_monitor *m);
 
-/* Does this datagram report a change of our tables? */
-bool nft_monitor_is_ours(const void *bytes, size_t len);
+/* One datagram, see nft_monitor_drain(). */
+bool nft_monitor_read(struct nft_monitor *m, const void *bytes, size_t len);

@@ -56,6 +56,13 @@ static bool nft_sink_check(struct sink *sink)
 	return is_changed;
 }
 
+static const char *nft_sink_changed_by(const struct sink *sink)
+{
+	const char *by = nft_sink_of(sink)->kernel.monitor.by;
+
+	return *by ? by : NULL;
+}
+
 static int nft_sink_counts(struct sink *sink, const struct changeset *of,
 			   bool with_endpoints,
 			   void (*fn)(void *data, const struct sink_count *count),
@@ -150,6 +157,7 @@ static const struct sink_view nft_sink_view = {
 	.counts = nft_sink_counts,
 	.diff = nft_sink_diff,
 	.stats = nft_sink_report,
+	.changed_by = nft_sink_changed_by,
 };
 
 static const struct sink_ops nft_sink_ops = {

@@ -30,6 +30,7 @@ static void look(void *data, const struct nft_read_element *read)
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	_cleanup_(freep) uint8_t *datagram = NULL;
+	struct nft_monitor monitor = NFT_MONITOR_INIT;
 	const struct nlmsghdr *message;
 	unsigned set;
 	int left;
@@ -40,7 +41,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 	len--;
 	datagram = xmalloc(len); /* aligned as a received one */
 	memcpy(datagram, bytes + 1, len);
-	(void)nft_monitor_is_ours(datagram, len);
+	(void)nft_monitor_read(&monitor, datagram, len);
 	message = (const void *)datagram;
 	for (left = (int)len; netlink_is_message(message, left);
 	     message = mnl_nlmsg_next(message, &left))

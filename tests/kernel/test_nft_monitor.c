@@ -136,6 +136,7 @@ static void a_subscription_that_fails_is_retried(void **state)
 	assert_false(k.is_unsubscribed);
 	shell_run("nft flush table ip sluice; nft add chain ip sluice mine");
 	assert_true(nft_monitor_drain(&k.monitor));
+	assert_int_equal(strncmp(k.monitor.by, "nft (pid ", 9), 0);
 	assert_false(commit_large(&k, 0));
 	nft_kernel_fini(&k);
 }

@@ -114,7 +114,7 @@ static void the_oldest_entries_are_dropped_and_counted(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < JOURNAL_LEN + 10; i++)
-		journal_add_repair(sink, 1000);
+		journal_add_repair(sink, "nft (pid 7)", 1000);
 	entries = journal_json(sink, "", "", 3, &n_dropped);
 	assert_int_equal(n_dropped, 7);
 	assert_int_equal(json_array_size(entries), JOURNAL_LEN);
