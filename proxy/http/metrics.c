@@ -138,6 +138,17 @@ static void add_statuses(struct buf *out, const char *name, const char *help,
 	}
 }
 
+static void write_state(const struct metrics_input *in, struct buf *out)
+{
+	exposition_value(out, "sluice_in_sync", "gauge",
+			 "1 if all objects are read and programmed and the source "
+			 "answers, as sluice status says.",
+			 in->is_in_sync);
+	exposition_value(out, "sluice_last_audit_timestamp_seconds", "gauge",
+			 "The last comparison of all rules with the kernel's; 0: none.",
+			 (double)in->sync->ended_us[SYNC_REASON_AUDIT] / USEC_PER_SEC);
+}
+
 static void write_sync(const struct metrics *m, const struct metrics_input *in,
 		       struct buf *out)
 {
@@ -220,6 +231,7 @@ static void write_build(const struct metrics_input *in, struct buf *out)
 void metrics_write(struct metrics *m, const struct metrics_input *in, struct buf *out)
 {
 	write_build(in, out);
+	write_state(in, out);
 	write_sync(m, in, out);
 	if (in->sinks)
 		sink_metrics_write(in, out);

@@ -42,6 +42,7 @@ struct metrics_input {
 	const struct source_api *api; /* NULL: without a server */
 	bool family_used[FAMILY_N];
 	bool with_services; /* series for each service */
+	bool is_in_sync;
 	/* connections by service, in the order of state_sorted(); NULL: not known */
 	const uint64_t *connections;
 };

@@ -221,6 +221,7 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 		.sinks = sync_sinks(s->p.sync),
 		.state = sync_state(s->p.sync),
 		.with_services = s->p.config->service_metrics,
+		.is_in_sync = s->p.is_in_sync && s->p.is_in_sync(s->p.data),
 	};
 
 	for (int family = 0; family < FAMILY_N; family++)

@@ -92,11 +92,25 @@ static void write_each(const struct metrics_input *in, struct buf *out)
 			  (double)in->connections[i]);
 }
 
+static size_t n_without_endpoints(const struct state *state)
+{
+	const struct service *s;
+	size_t n = 0;
+
+	for (size_t i = 0; (s = state_next(state, &i));)
+		n += !s->n_pool[POOL_CLUSTER] && !s->n_pool[POOL_LOCAL];
+	return n;
+}
+
 void service_metrics_write(const struct metrics_input *in, struct buf *out)
 {
 	exposition_value(out, "sluice_services", "gauge",
 			 "Services, each port and family counted.",
 			 (double)state_n_services(in->state));
+	exposition_value(
+		out, "sluice_services_without_endpoints", "gauge",
+		"Those of sluice_services without an endpoint for new connections.",
+		(double)n_without_endpoints(in->state));
 	exposition_value(
 		out, "sluice_claims_waiting", "gauge",
 		"Frontends that a Service claims while another Service holds them.",

@@ -220,6 +220,14 @@ static size_t count_rejected(void *data)
 	return rejections_n(d->engine.rejections);
 }
 
+static bool is_in_sync(void *data)
+{
+	struct daemon *d = data;
+
+	status_update(&d->status);
+	return d->status.is_in_sync;
+}
+
 static json_t *status_of(void *data)
 {
 	struct daemon *d = data;
@@ -263,6 +271,7 @@ static int start_servers(struct daemon *d)
 		.sync = d->engine.sync,
 		.n_rejected = count_rejected,
 		.status = status_of,
+		.is_in_sync = is_in_sync,
 		.failed = on_server_failed,
 		.data = d,
 	});

@@ -108,6 +108,13 @@ else
 	status=1
 fi
 
+if "$PROMTOOL" check rules "$PROJECT/deploy/monitoring/rules.yaml" && "$PROMTOOL" test rules "$PROJECT/tests/monitoring/rules_test.yaml"; then
+	echo "ok promtool: each alert fires for its cause, and none on a healthy node"
+else
+	echo "not ok promtool: rules"
+	status=1
+fi
+
 # Events: that both have started, and that both find a health check node port taken. Two fields are not compared: sluice
 # fills in the uid that kubectl describe node looks for, and in the instance it says the node's name, not the host's.
 lines_of() {
