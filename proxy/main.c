@@ -187,7 +187,8 @@ static int (*const functions[COMMAND_N])(struct options *, const struct parts *)
 	[COMMAND_DUMP] = command_dump,	     [COMMAND_GET] = command_get,
 	[COMMAND_EXPLAIN] = command_explain, [COMMAND_STATUS] = command_status,
 	[COMMAND_EVENTS] = command_events,   [COMMAND_DIFF] = command_diff,
-	[COMMAND_CLEANUP] = command_cleanup, [COMMAND_VERSION] = command_version,
+	[COMMAND_CLEANUP] = command_cleanup, [COMMAND_COMPLETION] = command_completion,
+	[COMMAND_VERSION] = command_version,
 };
 
 static int help(const struct options *options)

@@ -23,6 +23,7 @@ int command_status(struct options *options, const struct parts *parts);
 int command_events(struct options *options, const struct parts *parts);
 int command_diff(struct options *options, const struct parts *parts);
 int command_cleanup(struct options *options, const struct parts *parts);
+int command_completion(struct options *options, const struct parts *parts);
 int command_version(struct options *options, const struct parts *parts);
 
 /*

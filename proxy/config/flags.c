@@ -243,14 +243,15 @@ const struct command_info commands[COMMAND_N] = {
 	[COMMAND_GET] = {"get", "services|endpoints", "print the running daemon's table"},
 	[COMMAND_EXPLAIN] = {"explain", "ADDRESS:PORT[/PROTO]",
 			     "print why a connection goes where it goes"},
-	[COMMAND_STATUS] =
-		{"status", "",
-		 "in sync or not, since when, and why; 1 if not, 2 without a daemon"},
+	[COMMAND_STATUS] = {"status", "",
+			    "in sync or not, since when, and why; 1 if not"},
 	[COMMAND_EVENTS] = {"events", "[NAMESPACE[/NAME]]",
 			    "print the last changes of services"},
 	[COMMAND_DIFF] = {"diff", "",
 			  "compare the kernel's rules with ours; 1 if they differ"},
 	[COMMAND_CLEANUP] = {"cleanup", "",
 			     "remove our rules, or also kube-proxy's, from the kernel"},
+	[COMMAND_COMPLETION] = {"completion", "bash|zsh|fish",
+				"print a script that completes commands and flags"},
 	[COMMAND_VERSION] = {"version", "", "print version, commit and libraries"},
 };
