@@ -238,7 +238,21 @@ static void end_unrecognised(struct ebpf_table *t, const struct found *f,
 		}
 }
 
-/* Frontends of one service: those that are as they should be stay. */
+/* One that is as it should be stays; true if the maps do not have its key. */
+static bool compare_element(struct ebpf_table *t, struct found *f,
+			    const struct ebpf_frontend_key *key,
+			    const struct ebpf_frontend *value)
+{
+	struct found_frontend *found = find_frontend(f, key);
+
+	if (found && memcmp(&found->value, value, sizeof(*value)) == 0)
+		found->is_wanted = true;
+	else
+		ebpf_key_list_add(&t->added, key, value);
+	return !found;
+}
+
+/* Frontends of one service. */
 static void compare_frontends(struct ebpf_table *t, struct found *f,
 			      const struct ebpf_entry *e)
 {
@@ -250,12 +264,8 @@ static void compare_frontends(struct ebpf_table *t, struct found *f,
 			.service = e->id,
 			.row = ebpf_row_of(e->service, &frontends[i]),
 		};
-		struct found_frontend *found = find_frontend(f, &key);
 
-		if (found && memcmp(&found->value, &value, sizeof(value)) == 0)
-			found->is_wanted = true;
-		else
-			ebpf_key_list_add(&t->added, &key, &value);
+		(void)compare_element(t, f, &key, &value);
 	}
 }
 
@@ -311,6 +321,20 @@ static int write_all(struct ebpf_table *t, struct found *f, struct recognised *r
 	return ebpf_table_flush(t);
 }
 
+/* Elements of node addresses; counts those that are new. */
+static void compare_nodes(struct ebpf_table *t, struct found *f,
+			  const struct environment *env, uint32_t *n_new)
+{
+	for (enum family family = 0; family < FAMILY_N; family++)
+		for (size_t i = 0; i < env->n_node_addresses[family]; i++) {
+			const struct addr *a = &env->node_addresses[family][i];
+			struct ebpf_frontend_key key = ebpf_key_of_node(a);
+			struct ebpf_frontend value = ebpf_value_of_node(a);
+
+			*n_new += compare_element(t, f, &key, &value);
+		}
+}
+
 /* A number that is used again must not be what an old element leads to. */
 static int reserve(struct ebpf_table *t, const struct found *f,
 		   const struct ebpf_sizes *more)
@@ -320,6 +344,8 @@ static int reserve(struct ebpf_table *t, const struct found *f,
 	for (size_t i = 0; i < f->n_frontends; i++) {
 		uint32_t service = f->frontends[i].value.service;
 
+		if (f->frontends[i].is_wanted) /* a node address */
+			continue;
 		if (service >= f->sizes.services || !f->has_service[service])
 			ebpf_key_list_add(&t->retired, &f->frontends[i].key, NULL);
 	}
@@ -345,6 +371,7 @@ int ebpf_table_adopt(struct ebpf_table *t, const struct changeset *cs)
 	f.has_endpoint = xcalloc(f.sizes.endpoints, 1);
 	read_endpoints(a.endpoints, &f);
 	more = recognise_all(&f, &a, cs, r);
+	compare_nodes(t, &f, cs->env, &more.frontends);
 	init_allocators(t, &f, r, cs, &more);
 	hash_reserve(&t->entries, cs->n);
 	end_unrecognised(t, &f, &a);

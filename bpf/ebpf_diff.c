@@ -57,9 +57,14 @@ static void add_line(struct ebpf_diff *d, char sign, const char *what,
 	struct addr addr;
 
 	memcpy(&addr, key->addr, sizeof(addr));
+	d->n_lines++;
+	if (key->kind == EBPF_KEY_NODE_ADDRESS) {
+		buf_printf(&d->lines, "%c ebpf node address %s%s\n", sign,
+			   addr_format(&addr, text), more);
+		return;
+	}
 	buf_printf(&d->lines, "%c ebpf %s %s %s%s\n", sign, what, proto_name(key->proto),
 		   addr_port_format(&addr, ntohs(key->port), text), more);
-	d->n_lines++;
 }
 
 /* The endpoints of a pool, as a program would find them: a count of those that are right. */
@@ -88,14 +93,39 @@ static bool has_pool(const struct ebpf_diff *d, const struct service *s, uint32_
 	return true;
 }
 
+static struct found *find(const struct ebpf_diff *d, const struct ebpf_frontend_key *key)
+{
+	return d->n_found ? bsearch(key, d->found, d->n_found, sizeof(*d->found), compare)
+			  : NULL;
+}
+
+static void compare_node(struct ebpf_diff *d, const struct addr *a)
+{
+	struct ebpf_frontend_key key = ebpf_key_of_node(a);
+	struct ebpf_frontend value = ebpf_value_of_node(a);
+	struct found *found = find(d, &key);
+
+	if (!found || memcmp(&found->value, &value, sizeof(value)) != 0)
+		add_line(d, '-', "", &key, "");
+	if (found)
+		found->is_wanted = true;
+}
+
+static void compare_nodes(struct ebpf_diff *d)
+{
+	const struct environment *env = d->full->env;
+
+	for (enum family family = 0; family < FAMILY_N; family++)
+		for (size_t i = 0; i < env->n_node_addresses[family]; i++)
+			compare_node(d, &env->node_addresses[family][i]);
+}
+
 static void compare_frontend(struct ebpf_diff *d, const struct service *s,
 			     const struct frontend *f)
 {
 	struct ebpf_arrays a = ebpf_kernel_arrays(d->kernel);
 	struct ebpf_frontend_key key = ebpf_key_of(s, f);
-	struct found *found = d->n_found ? bsearch(&key, d->found, d->n_found,
-						   sizeof(*d->found), compare)
-					 : NULL;
+	struct found *found = find(d, &key);
 	uint32_t id = found ? found->value.service : 0;
 
 	if (!found) {
@@ -123,6 +153,7 @@ static bool is_retired(const struct ebpf_diff *d, const struct found *found)
 
 static void finish(struct ebpf_diff *d)
 {
+	compare_nodes(d);
 	for (size_t i = 0; i < d->n_found; i++)
 		if (!d->found[i].is_wanted && !is_retired(d, &d->found[i]))
 			add_line(d, '+', "frontend", &d->found[i].key, "");

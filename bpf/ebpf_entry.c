@@ -30,10 +30,30 @@ void ebpf_entry_free(struct ebpf_entry *e)
 
 struct ebpf_frontend_key ebpf_key_of(const struct service *s, const struct frontend *f)
 {
-	struct ebpf_frontend_key key = {.port = htons(f->port), .proto = s->proto};
+	struct ebpf_frontend_key key = {
+		.port = htons(f->port),
+		.proto = s->proto,
+		.kind = frontend_is_everywhere(f) ? EBPF_KEY_EVERYWHERE : EBPF_KEY_EXACT,
+	};
 
 	memcpy(key.addr, &f->addr, sizeof(key.addr));
 	return key;
+}
+
+struct ebpf_frontend_key ebpf_key_of_node(const struct addr *a)
+{
+	struct ebpf_frontend_key key = {.kind = EBPF_KEY_NODE_ADDRESS};
+
+	memcpy(key.addr, a, sizeof(key.addr));
+	return key;
+}
+
+struct ebpf_frontend ebpf_value_of_node(const struct addr *a)
+{
+	return (struct ebpf_frontend){
+		.service = EBPF_NO_SERVICE,
+		.row = addr_is_loopback(a) ? ROW_LOOPBACK : FRONTEND_NODE_PORT,
+	};
 }
 
 static bool same_decisions(const struct frontend *a, const struct frontend *b)
@@ -48,13 +68,19 @@ static uint8_t preferred_row(const struct frontend *f)
 	return addr_is_loopback(&f->addr) ? ROW_LOOPBACK : f->kind;
 }
 
+static bool is_of_row(const struct frontend *f, uint8_t row)
+{
+	return preferred_row(f) == row ||
+	       (row == ROW_LOOPBACK && frontend_is_everywhere(f));
+}
+
 /* The frontend whose decisions the row has. */
 static const struct frontend *first_of_row(const struct service *s, uint8_t row)
 {
 	const struct frontend *frontends = service_frontends(s);
 
 	for (uint32_t i = 0; i < s->n_frontends; i++)
-		if (preferred_row(&frontends[i]) == row)
+		if (is_of_row(&frontends[i], row))
 			return &frontends[i];
 	return NULL;
 }

@@ -29,6 +29,9 @@ static inline bool ebpf_is_served(const struct service *s)
 }
 
 struct ebpf_frontend_key ebpf_key_of(const struct service *s, const struct frontend *f);
+/* The element of a node address. */
+struct ebpf_frontend_key ebpf_key_of_node(const struct addr *a);
+struct ebpf_frontend ebpf_value_of_node(const struct addr *a);
 /*
  * The row that a frontend's decisions are in. Frontends of one kind share one;
  * those that do not agree with the first of their kind pass.

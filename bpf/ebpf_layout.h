@@ -10,7 +10,14 @@
 
 #include <linux/types.h>
 
-#define EBPF_LAYOUT_VERSION 1u
+#define EBPF_LAYOUT_VERSION 2u
+
+/*
+ * A node port at all node addresses is one element, at the unspecified address, and
+ * each node address is one.  So a destination without a frontend of its own is looked
+ * up as a node address, and then its port everywhere.
+ */
+enum ebpf_key_kind { EBPF_KEY_EXACT, EBPF_KEY_NODE_ADDRESS, EBPF_KEY_EVERYWHERE };
 
 /*
  * An element of the frontends' hash is never overwritten: the kernel reuses
@@ -21,12 +28,14 @@ struct ebpf_frontend_key {
 	__be32 addr[4];
 	__be16 port;
 	__u8 proto;
-	__u8 zero;
+	__u8 kind; /* enum ebpf_key_kind; a node address has neither port nor proto */
 };
+
+#define EBPF_NO_SERVICE ((__u32)-1) /* of a node address */
 
 struct ebpf_frontend {
 	__u32 service; /* index into the services */
-	__u8 row;      /* which of its decisions */
+	__u8 row;      /* which of its decisions; everywhere it is the node address's */
 	__u8 zero[3];
 };
 

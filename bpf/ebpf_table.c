@@ -216,9 +216,20 @@ static void add_sizes(struct ebpf_sizes *sum, struct ebpf_sizes more)
 	sum->endpoints += more.endpoints;
 }
 
+static void change_node(struct ebpf_table *t, const struct node_change *change)
+{
+	struct ebpf_frontend_key key = ebpf_key_of_node(&change->addr);
+	struct ebpf_frontend value = ebpf_value_of_node(&change->addr);
+
+	if (change->is_added)
+		ebpf_key_list_add(&t->added, &key, &value);
+	else
+		ebpf_key_list_add(&t->deleted, &key, NULL);
+}
+
 static int apply_delta(struct ebpf_table *t, const struct changeset *cs)
 {
-	struct ebpf_sizes more = {0};
+	struct ebpf_sizes more = {.frontends = (uint32_t)cs->n_node_changes};
 	int err;
 
 	for (size_t i = 0; i < cs->n; i++)
@@ -227,6 +238,8 @@ static int apply_delta(struct ebpf_table *t, const struct changeset *cs)
 	err = ebpf_table_reserve(t, &more);
 	if (err != 0)
 		return err;
+	for (size_t i = 0; i < cs->n_node_changes; i++)
+		change_node(t, &cs->node_changes[i]);
 	for (size_t i = 0; i < cs->n; i++) {
 		const struct change *c = &cs->changes[i];
 		struct ebpf_entry *e = hash_find(&t->entries, c->new ? c->new : c->old);

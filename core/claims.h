@@ -16,8 +16,8 @@ struct claim { /* embedded; the caller sets the first three */
 	const struct frontend *frontend; /* borrowed */
 	uint8_t proto;
 	bool is_holder;
-	bool is_leaving; /* the caller's own marks */
-	uint32_t serial;
+	bool is_leaving, is_new; /* the caller's own marks */
+	uint64_t serial;
 	struct claim *next, *prev; /* the first one's prev is the last one */
 };
 

@@ -1,8 +1,8 @@
 /*
  * What every sink needs besides the services: how local pods are detected, and
  * the marks, networks and addresses in use.  A plain value, but for the lists of
- * addresses, which are borrowed; a change of it is always sent with a full
- * change set.
+ * addresses, which are borrowed.  A change of it is sent with a full change set;
+ * changes of a list that has addresses before and after, with a delta.
  */
 #pragma once
 
@@ -33,12 +33,13 @@ struct environment {
 	struct cidr service_cidrs[ENVIRONMENT_MAX_SERVICE_CIDRS];
 	/*
 	 * Where node ports are served, if at more than one address of the family,
-	 * in order: a sink may write a Service that has its node port at all of
-	 * them once.
+	 * in order.  Of a single address there is no list: frontends have it.
 	 */
 	const struct addr *node_addresses[FAMILY_N];
 	size_t n_node_addresses[FAMILY_N];
 };
+
+bool environment_has_node_address(const struct environment *e, const struct addr *a);
 
 /* Is there a detector for this family? */
 static inline bool environment_has_detector(const struct environment *e,

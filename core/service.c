@@ -310,6 +310,20 @@ int service_compare_key(const struct service *a, const struct service *b)
 	return order ? order : compare_numbers(a->family, b->family);
 }
 
+bool frontend_is_everywhere(const struct frontend *f)
+{
+	return f->kind == FRONTEND_NODE_PORT && addr_is_unspecified(&f->addr);
+}
+
+const char *frontend_format_place(const struct frontend *f,
+				  char buf[static ADDR_PORT_TEXT_LEN])
+{
+	if (!frontend_is_everywhere(f))
+		return addr_port_format(&f->addr, f->port, buf);
+	(void)snprintf(buf, ADDR_PORT_TEXT_LEN, "*:%u", f->port);
+	return buf;
+}
+
 bool service_uses_pool(const struct service *s, enum pool pool)
 {
 	for (uint32_t i = 0; i < s->n_frontends; i++)

@@ -36,9 +36,9 @@ struct decision {
 };
 
 /*
- * An exact address and port where traffic enters.  Node ports are already
- * expanded over the node's addresses (only `plan` keeps them at the unspecified
- * address).
+ * An address and port where traffic enters.  A node port at the unspecified
+ * address is at all of environment.node_addresses: then no other frontend has its
+ * port at one of them, so that the order of look-ups does not matter.
  *
  * Only these combinations of masquerading exist, for (pod, node, external):
  * none; all; (0,1,1) for a ClusterIP with a detector; (0,1,0) for policy Local.
@@ -105,6 +105,11 @@ bool service_equal(const struct service *a, const struct service *b);
 bool service_same_key(const struct service *a, const struct service *b);
 /* namespace, name, port name, protocol (by its name), family. */
 int service_compare_key(const struct service *a, const struct service *b);
+/* Is it a node port at all node addresses? */
+bool frontend_is_everywhere(const struct frontend *f);
+/* "192.0.2.1:80", or "*:30080" if it is everywhere; points into buf. */
+const char *frontend_format_place(const struct frontend *f,
+				  char buf[static ADDR_PORT_TEXT_LEN]);
 /* kind, address, port: no two frontends of a service have all of them equal. */
 int service_compare_frontend(const struct frontend *a, const struct frontend *b);
 

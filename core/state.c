@@ -41,8 +41,6 @@ static struct detached *detach(struct state *st, struct entry *e)
 			       .service = take_ptr(e->desired)};
 	for (size_t i = 0; i < d->n; i++)
 		d->claims[i].is_leaving = true;
-	st->n_waiting -= e->n_waiting;
-	e->n_waiting = 0;
 	return d;
 }
 
@@ -64,20 +62,20 @@ static void claim_frontends(struct state *st, struct entry *e, struct service *s
 		*c = (struct claim){.owner = e,
 				    .frontend = f,
 				    .proto = service->proto,
+				    .is_new = true,
 				    .serial = st->serial};
 		while (k < old->n &&
 		       service_compare_frontend(old->claims[k].frontend, f) < 0)
 			k++;
 		if (k < old->n &&
 		    service_compare_frontend(old->claims[k].frontend, f) == 0) {
+			c->is_new = old->claims[k].is_new;
 			c->serial = old->claims[k].serial;
 			claims_move(&st->claims, &old->claims[k], c);
 			old->claims[k++].owner = NULL;
 		} else {
-			claims_put(&st->claims, c);
+			state_put_claim(st, c);
 		}
-		e->n_waiting += !c->is_holder;
-		st->n_waiting += !c->is_holder;
 	}
 }
 
@@ -114,13 +112,8 @@ static void remove_desired(struct state *st, struct entry *e)
 
 static void note_holder(struct state *st, struct claim *c)
 {
-	struct entry *e = c->owner;
-
-	if (c->is_leaving)
-		return;
-	e->n_waiting--;
-	st->n_waiting--;
-	entry_touch(st, e);
+	if (!c->is_leaving)
+		entry_touch(st, c->owner);
 }
 
 /*
@@ -133,7 +126,7 @@ static struct claim *find_successor(const struct state *st, struct claim *leavin
 	struct claim *c = claims_holder(&st->claims, leaving->frontend, leaving->proto);
 	struct claim *successor = NULL;
 
-	for (c = c->prev; c != leaving && c->serial == st->serial; c = c->prev)
+	for (c = c->prev; c != leaving && c->is_new; c = c->prev)
 		successor = c;
 	return successor;
 }
@@ -143,13 +136,14 @@ static void release_claim(struct state *st, struct claim *leaving)
 	struct claim *successor = find_successor(st, leaving);
 
 	if (!successor) {
-		successor = claims_del(&st->claims, leaving);
+		successor = state_del_claim(st, leaving);
 		if (successor)
 			note_holder(st, successor);
 		return;
 	}
-	(void)claims_del(&st->claims, successor);
+	(void)state_del_claim(st, successor);
 	claims_move(&st->claims, leaving, successor);
+	successor->serial = leaving->serial;
 	if (successor->is_holder)
 		note_holder(st, successor);
 }
@@ -171,19 +165,6 @@ static void release_detached(struct state *st)
 	st->n_detached = 0;
 }
 
-/* The visible service of an entry with claims that wait. */
-static struct service *without_waiting(const struct entry *e)
-{
-	const struct service *s = e->desired;
-	_cleanup_(freep) struct frontend *held = xcalloc(s->n_frontends, sizeof(*held));
-	size_t n = 0;
-
-	for (uint32_t i = 0; i < s->n_frontends; i++)
-		if (e->claims[i].is_holder)
-			held[n++] = s->frontends[i];
-	return service_with_frontends(s, held, n);
-}
-
 static void set_service(struct service **at, struct service *takes)
 {
 	service_unref(*at);
@@ -201,11 +182,15 @@ static void settle(struct state *st, struct entry *e)
 
 	e->is_touched = false;
 	if (!e->desired && !e->taken) {
+		st->n_waiting -= e->n_waiting;
 		entry_remove(st, e);
 		return;
 	}
-	set_service(&e->visible,
-		    e->n_waiting ? without_waiting(e) : ref_or_null(e->desired));
+	for (uint32_t i = 0; e->desired && i < e->desired->n_frontends; i++)
+		e->claims[i].is_new = false;
+	st->n_waiting -= e->n_waiting;
+	set_service(&e->visible, state_make_visible(st, e, &e->n_waiting));
+	st->n_waiting += e->n_waiting;
 	is_as_taken = e->visible && e->taken && service_equal(e->visible, e->taken);
 	if (is_as_taken)
 		set_service(&e->taken, service_ref(e->visible)); /* one block is enough */
@@ -301,12 +286,20 @@ void state_replace(struct state *st, const char *ns, const char *name,
 	settle_touched(st);
 }
 
+void state_set_node_addresses(struct state *st, enum family family,
+			      const struct addr *addrs, size_t n)
+{
+	state_replace_nodes(st, family, addrs, n);
+	settle_touched(st);
+}
+
 struct state *state_new(void)
 {
 	struct state *st = xcalloc(1, sizeof(*st));
 
 	hash_init(&st->groups, &entry_group_ops);
 	claims_init(&st->claims);
+	state_nodes_init(st);
 	return st;
 }
 
@@ -322,6 +315,7 @@ void state_free(struct state *st)
 		entry_free(st->entries.items[i]);
 	hash_fini(&st->groups);
 	claims_fini(&st->claims);
+	state_nodes_fini(st);
 	free(st->entries.items);
 	free(st->dirty.items);
 	free(st->touched.items);
@@ -331,7 +325,7 @@ void state_free(struct state *st)
 
 bool state_has_changes(const struct state *st)
 {
-	return st->dirty.n > 0;
+	return st->dirty.n > 0 || st->has_new_nodes;
 }
 
 /* Both references go to the change. */
@@ -360,6 +354,7 @@ static struct state_taken take_delta(struct state *st)
 		}
 	}
 	st->dirty.n = 0;
+	taken.node_changes = state_take_nodes(st, &taken.n_node_changes);
 	return taken;
 }
 
@@ -387,5 +382,6 @@ void state_taken_fini(struct state_taken *taken)
 		service_unref((struct service *)(uintptr_t)taken->changes[i].new);
 	}
 	free(taken->changes);
+	free(taken->node_changes);
 	*taken = (struct state_taken){0};
 }

@@ -6,6 +6,10 @@
  * without the frontends that it does not hold.  A frontend moves from one
  * service to another within one take.
  *
+ * A node port at all node addresses is one claim, and one frontend of the visible
+ * service.  Only where another service holds its port at one of the addresses, the
+ * visible service has a frontend for each of the others instead.
+ *
  * Changes are collected until taken: several changes of one service become one
  * (first old -> last new), and none if both are equal.  The cost depends on the
  * number of changes only.
@@ -31,6 +35,13 @@ void state_free(struct state *st);
 void state_replace(struct state *st, const char *ns, const char *name,
 		   struct service *const *services, size_t n);
 
+/*
+ * Where frontends everywhere are, in order; environment.node_addresses.  Only services
+ * that share a place with others there change by it.
+ */
+void state_set_node_addresses(struct state *st, enum family family,
+			      const struct addr *addrs, size_t n);
+
 /* True if the next take has changes. */
 bool state_has_changes(const struct state *st);
 
@@ -42,6 +53,8 @@ bool state_has_changes(const struct state *st);
 struct state_taken {
 	struct change *changes;
 	size_t n;
+	struct node_change *node_changes; /* none if full */
+	size_t n_node_changes;
 	bool full;
 };
 struct state_taken state_take(struct state *st, bool full);
@@ -54,12 +67,15 @@ const struct service *state_next(const struct state *st, size_t *cursor);
 /* All in key order; the caller frees the array, not the services. */
 const struct service **state_sorted(const struct state *st, size_t *ret_n);
 
-/* The service that holds this frontend, or NULL; *ret_frontend may be NULL. */
+/*
+ * The service that holds this place, or NULL; ret_frontend may be NULL.  The frontend
+ * may be one at all node addresses.
+ */
 const struct service *state_find_frontend(const struct state *st, const struct addr *addr,
 					  uint8_t proto, uint16_t port,
 					  const struct frontend **ret_frontend);
 
-/* Number of claims that wait; in constant time. */
+/* Number of places that a service waits for; in constant time. */
 size_t state_n_conflicts(const struct state *st);
 
 /* A claim that waits, and the holder of its frontend.  Desired services, not visible ones. */

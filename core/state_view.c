@@ -37,26 +37,43 @@ const struct service **state_sorted(const struct state *st, size_t *ret_n)
 	return sorted;
 }
 
+/* What the holder of this claim has there: visible services have exactly what they hold. */
+static const struct service *find_visible(const struct claim *holder,
+					  const struct addr *addr, uint16_t port,
+					  const struct frontend **ret_frontend)
+{
+	const struct service *s =
+		holder ? ((const struct entry *)holder->owner)->visible : NULL;
+
+	for (uint32_t i = 0; s && i < s->n_frontends; i++)
+		if (s->frontends[i].port == port &&
+		    addr_equal(&s->frontends[i].addr, addr)) {
+			*ret_frontend = &s->frontends[i];
+			return s;
+		}
+	return NULL;
+}
+
 const struct service *state_find_frontend(const struct state *st, const struct addr *addr,
 					  uint8_t proto, uint16_t port,
 					  const struct frontend **ret_frontend)
 {
 	const struct frontend wanted = {.addr = *addr, .port = port};
+	const struct claim exact = {.frontend = &wanted, .proto = proto};
+	const struct addr any = addr_unspecified(addr_family(addr));
 	const struct claim *holder = claims_holder(&st->claims, &wanted, proto);
-	const struct service *s;
+	const struct frontend *found = NULL;
+	const struct service *s = find_visible(holder, addr, port, &found);
 
-	if (!holder)
-		return NULL;
-	/* Visible has exactly the frontends that it holds. */
-	s = ((const struct entry *)holder->owner)->visible;
-	for (uint32_t i = 0; i < s->n_frontends; i++) {
-		if (service_compare_frontend(&s->frontends[i], holder->frontend) != 0)
-			continue;
-		if (ret_frontend)
-			*ret_frontend = &s->frontends[i];
-		return s;
+	if (!s) {
+		holder = state_rival_of(st, &exact);
+		s = find_visible(holder, &any, port, &found);
 	}
-	return NULL;
+	if (!s)
+		s = find_visible(holder, addr, port, &found);
+	if (s && ret_frontend)
+		*ret_frontend = found;
+	return s;
 }
 
 static int compare_conflicts(const void *a, const void *b)
@@ -82,23 +99,48 @@ size_t state_n_conflicts(const struct state *st)
 	return st->n_waiting;
 }
 
+struct conflict_list {
+	struct state_conflict *items;
+	size_t n, cap;
+};
+
+static void add_conflict(struct conflict_list *list, const struct frontend *f,
+			 const struct claim *holder, const struct claim *waiting)
+{
+	struct state_conflict *c;
+
+	list->items = xgrow(list->items, list->n, &list->cap, sizeof(*list->items));
+	c = &list->items[list->n++];
+	*c = (struct state_conflict){*f, desired_by(holder), desired_by(waiting)};
+}
+
+/* The queue of one place, and a claim everywhere that is at this place, too. */
+static void add_queue(struct conflict_list *list, const struct state *st,
+		      const struct claim *first)
+{
+	const struct claim *rival = state_rival_of(st, first), *holder = first;
+
+	if (rival && !state_is_exact_first(st, first, rival)) {
+		add_conflict(list, first->frontend, rival, first);
+		holder = rival;
+	} else if (rival && rival->owner != first->owner) {
+		struct frontend there = *rival->frontend;
+
+		there.addr = first->frontend->addr;
+		add_conflict(list, &there, first, rival);
+	}
+	for (const struct claim *c = first->next; c; c = c->next)
+		add_conflict(list, c->frontend, holder, c);
+}
+
 struct state_conflict *state_conflicts(const struct state *st, size_t *ret_n)
 {
-	struct state_conflict *conflicts;
-	const struct claim *holder;
-	size_t n = 0, k = 0;
+	struct conflict_list list = {.items = xcalloc(1, sizeof(*list.items)), .cap = 1};
+	const struct claim *first;
 
-	for (size_t i = 0; i < st->entries.n; i++)
-		n += st->entries.items[i]->n_waiting;
-	conflicts = xcalloc(n + 1, sizeof(*conflicts));
-	for (size_t i = 0; (holder = hash_next(&st->claims, &i));)
-		for (const struct claim *c = holder->next; c; c = c->next)
-			conflicts[k++] = (struct state_conflict){
-				.frontend = *c->frontend,
-				.holder = desired_by(holder),
-				.waiting = desired_by(c),
-			};
-	qsort(conflicts, n, sizeof(*conflicts), compare_conflicts);
-	*ret_n = n;
-	return conflicts;
+	for (size_t i = 0; (first = hash_next(&st->claims, &i));)
+		add_queue(&list, st, first);
+	qsort(list.items, list.n, sizeof(*list.items), compare_conflicts);
+	*ret_n = list.n;
+	return list.items;
 }

@@ -14,8 +14,9 @@
 /* The plan, but with node ports at the addresses where they answer. */
 static void dump_json(const struct snapshot *s, struct buf *out)
 {
-	const struct plan_print_input input = snapshot_print_input(s);
+	struct plan_print_input input = snapshot_print_input(s);
 
+	input.env = &s->node_info.env;
 	(void)plan_print(&input, "json", out);
 }
 

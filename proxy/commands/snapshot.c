@@ -123,6 +123,7 @@ int snapshot_take(struct snapshot *s, const struct config *config,
 		return err;
 	if (node_info_update(&s->node_info, s->cluster) & NODE_INFO_PLAN)
 		cluster_mark_all(s->cluster);
+	node_info_set_state(&s->node_info, s->state);
 	(void)plan_dirty(s->cluster, &s->node_info.options, s->state, SIZE_MAX);
 	return 0;
 }

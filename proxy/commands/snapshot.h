@@ -24,8 +24,8 @@ struct snapshot { /* embedded */
 };
 
 /*
- * keep_nodeports: leave node ports unexpanded, else expand them over this
- * host's addresses. Returns -errno, after logging the reason, when there is nothing
+ * keep_nodeports: node ports have no address, else they are at those of this
+ * host. Returns -errno, after logging the reason, when there is nothing
  * to show. Call snapshot_fini() in any case.
  */
 int snapshot_take(struct snapshot *s, const struct config *config,

@@ -159,7 +159,7 @@ static json_t *explain_endpoints(const struct question *q, const struct service 
 	return list;
 }
 
-/* Others that want this frontend and wait. */
+/* Others that want this place and wait. */
 static json_t *explain_conflicts(const struct question *q, const struct service *s)
 {
 	size_t n;
@@ -170,7 +170,8 @@ static json_t *explain_conflicts(const struct question *q, const struct service 
 	for (size_t i = 0; i < n; i++)
 		if (service_same_key(conflicts[i].holder, s) &&
 		    conflicts[i].frontend.port == q->target.port &&
-		    addr_equal(&conflicts[i].frontend.addr, &q->target.addr))
+		    (frontend_is_everywhere(&conflicts[i].frontend) ||
+		     addr_equal(&conflicts[i].frontend.addr, &q->target.addr)))
 			(void)json_array_append_new(list, inspect_service_key(
 								  conflicts[i].waiting));
 	return list;
@@ -283,9 +284,13 @@ json_t *inspect_explain(const struct inspect *in, const struct control_request *
 			   proto_name(q.target.proto));
 	s = state_find_frontend(in->state, &q.target.addr, q.target.proto, q.target.port,
 				&f);
-	if (s)
-		explain_match(&q, s, f, result);
-	else
+	if (s) {
+		struct frontend at = *f;
+
+		at.addr = q.target.addr; /* one of the node's, where it is everywhere */
+		explain_match(&q, s, &at, result);
+	} else {
 		inspect_explain_unmatched(&q, result);
+	}
 	return result;
 }

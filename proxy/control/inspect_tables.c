@@ -1,7 +1,8 @@
 /*
  * `get services` and `get endpoints`: what the daemon decided, with the
  * kernel's counters beside it.  The services are held by reference while the
- * rows go out, a few at a time: the state may change meanwhile.
+ * rows go out, a few at a time: the state may change meanwhile.  A frontend at all node
+ * addresses is one row, with the address "*" as in `plan`.
  */
 #include <inttypes.h>
 #include <malloc.h>
@@ -56,7 +57,9 @@ static json_t *service_row(const struct inspect *in, const struct service *s,
 	(void)json_object_update_new(
 		row,
 		json_pack("{s:s, s:o, s:i, s:s, s:s, s:i, s:i, s:i, s:o}", "type",
-			  frontend_kind_name(f->kind), "address", inspect_addr(&f->addr),
+			  frontend_kind_name(f->kind), "address",
+			  frontend_is_everywhere(f) ? json_string("*")
+						    : inspect_addr(&f->addr),
 			  "port", f->port, "policy", policy_of(in, s, f), "action",
 			  action_name(decision->action), "endpoints", n_endpoints,
 			  "affinitySeconds", s->affinity_sec, "healthCheckNodePort",

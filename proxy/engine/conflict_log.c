@@ -14,7 +14,7 @@ static void log_conflict(const struct state_conflict *c)
 	char place[ADDR_PORT_TEXT_LEN], holder[512], waiting[512];
 
 	log_warn("%s/%s is claimed by %s and %s; the first one keeps it",
-		 addr_port_format(&c->frontend.addr, c->frontend.port, place),
+		 frontend_format_place(&c->frontend, place),
 		 proto_name(c->waiting->proto),
 		 service_label(c->holder, holder, sizeof(holder)),
 		 service_label(c->waiting, waiting, sizeof(waiting)));

@@ -222,6 +222,11 @@ static int apply_full(struct run *run, struct sink_state *s)
 	return err;
 }
 
+static bool has_news(const struct changeset *cs)
+{
+	return cs->full || cs->n || cs->n_node_changes;
+}
+
 /* As the sink sees it. False: it never held the service, and need not. */
 static bool translate(const struct sink_state *s, const struct change *change,
 		      struct change *ret)
@@ -235,27 +240,32 @@ static bool translate(const struct sink_state *s, const struct change *change,
 }
 
 static int apply_delta(struct run *run, struct sink_state *s,
-		       const struct change *changes, size_t n)
+		       const struct changeset *delta)
 {
-	_cleanup_(freep) struct change *seen = xcalloc(n, sizeof(*seen));
-	struct changeset cs = {.env = run->delta->env, .changes = seen};
+	_cleanup_(freep) struct change *seen = xcalloc(delta->n, sizeof(*seen));
+	struct changeset cs = *delta;
+	bool has_changes;
 	int err = 0;
 
-	for (size_t i = 0; i < n; i++)
-		cs.n += translate(s, &changes[i], &seen[cs.n]);
+	cs.changes = seen;
+	cs.n = 0;
+	for (size_t i = 0; i < delta->n; i++)
+		cs.n += translate(s, &delta->changes[i], &seen[cs.n]);
+	has_changes = has_news(&cs);
 	refused_start_round(&s->refused);
-	if (cs.n)
+	if (has_changes)
 		err = apply(s, &cs);
 	if (err == -ESTALE)
 		return apply_full(run, s);
-	if (cs.n)
+	if (has_changes)
 		(void)settle(run, s, err);
 	if (err && err != -EREMOTEIO)
 		return err;
-	for (size_t i = 0; i < n; i++)
-		refused_settle(&s->refused,
-			       changes[i].new ? changes[i].new : changes[i].old);
-	if (!cs.n || !s->has_new_refused)
+	for (size_t i = 0; i < delta->n; i++)
+		refused_settle(&s->refused, delta->changes[i].new
+						    ? delta->changes[i].new
+						    : delta->changes[i].old);
+	if (!has_changes || !s->has_new_refused)
 		return err;
 	s->refused_backoff.wait_us = 0; /* the new ones are tried soon */
 	return apply_full(run, s);
@@ -272,7 +282,12 @@ static int retry_refused(struct run *run, struct sink_state *s)
 	/* references: an accepted one is removed from the list on the way */
 	for (size_t i = 0; (service = refused_next(&s->refused, &i));)
 		changes[n++].new = service_ref(service);
-	err = apply_delta(run, s, changes, n);
+	err = apply_delta(run, s,
+			  &(struct changeset){
+				  .env = run->delta->env,
+				  .changes = changes,
+				  .n = n,
+			  });
 	pace_refused(s);
 	for (size_t i = 0; i < n; i++)
 		service_unref((struct service *)(uintptr_t)changes[i].new);
@@ -285,8 +300,8 @@ static int apply_changes(struct run *run, struct sink_state *s)
 	const struct changeset *cs = run->delta;
 	int err = 0, retry_err = 0;
 
-	if (cs->n)
-		err = apply_delta(run, s, cs->changes, cs->n);
+	if (has_news(cs))
+		err = apply_delta(run, s, cs);
 	if (!s->is_stale && !s->is_changed && refused_n(&s->refused) &&
 	    backoff_delay(&s->refused_backoff, now_us(s->set), run->random) == 0)
 		retry_err = retry_refused(run, s);
@@ -295,7 +310,7 @@ static int apply_changes(struct run *run, struct sink_state *s)
 
 static int apply_due(struct run *run, struct sink_state *s)
 {
-	bool has_changes = run->delta->full || run->delta->n;
+	bool has_changes = has_news(run->delta);
 
 	if (must_wait(s)) {
 		s->is_stale |= has_changes;

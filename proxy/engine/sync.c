@@ -190,6 +190,8 @@ static void plan(struct sync *s, struct sync_run *run)
 		s->want_full = true;
 		s->full_reason = SYNC_REASON_ENVIRONMENT;
 	}
+	if (changed)
+		node_info_set_state(s->p.node_info, s->state);
 	/* A full change set needs every service; others let events run in between. */
 	run->n_planned = plan_dirty(s->p.cluster, &s->p.node_info->options, s->state,
 				    s->want_full ? SIZE_MAX : SYNC_MAX_PLANNED);
@@ -218,6 +220,8 @@ static bool apply(struct sync *s, struct sync_run *run)
 		.env = &s->p.node_info->env,
 		.changes = taken.changes,
 		.n = taken.n,
+		.node_changes = taken.node_changes,
+		.n_node_changes = taken.n_node_changes,
 	};
 	struct sink_set_result result;
 

@@ -12,6 +12,7 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/state.h"
 #include "proxy/config/config.h"
 #include "watchers/cluster.h"
 
@@ -247,8 +248,12 @@ static void update_service_cidrs(struct node_info *f, const struct cluster *clus
 	f->n_overlaps = n_overlaps;
 }
 
-static bool update_nodeport_list(struct node_info *f, const struct object_node *node,
-				 enum family family)
+/*
+ * Frontends have a single address; of several, only the state and the sinks know which.
+ * From one to the other everything changes, the rules, too.
+ */
+static unsigned update_nodeport_list(struct node_info *f, const struct object_node *node,
+				     enum family family)
 {
 	size_t n, n_before = f->n_nodeport_list[family];
 	struct addr *list = plan_nodeport_addresses(&f->options, node, family, &n);
@@ -257,14 +262,34 @@ static bool update_nodeport_list(struct node_info *f, const struct object_node *
 
 	if (is_same) {
 		free(list);
-		return false;
+		return 0;
 	}
 	free(f->nodeport_list[family]);
 	f->nodeport_list[family] = list;
 	f->n_nodeport_list[family] = n;
 	f->env.node_addresses[family] = n > 1 ? list : NULL;
 	f->env.n_node_addresses[family] = n > 1 ? n : 0;
-	return true;
+	if (n > 1 && n_before > 1)
+		return NODE_INFO_ADDRESSES;
+	return NODE_INFO_PLAN | (n > 1 || n_before > 1 ? NODE_INFO_ENVIRONMENT : 0);
+}
+
+void node_info_set_state(const struct node_info *f, struct state *state)
+{
+	for (enum family family = 0; family < FAMILY_N; family++)
+		state_set_node_addresses(state, family, f->env.node_addresses[family],
+					 f->env.n_node_addresses[family]);
+}
+
+/* Without the lists of addresses, whose changes are found by themselves. */
+static struct environment comparable(const struct environment *env)
+{
+	struct environment e;
+
+	memcpy(&e, env, sizeof(e)); /* padding and all */
+	memset(e.node_addresses, 0, sizeof(e.node_addresses));
+	memset(e.n_node_addresses, 0, sizeof(e.n_node_addresses));
+	return e;
 }
 
 static struct fingerprint fingerprint_of(const struct node_info *f)
@@ -281,10 +306,9 @@ unsigned node_info_update(struct node_info *f, struct cluster *cluster)
 {
 	const struct object_node *node = cluster_node(cluster);
 	struct fingerprint before = fingerprint_of(f), after;
-	struct environment env_before;
+	struct environment env_before = comparable(&f->env), env_after;
 	unsigned changed = 0;
 
-	memcpy(&env_before, &f->env, sizeof(env_before)); /* padding and all */
 	/* the zone counts for planning, whatever else the Node says */
 	if (cluster_take_node_change(cluster))
 		changed |= NODE_INFO_PLAN;
@@ -293,16 +317,12 @@ unsigned node_info_update(struct node_info *f, struct cluster *cluster)
 	update_node_ip(f, node);
 	update_service_cidrs(f, cluster);
 	for (enum family family = 0; family < FAMILY_N; family++)
-		if (update_nodeport_list(f, node, family)) {
-			changed |= NODE_INFO_PLAN;
-			/* a list that takes another's place in memory differs, too */
-			if (f->env.n_node_addresses[family] > 0)
-				changed |= NODE_INFO_ENVIRONMENT;
-		}
+		changed |= update_nodeport_list(f, node, family);
 	after = fingerprint_of(f);
 	if (memcmp(&before, &after, sizeof(before)) != 0)
 		changed |= NODE_INFO_PLAN;
-	if (memcmp(&env_before, &f->env, sizeof(f->env)) != 0)
+	env_after = comparable(&f->env);
+	if (memcmp(&env_before, &env_after, sizeof(env_after)) != 0)
 		changed |= NODE_INFO_ENVIRONMENT;
 	return changed;
 }

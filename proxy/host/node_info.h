@@ -13,6 +13,7 @@
 
 struct cluster;
 struct config;
+struct state;
 
 struct node_info { /* embedded */
 	const struct config *config;
@@ -40,6 +41,9 @@ void node_info_set_hosts(struct node_info *f, const struct addr *hosts, size_t n
 enum node_info_change {
 	NODE_INFO_PLAN = 1,	   /* services must be planned again */
 	NODE_INFO_ENVIRONMENT = 2, /* sinks need a full change set */
+	NODE_INFO_ADDRESSES = 4,   /* node_info_set_state() is due, if nothing else is */
 };
 /* Reads the cluster's Node and ServiceCIDRs; returns a mask of the changes. */
 unsigned node_info_update(struct node_info *f, struct cluster *cluster);
+/* Passes the addresses of node ports on, before services are planned. */
+void node_info_set_state(const struct node_info *f, struct state *state);

@@ -58,7 +58,7 @@ void flow_frontends_fini(struct flow_frontends *f)
 
 bool flow_frontends_is_lost(struct flow_frontends *f, const struct flow *flow)
 {
-	const struct flow_frontend key = {
+	struct flow_frontend key = {
 		.addr = flow->original.dst,
 		.port = flow->original.dst_port,
 		.proto = flow->proto,
@@ -69,5 +69,10 @@ bool flow_frontends_is_lost(struct flow_frontends *f, const struct flow *flow)
 		return false;
 	if (!f->sorted)
 		collect(f);
+	if (bsearch(&key, f->sorted, f->n, sizeof(key), compare))
+		return true;
+	if (!environment_has_node_address(f->cs->env, &key.addr))
+		return false;
+	key.addr = addr_unspecified(addr_family(&key.addr));
 	return bsearch(&key, f->sorted, f->n, sizeof(key), compare) != NULL;
 }

@@ -3,6 +3,10 @@
  * entries that the change set names, with the service that holds each one (NULL:
  * no longer held); flows to other frontends are ignored.
  *
+ * A frontend at all node addresses is one entry.  The addresses of the last change set
+ * are remembered: flows to its port at an address that went are stale, and at one
+ * that came those that were not translated.
+ *
  * The serving endpoints of a service are sorted when the first flow to it is
  * seen: most frontends have no flows, and a service may have thousands of
  * endpoints and flows.
@@ -33,7 +37,13 @@ struct flow_match {
 	struct hash entries;
 	struct entry **touched;
 	size_t n_touched, cap_touched;
-	size_t n_family[FAMILY_N]; /* of the touched ones */
+	size_t n_family[FAMILY_N];     /* of the touched ones */
+	size_t n_everywhere[FAMILY_N]; /* entries of frontends at all node addresses */
+	struct addr *nodes[FAMILY_N]; /* node addresses before the change set, in order */
+	size_t n_nodes[FAMILY_N];
+	bool has_new_nodes;
+	bool has_moved[FAMILY_N];      /* frontends everywhere, by new node addresses */
+	const struct environment *env; /* between begin and end */
 };
 
 static uint64_t entry_hash(const void *key)
@@ -52,6 +62,11 @@ static const struct hash_ops entry_ops = {
 	.hash = entry_hash,
 	.equal = entry_equal,
 };
+
+static bool is_everywhere(const struct entry *e)
+{
+	return addr_is_unspecified(&e->place.addr);
+}
 
 static void entry_free(struct entry *e)
 {
@@ -154,6 +169,7 @@ static void put_frontends(struct flow_match *m, const struct service *s,
 			e = xcalloc(1, sizeof(*e));
 			e->place = place;
 			(void)hash_put(&m->entries, e);
+			m->n_everywhere[s->family] += is_everywhere(e);
 		}
 		touch(m, e);
 		e->holder = holder;
@@ -182,8 +198,35 @@ void flow_match_free(struct flow_match *m)
 	for (size_t i = 0; (e = hash_next(&m->entries, &i));)
 		entry_free(e);
 	hash_fini(&m->entries);
+	for (enum family family = 0; family < FAMILY_N; family++)
+		free(m->nodes[family]);
 	free(m->touched);
 	free(m);
+}
+
+/* True if frontends everywhere have moved. */
+static bool compare_nodes(struct flow_match *m, enum family family)
+{
+	const struct environment *env = m->env;
+	size_t n = env->n_node_addresses[family];
+
+	m->has_moved[family] =
+		m->n_everywhere[family] > 0 &&
+		(n != m->n_nodes[family] ||
+		 (n > 0 && memcmp(m->nodes[family], env->node_addresses[family],
+				  n * sizeof(struct addr)) != 0));
+	return m->has_moved[family];
+}
+
+static void keep_nodes(struct flow_match *m, enum family family)
+{
+	size_t n = m->env->n_node_addresses[family];
+
+	m->nodes[family] = xrealloc(m->nodes[family], (n + 1) * sizeof(struct addr));
+	if (n > 0)
+		memcpy(m->nodes[family], m->env->node_addresses[family],
+		       n * sizeof(struct addr));
+	m->n_nodes[family] = n;
 }
 
 bool flow_match_begin(struct flow_match *m, const struct changeset *cs)
@@ -191,6 +234,10 @@ bool flow_match_begin(struct flow_match *m, const struct changeset *cs)
 	bool is_needed = false;
 	struct entry *e;
 
+	m->env = cs->env;
+	m->has_new_nodes = cs->full || cs->n_node_changes > 0;
+	for (enum family family = 0; m->has_new_nodes && family < FAMILY_N; family++)
+		is_needed |= compare_nodes(m, family);
 	for (size_t i = 0; cs->full && (e = hash_next(&m->entries, &i));)
 		touch(m, e);
 	/* First all that goes: a frontend may have moved to a service of any place. */
@@ -212,16 +259,79 @@ bool flow_match_begin(struct flow_match *m, const struct changeset *cs)
 
 bool flow_match_has_family(const struct flow_match *m, enum family family)
 {
-	return m->n_family[family] > 0;
+	return m->n_family[family] > 0 || m->has_moved[family];
 }
 
-static struct entry *find_touched(const struct flow_match *m, const struct addr *addr,
-				  uint16_t port)
+static struct entry *find(const struct flow_match *m, const struct addr *addr,
+			  uint16_t port)
 {
 	const struct place place = {*addr, port};
-	struct entry *e = hash_find(&m->entries, &place);
 
-	return e && e->is_touched ? e : NULL;
+	return hash_find(&m->entries, &place);
+}
+
+static int compare_addr(const void *a, const void *b)
+{
+	return addr_compare(a, b);
+}
+
+static bool was_node_address(const struct flow_match *m, const struct addr *a)
+{
+	enum family family = addr_family(a);
+
+	return m->n_nodes[family] &&
+	       bsearch(a, m->nodes[family], m->n_nodes[family], sizeof(*a), compare_addr);
+}
+
+/* How a place was and is held. */
+struct tenure {
+	struct entry *exact;	  /* NULL: never held */
+	struct entry *everywhere; /* NULL: none, or not a node address, before or now */
+	bool was_node, is_node;
+};
+
+static struct tenure find_tenure(const struct flow_match *m, const struct addr *addr,
+				 uint16_t port)
+{
+	enum family family = addr_family(addr);
+	const struct addr any = addr_unspecified(family);
+	struct tenure t = {.exact = find(m, addr, port)};
+
+	if (m->n_everywhere[family] == 0)
+		return t;
+	t.is_node = environment_has_node_address(m->env, addr);
+	t.was_node = was_node_address(m, addr);
+	if (t.is_node || t.was_node)
+		t.everywhere = find(m, &any, port);
+	return t;
+}
+
+/* The touched entry that has the place now, else that had it, or NULL. */
+static struct entry *find_touched(const struct tenure *t)
+{
+	struct entry *now = t->exact;
+
+	if (now && (!now->is_touched || now->holder)) /* no place is held twice */
+		return now->is_touched ? now : NULL;
+	if (t->everywhere && t->everywhere->is_touched &&
+	    (t->is_node || !t->everywhere->holder))
+		return t->everywhere;
+	return now;
+}
+
+/* Nothing translates it: the replies come from where the client sends to. */
+static bool is_direct(const struct flow *flow)
+{
+	return flow->reply.src_port == flow->original.dst_port &&
+	       addr_equal(&flow->reply.src, &flow->original.dst);
+}
+
+/* Of a frontend everywhere whose service is not among the changes. */
+static bool has_moved_away(const struct tenure *t, const struct flow *flow)
+{
+	if (t->exact || !t->everywhere || t->was_node == t->is_node)
+		return false;
+	return t->was_node || is_direct(flow);
 }
 
 /*
@@ -231,7 +341,8 @@ static struct entry *find_touched(const struct flow_match *m, const struct addr 
 static bool is_late_answer(const struct flow_match *m, const struct flow *flow)
 {
 	const struct flow_ends *from = &flow->original, *to = &flow->reply;
-	const struct entry *e = find_touched(m, &from->src, from->src_port);
+	const struct tenure t = find_tenure(m, &from->src, from->src_port);
+	const struct entry *e = find_touched(&t);
 
 	return e && e->holder && to->dst_port == from->src_port &&
 	       addr_equal(&to->dst, &from->src);
@@ -239,15 +350,16 @@ static bool is_late_answer(const struct flow_match *m, const struct flow *flow)
 
 bool flow_match_is_stale(struct flow_match *m, const struct flow *flow)
 {
-	const struct flow_ends *original = &flow->original;
 	struct place reply_src = {flow->reply.src, flow->reply.src_port};
+	struct tenure t;
 	struct entry *e;
 
 	if (flow->proto != IPPROTO_UDP)
 		return false;
-	e = find_touched(m, &original->dst, original->dst_port);
+	t = find_tenure(m, &flow->original.dst, flow->original.dst_port);
+	e = find_touched(&t);
 	if (!e)
-		return is_late_answer(m, flow);
+		return has_moved_away(&t, flow) || is_late_answer(m, flow);
 	if (!e->holder)
 		return true;
 	if (!e->serving)
@@ -267,10 +379,16 @@ void flow_match_end(struct flow_match *m, bool done)
 		e->is_touched = false;
 		if (done && is_gone) {
 			(void)hash_del(&m->entries, &e->place);
+			m->n_everywhere[addr_family(&e->place.addr)] -= is_everywhere(e);
 			entry_free(e);
 		}
 	}
 	m->n_touched = 0;
-	for (int family = 0; family < FAMILY_N; family++)
+	for (enum family family = 0; family < FAMILY_N; family++) {
 		m->n_family[family] = 0;
+		m->has_moved[family] = false;
+		if (done && m->has_new_nodes)
+			keep_nodes(m, family);
+	}
+	m->env = NULL;
 }

@@ -39,14 +39,14 @@ void iptables_dump(const struct changeset *full, struct buf *out)
 	iptables_table_init(&filter);
 	iptables_table_init(&nat);
 	services = sorted_services(full, &n);
-	iptables_filter_begin(&filter);
+	iptables_filter_begin(&filter, full->env);
 	iptables_nat_begin(&nat, full->env);
 	for (size_t i = 0; i < n; i++) {
 		iptables_filter_add_service(&filter, services[i]);
 		iptables_nat_add_service(&nat, full->env, services[i]);
 	}
 	iptables_filter_end(&filter, full);
-	iptables_nat_end(&nat);
+	iptables_nat_end(&nat, full->env);
 	buf_add_string(out, "# for iptables-restore and ip6tables-restore\n");
 	iptables_table_write(&filter, "filter", out);
 	iptables_table_write(&nat, "nat", out);

@@ -56,6 +56,14 @@ static void add_limited(struct iptables_table *filter, const struct service *s,
 				match);
 }
 
+static const char *chain_of(const struct frontend *f)
+{
+	if (frontend_is_everywhere(f))
+		return "KUBE-NODEPORTS";
+	return f->kind == FRONTEND_CLUSTER_IP ? "KUBE-SERVICES"
+					      : "KUBE-EXTERNAL-SERVICES";
+}
+
 static void add_frontend(struct iptables_table *filter, const struct service *s,
 			 const struct frontend *f)
 {
@@ -70,10 +78,7 @@ static void add_frontend(struct iptables_table *filter, const struct service *s,
 		add_limited(filter, s, f);
 	if (action == ACTION_BALANCE)
 		return;
-	iptables_table_add_rule(filter, s->family,
-				f->kind == FRONTEND_CLUSTER_IP ? "KUBE-SERVICES"
-							       : "KUBE-EXTERNAL-SERVICES",
-				"%s -j %s",
+	iptables_table_add_rule(filter, s->family, chain_of(f), "%s -j %s",
 				iptables_match_frontend(s, f, whats[action], match),
 				leftover_target(s, f));
 }
@@ -117,7 +122,7 @@ static void add_unknown_port(struct iptables_table *filter, const struct addr *a
 				"-d %s -j REJECT", text);
 }
 
-void iptables_filter_begin(struct iptables_table *filter)
+void iptables_filter_begin(struct iptables_table *filter, const struct environment *env)
 {
 	static const struct {
 		const char *hook, *chain;
@@ -143,6 +148,11 @@ void iptables_filter_begin(struct iptables_table *filter)
 		iptables_table_add_rule(filter, FAMILY_N, jumps[i].hook,
 					"-m conntrack --ctstate NEW -j %s",
 					jumps[i].chain);
+	if (env->n_node_addresses[FAMILY_IPV4] == 0 &&
+	    env->n_node_addresses[FAMILY_IPV6] == 0)
+		return;
+	iptables_table_add_chain(filter, "KUBE-NODEPORTS");
+	iptables_table_add_jumps(filter, env, "KUBE-EXTERNAL-SERVICES", "KUBE-NODEPORTS");
 }
 
 void iptables_filter_add_service(struct iptables_table *filter, const struct service *s)

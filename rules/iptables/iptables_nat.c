@@ -274,8 +274,16 @@ void iptables_nat_add_service(struct iptables_table *nat, const struct environme
 	free(w.groups);
 }
 
-void iptables_nat_end(struct iptables_table *nat)
+void iptables_nat_end(struct iptables_table *nat, const struct environment *env)
 {
-	iptables_table_add_rule(nat, FAMILY_N, "KUBE-SERVICES",
-				"-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS");
+	const size_t *n = env->n_node_addresses;
+
+	iptables_table_add_jumps(nat, env, "KUBE-SERVICES", "KUBE-NODEPORTS");
+	if (n[FAMILY_IPV4] == 0 || n[FAMILY_IPV6] == 0)
+		iptables_table_add_rule(nat,
+					n[FAMILY_IPV4]	 ? FAMILY_IPV6
+					: n[FAMILY_IPV6] ? FAMILY_IPV4
+							 : FAMILY_N,
+					"KUBE-SERVICES",
+					"-m addrtype --dst-type LOCAL -j KUBE-NODEPORTS");
 }

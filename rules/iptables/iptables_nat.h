@@ -15,4 +15,4 @@ void iptables_nat_begin(struct iptables_table *nat, const struct environment *en
 void iptables_nat_add_service(struct iptables_table *nat, const struct environment *env,
 			      const struct service *s);
 /* The node ports come last. */
-void iptables_nat_end(struct iptables_table *nat);
+void iptables_nat_end(struct iptables_table *nat, const struct environment *env);

@@ -99,10 +99,25 @@ const char *iptables_match_frontend(const struct service *s, const struct fronte
 				    const char *what, char buf[static IPTABLES_MATCH_LEN])
 {
 	char comment[IPTABLES_COMMENT_LEN], addr[ADDR_TEXT_LEN];
+	bool is_everywhere = frontend_is_everywhere(f);
 	const char *proto = iptables_proto(s->proto);
 
-	(void)snprintf(buf, IPTABLES_MATCH_LEN, "%s -d %s -p %s -m %s --dport %u",
-		       iptables_comment(s, what, comment), addr_format(&f->addr, addr),
-		       proto, proto, f->port);
+	(void)snprintf(buf, IPTABLES_MATCH_LEN, "%s%s%s -p %s -m %s --dport %u",
+		       iptables_comment(s, what, comment), is_everywhere ? "" : " -d ",
+		       is_everywhere ? "" : addr_format(&f->addr, addr), proto, proto,
+		       f->port);
 	return buf;
+}
+
+void iptables_table_add_jumps(struct iptables_table *t, const struct environment *env,
+			      const char *from, const char *to)
+{
+	char addr[ADDR_TEXT_LEN];
+
+	for (enum family family = 0; family < FAMILY_N; family++)
+		for (size_t i = 0;
+		     env->enabled[family] && i < env->n_node_addresses[family]; i++)
+			iptables_table_add_rule(
+				t, family, from, "-d %s -j %s",
+				addr_format(&env->node_addresses[family][i], addr), to);
 }

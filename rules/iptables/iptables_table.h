@@ -7,6 +7,7 @@
 #pragma once
 
 #include "core/buf.h"
+#include "core/environment.h"
 #include "core/hash.h"
 #include "core/service.h"
 
@@ -23,10 +24,16 @@ void iptables_table_add_chain(struct iptables_table *t, const char *chain);
 __attribute__((format(printf, 4, 5))) void
 iptables_table_add_rule(struct iptables_table *t, enum family family, const char *chain,
 			const char *fmt, ...);
+/* From one chain to another, for packets to each node address. */
+void iptables_table_add_jumps(struct iptables_table *t, const struct environment *env,
+			      const char *from, const char *to);
 void iptables_table_write(const struct iptables_table *t, const char *name,
 			  struct buf *out);
 
-/* Matches packets to this frontend; what ("cluster IP") is added to the comment. */
+/*
+ * Matches packets to this frontend, in the chain of node ports if it is everywhere;
+ * what ("cluster IP") is added to the comment.
+ */
 #define IPTABLES_MATCH_LEN 512
 const char *iptables_match_frontend(const struct service *s, const struct frontend *f,
 				    const char *what,

@@ -47,24 +47,13 @@ static uint16_t port_at(const uint8_t *bytes)
 	return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
 
-/* Node ports at all node addresses are counted in one place: for the first of them. */
-static struct addr frontend_addr(const struct service *s, const struct nft_element *e)
-{
-	struct addr addr = addr_from_bytes(e->family, e->key);
-
-	for (uint32_t i = 0; addr_is_unspecified(&addr) && i < s->n_frontends; i++)
-		if (s->frontends[i].kind == FRONTEND_NODE_PORT)
-			addr = s->frontends[i].addr;
-	return addr;
-}
-
 /* bytes: an endpoint as in data and keys, or NULL for the frontend itself. */
-static void report(const struct counting *c, const struct service *service,
-		   const struct nft_element *e, const uint8_t *bytes)
+static void report(const struct counting *c, const struct nft_element *e,
+		   const uint8_t *bytes)
 {
 	const enum family family = e->family;
 	struct sink_count count = {
-		.frontend = frontend_addr(service, e),
+		.frontend = addr_from_bytes(family, e->key),
 		.proto = e->key[nft_shape_offset(SHAPE_FRONTEND, family, 1)],
 		.port = port_at(e->key + nft_shape_offset(SHAPE_FRONTEND, family, 2)),
 		.n_connections = e->n_packets,
@@ -88,8 +77,7 @@ static void report_numbered(const struct counting *c, const struct service *serv
 
 	of_frontend.key_len = (uint8_t)nft_key_frontend(of_frontend.key, &first->addr,
 							service->proto, first->port);
-	report(c, service, &of_frontend,
-	       e->key + nft_shape_offset(SHAPE_NUMBERED, e->family, 1));
+	report(c, &of_frontend, e->key + nft_shape_offset(SHAPE_NUMBERED, e->family, 1));
 }
 
 static void take_answer(void *data, const struct nft_read_element *read)
@@ -102,11 +90,11 @@ static void take_answer(void *data, const struct nft_read_element *read)
 	if (!is_whole(e))
 		return;
 	if (e->set == SET_ENDPOINTS)
-		report(c, service, e, e->value);
+		report(c, e, e->value);
 	else if (e->set == SET_AFFINITY_NUMBERS)
 		report_numbered(c, service, e);
 	else
-		report(c, service, e, NULL);
+		report(c, e, NULL);
 }
 
 /* Requests all of them; a missing one is skipped. */

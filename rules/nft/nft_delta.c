@@ -1,5 +1,6 @@
 /*
- * A delta: the elements of the old service against those of the new one.
+ * A delta: the elements of the old service against those of the new one, and those
+ * of the node.
  * Elements shared by several services are counted, and sent at the end.
  *
  * A new service that the kernel refuses is left out: the counts of the failed
@@ -119,8 +120,19 @@ static const struct service *new_of(const struct delta *d, const struct change *
 	return change->new;
 }
 
+static void emit_node(struct delta *d, const struct changeset *cs, enum nft_verb verb)
+{
+	struct nft_element e;
+
+	for (size_t i = 0; i < cs->n_node_changes; i++)
+		if (cs->node_changes[i].is_added == (verb == VERB_ADD) &&
+		    nft_element_of_node(d->env, &cs->node_changes[i].addr, &e))
+			emit(d, verb, &e, NULL);
+}
+
 static void emit_all(struct delta *d, const struct changeset *cs, enum nft_verb verb)
 {
+	emit_node(d, cs, verb);
 	for (size_t i = 0; i < cs->n; i++) {
 		if (cs->n > 1 || verb == VERB_DELETE) { /* which comes first */
 			fill(d, &d->old, cs->changes[i].old);

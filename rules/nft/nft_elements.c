@@ -385,40 +385,6 @@ static const struct {
 	[SET_AFFINITY_LOCAL_ENDPOINTS] = {emit_affinity_local_endpoints, true},
 };
 
-static bool is_alike(const struct frontend *a, const struct frontend *b)
-{
-	return a->port == b->port && !b->is_limited &&
-	       memcmp(a->from, b->from, sizeof(a->from)) == 0;
-}
-
-/* Does the service have its node port, the last n of its frontends, at all node addresses? */
-static bool is_everywhere(const struct frontend *node_ports, size_t n,
-			  const struct addr *addresses)
-{
-	for (size_t i = 0; i < n; i++)
-		if (node_ports[i].kind != FRONTEND_NODE_PORT ||
-		    !addr_equal(&node_ports[i].addr, &addresses[i]) ||
-		    !is_alike(&node_ports[0], &node_ports[i]))
-			return false;
-	return true;
-}
-
-/* How many frontends come as they are; the others come as one, *ret_any. */
-static uint32_t split_frontends(const struct service *s, const struct environment *env,
-				struct frontend *ret_any)
-{
-	const struct frontend *frontends = service_frontends(s);
-	size_t n = env->n_node_addresses[s->family], n_single = s->n_frontends - n;
-
-	if (n == 0 || n > s->n_frontends ||
-	    !is_everywhere(frontends + n_single, n, env->node_addresses[s->family]) ||
-	    (n_single > 0 && frontends[n_single - 1].kind == FRONTEND_NODE_PORT))
-		return s->n_frontends;
-	*ret_any = frontends[n_single];
-	ret_any->addr = addr_unspecified(s->family);
-	return (uint32_t)n_single;
-}
-
 void nft_elements_each(const struct service *service, const struct environment *env,
 		       struct nft_numbers *numbers,
 		       void (*fn)(void *data, const struct nft_element *e), void *data)
@@ -431,46 +397,46 @@ void nft_elements_each(const struct service *service, const struct environment *
 		.fn = fn,
 		.data = data,
 	};
-	uint32_t n_single, n_all;
-	struct frontend any;
 
-	n_single = split_frontends(service, env, &any);
-	n_all = n_single + (n_single < service->n_frontends);
 	if (service->affinity_sec)
 		w.number = nft_numbers_service(numbers, service);
 
 	/* the kernel drops what is translated from a loopback address: another sink has those */
 	for (unsigned set = 0; set < SET_N; set++) {
-		uint32_t n = emitters[set].is_once && n_all ? 1 : n_all;
+		uint32_t n = service->n_frontends;
 
-		for (uint32_t i = 0; emitters[set].emit && i < n; i++) {
-			const struct frontend *f = i < n_single ? &frontends[i] : &any;
-
-			if (emitters[set].is_once || !addr_is_loopback(&f->addr))
-				emitters[set].emit(&w, f);
-		}
+		if (emitters[set].is_once && n)
+			n = 1;
+		for (uint32_t i = 0; emitters[set].emit && i < n; i++)
+			if (emitters[set].is_once ||
+			    !addr_is_loopback(&frontends[i].addr))
+				emitters[set].emit(&w, &frontends[i]);
 	}
 	for (unsigned pool = 0; pool < POOL_N; pool++)
 		free(w.slots[pool]);
+}
+
+bool nft_element_of_node(const struct environment *env, const struct addr *addr,
+			 struct nft_element *ret)
+{
+	enum family family = addr_family(addr);
+	struct nft_element e = {.set = SET_NODE_ADDRESSES, .family = (uint8_t)family};
+
+	if (!env->enabled[family] || addr_is_loopback(addr))
+		return false;
+	e.key_len = (uint8_t)nft_key_addr(e.key, 0, addr);
+	*ret = e;
+	return true;
 }
 
 void nft_elements_each_of_node(const struct environment *env,
 			       void (*fn)(void *data, const struct nft_element *e),
 			       void *data)
 {
-	for (enum family family = 0; family < FAMILY_N; family++) {
-		size_t n = env->enabled[family] ? env->n_node_addresses[family] : 0;
+	struct nft_element e;
 
-		for (size_t i = 0; i < n; i++) {
-			struct nft_element e = {
-				.set = SET_NODE_ADDRESSES,
-				.family = (uint8_t)family,
-			};
-
-			e.key_len =
-				(uint8_t)nft_key_addr(e.key, 0,
-						      &env->node_addresses[family][i]);
-			fn(data, &e);
-		}
-	}
+	for (enum family family = 0; family < FAMILY_N; family++)
+		for (size_t i = 0; i < env->n_node_addresses[family]; i++)
+			if (nft_element_of_node(env, &env->node_addresses[family][i], &e))
+				fn(data, &e);
 }

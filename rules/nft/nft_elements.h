@@ -11,13 +11,15 @@
 
 /*
  * All elements of a service, set by set. Elements of SET_IS_SHARED sets may be
- * wanted by other services too, and may come several times.  Node ports at all of
- * env->node_addresses come once, at the unspecified address.
+ * wanted by other services too, and may come several times.
  */
 void nft_elements_each(const struct service *service, const struct environment *env,
 		       struct nft_numbers *numbers,
 		       void (*fn)(void *data, const struct nft_element *e), void *data);
 
+/* That of a node address; false if there is none. */
+bool nft_element_of_node(const struct environment *env, const struct addr *addr,
+			 struct nft_element *ret);
 /* The elements that do not come from services, of all families. */
 void nft_elements_each_of_node(const struct environment *env,
 			       void (*fn)(void *data, const struct nft_element *e),

@@ -168,17 +168,14 @@ static uint32_t adopted_number_at(const struct nft_numbers *n, const struct serv
 	return has_bit(n->used[s->family], number) ? 0 : number;
 }
 
-/* One of its frontends has it; the node port may be kept at the unspecified address. */
+/* One of its frontends has it. */
 static uint32_t adopted_number(const struct nft_numbers *n, const struct service *s)
 {
-	const struct addr any = addr_unspecified(s->family);
 	const struct frontend *f = service_frontends(s);
 
 	for (uint32_t i = 0; n->adopted.n && i < s->n_frontends; i++) {
 		uint32_t number = adopted_number_at(n, s, &f[i].addr, f[i].port);
 
-		if (!number && f[i].kind == FRONTEND_NODE_PORT)
-			number = adopted_number_at(n, s, &any, f[i].port);
 		if (number)
 			return number;
 	}

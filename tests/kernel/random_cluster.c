@@ -72,6 +72,14 @@ static void put_node(struct random_cluster *r)
 			 "address", "fd00:192:168::2"));
 }
 
+/* Some are ports of external addresses, too, which may be the node's. */
+static int random_node_port(struct random_cluster *r)
+{
+	if (chance(r, 20))
+		return (int)(80 + random_below(r, 3));
+	return (int)(30000 + random_below(r, 20));
+}
+
 /* Every second Service has the ports of the one before it, for more conflicts. */
 static json_t *random_ports(struct random_cluster *r, bool has_node_ports)
 {
@@ -88,7 +96,7 @@ static json_t *random_ports(struct random_cluster *r, bool has_node_ports)
 			      "port", (int)(80 + random_below(r, 3)));
 		if (has_node_ports)
 			json_object_set_new(p, "nodePort",
-					    json_integer(30000 + random_below(r, 20)));
+					    json_integer(random_node_port(r)));
 		json_array_append_new(ports, p);
 	}
 	return ports;

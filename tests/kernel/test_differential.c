@@ -38,6 +38,8 @@ static const struct source_case sources[] = {
 	{CLIENT_EXTERNAL, {"203.0.113.200", "2001:db8:999::1"}, "eth0"},
 };
 
+#define N_HOSTS 8
+
 struct bench {
 	struct random_cluster random;
 	struct state *state;
@@ -45,10 +47,11 @@ struct bench {
 	struct environment env;
 	struct plan_options options;
 	struct nodeport_addresses nodeports;
-	struct addr host[4], *node_addresses[FAMILY_N];
+	struct addr host[N_HOSTS], *node_addresses[FAMILY_N];
 	uint64_t n_tables, n_frontends, n_decisions, n_walks, n_elements, n_hairpins,
 		n_gone;
-	uint64_t n_actions[3], n_limited, n_masqueraded, n_conflicts, n_everywhere;
+	uint64_t n_actions[3], n_limited, n_masqueraded, n_conflicts, n_everywhere,
+		n_node_changes;
 	uint32_t max_rules;
 };
 
@@ -67,7 +70,7 @@ static void fail_at(const struct service *s, const struct frontend *f,
 
 static bool is_host_address(const struct bench *b, const struct addr *a)
 {
-	for (size_t i = 0; i < N_ELEMENTS(b->host); i++)
+	for (size_t i = 0; i < b->options.n_host_addresses; i++)
 		if (addr_equal(&b->host[i], a))
 			return true;
 	return false;
@@ -218,6 +221,24 @@ static void check_hairpins(struct bench *b, const struct ruleset *rs,
 	}
 }
 
+/* At its address, or at each of the node's. */
+static void check_places(struct bench *b, const struct ruleset *rs,
+			 const struct service *s, const struct frontend *f)
+{
+	bool is_everywhere = frontend_is_everywhere(f);
+	size_t n = is_everywhere ? b->env.n_node_addresses[s->family] : 1;
+	struct frontend at = *f;
+
+	assert_true(n > 0);
+	for (size_t i = 0; i < n; i++) {
+		if (is_everywhere)
+			at.addr = b->env.node_addresses[s->family][i];
+		b->n_frontends++;
+		check_frontend(b, rs, s, &at);
+		check_hairpins(b, rs, s, &at);
+	}
+}
+
 static bool is_cluster_ip(const struct bench *b, const struct addr *a)
 {
 	const struct service *s;
@@ -287,11 +308,8 @@ static void check_kernel(struct bench *b)
 		for (size_t i = 0; (s = state_next(b->state, &i));) {
 			if (s->family != family)
 				continue;
-			for (uint32_t k = 0; k < s->n_frontends; k++) {
-				b->n_frontends++;
-				check_frontend(b, rs, s, &s->frontends[k]);
-				check_hairpins(b, rs, s, &s->frontends[k]);
-			}
+			for (uint32_t k = 0; k < s->n_frontends; k++)
+				check_places(b, rs, s, &s->frontends[k]);
 		}
 		check_nobodys(b, rs, (enum family)family);
 		ruleset_free(rs);
@@ -319,6 +337,9 @@ static void apply(struct bench *b, bool full)
 	struct state_conflict *conflicts;
 	size_t n_conflicts;
 
+	for (enum family family = 0; family < FAMILY_N; family++)
+		state_set_node_addresses(b->state, family, b->env.node_addresses[family],
+					 b->env.n_node_addresses[family]);
 	(void)plan_dirty(b->random.cluster, &b->options, b->state, SIZE_MAX);
 	b->env.n_service_cidrs =
 		(uint32_t)cluster_service_cidrs(b->random.cluster, b->env.service_cidrs,
@@ -327,13 +348,36 @@ static void apply(struct bench *b, bool full)
 	cs = (struct changeset){.full = taken.full,
 				.env = &b->env,
 				.changes = taken.changes,
-				.n = taken.n};
+				.n = taken.n,
+				.node_changes = taken.node_changes,
+				.n_node_changes = taken.n_node_changes};
+	b->n_node_changes += taken.n_node_changes;
 	assert_int_equal(sink_apply(b->sink, &cs), 0);
 	state_taken_fini(&taken);
 	conflicts = state_conflicts(b->state, &n_conflicts);
 	b->n_conflicts += n_conflicts;
 	free(conflicts);
 	check_kernel(b);
+}
+
+static void list_node_addresses(struct bench *b)
+{
+	for (enum family family = 0; family < FAMILY_N; family++) {
+		size_t n;
+
+		free(b->node_addresses[family]);
+		b->node_addresses[family] =
+			plan_nodeport_addresses(&b->options, NULL, family, &n);
+		b->env.node_addresses[family] = n > 1 ? b->node_addresses[family] : NULL;
+		b->env.n_node_addresses[family] = n > 1 ? n : 0;
+	}
+}
+
+/* The first four stay: there is more than one address before and after, or not. */
+static void change_hosts(struct bench *b)
+{
+	b->options.n_host_addresses = 4 + random_below(&b->random, N_HOSTS - 3);
+	list_node_addresses(b);
 }
 
 /* Those of both networks, of one in one family only, or the primary ones. */
@@ -349,16 +393,9 @@ static void choose_node_addresses(struct bench *b)
 	assert_int_equal(nodeport_addresses_parse(list, list[1] ? 2 : 1, &b->nodeports,
 						  &error),
 			 0);
-	for (enum family family = 0; family < FAMILY_N; family++) {
-		size_t n;
-
-		free(b->node_addresses[family]);
-		b->node_addresses[family] =
-			plan_nodeport_addresses(&b->options, NULL, family, &n);
-		b->env.node_addresses[family] = n > 1 ? b->node_addresses[family] : NULL;
-		b->env.n_node_addresses[family] = n > 1 ? n : 0;
-		b->n_everywhere += n > 1;
-	}
+	list_node_addresses(b);
+	for (enum family family = 0; family < FAMILY_N; family++)
+		b->n_everywhere += b->env.n_node_addresses[family] > 1;
 }
 
 /* The environment comes from options that change from cluster to cluster. */
@@ -402,6 +439,7 @@ static void run_cluster(struct bench *b, unsigned number)
 	apply(b, true); /* new options come with a full change set */
 	for (int i = 0; i < N_CHANGES; i++) {
 		random_cluster_change(&b->random);
+		change_hosts(b);
 		apply(b, false);
 	}
 	if (number % 5 == 0)
@@ -417,8 +455,11 @@ static uint64_t number_from_environment(const char *name, uint64_t otherwise)
 
 static void the_kernel_does_what_was_planned(void **state)
 {
-	static const char *const host[] = {"192.168.0.2", "fd00:192:168::2",
-					   "192.168.1.2", "fd00:192:169::2"};
+	/* the second four come and go; some are external addresses of Services, too */
+	static const char *const host[N_HOSTS] = {
+		"192.168.0.2", "fd00:192:168::2", "192.168.1.2",  "fd00:192:169::2",
+		"203.0.114.3", "fd00:99::2",	  "192.168.99.2", "2001:db8:114::3",
+	};
 	uint64_t n = number_from_environment("SLUICE_TEST_CLUSTERS", N_CLUSTERS);
 	struct bench b = {.random.seed =
 				  number_from_environment("SLUICE_TEST_SEED", 20260)};
@@ -446,7 +487,7 @@ static void the_kernel_does_what_was_planned(void **state)
 	/* a generator that forgot a branch would prove nothing about it */
 	assert_true(b.n_actions[ACTION_REJECT] && b.n_actions[ACTION_DROP] &&
 		    b.n_limited && b.n_hairpins && b.n_conflicts && b.n_gone &&
-		    b.n_everywhere);
+		    b.n_everywhere && b.n_node_changes);
 	sink_close(b.sink);
 	state_free(b.state);
 	cluster_free(b.random.cluster);

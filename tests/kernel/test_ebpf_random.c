@@ -18,9 +18,11 @@
 #define N_ADDRESSES 60
 #define N_ROUNDS    400
 #define MAX_ENDS    30
+#define MAX_NODES   8
 
 static struct ebpf_stage *stage;
-static const struct environment env;
+static struct addr nodes[MAX_NODES];
+static struct environment env = {.node_addresses = {nodes}};
 
 static uint32_t below(uint32_t n)
 {
@@ -45,6 +47,11 @@ static size_t random_frontends(struct frontend *ret)
 			.kind = (uint8_t)(i == 0 ? FRONTEND_CLUSTER_IP
 						 : FRONTEND_EXTERNAL_IP),
 		};
+		if (i == 2 && below(2)) {
+			ret[i].kind = FRONTEND_NODE_PORT;
+			ret[i].addr = addr_unspecified(FAMILY_IPV4);
+			ret[i].port = (uint16_t)(80 + below(10));
+		}
 		if (below(8) == 0) {
 			for (unsigned c = 0; c < CLIENT_N; c++)
 				ret[i].from[c].action = ACTION_REJECT;
@@ -102,13 +109,27 @@ static void change_one(struct state *st)
 	state_replace(st, "test", name, &s, 1); /* takes it */
 }
 
+/* Some are external addresses of services, too; the last one is loopback. */
+static void change_nodes(struct state *st)
+{
+	size_t n = 2 + below(MAX_NODES - 2);
+
+	for (size_t i = 0; i < n; i++)
+		nodes[i] = make_addr(96, 5 * (unsigned)i + below(5));
+	nodes[n - 1].b[12] = 127;
+	env.n_node_addresses[FAMILY_IPV4] = n;
+	state_set_node_addresses(st, FAMILY_IPV4, nodes, n);
+}
+
 static void apply(struct state *st, struct ebpf_table *table, bool full)
 {
 	struct state_taken taken = state_take(st, full);
 	struct changeset cs = {.full = full,
 			       .env = &env,
 			       .changes = taken.changes,
-			       .n = taken.n};
+			       .n = taken.n,
+			       .node_changes = taken.node_changes,
+			       .n_node_changes = taken.n_node_changes};
 
 	assert_int_equal(ebpf_table_apply(table, &cs), 0);
 	state_taken_fini(&taken);
@@ -153,6 +174,8 @@ static void maps_follow_any_change_and_survive_restarts(void **state)
 	for (int round = 0; round < N_ROUNDS; round++) {
 		for (uint32_t i = 1 + below(4); i > 0; i--)
 			change_one(st);
+		if (below(3) == 0)
+			change_nodes(st);
 		apply(st, table, false);
 		if (round % 5 == 0)
 			assert_no_difference(st, kernel);

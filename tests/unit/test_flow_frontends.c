@@ -19,6 +19,10 @@ static const struct {
 } cases[] = {
 	{IPPROTO_TCP, true, "10.96.0.10:80", "10.96.0.10:80", true},
 	{IPPROTO_TCP, true, "192.168.0.2:30080", "192.168.0.2:30080", true},
+	/* a node port everywhere */
+	{IPPROTO_TCP, true, "192.168.0.4:30081", "192.168.0.4:30081", true},
+	{IPPROTO_TCP, true, "192.168.0.5:30081", "192.168.0.5:30081", false},
+	{IPPROTO_TCP, true, "192.168.0.4:30082", "192.168.0.4:30082", false},
 	{IPPROTO_TCP, true, "[fd00::a]:80", "[fd00::a]:80", true},
 	{IPPROTO_SCTP, true, "10.96.0.11:80", "10.96.0.11:80", true},
 	/* answered, or found halfway */
@@ -39,7 +43,8 @@ static const struct {
 static void a_flow_is_lost_when_its_first_packet_was_not_translated(void **state)
 {
 	_cleanup_(short_service_unrefp) struct service *web =
-		short_service("web", IPPROTO_TCP, "10.96.0.10:80 192.168.0.2:30080",
+		short_service("web", IPPROTO_TCP,
+			      "10.96.0.10:80 192.168.0.2:30080 0.0.0.0:30081",
 			      "10.0.0.5:80");
 	_cleanup_(short_service_unrefp) struct service *six =
 		short_service("web", IPPROTO_TCP, "[fd00::a]:80", "[2001:db8::5]:80");
@@ -51,14 +56,22 @@ static void a_flow_is_lost_when_its_first_packet_was_not_translated(void **state
 					 {.new = six},
 					 {.new = sctp},
 					 {.new = udp}};
+	struct addr nodes[2];
+	const struct environment env = {
+		.node_addresses = {nodes},
+		.n_node_addresses = {N_ELEMENTS(nodes)},
+	};
 	const struct changeset cs = {
 		.full = true,
+		.env = &env,
 		.changes = changes,
 		.n = N_ELEMENTS(changes),
 	};
 	struct flow_frontends frontends = {.cs = &cs};
 
 	(void)state;
+	assert_int_equal(addr_parse("192.168.0.3", &nodes[0]), 0);
+	assert_int_equal(addr_parse("192.168.0.4", &nodes[1]), 0);
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
 		struct flow flow = short_flow(cases[i].proto, "192.168.7.7:4000",
 					      cases[i].dst, cases[i].reply_src);
@@ -73,7 +86,8 @@ static void a_flow_is_lost_when_its_first_packet_was_not_translated(void **state
 
 static void without_services_no_flow_belongs_to_us(void **state)
 {
-	const struct changeset cs = {.full = true};
+	const struct environment env = {0};
+	const struct changeset cs = {.full = true, .env = &env};
 	struct flow_frontends frontends = {.cs = &cs};
 	struct flow flow = short_flow(IPPROTO_TCP, "192.168.7.7:4000", "10.96.0.10:80",
 				      "10.96.0.10:80");

@@ -32,9 +32,12 @@ static bool is_late_answer(struct flow_match *m, const char *src, const char *re
 	return flow_match_is_stale(m, &flow);
 }
 
+static const struct environment no_nodes;
+
 static bool begin(struct flow_match *m, bool full, const struct change *changes, size_t n)
 {
 	return flow_match_begin(m, &(struct changeset){.full = full,
+						       .env = &no_nodes,
 						       .changes = changes,
 						       .n = n});
 }
@@ -232,6 +235,72 @@ static void late_answers_of_a_frontend_are_stale_while_a_service_has_it(void **s
 	flow_match_end(m, true);
 }
 
+/* A change set on a node with these addresses; the service is new if it has a full one. */
+static bool begin_on(struct flow_match *m, struct environment *env, struct addr nodes[2],
+		     const char *first, const char *second, const struct service *new)
+{
+	const struct change change = {.new = new};
+	const struct node_change any = {.is_added = true};
+
+	assert_int_equal(addr_parse(first, &nodes[0]), 0);
+	assert_int_equal(addr_parse(second, &nodes[1]), 0);
+	*env = (struct environment){.node_addresses = {nodes}, .n_node_addresses = {2}};
+	return flow_match_begin(m, &(struct changeset){.full = new,
+						       .env = env,
+						       .changes = &change,
+						       .n = new ? 1 : 0,
+						       .node_changes = &any,
+						       .n_node_changes = new ? 0 : 1});
+}
+
+static void a_frontend_everywhere_is_at_the_node_addresses(void **state)
+{
+	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
+	_cleanup_(short_service_unrefp) struct service *dns =
+		short_service("dns", IPPROTO_UDP, "0.0.0.0:30053", "10.0.0.5:53");
+	struct environment env;
+	struct addr nodes[2];
+
+	(void)state;
+	assert_true(begin_on(m, &env, nodes, "192.0.2.1", "192.0.2.2", dns));
+	assert_true(is_stale(m, IPPROTO_UDP, "192.0.2.2:30053", "192.0.2.2:30053"));
+	assert_true(is_stale(m, IPPROTO_UDP, "192.0.2.1:30053", "10.0.0.6:53"));
+	assert_false(is_stale(m, IPPROTO_UDP, "192.0.2.1:30053", "10.0.0.5:53"));
+	assert_false(is_stale(m, IPPROTO_UDP, "192.0.2.1:30054", "10.0.0.6:53"));
+	assert_false(is_stale(m, IPPROTO_UDP, "192.0.2.3:30053", "192.0.2.3:30053"));
+	flow_match_end(m, true);
+
+	/* .2 goes, .3 comes; the service itself has not changed */
+	assert_true(begin_on(m, &env, nodes, "192.0.2.1", "192.0.2.3", NULL));
+	assert_true(flow_match_has_family(m, FAMILY_IPV4));
+	assert_false(flow_match_has_family(m, FAMILY_IPV6));
+	assert_true(is_stale(m, IPPROTO_UDP, "192.0.2.2:30053", "10.0.0.5:53"));
+	assert_true(is_stale(m, IPPROTO_UDP, "192.0.2.3:30053", "192.0.2.3:30053"));
+	assert_false(is_stale(m, IPPROTO_UDP, "192.0.2.3:30053", "10.0.0.5:53"));
+	assert_false(is_stale(m, IPPROTO_UDP, "192.0.2.1:30053", "192.0.2.1:30053"));
+	assert_false(is_stale(m, IPPROTO_UDP, "192.0.2.2:53", "192.0.2.2:53"));
+	flow_match_end(m, true);
+
+	/* the same list again: no dump is needed, later neither */
+	assert_false(begin_on(m, &env, nodes, "192.0.2.1", "192.0.2.3", NULL));
+	flow_match_end(m, true);
+
+	/* only .1 is left, where the frontend stays */
+	{
+		_cleanup_(short_service_unrefp) struct service *exact =
+			short_service("dns", IPPROTO_UDP, "192.0.2.1:30053",
+				      "10.0.0.5:53");
+
+		assert_true(begin(m, true, &(struct change){NULL, exact}, 1));
+		assert_false(is_stale(m, IPPROTO_UDP, "192.0.2.1:30053", "10.0.0.5:53"));
+		assert_true(is_stale(m, IPPROTO_UDP, "192.0.2.3:30053", "10.0.0.5:53"));
+		flow_match_end(m, true);
+		assert_true(begin_on(m, &env, nodes, "192.0.2.1", "192.0.2.3", dns));
+		assert_false(is_stale(m, IPPROTO_UDP, "192.0.2.1:30053", "10.0.0.5:53"));
+		flow_match_end(m, true);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -247,6 +316,7 @@ int main(void)
 		cmocka_unit_test(a_failed_change_is_processed_with_the_next_one),
 		cmocka_unit_test(
 			late_answers_of_a_frontend_are_stale_while_a_service_has_it),
+		cmocka_unit_test(a_frontend_everywhere_is_at_the_node_addresses),
 	};
 
 	return cmocka_run_group_tests_name("flow match", tests, NULL, NULL);

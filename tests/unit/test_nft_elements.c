@@ -336,101 +336,48 @@ static void a_limited_frontend_without_ranges_admits_no_client(void **state)
 	       "source-limited { 10.96.0.1 . tcp . 80 }\n");
 }
 
-/* A node port at the first n of these, on a node with the first two. */
-static const char *const node_ports[] = {"192.0.2.1", "192.0.2.2", "192.0.2.3"};
-
-static void expect_node_ports(size_t n, bool is_mixed, const char *expected)
+/* On a node with three addresses; packets from the last one cannot be translated. */
+static void a_node_port_at_all_node_addresses_comes_once(void **state)
 {
 	const struct decided d = {.kind = FRONTEND_NODE_PORT, .masquerade = ALL};
-	const struct decided refused = {.kind = FRONTEND_NODE_PORT,
-					.inside = ACTION_REJECT,
-					.outside = ACTION_REJECT};
-	const struct addr addresses[] = {address(node_ports[0]), address(node_ports[1])};
+	const struct addr addresses[] = {address("192.0.2.1"), address("192.0.2.2"),
+					 address("127.0.0.1")};
 	const struct environment env = {
 		.enabled = {true, true},
 		.node_addresses = {addresses},
 		.n_node_addresses = {N_ELEMENTS(addresses)},
 	};
 	const struct endpoint endpoint = {address("10.2.0.1"), 8080, ENDPOINT_CLUSTER};
-	struct frontend frontends[N_ELEMENTS(node_ports) + 1] = {
-		make_frontend(&cluster_ip, "10.96.0.1")};
-	struct service_spec spec = {
+	const struct frontend frontends[] = {make_frontend(&cluster_ip, "10.96.0.1"),
+					     make_frontend(&d, "0.0.0.0")};
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	struct service *s = service_new(&(struct service_spec){
 		.ns = "default",
 		.name = "web",
 		.port_name = "http",
 		.proto = IPPROTO_TCP,
 		.frontends = frontends,
-		.n_frontends = n + 1,
+		.n_frontends = N_ELEMENTS(frontends),
 		.endpoints = &endpoint,
 		.n_endpoints = 1,
-	};
-	_cleanup_(buf_fini) struct buf out = BUF_INIT;
-	struct service *s;
+	});
 
-	for (size_t i = 0; i < n; i++)
-		frontends[i + 1] =
-			make_frontend(is_mixed && i ? &refused : &d, node_ports[i]);
-	s = service_new(&spec);
+	(void)state;
 	nft_numbers_init(&numbers);
 	nft_elements_each_of_node(&env, print, &out);
 	nft_elements_each(s, &env, &numbers, print, &out);
 	nft_numbers_fini(&numbers);
 	service_unref(s);
-	assert_string_equal(buf_string(&out), expected);
-}
-
-#define NODE_ADDRESSES                                                                   \
-	"node-addresses { 192.0.2.1 }\n"                                                 \
-	"node-addresses { 192.0.2.2 }\n"
-
-static void a_node_port_at_all_node_addresses_comes_once(void **state)
-{
-	(void)state;
-	expect_node_ports(2, false,
-			  NODE_ADDRESSES
-			  "frontends { 10.96.0.1 . tcp . 80 : goto pick-1 }\n"
-			  "frontends { 0.0.0.0 . tcp . 80 : goto pick-1 }\n"
-			  "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
-			  "endpoints { 0.0.0.0 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
-			  "masquerade-always { 10.96.0.1 . tcp . 80 }\n"
-			  "masquerade-always { 0.0.0.0 . tcp . 80 }\n"
-			  "cluster-ips { 10.96.0.1 }\n");
-}
-
-/* Another Service holds the port at the second, or none of them is left to it. */
-static void a_node_port_at_some_addresses_comes_for_each(void **state)
-{
-	(void)state;
-	expect_node_ports(1, false,
-			  NODE_ADDRESSES
-			  "frontends { 10.96.0.1 . tcp . 80 : goto pick-1 }\n"
-			  "frontends { 192.0.2.1 . tcp . 80 : goto pick-1 }\n"
-			  "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
-			  "endpoints { 192.0.2.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
-			  "masquerade-always { 10.96.0.1 . tcp . 80 }\n"
-			  "masquerade-always { 192.0.2.1 . tcp . 80 }\n"
-			  "cluster-ips { 10.96.0.1 }\n");
-	expect_node_ports(0, false,
-			  NODE_ADDRESSES
-			  "frontends { 10.96.0.1 . tcp . 80 : goto pick-1 }\n"
-			  "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
-			  "masquerade-always { 10.96.0.1 . tcp . 80 }\n"
-			  "cluster-ips { 10.96.0.1 }\n");
-}
-
-static void node_ports_that_differ_come_each(void **state)
-{
-	(void)state;
-	expect_node_ports(2, true,
-			  NODE_ADDRESSES
-			  "frontends { 10.96.0.1 . tcp . 80 : goto pick-1 }\n"
-			  "frontends { 192.0.2.1 . tcp . 80 : goto pick-1 }\n"
-			  "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
-			  "endpoints { 192.0.2.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
-			  "masquerade-always { 10.96.0.1 . tcp . 80 }\n"
-			  "masquerade-always { 192.0.2.1 . tcp . 80 }\n"
-			  "cluster-ips { 10.96.0.1 }\n"
-			  "no-endpoints { 192.0.2.2 . tcp . 80 : goto refuse }\n");
+	assert_string_equal(buf_string(&out),
+			    "node-addresses { 192.0.2.1 }\n"
+			    "node-addresses { 192.0.2.2 }\n"
+			    "frontends { 10.96.0.1 . tcp . 80 : goto pick-1 }\n"
+			    "frontends { 0.0.0.0 . tcp . 80 : goto pick-1 }\n"
+			    "endpoints { 10.96.0.1 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
+			    "endpoints { 0.0.0.0 . tcp . 80 . 0 : 10.2.0.1 . 8080 }\n"
+			    "masquerade-always { 10.96.0.1 . tcp . 80 }\n"
+			    "masquerade-always { 0.0.0.0 . tcp . 80 }\n"
+			    "cluster-ips { 10.96.0.1 }\n");
 }
 
 int main(void)
@@ -452,8 +399,6 @@ int main(void)
 		cmocka_unit_test(source_ranges_inside_others_are_left_out),
 		cmocka_unit_test(a_limited_frontend_without_ranges_admits_no_client),
 		cmocka_unit_test(a_node_port_at_all_node_addresses_comes_once),
-		cmocka_unit_test(a_node_port_at_some_addresses_comes_for_each),
-		cmocka_unit_test(node_ports_that_differ_come_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

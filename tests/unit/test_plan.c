@@ -242,7 +242,7 @@ static void at_most_max_services_are_planned(void **state)
 	assert_int_equal(state_n_services(st), 5);
 }
 
-static void node_ports_are_expanded(void **state)
+static void node_ports_at_several_addresses_are_one_frontend(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	struct nodeport_addresses all = {.all = true};
@@ -260,12 +260,16 @@ static void node_ports_are_expanded(void **state)
 	put_web(c, NODE_PORT);
 
 	s = plan_web(c, &options);
-	assert_int_equal(s->n_frontends, 3);
+	assert_int_equal(s->n_frontends, 2);
 	assert_int_equal(s->frontends[0].kind, FRONTEND_CLUSTER_IP);
-	assert_int_equal(s->frontends[1].kind, FRONTEND_NODE_PORT);
+	assert_true(frontend_is_everywhere(&s->frontends[1]));
+	assert_int_equal(s->frontends[1].port, 30080);
+	service_unref(s);
+
+	options.n_host_addresses = 1;
+	s = plan_web(c, &options);
+	assert_int_equal(s->n_frontends, 2);
 	assert_true(addr_equal(&s->frontends[1].addr, &hosts[0]));
-	assert_true(addr_equal(&s->frontends[2].addr, &hosts[1]));
-	assert_int_equal(s->frontends[2].port, 30080);
 	service_unref(s);
 
 	options.keep_nodeports = true;
@@ -404,7 +408,7 @@ int main(void)
 		cmocka_unit_test(options_of_the_object_are_those_of_each_port),
 		cmocka_unit_test(labels_hide_and_show_services),
 		cmocka_unit_test(at_most_max_services_are_planned),
-		cmocka_unit_test(node_ports_are_expanded),
+		cmocka_unit_test(node_ports_at_several_addresses_are_one_frontend),
 		cmocka_unit_test(source_ranges_aren_t_passed_by_through_a_node_port),
 		cmocka_unit_test(
 			source_ranges_without_a_load_balancer_address_are_ignored),

@@ -80,7 +80,7 @@ static void add_port(struct cost *cost, const struct exposure *exposure,
 
 static void add_family(struct cost *cost, const struct object_service *s,
 		       enum family family, const struct slices *slices,
-		       uint64_t n_nodeports, const struct plan_options *options)
+		       bool has_nodeports, const struct plan_options *options)
 {
 	const struct addresses addresses = count_addresses(s, family, options);
 	struct exposure exposure;
@@ -92,7 +92,7 @@ static void add_family(struct cost *cost, const struct object_service *s,
 					  slices->items[i]->n_endpoints;
 	for (uint32_t i = 0; i < s->n_ports; i++)
 		add_port(cost, &exposure, &addresses,
-			 s->ports[i].node_port ? n_nodeports : 0,
+			 s->ports[i].node_port && has_nodeports,
 			 count_endpoints(slices, family, &s->ports[i]));
 }
 
@@ -119,14 +119,14 @@ static char *find_excess(const struct cost *cost)
 }
 
 bool budget_check(const struct object_service *service, const struct slices *slices,
-		  const size_t n_nodeports[FAMILY_N], const struct plan_options *options)
+		  const bool has_nodeports[FAMILY_N], const struct plan_options *options)
 {
 	_cleanup_(freep) char *excess = NULL;
 	struct cost cost = {0};
 
 	for (enum family f = 0; f < FAMILY_N; f++)
 		if (service->has_family[f])
-			add_family(&cost, service, f, slices, n_nodeports[f], options);
+			add_family(&cost, service, f, slices, has_nodeports[f], options);
 	excess = find_excess(&cost);
 	if (!excess)
 		return true;

@@ -20,4 +20,4 @@
  * does not change with readiness.
  */
 bool budget_check(const struct object_service *service, const struct slices *slices,
-		  const size_t n_nodeports[FAMILY_N], const struct plan_options *options);
+		  const bool has_nodeports[FAMILY_N], const struct plan_options *options);

@@ -117,7 +117,7 @@ static void add(struct frontend_list *list, const struct frontend *template,
 {
 	struct frontend *f;
 
-	/* 0.0.0.0 is not an address; only `plan` prints it for all node addresses. */
+	/* 0.0.0.0 is not an address, it stands for all node addresses */
 	if (kind != FRONTEND_NODE_PORT && addr_is_unspecified(addr))
 		return;
 	list->items = xgrow(list->items, list->n, &list->cap, sizeof(*list->items));
@@ -145,8 +145,8 @@ static void add_external(struct frontend_list *list, const struct frontend_input
 		if (is_vip(&s->ingress[i], family))
 			add(list, &limited, FRONTEND_LOAD_BALANCER, &s->ingress[i].addr,
 			    in->port->port);
-	for (size_t i = 0; in->port->node_port != 0 && i < in->n_nodeports; i++)
-		add(list, template, FRONTEND_NODE_PORT, &in->nodeports[i],
+	if (in->port->node_port != 0 && in->nodeport)
+		add(list, template, FRONTEND_NODE_PORT, in->nodeport,
 		    in->port->node_port);
 }
 

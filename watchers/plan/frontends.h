@@ -34,9 +34,8 @@ struct frontend_input {
 	const struct object_service_port *port;
 	const struct selection *selection;
 	const struct plan_options *options;
-	bool is_limited;	      /* load balancer addresses have source ranges */
-	const struct addr *nodeports; /* addresses that serve node ports */
-	size_t n_nodeports;
+	bool is_limited;	     /* load balancer addresses have source ranges */
+	const struct addr *nodeport; /* where node ports are; NULL: nowhere */
 };
 
 void frontend_list_fini(struct frontend_list *list);

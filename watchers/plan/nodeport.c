@@ -174,10 +174,27 @@ struct addr *plan_nodeport_addresses(const struct plan_options *options,
 	for (size_t i = 0; i < options->n_host_addresses; i++)
 		if (scope_has(&scope, &options->host_addresses[i]))
 			found[n++] = options->host_addresses[i];
-	qsort(found, n, sizeof(*found), compare_addr);
+	for (size_t i = 1; i < n; i++)
+		if (addr_compare(&found[i - 1], &found[i]) > 0) {
+			qsort(found, n, sizeof(*found), compare_addr);
+			break;
+		}
 	for (size_t i = 0; i < n; i++)
 		if (n_unique == 0 || !addr_equal(&found[n_unique - 1], &found[i]))
 			found[n_unique++] = found[i];
 	*ret_n = n_unique;
 	return found;
+}
+
+bool plan_nodeport_address(const struct plan_options *options,
+			   const struct object_node *node, enum family family,
+			   struct addr *ret)
+{
+	size_t n;
+	_cleanup_(freep) struct addr *all =
+		plan_nodeport_addresses(options, node, family, &n);
+
+	if (n > 0)
+		*ret = n == 1 ? all[0] : addr_unspecified(family);
+	return n > 0;
 }

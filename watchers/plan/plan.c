@@ -30,8 +30,8 @@ struct planner_node {
 	bool is_known;
 	bool has_primary;
 	struct addr primary;
-	struct addr *nodeports;
-	size_t n_nodeports;
+	bool has_nodeport;
+	struct addr nodeport; /* unspecified: all node addresses */
 };
 
 struct planner {
@@ -56,8 +56,6 @@ static void planner_fini(struct planner *p)
 	cidr_list_fini(&p->allowed);
 	frontend_list_fini(&p->frontends);
 	merged_fini(&p->merged);
-	for (enum family f = 0; f < FAMILY_N; f++)
-		free(p->nodes[f].nodeports);
 }
 
 static const struct planner_node *planner_node(struct planner *p, enum family family)
@@ -68,14 +66,12 @@ static const struct planner_node *planner_node(struct planner *p, enum family fa
 		return n;
 	n->is_known = true;
 	n->has_primary = nodeport_primary(p->options, p->node, family, &n->primary);
-	if (p->options->keep_nodeports) {
-		n->nodeports = xcalloc(1, sizeof(*n->nodeports));
-		n->nodeports[0] = addr_unspecified(family);
-		n->n_nodeports = 1;
-	} else {
-		n->nodeports = plan_nodeport_addresses(p->options, p->node, family,
-						       &n->n_nodeports);
-	}
+	if (!p->options->keep_nodeports)
+		n->has_nodeport =
+			plan_nodeport_address(p->options, p->node, family, &n->nodeport);
+	else
+		n->nodeport = addr_unspecified(family);
+	n->has_nodeport |= p->options->keep_nodeports;
 	return n;
 }
 
@@ -154,15 +150,16 @@ static void decide_port(struct planner *p, const struct exposure *exposure,
 	selection_init(&selection, exposure, port, p->options, p->node);
 	merged_collect(&p->merged, slices, exposure->family, port->name, port->proto);
 	topology_select(&selection, &p->merged);
-	frontend_list_fill(&p->frontends, &(struct frontend_input){
-						  .exposure = exposure,
-						  .port = port,
-						  .selection = &selection,
-						  .options = p->options,
-						  .is_limited = p->allowed.n > 0,
-						  .nodeports = node->nodeports,
-						  .n_nodeports = node->n_nodeports,
-					  });
+	frontend_list_fill(&p->frontends,
+			   &(struct frontend_input){
+				   .exposure = exposure,
+				   .port = port,
+				   .selection = &selection,
+				   .options = p->options,
+				   .is_limited = p->allowed.n > 0,
+				   .nodeport =
+					   node->has_nodeport ? &node->nodeport : NULL,
+			   });
 }
 
 static struct service *plan_port(struct planner *p, const struct exposure *exposure,
@@ -215,11 +212,11 @@ static void plan_family(struct planner *p, const struct object_service *s,
 static bool is_affordable(struct planner *p, const struct object_service *s,
 			  const struct slices *slices)
 {
-	size_t n_nodeports[FAMILY_N];
+	bool has_nodeports[FAMILY_N];
 
 	for (enum family f = 0; f < FAMILY_N; f++)
-		n_nodeports[f] = planner_node(p, f)->n_nodeports;
-	return budget_check(s, slices, n_nodeports, p->options);
+		has_nodeports[f] = planner_node(p, f)->has_nodeport;
+	return budget_check(s, slices, has_nodeports, p->options);
 }
 
 /* Leaves the results in p->services. */

@@ -36,8 +36,8 @@ struct plan_options {
 	bool allow_external_ips; /* gate AllowServiceExternalIPs, on by default */
 	const struct nodeport_addresses *nodeports;
 	/*
-	 * Addresses on this host's interfaces, for expanding node ports; with
-	 * keep_nodeports they are left at the unspecified address instead.
+	 * Addresses on this host's interfaces.  Node ports are everywhere if several
+	 * are selected, or with keep_nodeports; see struct frontend.
 	 */
 	const struct addr *host_addresses;
 	size_t n_host_addresses;
@@ -67,6 +67,10 @@ size_t plan_dirty(struct cluster *cluster, const struct plan_options *options,
 struct addr *plan_nodeport_addresses(const struct plan_options *options,
 				     const struct object_node *node, enum family family,
 				     size_t *ret_n);
+/* Where node ports are: the only one of these, or unspecified; false if there are none. */
+bool plan_nodeport_address(const struct plan_options *options,
+			   const struct object_node *node, enum family family,
+			   struct addr *ret);
 
 /* The reason why an endpoint is in or out of a pool, for `explain`. */
 struct plan_endpoint_reason {

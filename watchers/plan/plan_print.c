@@ -31,7 +31,7 @@ static json_t *format_address(const struct frontend *f)
 {
 	char text[ADDR_TEXT_LEN];
 
-	if (f->kind == FRONTEND_NODE_PORT && addr_is_unspecified(&f->addr))
+	if (frontend_is_everywhere(f))
 		return json_string("*");
 	return json_string(addr_format(&f->addr, text));
 }
@@ -81,13 +81,27 @@ static json_t *format_frontend(const struct service *s, const struct frontend *f
 	return o;
 }
 
-static json_t *format_service(const struct service *s)
+static void add_frontend(json_t *list, const struct service *s, const struct frontend *f,
+			 const struct environment *env)
+{
+	size_t n =
+		env && frontend_is_everywhere(f) ? env->n_node_addresses[s->family] : 0;
+	struct frontend at = *f;
+
+	if (n == 0)
+		json_array_append_new(list, format_frontend(s, f));
+	for (size_t i = 0; i < n; i++) {
+		at.addr = env->node_addresses[s->family][i];
+		json_array_append_new(list, format_frontend(s, &at));
+	}
+}
+
+static json_t *format_service(const struct service *s, const struct environment *env)
 {
 	json_t *frontends = json_array(), *options = options_print_json(s), *object;
 
 	for (uint32_t i = 0; i < s->n_frontends; i++)
-		json_array_append_new(frontends,
-				      format_frontend(s, &service_frontends(s)[i]));
+		add_frontend(frontends, s, &service_frontends(s)[i], env);
 	object = json_pack("{s:s, s:s, s:s, s:s, s:s, s:I, s:i, s:I, s:o}", "namespace",
 			   service_namespace(s), "name", service_name(s), "portName",
 			   service_port_name(s), "protocol", proto_name(s->proto),
@@ -100,14 +114,14 @@ static json_t *format_service(const struct service *s)
 	return object;
 }
 
-static json_t *format_services(const struct state *state)
+static json_t *format_services(const struct state *state, const struct environment *env)
 {
 	size_t n;
 	_cleanup_(freep) const struct service **sorted = state_sorted(state, &n);
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, format_service(sorted[i]));
+		json_array_append_new(list, format_service(sorted[i], env));
 	return list;
 }
 
@@ -160,7 +174,7 @@ static json_t *format_plan(const struct plan_print_input *in)
 {
 	return json_pack("{s:s, s:s, s:o, s:o, s:o, s:o}", "apiVersion", "sluice/v1",
 			 "kind", "Plan", "node", format_node(in), "services",
-			 format_services(in->state), "conflicts",
+			 format_services(in->state, in->env), "conflicts",
 			 format_conflicts(in->state), "rejected",
 			 format_rejected(in->rejected, in->n_rejected));
 }

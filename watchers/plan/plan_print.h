@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "core/buf.h"
+#include "core/environment.h"
 #include "core/state.h"
 #include "watchers/objects.h"
 #include "watchers/reject.h"
@@ -15,6 +16,8 @@ struct plan_print_input {
 	const struct state *state;
 	const struct rejection *rejected;
 	size_t n_rejected;
+	/* JSON, YAML: print frontends at all of its node addresses for each; NULL: as "*" */
+	const struct environment *env;
 };
 
 /* format: "text", "json" or "yaml"; -EINVAL for others. */

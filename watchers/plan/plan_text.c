@@ -19,11 +19,8 @@ static void print_place(const struct frontend *f, uint8_t proto, struct buf *out
 {
 	char text[ADDR_PORT_TEXT_LEN];
 
-	if (f->kind == FRONTEND_NODE_PORT && addr_is_unspecified(&f->addr))
-		buf_printf(out, "%s *:%u", frontend_kind_name(f->kind), f->port);
-	else
-		buf_printf(out, "%s %s", frontend_kind_name(f->kind),
-			   addr_port_format(&f->addr, f->port, text));
+	buf_printf(out, "%s %s", frontend_kind_name(f->kind),
+		   frontend_format_place(f, text));
 	if (proto)
 		buf_printf(out, " %s", proto_name(proto));
 }
