@@ -21,15 +21,24 @@ struct comparison {
 	void *data;
 };
 
-static void places_add(struct places *p, const struct addr *addr, uint16_t port,
-		       const char *note)
+static void places_add(struct places *p, const char *place, const char *note)
+{
+	if (++p->n <= MAX_NAMED)
+		buf_printf(&p->text, "%s%s%s", p->n > 1 ? " " : "", place, note);
+}
+
+static void add_endpoint(struct places *p, const struct endpoint *e, const char *note)
 {
 	char text[ADDR_PORT_TEXT_LEN];
 
-	if (++p->n > MAX_NAMED)
-		return;
-	buf_printf(&p->text, "%s%s%s", p->n > 1 ? " " : "",
-		   addr_port_format(addr, port, text), note);
+	places_add(p, addr_port_format(&e->addr, e->port, text), note);
+}
+
+static void add_frontend(struct places *p, const struct frontend *f)
+{
+	char text[ADDR_PORT_TEXT_LEN];
+
+	places_add(p, frontend_format_place(f, text), "");
 }
 
 static void places_report(struct places *p, const struct comparison *c,
@@ -70,12 +79,11 @@ static void compare_endpoints(const struct service *old, const struct service *n
 						    : compare_endpoint(&a[i], &b[j]);
 
 		if (order < 0)
-			places_add(&removed, &a[i].addr, a[i].port, "");
+			add_endpoint(&removed, &a[i], "");
 		else if (order > 0)
-			places_add(&added, &b[j].addr, b[j].port, "");
+			add_endpoint(&added, &b[j], "");
 		else if (strcmp(endpoint_state(&a[i]), endpoint_state(&b[j])) != 0)
-			places_add(&changed, &b[j].addr, b[j].port,
-				   endpoint_state(&b[j]));
+			add_endpoint(&changed, &b[j], endpoint_state(&b[j]));
 		i += order <= 0;
 		j += order >= 0;
 	}
@@ -100,9 +108,9 @@ static bool compare_frontends(const struct service *old, const struct service *n
 				    : service_compare_frontend(&a[i], &b[j]);
 
 		if (order < 0)
-			places_add(&removed, &a[i].addr, a[i].port, "");
+			add_frontend(&removed, &a[i]);
 		else if (order > 0)
-			places_add(&added, &b[j].addr, b[j].port, "");
+			add_frontend(&added, &b[j]);
 		else
 			differs |= memcmp(&a[i], &b[j], sizeof(a[i])) != 0;
 		i += order <= 0;

@@ -99,7 +99,8 @@ void node_info_fini(struct node_info *f)
 {
 	nodeport_addresses_fini(&f->nodeports);
 	free(f->hosts);
-	f->hosts = NULL;
+	free(f->own);
+	f->hosts = f->own = NULL;
 	for (enum family family = 0; family < FAMILY_N; family++) {
 		free(f->nodeport_list[family]);
 		f->nodeport_list[family] = NULL;
@@ -117,17 +118,40 @@ void node_info_ask_host(struct node_info *f)
 	}
 }
 
+static bool is_cluster_ip(const struct environment *env, const struct addr *a)
+{
+	for (uint32_t i = 0; i < env->n_service_cidrs; i++)
+		if (cidr_contains(&env->service_cidrs[i], a))
+			return true;
+	return false;
+}
+
+/*
+ * Cluster IPs on an interface, which another program put there, are not the node's.
+ * External and load balancer addresses may be both: a virtual address that moves
+ * between nodes, or a node's own in externalIPs, which must not end its node ports.
+ */
+static void select_own(struct node_info *f)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < f->n_hosts; i++)
+		if (!is_cluster_ip(&f->env, &f->hosts[i]))
+			f->own[n++] = f->hosts[i];
+	f->options.host_addresses = f->own;
+	f->options.n_host_addresses = n;
+}
+
 void node_info_set_hosts(struct node_info *f, const struct addr *hosts, size_t n)
 {
-	struct addr *copy = xcalloc(n + 1, sizeof(*copy));
-
-	if (n)
-		memcpy(copy, hosts, n * sizeof(*copy));
 	free(f->hosts);
-	f->hosts = copy;
+	free(f->own);
+	f->hosts = xcalloc(n + 1, sizeof(*hosts));
+	f->own = xcalloc(n + 1, sizeof(*hosts));
+	if (n)
+		memcpy(f->hosts, hosts, n * sizeof(*hosts));
 	f->n_hosts = n;
-	f->options.host_addresses = copy;
-	f->options.n_host_addresses = n;
+	select_own(f);
 }
 
 static void set_pod_cidr(struct environment *env, const struct cidr *cidr)
@@ -316,6 +340,7 @@ unsigned node_info_update(struct node_info *f, struct cluster *cluster)
 	update_detector(f, node);
 	update_node_ip(f, node);
 	update_service_cidrs(f, cluster);
+	select_own(f);
 	for (enum family family = 0; family < FAMILY_N; family++)
 		changed |= update_nodeport_list(f, node, family);
 	after = fingerprint_of(f);

@@ -19,6 +19,7 @@ struct node_info { /* embedded */
 	const struct config *config;
 	struct addr *hosts; /* on this host's interfaces */
 	size_t n_hosts;
+	struct addr *own; /* of these, those outside of the service networks */
 	struct nodeport_addresses nodeports;
 	struct plan_options options;
 	struct environment env;

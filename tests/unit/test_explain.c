@@ -94,16 +94,14 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static json_t *explain(struct world *w, const char *frontend)
+static json_t *ask(struct world *w, const struct control_request *request)
 {
-	struct control_request request = {.verb = CONTROL_EXPLAIN};
 	_cleanup_(freep) char *error = NULL;
 	struct control_answer *answer;
 	struct buf out = BUF_INIT;
 	json_t *json;
 
-	(void)snprintf(request.frontend, sizeof(request.frontend), "%s", frontend);
-	answer = inspect_answer(&w->in, &request, &error);
+	answer = inspect_answer(&w->in, request, &error);
 	assert_non_null(answer);
 	while (answer->ops->write(answer, &out))
 		continue;
@@ -112,6 +110,14 @@ static json_t *explain(struct world *w, const char *frontend)
 	buf_fini(&out);
 	assert_non_null(json);
 	return json;
+}
+
+static json_t *explain(struct world *w, const char *frontend)
+{
+	struct control_request request = {.verb = CONTROL_EXPLAIN};
+
+	(void)snprintf(request.frontend, sizeof(request.frontend), "%s", frontend);
+	return ask(w, &request);
 }
 
 static const struct {
@@ -301,6 +307,53 @@ static void explain_names_the_sink_that_decides_where_there_are_several(void **s
 	w->dataplane.n_sinks = 0;
 }
 
+static const char *text_of(const json_t *json, const char *key)
+{
+	const char *text = json_string_value(json_object_get(json, key));
+
+	return text ? text : "";
+}
+
+static void a_node_port_at_several_addresses_is_one_row_and_found_at_each(void **state)
+{
+	const struct control_request get = {.verb = CONTROL_SERVICES};
+	struct world *w = *state;
+	struct addr hosts[3];
+	size_t n_node_ports = 0;
+	json_t *json, *row;
+	size_t i;
+
+	assert_int_equal(addr_parse("10.1.0.1", &hosts[0]), 0);
+	assert_int_equal(addr_parse("10.1.0.2", &hosts[1]), 0);
+	assert_int_equal(addr_parse("127.0.0.1", &hosts[2]), 0);
+	node_info_set_hosts(&w->info, hosts, N_ELEMENTS(hosts));
+	assert_true(node_info_update(&w->info, w->cluster) & NODE_INFO_PLAN);
+	node_info_set_state(&w->info, w->state);
+	cluster_mark_all(w->cluster);
+	(void)plan_dirty(w->cluster, &w->info.options, w->state, SIZE_MAX);
+
+	json = ask(w, &get);
+	json_array_foreach(json, i, row)
+	{
+		if (strcmp(text_of(row, "type"), "NodePort") != 0)
+			continue;
+		assert_string_equal(text_of(row, "address"), "*");
+		n_node_ports++;
+	}
+	assert_int_equal(n_node_ports, 1);
+	json_decref(json);
+
+	json = explain(w, "10.1.0.2:30080");
+	assert_string_equal(text_of(json, "kind"), "NodePort");
+	assert_string_equal(text_of(json, "address"), "10.1.0.2");
+	json_decref(json);
+	json = explain(w, "127.0.0.1:30080");
+	assert_string_equal(text_of(json, "why"),
+			    "it is a node port of demo/web:http, which doesn't answer on "
+			    "this address (nodeport-addresses)");
+	json_decref(json);
+}
+
 #define WITH_OBJECTS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -311,6 +364,8 @@ int main(void)
 		WITH_OBJECTS(explain_names_the_sink_that_decides_where_there_are_several),
 		WITH_OBJECTS(explain_warns_of_a_chain_that_drops_by_default),
 		WITH_OBJECTS(explain_says_which_port_the_slices_lack),
+		WITH_OBJECTS(
+			a_node_port_at_several_addresses_is_one_row_and_found_at_each),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

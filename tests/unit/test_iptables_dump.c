@@ -211,6 +211,35 @@ static void external_policy_local_distinguishes_the_sources(void **state)
 	assert_no_line(&out, "external traffic", "", "KUBE-MARK-MASQ");
 }
 
+static void
+a_node_port_everywhere_is_one_rule_that_each_node_address_leads_to(void **state)
+{
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	struct frontend f = frontend(FRONTEND_NODE_PORT, "0.0.0.0:3001", to_cluster,
+				     to_cluster_masked, drop);
+	_cleanup_(short_service_unrefp) struct service *s = service(&f, 0);
+	struct environment env = environment();
+	struct addr nodes[2];
+
+	(void)state;
+	assert_int_equal(addr_parse("192.168.0.2", &nodes[0]), 0);
+	assert_int_equal(addr_parse("192.168.0.3", &nodes[1]), 0);
+	env.node_addresses[FAMILY_IPV4] = nodes;
+	env.n_node_addresses[FAMILY_IPV4] = N_ELEMENTS(nodes);
+	dump_with(&env, s, &out);
+	assert_line(&out, "-4 -A KUBE-NODEPORTS",
+		    "node port\" -p tcp -m tcp --dport 3001",
+		    "-j KUBE-EXT-XPGD46QRK7WJZT7O");
+	assert_line(&out, "-4 -A KUBE-SERVICES", "-d 192.168.0.2", "-j KUBE-NODEPORTS");
+	assert_line(&out, "-4 -A KUBE-SERVICES", "-d 192.168.0.3", "-j KUBE-NODEPORTS");
+	assert_line(&out, "-6 -A KUBE-SERVICES", "--dst-type LOCAL", "-j KUBE-NODEPORTS");
+	assert_no_line(&out, "-4 -A KUBE-SERVICES", "--dst-type LOCAL", "");
+	assert_line(&out, "-4 -A KUBE-NODEPORTS", "has no local endpoints", "-j DROP");
+	assert_line(&out, "-4 -A KUBE-EXTERNAL-SERVICES", "-d 192.168.0.3",
+		    "-j KUBE-NODEPORTS");
+	assert_no_line(&out, "-d 0.0.0.0", "", "");
+}
+
 static void without_endpoints_tcp_is_reset_and_the_rest_gets_icmp(void **state)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
@@ -417,6 +446,8 @@ int main(void)
 		cmocka_unit_test(a_cluster_ip_divides_its_pool_into_equal_shares),
 		cmocka_unit_test(a_single_endpoint_has_no_probability),
 		cmocka_unit_test(external_policy_local_distinguishes_the_sources),
+		cmocka_unit_test(
+			a_node_port_everywhere_is_one_rule_that_each_node_address_leads_to),
 		cmocka_unit_test(without_endpoints_tcp_is_reset_and_the_rest_gets_icmp),
 		cmocka_unit_test(unused_ports_are_refused_and_unused_addresses_dropped),
 		cmocka_unit_test(affinity_rules_check_the_recent_list_before_they_choose),

@@ -167,6 +167,31 @@ static void several_addresses_of_node_ports_reach_the_sinks(void **state)
 	world_close(&w);
 }
 
+static void a_cluster_ip_on_an_interface_is_not_the_nodes(void **state)
+{
+	static const char cidrs[] =
+		"apiVersion: networking.k8s.io/v1\nkind: ServiceCIDR\n"
+		"metadata: {name: kubernetes}\n"
+		"spec: {cidrs: [10.96.0.0/16]}\n";
+	static const char *const hosts[] = {"10.96.0.1", "192.0.2.1", "192.0.2.2"};
+	const struct environment *env;
+	struct addr first;
+	struct world w;
+
+	(void)state;
+	world_open(&w, "ClusterCIDR");
+	env = &w.node_info.env;
+	w.node_info.nodeports.all = true;
+	w.node_info.nodeports.primary = false;
+	(void)set_hosts(&w, hosts, N_ELEMENTS(hosts));
+	assert_int_equal(env->n_node_addresses[FAMILY_IPV4], 3);
+	assert_true(put(&w, cidrs) & NODE_INFO_ADDRESSES);
+	assert_int_equal(env->n_node_addresses[FAMILY_IPV4], 2);
+	assert_int_equal(addr_parse("192.0.2.1", &first), 0);
+	assert_true(addr_equal(&env->node_addresses[FAMILY_IPV4][0], &first));
+	world_close(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -176,6 +201,7 @@ int main(void)
 		cmocka_unit_test(
 			a_service_network_that_overlaps_others_is_logged_and_not_dropped),
 		cmocka_unit_test(several_addresses_of_node_ports_reach_the_sinks),
+		cmocka_unit_test(a_cluster_ip_on_an_interface_is_not_the_nodes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
