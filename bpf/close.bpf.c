@@ -27,6 +27,24 @@ extern int bpf_sock_destroy(struct sock_common *sk) __ksym; /* 6.5 */
 
 __u64 n_closed; /* ever */
 
+/*
+ * What this pass has written, so that thousands of sockets of a namespace are
+ * one record: an iterator whose output fills the reader's buffer starts its
+ * bucket from the front again. The daemon zeroes it before each pass.
+ */
+__u64 written[256];
+
+static __always_inline bool is_written(const struct ebpf_netns *found)
+{
+	__u64 key = found->cookie * 2 + found->has_tcp;
+	__u64 *place = &written[key % 256];
+
+	if (*place == key)
+		return true;
+	*place = key;
+	return false;
+}
+
 SEC("iter/bpf_sk_storage_map")
 int find_namespaces(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -47,7 +65,8 @@ int find_namespaces(struct bpf_iter__bpf_sk_storage_map *ctx)
 		return 0;
 	found.cookie = sk->__sk_common.skc_net.net->net_cookie;
 	found.inode = sk->__sk_common.skc_net.net->ns.inum;
-	(void)bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
+	if (!is_written(&found))
+		(void)bpf_seq_write(ctx->meta->seq, &found, sizeof(found));
 	return 0;
 }
 

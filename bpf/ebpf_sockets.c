@@ -180,7 +180,10 @@ int ebpf_sockets_close_stale(struct ebpf_sockets *s, struct ebpf_closed *ret)
 {
 	uint64_t before = s->programs->bss->n_closed;
 	struct ns_list list = {0};
-	int err = run(s->find, &list);
+	int err;
+
+	memset(s->programs->bss->written, 0, sizeof(s->programs->bss->written));
+	err = run(s->find, &list);
 
 	*ret = (struct ebpf_closed){.n_namespaces = (unsigned)list.n};
 	for (size_t i = 0; i < list.n; i++)
