@@ -243,8 +243,10 @@ ebpf_decide(struct bpf_sock_addr *ctx, const struct ebpf_frontend *frontend, __u
 		pool_flag = EBPF_ENDPOINT_LOCAL;
 	}
 	affinity_sec = s->affinity_sec;
-	if (last->is_set && ebpf_take_endpoint(last->endpoint_id, pool_flag, service,
-					       &last->generation, false, choice))
+	/* as a flow of conntrack: until it serves no longer, in a pool or not */
+	if (last->is_set &&
+	    ebpf_take_endpoint(last->endpoint_id, pool_flag | EBPF_ENDPOINT_SERVING,
+			       service, &last->generation, false, choice))
 		return EBPF_VERDICT_BALANCE;
 	if (affinity_sec ? ebpf_pick_sticky(word, pool_flag, service, affinity_sec,
 					    cookie, choice)
