@@ -55,6 +55,16 @@ static struct ebpf_stage *cannot(struct ebpf_stage *stage, const char *what)
 	return NULL;
 }
 
+static char *make_below(const struct ebpf_stage *stage, const char *name,
+			char **ret_procs)
+{
+	char *path = xasprintf("%s/%s", stage->cgroup, name);
+
+	assert_int_equal(mkdir(path, 0755), 0);
+	*ret_procs = xasprintf("%s/cgroup.procs", path);
+	return path;
+}
+
 struct ebpf_stage *ebpf_stage_enter(void)
 {
 	_cleanup_(freep) char *root = ebpf_cgroup_find();
@@ -78,6 +88,8 @@ struct ebpf_stage *ebpf_stage_enter(void)
 	procs = xasprintf("%s/cgroup.procs", stage->cgroup);
 	if (mkdir(stage->cgroup, 0755) != 0 || write_text(procs, "0") != 0)
 		return cannot(stage, "a cgroup");
+	stage->pod = make_below(stage, "pod", &stage->pod_procs);
+	stage->opted_out = make_below(stage, "opted-out", &stage->opted_out_procs);
 	assert_int_equal(system("ip link set lo up"), 0);
 	return stage;
 }
@@ -85,9 +97,12 @@ struct ebpf_stage *ebpf_stage_enter(void)
 /* With the processes that a test which failed left in it. */
 static void remove_cgroup(const char *path)
 {
-	_cleanup_(freep) char *kill_all = xasprintf("%s/cgroup.kill", path);
+	_cleanup_(freep) char *kill_all = NULL;
 	int err = 0;
 
+	if (!path)
+		return;
+	kill_all = xasprintf("%s/cgroup.kill", path);
 	(void)write_text(kill_all, "1");
 	for (int i = 0; i < ANSWER_MS; i++) {
 		err = rmdir(path) == 0 || errno == ENOENT ? 0 : errno;
@@ -114,11 +129,16 @@ void ebpf_stage_leave(struct ebpf_stage *stage)
 	(void)setns(stage->home_mnt, CLONE_NEWNS);
 	(void)close(stage->home_net);
 	(void)close(stage->home_mnt);
-	if (stage->cgroup)
-		remove_cgroup(stage->cgroup);
+	remove_cgroup(stage->pod);
+	remove_cgroup(stage->opted_out);
+	remove_cgroup(stage->cgroup);
 	if (stage->bpffs)
 		(void)rmdir(stage->bpffs);
 	free(stage->home_cgroup);
+	free(stage->pod);
+	free(stage->pod_procs);
+	free(stage->opted_out);
+	free(stage->opted_out_procs);
 	free(stage->cgroup);
 	free(stage->bpffs);
 	free(stage);
@@ -130,25 +150,38 @@ struct ebpf_params ebpf_stage_params(const struct ebpf_stage *stage)
 				    .bpffs_root = stage->bpffs};
 }
 
-static socklen_t parse(const char *place, struct sockaddr_storage *ret)
+socklen_t ebpf_sockaddr(const char *place, bool is_mapped, struct sockaddr_storage *ret)
 {
+	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)(void *)ret;
 	struct addr addr;
 	uint16_t port;
 
 	assert_int_equal(addr_port_parse(place, &addr, &port), 0);
-	return addr_to_sockaddr(&addr, port, ret);
+	if (!is_mapped)
+		return addr_to_sockaddr(&addr, port, ret);
+	*sin6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	memcpy(&sin6->sin6_addr, addr.b, sizeof(sin6->sin6_addr));
+	return sizeof(*sin6);
 }
 
 static int serve_one(int type, const char *place)
 {
 	struct sockaddr_storage sa;
-	socklen_t len = parse(place, &sa);
+	socklen_t len = ebpf_sockaddr(place, false, &sa);
 	int fd = socket(sa.ss_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	assert_int_equal(bind(fd, (const struct sockaddr *)&sa, len), 0);
 	if (type == SOCK_STREAM)
 		assert_int_equal(listen(fd, 1024), 0);
+	return fd;
+}
+
+int ebpf_listen(const char *place)
+{
+	int fd = serve_one(SOCK_STREAM, place);
+
+	assert_int_equal(fcntl(fd, F_SETFL, 0), 0);
 	return fd;
 }
 
@@ -227,7 +260,7 @@ const char *ebpf_ask_on(int fd, const char *place)
 	static char buf[80];
 	struct pollfd p = {fd, POLLIN, 0};
 	struct sockaddr_storage sa;
-	socklen_t len = place ? parse(place, &sa) : 0;
+	socklen_t len = place ? ebpf_sockaddr(place, false, &sa) : 0;
 	ssize_t n;
 
 	if (sendto(fd, "?", 1, MSG_NOSIGNAL, place ? (struct sockaddr *)&sa : NULL, len) <
@@ -245,7 +278,7 @@ const char *ebpf_ask_on(int fd, const char *place)
 int ebpf_connect(int type, const char *place)
 {
 	struct sockaddr_storage sa;
-	socklen_t len = parse(place, &sa);
+	socklen_t len = ebpf_sockaddr(place, false, &sa);
 	int fd = socket(sa.ss_family, type | SOCK_CLOEXEC, 0), err;
 
 	if (connect(fd, (const struct sockaddr *)&sa, len) == 0)

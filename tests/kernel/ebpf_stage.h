@@ -5,7 +5,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <sys/socket.h>
 #include <sys/types.h>
 
 #include "bpf/ebpf_kernel.h"
@@ -14,6 +16,8 @@
 struct ebpf_stage {
 	char *cgroup, *bpffs; /* paths */
 	char *home_cgroup;    /* cgroup.procs that we came from */
+	/* below ours: of a pod, and one for --ebpf-exclude-cgroup; their cgroup.procs */
+	char *pod, *opted_out, *pod_procs, *opted_out_procs;
 	int home_net, home_mnt;
 };
 
@@ -22,12 +26,18 @@ struct ebpf_stage *ebpf_stage_enter(void);
 void ebpf_stage_leave(struct ebpf_stage *stage);
 struct ebpf_params ebpf_stage_params(const struct ebpf_stage *stage);
 
+/* Of "address:port"; is_mapped: of an IPv6 socket for an IPv4 address. */
+socklen_t ebpf_sockaddr(const char *place, bool is_mapped, struct sockaddr_storage *ret);
+
 /*
  * Addresses of lo with a server on each "address:port" of the list (blanks
  * between): TCP and UDP, both answer with their own "address:port". They end
  * with the calling process.
  */
 void ebpf_stage_serve(const char *places);
+
+/* A TCP socket that listens there and accepts nothing: its connections stay open. */
+int ebpf_listen(const char *place);
 
 /* What answers at "address:port": its name, or a strerror(). Points into a static buffer. */
 const char *ebpf_ask(int type, const char *place);

@@ -85,6 +85,8 @@ struct instance *instance_new(struct world *w)
 	if (stage) {
 		in->cgroup = stage->cgroup;
 		w->outside = stage->home_cgroup;
+		w->pod = stage->pod_procs;
+		w->opted_out = stage->opted_out_procs;
 	}
 	if (mkdir(in->manifests, 0700) == -1 && errno != EEXIST)
 		fail_msg("%s: %s", in->manifests, strerror(errno));
@@ -207,6 +209,8 @@ static void exec_sluice(struct instance *in, const char *const *args)
 		argv[n++] = "--proxy-mode=ebpf";
 		argv[n++] = "--cgroup-root";
 		argv[n++] = stage->cgroup;
+		argv[n++] = "--ebpf-exclude-cgroup";
+		argv[n++] = stage->opted_out;
 	}
 	for (; args && *args && n < MAX_ARGS - 1; args++)
 		argv[n++] = *args;

@@ -1,24 +1,31 @@
 #include "tests/kernel/outside.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/cleanup.h"
 #include "tests/test.h"
 
 struct order {
 	int af, type, proto;
 };
 
+#define MAX_MAKERS (3 * PLACE_N) /* places, in three cgroups */
+
 struct maker {
-	pid_t pid; /* 0: not started */
+	enum place place;
+	const char *procs;
+	pid_t pid;
 	int channel;
 };
 
-static struct maker makers[PLACE_N];
+static struct maker makers[MAX_MAKERS];
+static size_t n_makers;
 
 bool outside_is(const struct world *w, enum place place)
 {
@@ -59,25 +66,40 @@ static void make_sockets(int channel)
 	_exit(0);
 }
 
-static void start(const struct world *w, enum place place)
+static void enter_cgroup(const char *procs)
 {
-	struct maker *m = &makers[place];
+	_cleanup_(closep) int fd = open(procs, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		_exit(127);
+}
+
+static const struct maker *find_maker(const struct world *w, enum place place,
+				      const char *procs)
+{
+	struct maker *m = makers;
 	int ends[2];
 
-	if (m->pid)
-		return;
+	for (; m < makers + n_makers; m++)
+		if (m->place == place && m->procs == procs)
+			return m;
+	assert_true(n_makers < MAX_MAKERS);
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
-	m->pid = world_fork(w, place);
+	*m = (struct maker){place, procs, world_fork(w, place), ends[1]};
 	if (!m->pid) {
 		(void)close(ends[1]);
+		enter_cgroup(procs);
 		make_sockets(ends[0]);
 	}
 	(void)close(ends[0]);
-	m->channel = ends[1];
+	n_makers++;
+	return m;
 }
 
-int outside_socket(const struct world *w, enum place place, int af, int type, int proto)
+int outside_socket(const struct world *w, enum place place, const char *procs, int af,
+		   int type, int proto)
 {
+	const struct maker *m = find_maker(w, place, procs);
 	const struct order o = {af, type, proto};
 	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
 	int err = 0, fd;
@@ -89,11 +111,8 @@ int outside_socket(const struct world *w, enum place place, int af, int type, in
 		.msg_controllen = sizeof(control),
 	};
 
-	start(w, place);
-	assert_int_equal(send(makers[place].channel, &o, sizeof(o), MSG_NOSIGNAL),
-			 sizeof(o));
-	assert_int_equal(recvmsg(makers[place].channel, &msg, MSG_CMSG_CLOEXEC),
-			 sizeof(err));
+	assert_int_equal(send(m->channel, &o, sizeof(o), MSG_NOSIGNAL), sizeof(o));
+	assert_int_equal(recvmsg(m->channel, &msg, MSG_CMSG_CLOEXEC), sizeof(err));
 	if (err)
 		return err;
 	assert_non_null(CMSG_FIRSTHDR(&msg));
@@ -103,12 +122,10 @@ int outside_socket(const struct world *w, enum place place, int af, int type, in
 
 void outside_stop(void)
 {
-	for (int i = 0; i < PLACE_N; i++) {
-		if (!makers[i].pid)
-			continue;
+	for (size_t i = 0; i < n_makers; i++) {
 		(void)close(makers[i].channel);
 		(void)kill(makers[i].pid, SIGKILL);
 		(void)waitpid(makers[i].pid, NULL, 0);
-		makers[i].pid = 0;
 	}
+	n_makers = 0;
 }

@@ -4,6 +4,7 @@
  */
 #include "tests/kernel/probe.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <linux/errqueue.h>
 #include <poll.h>
@@ -27,19 +28,32 @@ struct target target_named(const char *from, const char *to, uint8_t proto,
 	return t;
 }
 
-static int make_socket(const struct world *w, enum place place, int af, int type,
-		       int proto)
+static int make_socket(const struct world *w, const struct target *t, int type)
 {
-	int fd;
+	int af = t->is_mapped ? AF_INET6 : family_af(t->family), fd;
+	enum place place = world_place(t->from);
+	const char *procs = outside_is(w, place) ? w->outside : t->procs;
 
-	if (outside_is(w, place))
-		return outside_socket(w, place, af, type, proto);
+	if (procs)
+		return outside_socket(w, place, procs, af, type, t->proto);
 	world_enter(w, place);
-	fd = socket(af, type, proto);
+	fd = socket(af, type, t->proto);
 	if (fd == -1)
 		fd = -errno;
 	world_leave(w);
 	return fd;
+}
+
+static socklen_t make_sockaddr(const struct target *t, const struct addr *a,
+			       uint16_t port, struct sockaddr_storage *ret)
+{
+	struct sockaddr_in6 *sin6 = (struct sockaddr_in6 *)(void *)ret;
+
+	if (!t->is_mapped)
+		return addr_to_sockaddr(a, port, ret);
+	*sin6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+	memcpy(&sin6->sin6_addr, a->b, sizeof(sin6->sin6_addr));
+	return sizeof(*sin6);
 }
 
 static int new_socket(const struct world *w, const struct target *t)
@@ -48,11 +62,10 @@ static int new_socket(const struct world *w, const struct target *t)
 	struct linger reset = {.l_onoff = 1};
 	struct sockaddr_storage sa;
 	struct addr source = world_addr(t->from, t->family);
-	socklen_t len = addr_to_sockaddr(&source, 0, &sa);
+	socklen_t len = make_sockaddr(t, &source, 0, &sa);
 	int fd, one = 1;
 
-	fd = make_socket(w, world_place(t->from), family_af(t->family),
-			 type | SOCK_NONBLOCK | SOCK_CLOEXEC, t->proto);
+	fd = make_socket(w, t, type | SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd < 0)
 		return fd;
 	/* errors of the network come through the error queue, with their origin */
@@ -162,20 +175,39 @@ static void ask_failed(int fd, int err, struct answer *a)
 	set_error(a, fd, err);
 }
 
-static void ask(int fd, uint64_t deadline_us, struct answer *a)
+static bool is_from(const struct target *t, const struct sockaddr_storage *from)
 {
+	struct addr addr;
+	uint16_t port;
+
+	return addr_from_sockaddr((const struct sockaddr *)from, &addr, &port) == 0 &&
+	       addr_equal(&addr, &t->addr) && port == t->port;
+}
+
+/* With a target the datagram goes there, and only an answer from there counts. */
+static void ask(int fd, const struct target *t, uint64_t deadline_us, struct answer *a)
+{
+	struct sockaddr_storage to = {0}, from = {0};
+	socklen_t to_len = t ? make_sockaddr(t, &t->addr, t->port, &to) : 0,
+		  from_len = sizeof(from);
 	char text[256];
 	ssize_t len;
 
-	if (send(fd, "?", 1, MSG_NOSIGNAL) == -1) {
+	if (sendto(fd, "?", 1, MSG_NOSIGNAL, t ? (struct sockaddr *)&to : NULL, to_len) ==
+	    -1) {
 		ask_failed(fd, errno, a);
 		return;
 	}
 	if (!wait_for(fd, POLLIN, deadline_us, a))
 		return;
-	len = recv(fd, text, sizeof(text) - 1, 0);
+	len = recvfrom(fd, text, sizeof(text) - 1, 0, (struct sockaddr *)&from,
+		       &from_len);
 	if (len <= 0) {
 		set_error(a, fd, len ? errno : EPIPE);
+		return;
+	}
+	if (t && !is_from(t, &from)) {
+		set_error(a, fd, EREMCHG);
 		return;
 	}
 	text[len] = '\0';
@@ -196,8 +228,13 @@ static void connect_and_ask(int fd, const struct target *t, uint64_t deadline_us
 			    struct answer *a)
 {
 	struct sockaddr_storage sa;
-	socklen_t len = addr_to_sockaddr(&t->addr, t->port, &sa);
+	socklen_t len = make_sockaddr(t, &t->addr, t->port, &sa);
 
+	if (t->is_unconnected) {
+		note_own_address(fd, a);
+		ask(fd, t, deadline_us, a);
+		return;
+	}
 	if (connect(fd, (const struct sockaddr *)&sa, len) == -1 &&
 	    errno != EINPROGRESS) {
 		set_error(a, fd, errno);
@@ -206,7 +243,7 @@ static void connect_and_ask(int fd, const struct target *t, uint64_t deadline_us
 	if (!wait_for(fd, POLLOUT, deadline_us, a))
 		return;
 	note_own_address(fd, a);
-	ask(fd, deadline_us, a);
+	ask(fd, NULL, deadline_us, a);
 }
 
 int probe_open(const struct world *w, const struct target *t, int timeout_ms,
@@ -234,7 +271,7 @@ struct answer probe(const struct world *w, const struct target *t, int timeout_m
 	return a;
 }
 
-struct answer probe_ask(int fd, int timeout_ms)
+struct answer probe_ask(int fd, const struct target *t, int timeout_ms)
 {
 	struct answer a = {0};
 	uint64_t start = world_now_us();
@@ -244,7 +281,8 @@ struct answer probe_ask(int fd, int timeout_ms)
 	while (recv(fd, stale, sizeof(stale), MSG_DONTWAIT) > 0)
 		;
 	note_own_address(fd, &a);
-	ask(fd, start + (uint64_t)timeout_ms * 1000, &a);
+	ask(fd, t && t->is_unconnected ? t : NULL, start + (uint64_t)timeout_ms * 1000,
+	    &a);
 	a.took_us = world_now_us() - start;
 	return a;
 }

@@ -31,6 +31,9 @@ struct target {
 	enum family family;
 	struct addr addr;
 	uint16_t port;
+	bool is_unconnected; /* UDP: sendto() instead of connect() */
+	bool is_mapped;	     /* an IPv6 socket with IPv4-mapped addresses */
+	const char *procs; /* of the cgroup that makes the socket; NULL: the usual one */
 };
 
 /* "svc41:80" as seen from "client" */
@@ -42,8 +45,8 @@ struct answer probe(const struct world *w, const struct target *t, int timeout_m
 /* The same in steps: a socket that stays open, asked again and again. -errno. */
 int probe_open(const struct world *w, const struct target *t, int timeout_ms,
 	       struct answer *ret);
-/* Asks over it once more. The socket is not closed. */
-struct answer probe_ask(int fd, int timeout_ms);
+/* Asks over it once more; the target is needed only if it is not connected. The socket is not closed. */
+struct answer probe_ask(int fd, const struct target *t, int timeout_ms);
 void probe_close(int fd);
 
 /* Not every kernel has SCTP sockets. */

@@ -61,7 +61,7 @@ static bool is_masqueraded(const struct addr *source, enum family family)
  */
 static bool is_direct(const struct world *w, const struct target *t)
 {
-	return w->outside && t->proto != IPPROTO_SCTP &&
+	return w->outside && t->proto != IPPROTO_SCTP && t->procs != w->opted_out &&
 	       !outside_is(w, world_place(t->from));
 }
 
@@ -161,6 +161,56 @@ static bool is_wanted(const struct traffic_row *row, uint8_t proto, enum family 
 			   : proto != IPPROTO_SCTP;
 }
 
+enum client_kind {
+	KIND_USUAL,
+	KIND_UNCONNECTED,
+	KIND_MAPPED,
+	KIND_MAPPED_UNCONNECTED,
+	KIND_POD_CGROUP,
+	KIND_OPTED_OUT,
+	KIND_N,
+};
+static const char *const kind_names[KIND_N] = {
+	"",
+	", unconnected",
+	", mapped",
+	", mapped and unconnected",
+	", in a pod's cgroup",
+	", opted out",
+};
+
+/* False: this target has no such clients. */
+static bool set_kind(const struct world *w, struct target *t, enum client_kind kind)
+{
+	if (kind == KIND_USUAL)
+		return true;
+	t->is_unconnected = kind == KIND_UNCONNECTED || kind == KIND_MAPPED_UNCONNECTED;
+	t->is_mapped = kind == KIND_MAPPED || kind == KIND_MAPPED_UNCONNECTED;
+	if (kind == KIND_POD_CGROUP)
+		t->procs = w->pod;
+	if (kind == KIND_OPTED_OUT)
+		t->procs = w->opted_out;
+	return w->outside && t->proto != IPPROTO_SCTP &&
+	       !outside_is(w, world_place(t->from)) &&
+	       (t->proto == IPPROTO_UDP || !t->is_unconnected) &&
+	       (t->family == FAMILY_IPV4 || !t->is_mapped);
+}
+
+/* True when it is as expected. */
+static bool check_row(const struct world *w, const struct traffic_row *row,
+		      const struct target *t, const char *kind)
+{
+	struct answer last = {0};
+	char text[ANSWER_TEXT_LEN];
+	const char *why = try_row(w, row, t, &last);
+
+	if (why)
+		print_error("%s -> %s, %s %s%s, '%s': %s: %s\n", row->from, row->to,
+			    family_name(t->family), proto_name(t->proto), kind,
+			    row->expect, why, answer_format(&last, text));
+	return !why;
+}
+
 void traffic_check(const struct world *w, const struct traffic_row *rows, size_t n)
 {
 	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
@@ -173,21 +223,15 @@ void traffic_check(const struct world *w, const struct traffic_row *rows, size_t
 		const struct traffic_row *row = &rows[i / n_kinds];
 		uint8_t proto = protos[i % N_ELEMENTS(protos)];
 		enum family family = (enum family)(i / N_ELEMENTS(protos) % FAMILY_N);
-		struct answer last = {0};
-		struct target t;
-		char text[ANSWER_TEXT_LEN];
-		const char *why;
 
 		if (!is_wanted(row, proto, family))
 			continue;
-		t = target_named(row->from, row->to, proto, family);
-		why = try_row(w, row, &t, &last);
-		if (!why)
-			continue;
-		n_wrong++;
-		print_error("%s -> %s, %s %s, '%s': %s: %s\n", row->from, row->to,
-			    family_name(family), proto_name(proto), row->expect, why,
-			    answer_format(&last, text));
+		for (enum client_kind k = 0; k < KIND_N; k++) {
+			struct target t = target_named(row->from, row->to, proto, family);
+
+			if (set_kind(w, &t, k))
+				n_wrong += !check_row(w, row, &t, kind_names[k]);
+		}
 	}
 	if (n_wrong)
 		fail_msg("%zu rows are not as expected", n_wrong);

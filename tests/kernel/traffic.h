@@ -1,6 +1,9 @@
 /*
  * Tables of expected traffic.  Each row is tried with TCP and UDP, IPv4 and
- * IPv6, with enough connections to see every endpoint that may answer.
+ * IPv6, with enough connections to see every endpoint that may answer. In eBPF
+ * mode rows of the node and of pods are tried with each kind of client, too:
+ * UDP without connect(), IPv4-mapped addresses, a pod's own cgroup (with the
+ * node's namespace: a hostNetwork pod), and a pod that is left to nftables.
  *
  * expect:  "pod1:80 far1:80"     each of these answers, no others, and sees
  *                                the client's own address

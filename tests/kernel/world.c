@@ -137,6 +137,14 @@ static const struct {
 	{"/proc/sys/net/ipv6/icmp/ratelimit", "0"},
 };
 
+/* The same, where the kernel has it for each namespace. */
+static const struct {
+	const char *path, *value;
+} newer_settings[] = {
+	{"/proc/sys/net/ipv4/icmp_msgs_per_sec", "100000"},
+	{"/proc/sys/net/ipv4/icmp_msgs_burst", "10000"},
+};
+
 uint64_t world_now_us(void)
 {
 	struct timespec ts;
@@ -340,6 +348,9 @@ static int make_namespaces(struct world *w)
 			return -errno;
 		for (size_t i = 0; i < N_ELEMENTS(settings); i++)
 			set(settings[i].path, settings[i].value);
+		for (size_t i = 0; i < N_ELEMENTS(newer_settings); i++)
+			if (access(newer_settings[i].path, W_OK) == 0)
+				set(newer_settings[i].path, newer_settings[i].value);
 		w->ns[place] = open_own_namespace();
 		world_leave(w);
 		if (w->ns[place] < 0)

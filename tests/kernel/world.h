@@ -54,6 +54,8 @@ struct world {
 	char *dir; /* for files; goes with the world */
 	/* cgroup.procs for the client and far; NULL: all places are in one cgroup */
 	const char *outside;
+	/* cgroup.procs in eBPF mode: of a pod, and of a pod that is left to nftables */
+	const char *pod, *opted_out;
 };
 
 extern const uint16_t world_ports[];
