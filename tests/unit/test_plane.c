@@ -6,7 +6,6 @@
 
 #include <errno.h>
 #include <ev.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -24,8 +23,9 @@
 #include "proxy/host/node_info.h"
 #include "proxy/http/metrics.h"
 #include "tests/unit/capture.h"
+#include "tests/unit/cluster_text.h"
+#include "tests/unit/world.h"
 #include "watchers/cluster.h"
-#include "watchers/decode/decode.h"
 
 /* ---- the plane: a sink that holds service names ---- */
 
@@ -235,8 +235,8 @@ static const struct parts parts = {.planes = planes, .n_planes = N_ELEMENTS(plan
 
 /* ---- the daemon's side ---- */
 
-struct world {
-	struct ev_loop *loop;
+struct plane_world {
+	struct world base;
 	struct config config;
 	struct cluster *cluster;
 	struct node_info node_info;
@@ -247,21 +247,21 @@ struct world {
 	uint64_t now_us;
 };
 
-static int open_plane(struct world *w, const char *mode)
+static int open_plane(struct plane_world *w, const char *mode)
 {
 	free(w->config.mode);
 	w->config.mode = xstrdup(mode);
-	return planes_open(&parts, &w->config, w->loop, &w->dataplane, &w->plane,
+	return planes_open(&parts, &w->config, w->base.loop, &w->dataplane, &w->plane,
 			   &w->plane_why);
 }
 
 static int set_up(void **state)
 {
-	struct world *w = xcalloc(1, sizeof(*w));
+	struct plane_world *w = xcalloc(1, sizeof(*w));
 
 	probe_answer = 0;
 	memset(n_cleanups, 0, sizeof(n_cleanups));
-	w->loop = ev_loop_new(EVFLAG_AUTO);
+	world_open(&w->base);
 	w->now_us = 1000000;
 	config_init(&w->config);
 	w->cluster = cluster_new("node-0");
@@ -272,14 +272,14 @@ static int set_up(void **state)
 
 static int tear_down(void **state)
 {
-	struct world *w = *state;
+	struct plane_world *w = *state;
 
 	sync_free(w->sync);
 	dataplane_close(&w->dataplane);
 	node_info_fini(&w->node_info);
 	cluster_free(w->cluster);
 	config_fini(&w->config);
-	ev_loop_destroy(w->loop);
+	world_close(&w->base);
 	buf_fini(&w->plane_why);
 	free(w);
 	return 0;
@@ -288,29 +288,23 @@ static int tear_down(void **state)
 static uint64_t clock_us(void *data, clockid_t clock)
 {
 	(void)clock;
-	return ((struct world *)data)->now_us;
+	return ((struct plane_world *)data)->now_us;
 }
 
-static void put_service(struct world *w, const char *name, int octet)
+static void put_service(struct plane_world *w, const char *name, int octet)
 {
-	_cleanup_(freep) char *text = xasprintf(
-		"{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":"
-		"{\"namespace\":\"ns\",\"name\":\"%s\"},\"spec\":{\"clusterIP\":"
-		"\"10.96.0.%d\",\"ports\":[{\"port\":80,\"protocol\":\"TCP\"}]}}",
-		name, octet);
-	json_t *json = json_loads(text, 0, NULL);
-	struct decoded decoded;
-
-	assert_int_equal(decode_object(json, "test", NULL, &decoded), 0);
-	(void)cluster_put(w->cluster, decoded.objects[0]);
-	json_decref(json);
+	(void)cluster_put_format(w->cluster,
+				 "apiVersion: v1\nkind: Service\n"
+				 "metadata: {namespace: ns, name: %s}\n"
+				 "spec: {clusterIP: 10.96.0.%d, ports: [{port: 80}]}\n",
+				 name, octet);
 }
 
-static void start(struct world *w)
+static void start(struct plane_world *w)
 {
 	assert_int_equal(open_plane(w, "toy"), 0);
 	w->sync = sync_new(&(struct sync_params){
-		.loop = w->loop,
+		.loop = w->base.loop,
 		.config = &w->config,
 		.cluster = w->cluster,
 		.node_info = &w->node_info,
@@ -322,7 +316,7 @@ static void start(struct world *w)
 	assert_int_equal(sync_run(w->sync), 0);
 }
 
-static void expect_metric(struct world *w, const char *line)
+static void expect_metric(struct plane_world *w, const char *line)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	struct metrics *metrics = metrics_new();
@@ -345,7 +339,7 @@ static void expect_metric(struct world *w, const char *line)
 
 static void the_first_plane_that_works_is_taken(void **state)
 {
-	struct world *w = *state;
+	struct plane_world *w = *state;
 	const char *log;
 
 	probe_answer = -ENOSYS;
@@ -363,7 +357,7 @@ static void the_first_plane_that_works_is_taken(void **state)
 
 static void a_plane_that_is_asked_for_must_work(void **state)
 {
-	struct world *w = *state;
+	struct plane_world *w = *state;
 	const char *log;
 
 	probe_answer = -EPERM;
@@ -393,7 +387,7 @@ static void cleanup_removes_everything_once(void **state)
 
 static void its_failures_and_its_numbers_are_in_the_metrics(void **state)
 {
-	struct world *w = *state;
+	struct plane_world *w = *state;
 
 	start(w);
 	expect_metric(w, "\nsluice_toy_held{ip_family=\"IPv4\"} 1\n");
@@ -418,7 +412,7 @@ static void its_failures_and_its_numbers_are_in_the_metrics(void **state)
 
 static void its_counters_are_added_up(void **state)
 {
-	struct world *w = *state;
+	struct plane_world *w = *state;
 	const struct service *service;
 	struct change change = {0};
 	const struct changeset of = {.changes = &change, .n = 1};
@@ -441,7 +435,7 @@ static char *is_ready(const void *data)
 }
 
 /* The answer of `diff`, written piece by piece. */
-static void expect_diff(struct world *w, const char *what)
+static void expect_diff(struct plane_world *w, const char *what)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 	_cleanup_(freep) char *error = NULL;
@@ -465,7 +459,7 @@ static void expect_diff(struct world *w, const char *what)
 
 static void it_is_compared_step_by_step(void **state)
 {
-	struct world *w = *state;
+	struct plane_world *w = *state;
 
 	start(w);
 	expect_diff(w, "\"differences\":0");

@@ -33,11 +33,15 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 	return remove(path);
 }
 
+static void remove_tree(const char *path)
+{
+	assert_int_equal(nftw(path, remove_one, MAX_FOLDERS, FTW_DEPTH | FTW_PHYS), 0);
+}
+
 void world_close(struct world *w)
 {
 	ev_loop_destroy(w->loop);
-	assert_int_equal(nftw(w->folder, remove_one, MAX_FOLDERS, FTW_DEPTH | FTW_PHYS),
-			 0);
+	remove_tree(w->folder);
 }
 
 char *world_path(const struct world *w, const char *name)
@@ -113,7 +117,7 @@ void world_remove(const struct world *w, const char *name)
 {
 	_cleanup_(freep) char *path = world_path(w, name);
 
-	assert_int_equal(remove(path), 0);
+	remove_tree(path);
 }
 
 void world_run(struct world *w, double seconds)

@@ -26,7 +26,7 @@ void world_make_fifo(const struct world *w, const char *name);
 /* A symbolic link; the target is relative to the folder of the link, or absolute. */
 void world_link(const struct world *w, const char *target, const char *name);
 void world_rename(const struct world *w, const char *from, const char *to);
-/* A file, a link or an empty folder. */
+/* A file, a link, or a folder with its contents. */
 void world_remove(const struct world *w, const char *name);
 
 /* Runs the loop for so many seconds, or until a callback breaks it. */
