@@ -1,7 +1,7 @@
 /*
  * For comparison: the same objects in the shape that kube-proxy 1.36 gives them
  * (a chain and an anonymous map for each Service), through `nft -f`, in a
- * network namespace of its own.  A change is what kube-proxy does for one: it
+ * network namespace of its own.  A change costs the work that kube-proxy does: it
  * lists the table and replaces the rules of one chain.
  *
  *   bench_chains SERVICES ENDPOINTS

@@ -1,5 +1,5 @@
 /*
- * What it takes to bring Services into the maps of the eBPF plane: its sink
+ * The cost of bringing Services into the maps of the eBPF plane: its sink
  * alone, in namespaces, a cgroup and a bpffs of its own. Prints rows for
  * bench/program.
  *
@@ -131,7 +131,7 @@ static void measure_add_and_delete(struct bench *b)
 	rows_print(b->size, "ebpf: service deleted", &deleted);
 }
 
-/* "memlock: N" of a map's fdinfo: what the kernel has allocated for it. */
+/* "memlock: N" of a map's fdinfo: the memory that the kernel has allocated for it. */
 static double map_mb(int fd)
 {
 	_cleanup_(freep) char *path = xasprintf("/proc/self/fdinfo/%d", fd);

@@ -1,5 +1,5 @@
 /*
- * What it takes to bring objects that are in memory into the kernel: planning,
+ * The cost of bringing objects from memory into the kernel: planning,
  * building the netlink messages, and the kernel's own part, in a network
  * namespace of its own.  Prints rows for bench/program.
  *

@@ -1,5 +1,5 @@
 /*
- * What a connection, a request and a datagram to a Service cost, against the
+ * The cost of a connection, a request and a datagram to a Service, against the
  * same to an endpoint directly: CPU time of one pinned process that is client
  * and server, which other load hardly changes, beside rates and times on the
  * clock. Everything is in namespaces and cgroups of its own. Run by

@@ -1,4 +1,4 @@
-# What a bench ran on, for bench/program and bench/cluster; sourced.
+# The machine and its load, for bench/program and bench/cluster; sourced.
 # shellcheck shell=sh
 
 # Prints the comment that the script begins with.

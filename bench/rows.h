@@ -1,5 +1,5 @@
 /*
- * What the programs of bench/program share: their size arguments, the rows that
+ * Shared by the programs of bench/program: their size arguments, the rows that
  * they print, and how they fail.
  */
 #pragma once

@@ -203,7 +203,7 @@ static __always_inline bool ebpf_pick_sticky(const volatile __u64 *word, __u16 p
 	return true;
 }
 
-/* What a socket used before for this frontend. */
+/* The endpoint that a socket used before for this frontend. */
 struct ebpf_last {
 	__u32 endpoint_id, generation;
 	bool is_set;

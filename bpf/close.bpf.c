@@ -28,7 +28,7 @@ extern int bpf_sock_destroy(struct sock_common *sk) __ksym; /* 6.5 */
 __u64 n_closed; /* ever */
 
 /*
- * What this pass has written, so that thousands of sockets of a namespace are
+ * The records of this pass, so that thousands of sockets of a namespace are
  * one record: an iterator whose output fills the reader's buffer starts its
  * bucket from the front again. The daemon zeroes it before each pass.
  */

@@ -1,4 +1,4 @@
-/* What the files of ebpf_kernel share. */
+/* Shared by the files of ebpf_kernel. */
 #pragma once
 
 #include <bpf/bpf.h>

@@ -1,5 +1,5 @@
 /*
- * What the maps say, and how they come to say something else. One entry for
+ * The content of the maps, and how it changes. One entry for
  * each service port; its records keep their numbers for as long as it lives,
  * because sockets and affinity hold them, also across restarts.
  *
@@ -7,7 +7,7 @@
  *	endpoint records, slots, the pool's word, the rows   (ebpf_table_put)
  *	frontends that come, frontends that go               (ebpf_table_flush)
  *	flags of endpoints that go                           (ebpf_table_flush)
- * What is given up is used again only after a grace period; a frontend of a
+ * A number that is given up is used again only after a grace period; a frontend of a
  * deleted service stays until then, and passes.
  */
 #pragma once
@@ -36,7 +36,7 @@ struct ebpf_table_stats {
 };
 struct ebpf_table_stats ebpf_table_stats(const struct ebpf_table *t);
 
-/* What the programs counted of one service since it exists. */
+/* The programs' counters of one service since it exists. */
 struct ebpf_counts {
 	uint64_t n_connections, n_refused;
 	const uint32_t *endpoint_ids; /* borrowed until the next change */

@@ -1,4 +1,4 @@
-/* What the files of ebpf_table share. */
+/* Shared by the files of ebpf_table. */
 #pragma once
 
 #include "bpf/ebpf_entry.h"
@@ -57,7 +57,7 @@ int ebpf_table_reserve(struct ebpf_table *t, const struct ebpf_sizes *more);
 int ebpf_table_flush(struct ebpf_table *t);
 /* Forgets all entries and what is queued; the maps stay as they are. */
 void ebpf_table_clear(struct ebpf_table *t);
-/* What these services may need at most, if all of it were new. */
+/* The most that these services may need, if all of it were new. */
 struct ebpf_sizes ebpf_sizes_of(const struct service *s);
 
 /* A full change set: reads back what the maps have, and writes the difference. */

@@ -1,5 +1,5 @@
 /*
- * What a socket remembers: which frontend it asked for and which endpoint it
+ * The memory of a socket: which frontend it asked for and which endpoint it
  * was given. getpeername() and recvmsg() show the frontend; an unconnected UDP
  * socket keeps its endpoint for as long as it is one.
  *

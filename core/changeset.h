@@ -1,5 +1,5 @@
 /*
- * What a sink applies.  Either a delta (old -> new for each service that
+ * The input of a sink.  Either a delta (old -> new for each service that
  * changed, and changed node addresses), or full: these are all services; the sink
  * removes everything else that it ever made.
  */

@@ -1,5 +1,5 @@
 /*
- * What every sink needs besides the services: how local pods are detected, and
+ * Input of every sink besides the services: how local pods are detected, and
  * the marks, networks and addresses in use.  A plain value, but for the lists of
  * addresses, which are borrowed.  A change of it is sent with a full change set;
  * changes of a list that has addresses before and after, with a delta.

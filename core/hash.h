@@ -1,6 +1,6 @@
 /*
  * A hash map of pointers: open addressing, the caller says how an item is
- * hashed and compared.  It never owns what it holds.  Iteration order is
+ * hashed and compared.  It never owns its items.  Iteration order is
  * unspecified; removing the current item while iterating is allowed.
  */
 #pragma once

@@ -66,7 +66,7 @@ static size_t read_utf8(const unsigned char *s, uint32_t *ret)
 	return n;
 }
 
-/* C0 and C1 controls, line separators, and what changes the direction of writing. */
+/* C0 and C1 controls, line separators, and characters that change the direction of writing. */
 static bool is_control(uint32_t c)
 {
 	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e ||

@@ -1,5 +1,5 @@
 /*
- * Allocation that never fails: what our own small objects need is either
+ * Allocation that never fails: memory for our own small objects is either
  * there, or the process is beyond help.
  */
 #include "core/mem.h"

@@ -1,5 +1,5 @@
 /*
- * Reading netlink: what all users of it share.  Messages come from the kernel,
+ * Reading netlink, shared by all its users.  Messages come from the kernel,
  * and are checked all the same.
  *
  * This is the one place of core that makes a system call: it receives on a

@@ -161,7 +161,7 @@ static bool is_masquerading_known(const struct frontend *f)
 	return node || !external;
 }
 
-/* What the sinks rely on, see struct frontend. */
+/* The guarantees for sinks, see struct frontend. */
 static void check_frontend(const struct frontend *f)
 {
 	const struct decision *pod = &f->from[CLIENT_POD];

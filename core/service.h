@@ -3,7 +3,7 @@
  * Left of it everything is Kubernetes, right of it nothing is.
  *
  * A struct service is one block of memory, immutable once built, shared by
- * reference count, compared by value.  Sinks translate what it says and never
+ * reference count, compared by value.  Sinks translate it and never
  * decide anything.
  */
 #pragma once
@@ -28,7 +28,7 @@ enum frontend_kind {
 	FRONTEND_NODE_PORT,
 };
 
-/* What happens to a new flow.  pool and masquerade are 0 unless balanced. */
+/* The decision about a new flow.  pool and masquerade are 0 unless balanced. */
 struct decision {
 	uint8_t action;	    /* enum action */
 	uint8_t pool;	    /* enum pool */

@@ -1,5 +1,5 @@
 /*
- * What a Service asks for by "sluice.io/..." annotations.  All zero is the
+ * The requests of a Service by "sluice.io/..." annotations.  All zero is the
  * default behaviour.  Decoded and checked by watchers/decode; each data plane
  * acts on the options that it supports.
  */
@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-/* What happens to open connections when their endpoint is removed. */
+/* The treatment of open connections when their endpoint is removed. */
 enum endpoint_removal {
 	ENDPOINT_REMOVAL_KEEP,	/* nothing: they last as long as the backend does */
 	ENDPOINT_REMOVAL_RESET, /* they are closed immediately */

@@ -6,9 +6,9 @@
  *   -EREMOTEIO  it holds all but the services that it refused, each reported
  *               with changeset_refuse(); of these it holds nothing
  *   -ESTALE     it cannot apply a delta: a full change set must follow
- *   -errno      nothing is known about what it holds: a full change set must
+ *   -errno      its content is unknown: a full change set must
  *               follow, after a pause
- * close() frees the sink and leaves what it made in place.
+ * close() frees the sink and leaves its rules in place.
  */
 #pragma once
 
@@ -28,7 +28,7 @@ struct sink_ops {
 	 * fd() is readable when they may have done so; -1: never.
 	 */
 	int (*fd)(const struct sink *sink);
-	/* Reads what fd() has. True: they have, the next change set must be full. */
+	/* Reads the events of fd(). True: they have, the next change set must be full. */
 	bool (*check)(struct sink *sink);
 	const struct sink_view *view; /* NULL: nothing can be read back */
 };

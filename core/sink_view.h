@@ -1,7 +1,7 @@
 /*
- * Reading back what a sink made, without changing it: connection counters,
- * differences between what should be and what is, numbers for /metrics, which
- * sink decides, and who interferes. Each of the five may be NULL.
+ * Reading back the work of a sink, without changing it: connection counters,
+ * differences between the wanted and the present state, numbers for /metrics, which
+ * sink decides, and the process that interferes. Each of the five may be NULL.
  */
 #pragma once
 

@@ -37,7 +37,7 @@ const struct service **state_sorted(const struct state *st, size_t *ret_n)
 	return sorted;
 }
 
-/* What the holder of this claim has there: visible services have exactly what they hold. */
+/* The frontend of the holder of this claim: visible services have exactly those that they hold. */
 static const struct service *find_visible(const struct claim *holder,
 					  const struct addr *addr, uint16_t port,
 					  const struct frontend **ret_frontend)

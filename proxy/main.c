@@ -96,7 +96,7 @@ static struct ebpf_params ebpf_params(const struct config *config)
 	};
 }
 
-/* nftables serves what the programs leave alone, so both must work. */
+/* nftables serves the packets that the programs leave alone, so both must work. */
 static int probe_ebpf(const struct config *config, char **ret_why_not)
 {
 	const struct ebpf_params params = ebpf_params(config);

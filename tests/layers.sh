@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Who may include whom: data goes from sources through core to sinks, and sources and sinks don't know each other.
+# Checks the arrows of includes: data goes from sources through core to sinks, and sources and sinks don't know each other.
 # Prints each include that goes against the arrows.
 set -euo pipefail
 cd "$(dirname "$0")/.."

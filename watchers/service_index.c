@@ -99,7 +99,7 @@ void service_index_add_slice(struct service_index *s, struct service_record *rec
 {
 	size_t n = record->n_slices, at = slice_position(record, slice->name);
 
-	/* Nearly every Service has one slice: no room is kept beyond what is used,
+	/* Nearly every Service has one slice: no spare room is kept,
 	 * and it doubles whenever n is a power of two. */
 	if ((n & (n - 1)) == 0)
 		record->slices = xreallocarray(record->slices, n ? 2 * n : 1,

@@ -1,6 +1,6 @@
 /*
  * `sluice cleanup`: removes our tables, and with --kube-proxy those of kube-proxy, and
- * prints what it removed and what is left.
+ * prints the removed and the remaining ones.
  */
 #include <string.h>
 
@@ -71,7 +71,7 @@ static int clean(const struct options *options, const struct parts *parts,
 	struct listing before = {.ours = BUF_INIT};
 	int status = STATUS_OK;
 
-	/* what cannot be listed is removed all the same */
+	/* without a listing they are removed all the same */
 	(void)parts->list_chains(take_chain, &before);
 	if (planes_cleanup(parts, &options->config, NULL) != 0)
 		status = STATUS_FAILED;

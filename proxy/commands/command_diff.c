@@ -1,5 +1,5 @@
 /*
- * `sluice diff`: the kernel against what it should have, as the daemon sees it.
+ * `sluice diff`: the state of the kernel against the wanted one, as the daemon sees it.
  */
 #include "core/cleanup.h"
 #include "proxy/commands/commands.h"

@@ -55,7 +55,7 @@ static int print(const json_t *result, bool is_json)
 	return status;
 }
 
-/* From now on only what follows. */
+/* From now on only later entries. */
 static void advance(const json_t *result, struct control_request *request)
 {
 	const json_t *entries = json_object_get(result, "entries");

@@ -58,7 +58,7 @@ static void endpoint_cell(struct table *t, const json_t *row)
 		table_add(t, "");
 }
 
-/* Their number, or what happens instead of balancing. */
+/* Their number, or the action that replaces balancing. */
 static void endpoints_cell(struct table *t, const json_t *row)
 {
 	const char *action = json_text(row, "action");

@@ -1,5 +1,5 @@
 /*
- * `sluice run`: the daemon, and what else kube-proxy does under that name.
+ * `sluice run`: the daemon, and the other tasks that kube-proxy has under that name.
  */
 #include "core/cleanup.h"
 #include "core/log.h"

@@ -1,5 +1,5 @@
 /*
- * What several commands share, and `sluice version`.
+ * Shared by several commands, and `sluice version`.
  */
 #include "proxy/commands/commands.h"
 

@@ -38,5 +38,5 @@ void snapshot_fini(struct snapshot *s);
 int snapshot_show(const struct config *config, const struct parts *parts,
 		  bool keep_nodeports, int (*show)(const struct snapshot *s, int format),
 		  int format);
-/* What plan_print() takes; borrowed. */
+/* The input of plan_print(); borrowed. */
 struct plan_print_input snapshot_print_input(const struct snapshot *s);

@@ -122,8 +122,8 @@ void config_init(struct config *c);
 void config_fini(struct config *c);
 
 /*
- * What follows from other fields: addresses without a port get it, what is
- * empty and can't be gets its default.
+ * Fills in values that follow from other fields: the ports of addresses, and
+ * defaults of fields that must not be empty.
  */
 void config_complete(struct config *c);
 

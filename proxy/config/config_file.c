@@ -109,7 +109,7 @@ static void read_scalar(struct reading *r, const struct config_field *f,
 					      : scalar_text(f->kind, json);
 
 	if (text && !*text)
-		return; /* "" is what writers put for "not set" */
+		return; /* writers put "" for "not set" */
 	if (!text || value_parse(f->kind, text, false, config_slot(r->config, f)) != 0)
 		fail(r, f->path,
 		     f->kind == VALUE_DURATION ? "not a duration like 30s"

@@ -1,6 +1,6 @@
 /*
  * --config: a KubeProxyConfiguration (v1alpha1) in YAML or JSON.  Read as
- * kube-proxy does: strictly; what only strictness objects to (unknown and
+ * kube-proxy does: strictly; objections of strictness alone (unknown and
  * duplicate fields) is logged and ignored.
  */
 #pragma once

@@ -115,7 +115,7 @@ static int unknown(struct reader *r, const char *what)
 	return -EINVAL;
 }
 
-/* The value is what follows; flag's bare value doesn't get here. */
+/* The value is the next argument. */
 static int give_next(struct options *o, struct reader *r, const struct flag *flag)
 {
 	if (r->next >= r->argc) {

@@ -28,7 +28,7 @@ static const struct {
 	 {"proxy-mode", "detect-local-mode", "cluster-cidr", "pod-", "masquerade-all",
 	  "iptables-masquerade-bit", "nodeport-addresses", "bind-address",
 	  "feature-gates"}},
-	{"What is printed",
+	{"Output",
 	 ALL,
 	 {"output", "format", "namespace", "all-namespaces", "from", "watch",
 	  "kube-proxy"}},

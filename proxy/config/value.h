@@ -33,8 +33,8 @@ void strings_fini(struct strings *s);
 const char *value_kind_name(enum value_kind kind);
 
 /*
- * Parses text into the slot. Lists grow; append says whether to keep what is
- * there. -EINVAL leaves the slot alone.
+ * Parses text into the slot. Lists grow; append says whether to keep the
+ * old items. -EINVAL leaves the slot alone.
  */
 int value_parse(enum value_kind kind, const char *text, bool append, void *slot);
 void value_format(enum value_kind kind, const void *slot, struct buf *out);

@@ -1,6 +1,6 @@
 /*
  * Where the control socket lies in the file system.  The lock file beside it is
- * what keeps a second daemon away; the socket alone can't, a stale one looks
+ * the guard against a second daemon; the socket alone can't, a stale one looks
  * like a live one until it is tried.
  */
 #pragma once

@@ -1,5 +1,5 @@
 /*
- * `diff`: what the sinks made against what they should have, compared a step at
+ * `diff`: the state of the sinks against the wanted one, compared a step at
  * a time, so that changes are programmed meanwhile.  A change makes it start
  * over; if changes do not stop, the last tries are made in one go.
  */

@@ -36,5 +36,5 @@ struct question { /* of explain */
 
 /* Is this one of this host's addresses? */
 bool inspect_is_host(const struct inspect *in, const struct addr *a);
-/* Adds to result what happens to a connection that no frontend matches, and why. */
+/* Adds to result the fate of a connection that no frontend matches, and why. */
 void inspect_explain_unmatched(const struct question *q, json_t *result);

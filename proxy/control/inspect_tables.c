@@ -1,5 +1,5 @@
 /*
- * `get services` and `get endpoints`: what the daemon decided, with the
+ * `get services` and `get endpoints`: the decisions of the daemon, with the
  * kernel's counters beside it.  The services are held by reference while the
  * rows go out, a few at a time: the state may change meanwhile.  A frontend at all node
  * addresses is one row, with the address "*" as in `plan`.

@@ -12,7 +12,7 @@
 #include "proxy/host/node_info.h"
 #include "watchers/cluster.h"
 
-struct reason { /* what happens, and why; text is owned */
+struct reason { /* the action, and why; text is owned */
 	const char *action;
 	char *text;
 };
@@ -70,8 +70,8 @@ static bool other_port(const struct question *q, struct reason *ret)
 	else
 		ret->text =
 			xasprintf("it is an address of %s (%s), but not a port of it; "
-				  "what other hosts send is refused where it would "
-				  "leave by the interface that it came in by",
+				  "packets from other hosts are refused where they would "
+				  "leave by the interface that they came in by",
 				  label, frontend_kind_name(f->kind));
 	if (f->kind == FRONTEND_CLUSTER_IP)
 		ret->action = "reject";

@@ -1,5 +1,5 @@
 /*
- * What `explain` is asked about: "10.96.0.1:80", "[fd00::1]:53/UDP".
+ * The subject of `explain`: "10.96.0.1:80", "[fd00::1]:53/UDP".
  */
 #pragma once
 

@@ -230,7 +230,7 @@ int engine_start(struct engine *e)
 
 char *engine_unready(const struct engine *e)
 {
-	static const char rest[] = "the kernel serves what an earlier run left";
+	static const char rest[] = "the kernel serves the rules of an earlier run";
 	_cleanup_(freep) char *unread = NULL;
 	long long sec = (clock_wall_us() - e->opened_us) / 1000000;
 

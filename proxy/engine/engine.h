@@ -63,7 +63,7 @@ struct engine { /* embedded, zeroed before engine_open() */
 /* Starts nothing. 0, or -errno, logged. engine_close() follows in any case. */
 int engine_open(struct engine *e, const struct config *config, const struct parts *parts,
 		const struct engine_hooks *hooks);
-/* After the first good run: removes what other modes left in place. */
+/* After the first good run: removes the rules and maps of other modes. */
 void engine_cleanup_others(const struct engine *e);
 /* The source may call back, and all may be ready, before it returns. */
 int engine_start(struct engine *e);

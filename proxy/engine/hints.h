@@ -1,5 +1,5 @@
 /*
- * What in this node's set-up makes Services fail or behave in another way than
+ * Parts of this node's set-up that make Services fail or behave in another way than
  * expected. Logged after the first sync; `status` reports those that hold now.
  */
 #pragma once

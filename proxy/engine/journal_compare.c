@@ -58,7 +58,7 @@ static int compare_endpoint(const struct endpoint *a, const struct endpoint *b)
 	return order ? order : (a->port > b->port) - (a->port < b->port);
 }
 
-/* What an endpoint is now, when it was something else before. */
+/* The new state of an endpoint, when it was another one before. */
 static const char *endpoint_state(const struct endpoint *e)
 {
 	if (e->flags & (ENDPOINT_CLUSTER | ENDPOINT_LOCAL))

@@ -23,7 +23,7 @@ struct plane {
 	const char *mode;
 	const char *merit; /* why it is taken before others, for the log */
 	bool has_loopback; /* serves node ports on loopback addresses */
-	/* Kept after start, besides what every mode needs. */
+	/* Kept after start, besides those that every mode needs. */
 	const unsigned *caps; /* CAP_* */
 	size_t n_caps;
 	const int *syscalls; /* numbers */
@@ -40,7 +40,7 @@ struct plane {
 	int (*cleanups[PLANE_MAX_CLEANUPS + 1])(const struct config *config);
 };
 
-/* What `dump` can print. */
+/* The formats of `dump`. */
 struct dump_format {
 	const char *name;
 	void (*dump)(const struct changeset *full, struct buf *out);
@@ -51,7 +51,7 @@ struct parts {
 	int (*make_source)(const struct config *config, const char *node_name,
 			   struct cluster *cluster, const struct reject *reject,
 			   struct object_source **ret);
-	/* Removes what kube-proxy left; adds a line for each table to removed. */
+	/* Removes the tables and chains of kube-proxy; adds a line for each table to removed. */
 	int (*cleanup_kube_proxy)(struct buf *removed);
 	/* Reports every chain of netfilter on this host. */
 	int (*list_chains)(nf_chain_fn fn, void *data);

@@ -106,7 +106,7 @@ static int clean_plane(const struct parts *parts, const struct config *config,
 			continue;
 		err = plane->cleanups[i](config);
 		if (err)
-			log_err("mode %s: could not remove what it left in place: %s",
+			log_err("mode %s: could not remove its rules and maps: %s",
 				plane->mode, strerror(-err));
 		result = result ? result : err;
 	}

@@ -17,7 +17,7 @@ int planes_open(const struct parts *parts, const struct config *config,
 		const struct plane **ret_plane, struct buf *why);
 
 /*
- * Removes what other modes left in place: all of it (used is NULL), or what the
+ * Removes the rules and maps of other modes: all of them (used is NULL), or what the
  * mode in use does not share. 0, or the first error; each is logged.
  */
 int planes_cleanup(const struct parts *parts, const struct config *config,

@@ -149,7 +149,7 @@ static void on_refused(void *data, const struct service *service, const char *wh
 			 sink_of(s)->ops->name, why);
 }
 
-/* What the sink returned, other than -ESTALE. */
+/* err: of the sink, other than -ESTALE. */
 static int settle(struct run *run, struct sink_state *s, int err)
 {
 	bool is_held = !err || err == -EREMOTEIO;
@@ -294,7 +294,7 @@ static int retry_refused(struct run *run, struct sink_state *s)
 	return err;
 }
 
-/* 0, or what a sink that is up to date answered to its changes and retries. */
+/* 0, or the error of a sink that is up to date for its changes and retries. */
 static int apply_changes(struct run *run, struct sink_state *s)
 {
 	const struct changeset *cs = run->delta;

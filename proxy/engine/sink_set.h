@@ -55,7 +55,7 @@ void sink_set_stop(struct sink_set *set, struct ev_loop *loop);
 
 /* Time left until a sink is due without a change; UINT64_MAX: none is. */
 uint64_t sink_set_delay(const struct sink_set *set, uint64_t random);
-/* Some sink is due because another process changed what it made. */
+/* Some sink is due because another process changed its rules or maps. */
 bool sink_set_is_changed(const struct sink_set *set);
 
 /* How the vital sinks are after a run. */
@@ -65,6 +65,6 @@ struct sink_set_result {
 	bool is_full;	 /* one got a full change set */
 };
 
-/* Applies a change set (delta or full) to the sinks, and what else is due. */
+/* Applies a change set (delta or full) to the sinks, and repeats the work that is due. */
 struct sink_set_result sink_set_apply(struct sink_set *set, const struct changeset *cs,
 				      uint64_t random);

@@ -18,7 +18,7 @@
 
 #define LATE_US 1000000 /* a change that waits for longer is missing */
 
-/* What keeps the daemon from being in sync. */
+/* The reasons why the daemon is not in sync. */
 struct problems {
 	json_t *texts;
 	int64_t since_us; /* the oldest one */

@@ -3,7 +3,7 @@
  * changes; the sync decides when to run: the first change immediately, bursts
  * gathered.  The sinks receive changes in order; see sink_set.h for failures.
  *
- * What another process changed is compared and restored immediately; if it
+ * A change by another process is found and reverted immediately; if it
  * keeps changing it, less and less often, down to once a second.
  */
 #pragma once
@@ -32,7 +32,7 @@ enum sync_reason {
 	SYNC_REASON_START,	 /* first run */
 	SYNC_REASON_ENVIRONMENT, /* Node, ServiceCIDRs */
 	SYNC_REASON_RETRY,	 /* a sink had failed, or refused services */
-	SYNC_REASON_REPAIR,	 /* another process changed what a sink made */
+	SYNC_REASON_REPAIR,	 /* another process changed the rules or maps of a sink */
 	SYNC_REASON_AUDIT,	 /* everything is compared periodically */
 	SYNC_REASON_N,
 };

@@ -23,7 +23,7 @@ int host_addresses_new(struct host_addresses **ret);
 void host_addresses_free(struct host_addresses *h);
 DEFINE_CLEANUP(struct host_addresses *, host_addresses_free);
 
-/* Reads all of them; on failure the list stays what it was. */
+/* Reads all of them; on failure the list stays the same. */
 int host_addresses_read(struct host_addresses *h);
 
 /*

@@ -83,14 +83,16 @@ static void check_route(const struct check *c, enum family family)
 	if (c->p->to) {
 		if (addr_family(c->p->to) != family || has_route(c->p->to))
 			return;
-		text = xasprintf("there is no route to %s: what this node itself sends "
-				 "there fails before it reaches our rules",
-				 addr_format(c->p->to, name));
+		text = xasprintf(
+			"there is no route to %s: packets that this node itself sends "
+			"there fail before they reach our rules",
+			addr_format(c->p->to, name));
 	} else {
 		if (addr_parse(families[family].route_to, &addr) != 0 || has_route(&addr))
 			return;
-		text = xstrdup("there is no default route: what this node itself sends "
-			       "to a Service fails where no other route leads");
+		text = xstrdup(
+			"there is no default route: packets that this node itself sends "
+			"to a Service fail where no other route leads");
 	}
 	c->fn(c->data, family, 1u << CLIENT_NODE, text);
 }
@@ -152,10 +154,11 @@ static void look_at_chain(void *data, const struct nf_chain *chain)
 		if (c->has_family[family] && is_of(chain, family) && chain->is_drop &&
 		    chain->hook == NF_INET_FORWARD &&
 		    strcmp(chain->type, "filter") == 0) {
-			_cleanup_(freep) char *text = xasprintf(
-				"chain %s of table %s %s drops by default: only what its "
-				"rules accept is forwarded to endpoints",
-				chain->name, chain->family, chain->table);
+			_cleanup_(freep) char *text =
+				xasprintf("chain %s of table %s %s drops by default: "
+					  "only packets that its "
+					  "rules accept are forwarded to endpoints",
+					  chain->name, chain->family, chain->table);
 
 			c->fn(c->data, family, FORWARDED, text);
 		}

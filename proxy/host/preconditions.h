@@ -1,5 +1,5 @@
 /*
- * What on this host keeps Services from working although their rules are right:
+ * Settings of this host that keep Services from working although their rules are right:
  * forwarding that is off, a missing route, chains of other programs that drop or
  * translate first.  Each finding is one sentence.
  */
@@ -20,7 +20,7 @@ struct preconditions {	  /* all borrowed */
 	int (*list_chains)(nf_chain_fn fn, void *data);
 };
 
-/* clients: 1 << CLIENT_*, those who suffer. */
+/* clients: 1 << CLIENT_*, the affected classes. */
 typedef void (*precondition_fn)(void *data, enum family family, unsigned clients,
 				const char *finding);
 

@@ -12,7 +12,7 @@
 struct privileges {
 	bool keep_exec;	 /* a credential plugin will be run: no seccomp filter */
 	bool has_filter; /* output: the filter is in effect */
-	/* Kept besides what every data plane needs. */
+	/* Kept besides those that every data plane needs. */
 	const unsigned *caps; /* CAP_* */
 	size_t n_caps;
 	const int *syscalls;

@@ -19,7 +19,8 @@
 
 #define BACKLOG		 64
 #define ACCEPT_PAUSE_SEC 1. /* when descriptors are short */
-#define RUNS_TO_CLOSE	 3  /* libmicrohttpd closes what was shut down within these */
+#define RUNS_TO_CLOSE                                                                    \
+	3 /* libmicrohttpd closes connections that were shut down within these */
 
 struct http_server {
 	struct ev_loop *loop;

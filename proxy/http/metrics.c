@@ -176,7 +176,7 @@ static void write_sync(const struct metrics *m, const struct metrics_input *in,
 		      updated);
 	add_by_family(out, in, "kubeproxy_sync_proxy_rules_last_queued_timestamp_seconds",
 		      "gauge", "The last time a sync of proxy rules was queued", queued);
-	/* Endpoints and Services are planned together here: each counts what is common to both. */
+	/* Endpoints and Services are planned together here: each counts the common number. */
 	exposition_value(out, "kubeproxy_sync_proxy_rules_endpoint_changes_pending",
 			 "gauge", "Pending proxy rules Endpoint changes",
 			 (double)in->n_pending);

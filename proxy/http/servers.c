@@ -102,7 +102,7 @@ static void show_livez(struct servers *s, const struct http_request *request,
 	answer_health(s, true, reply);
 }
 
-/* Have the objects been read and programmed once? What an earlier run left doesn't count. */
+/* Have the objects been read and programmed once? The rules of an earlier run do not count. */
 static void show_readyz(struct servers *s, const struct http_request *request,
 			struct http_reply *reply)
 {

@@ -1,5 +1,5 @@
 /*
- * As kube-proxy: the Node is what an Event is about, with its name for the
+ * As kube-proxy: an Event is about the Node, with its name for the
  * uid; only a health check node port is a Service's business.
  */
 #include "proxy/run/node_events.h"

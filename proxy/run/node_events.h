@@ -1,6 +1,6 @@
 /*
- * What happens to this proxy and is worth an Event in the cluster, with
- * kube-proxy's reasons, so that those who look for them find them.  Where the
+ * Conditions of this proxy that are worth an Event in the cluster, with
+ * kube-proxy's reasons, so that alerts find them.  Where the
  * source can't record any, nothing happens.
  */
 #pragma once

@@ -3,7 +3,7 @@
  * in kube-proxy's shape and with its names, for people who audit in that form.
  *
  * One file for both families: iptables-restore and ip6tables-restore take
- * their own rules from it.  What kube-proxy's nftables mode refuses or drops
+ * their own rules from it.  Packets that kube-proxy's nftables mode refuses or drops
  * besides (unused ports and addresses of service networks) is included; rules
  * unrelated to Services (invalid packets, forwarding, health check ports) are not.
  */

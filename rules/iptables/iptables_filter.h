@@ -1,5 +1,5 @@
 /*
- * Table filter: who is refused or dropped, out of what table nat left alone.
+ * Table filter: the packets that are refused or dropped, of those that table nat left alone.
  *
  *   KUBE-PROXY-FIREWALL      sources that are not allowed at a limited frontend
  *   KUBE-SERVICES            cluster IPs without endpoints

@@ -1,5 +1,5 @@
 /*
- * Table nat: who goes where, and who is masqueraded.
+ * Table nat: the destinations, and the packets that are masqueraded.
  *
  *   KUBE-SERVICES ─▶ KUBE-SVC-… (cluster IPs)   ─▶ KUBE-SEP-… ─▶ DNAT
  *                 └▶ KUBE-FW-… ─▶ KUBE-EXT-… ─▶ KUBE-SVC-…, KUBE-SVL-…

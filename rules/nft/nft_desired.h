@@ -1,5 +1,5 @@
 /*
- * All elements that should be, to look up what the kernel has.  It lives for
+ * All wanted elements, to look up those of the kernel.  It lives for
  * one full apply: one arena and one table of offsets, no allocation for each.
  */
 #pragma once

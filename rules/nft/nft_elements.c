@@ -1,5 +1,5 @@
 /*
- * One function for each set says what a service puts there.
+ * One function for each set adds the elements of a service.
  *
  * The class of a client is found in the order pod, this node, outside (see
  * `dispatch` in nft_rules.c).  So the decision for outside is in `frontends`,
@@ -401,7 +401,7 @@ void nft_elements_each(const struct service *service, const struct environment *
 	if (service->affinity_sec)
 		w.number = nft_numbers_service(numbers, service);
 
-	/* the kernel drops what is translated from a loopback address: another sink has those */
+	/* the kernel drops packets translated from a loopback address: another sink has those */
 	for (unsigned set = 0; set < SET_N; set++) {
 		uint32_t n = service->n_frontends;
 

@@ -5,7 +5,7 @@
  * that a rule needs the service's number in a key and the endpoint's in data,
  * and the only place where rules can keep a number is a field of the packet.
  * It is the priority (the mark would change the route), which nothing looks at
- * between two hooks but what forwards and queues, and it is cleared after use.
+ * between two hooks except forwarding and queues, and it is cleared after use.
  *
  * nft 1.0.6 loads no update with a key longer than 16 bytes: for IPv6 the
  * client's address is two hashes.  When they collide (64 bits) two clients

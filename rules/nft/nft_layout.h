@@ -1,5 +1,5 @@
 /*
- * What our tables are made of, as data: fields of a packet, the shapes of keys
+ * The parts of our tables, as data: fields of a packet, the shapes of keys
  * made of them, sets and maps, kinds of chains.  Code that builds, reads back,
  * compares or prints takes names, types and lengths only from here.
  */
@@ -21,7 +21,7 @@
 #define NFT_NUMBER_SHIFT 16
 #define NFT_NUMBER_MASK	 0xffff0000u
 
-/* What a rule can read into a register, or a key consists of. */
+/* Values that a rule can read into a register, and parts of keys. */
 enum nft_field {
 	FIELD_NONE,
 	FIELD_SADDR,

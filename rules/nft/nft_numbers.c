@@ -96,7 +96,7 @@ static void set_bit(uint64_t *bits, uint32_t number)
 	bits[number / 64] |= UINT64_C(1) << number % 64;
 }
 
-/* The same in every process, so that a dump shows what the kernel has, mostly. */
+/* The same in every process, so that a dump shows the numbers of the kernel, mostly. */
 static uint32_t hash_text(const char *text)
 {
 	uint32_t hash = 2166136261u;
@@ -156,7 +156,7 @@ static uint32_t find_adopted(const struct nft_numbers *n, enum nft_set set,
 	return a ? a->number : 0;
 }
 
-/* What the kernel has for a frontend of the service; 0: nothing, or it is in use. */
+/* The number in the kernel for a frontend of the service; 0: none, or it is in use. */
 static uint32_t adopted_number_at(const struct nft_numbers *n, const struct service *s,
 				  const struct addr *addr, uint16_t port)
 {

@@ -39,5 +39,5 @@ void nft_numbers_end_sweep(struct nft_numbers *n);
 
 /* Takes a number from an element of SET_AFFINITY_SERVICES or SET_AFFINITY_NUMBERS. */
 void nft_numbers_adopt(struct nft_numbers *n, const struct nft_element *e);
-/* All services have asked: what else was adopted is forgotten. */
+/* All services have asked: other adopted numbers are forgotten. */
 void nft_numbers_end_adoption(struct nft_numbers *n);

@@ -1,5 +1,5 @@
 /*
- * Reads back what the kernel has of our tables.  All return 0, -errno, or
+ * Reads back our tables from the kernel.  All return 0, -errno, or
  * -EINTR when the ruleset changed meanwhile: the caller starts over.
  */
 #pragma once

@@ -134,7 +134,7 @@ static void report(const struct nft_ref *ref, const struct nft_refs_ops *ops, vo
 	}
 }
 
-/* Touched in the order of need, because a chain counts what it needs first. */
+/* Touched in the order of need, because a chain counts its references first. */
 void nft_refs_settle(struct nft_refs *refs, const struct nft_refs_ops *ops, void *data)
 {
 	for (size_t i = 0; i < refs->n_touched; i++) {

@@ -20,7 +20,7 @@ void nft_refs_fini(struct nft_refs *refs);
 
 /*
  * A service gained (change 1) or lost (-1) this element. True when the element
- * is shared: then it is counted here, and settling reports what to do.
+ * is shared: then it is counted here, and settling reports the next step.
  */
 bool nft_refs_count(struct nft_refs *refs, const struct nft_element *e, int change);
 

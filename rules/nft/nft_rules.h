@@ -48,7 +48,7 @@ struct nft_stmt {
 
 #define NFT_RULE_MAX 5 /* statements */
 
-/* One rule, ready for a translator: its statements and what they speak of. */
+/* One rule, ready for a translator: its statements and their operands. */
 struct nft_rule {
 	const struct nft_stmt *stmts; /* ends with STMT_END */
 	struct nft_chain chain;

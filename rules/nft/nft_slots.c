@@ -92,7 +92,7 @@ static struct slot *slot_of(const struct auction *a, uint64_t bid)
 	return &a->slots[at < a->n ? at : at & a->mask >> 1];
 }
 
-/* Who has no slot after this: the bidder, the one that it outbids, or NULL. */
+/* The endpoint without a slot after this: the bidder, the one that it outbids, or NULL. */
 static const struct bidder *offer(struct auction *a, const struct bidder *bidder)
 {
 	uint64_t bid = mix(bidder->hash + a->round);
@@ -105,7 +105,7 @@ static const struct bidder *offer(struct auction *a, const struct bidder *bidder
 	return loser;
 }
 
-/* Leaves those who have no slot yet in waiting, and answers how many. */
+/* Leaves the endpoints that have no slot yet in waiting; returns how many. */
 static uint32_t run_round(struct auction *a, const struct bidder **waiting, uint32_t n)
 {
 	uint32_t n_left = 0;

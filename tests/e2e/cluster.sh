@@ -36,7 +36,7 @@ etcd_start() {
 
 port_is_free() { [ -z "$(ss -Hltn "sport = :$1")" ]; }
 
-# What the proxy's account asks for, one line a request in audit.log.
+# The requests of the proxy's account, one line a request in audit.log.
 audit_policy() {
 	cat >"$STATE/audit.yaml" <<-END
 		apiVersion: audit.k8s.io/v1

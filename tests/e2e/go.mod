@@ -193,7 +193,7 @@ require (
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
 
-// What k8s.io/kubernetes keeps in its staging folder, at the version published with it.
+// The modules of k8s.io/kubernetes's staging folder, at the version published with it.
 replace (
 	k8s.io/api => k8s.io/api v0.36.3
 	k8s.io/apiextensions-apiserver => k8s.io/apiextensions-apiserver v0.36.3

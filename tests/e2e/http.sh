@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What kubeadm gives kube-proxy starts sluice unchanged, and the HTTP pages are those of kube-proxy:
+# The arguments that kubeadm gives kube-proxy start sluice unchanged, and the HTTP pages are those of kube-proxy:
 # health and metrics servers, compared with the real one on the same API server.
 #
 #   http.sh                  SLUICE=PATH is the program, build/sluice otherwise
@@ -16,7 +16,7 @@
 need_proxy
 NEED="pages promtool" in_own_world "$@"
 
-# What a Pod of kubeadm's DaemonSet finds: the ConfigMap's two files, the service account, the program by its name.
+# The files of a Pod of kubeadm's DaemonSet: the ConfigMap's two files, the service account, the program by its name.
 kubeadm_files() {
 	local account=/var/run/secrets/kubernetes.io/serviceaccount
 	mkdir -p $account

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What every script here uses: a world of its own to run in, packages, processes, waiting. To be sourced.
+# Used by every script here: a world of its own to run in, packages, processes, waiting. To be sourced.
 set -euo pipefail
 
 E2E=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

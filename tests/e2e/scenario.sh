@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What scenarios are made of: who answers from where, Services and Deployments to ask, results. To be sourced.
+# Parts of scenarios: which backend answers, Services and Deployments to ask, results. To be sourced.
 
 PASSED=0 FAILED=0 SKIPPED=0
 FACTS=()

@@ -39,7 +39,7 @@ void ebpf_stage_serve(const char *places);
 /* A TCP socket that listens there and accepts nothing: its connections stay open. */
 int ebpf_listen(const char *place);
 
-/* What answers at "address:port": its name, or a strerror(). Points into a static buffer. */
+/* The server at "address:port": its name, or a strerror(). Points into a static buffer. */
 const char *ebpf_ask(int type, const char *place);
 /* The same with a socket of the caller; sends to place, or on a connected socket if that is NULL. */
 const char *ebpf_ask_on(int fd, const char *place);

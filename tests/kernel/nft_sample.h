@@ -45,7 +45,7 @@ struct service *sample_large_service(const char *name, const char *at, uint32_t 
 /* Both families, pods known by their network, two service networks. */
 struct environment sample_environment(void);
 
-/* What should be: an array of services that owns its references. */
+/* The wanted state: an array of services that owns its references. */
 struct sample_world {
 	struct environment env;
 	struct service **services;

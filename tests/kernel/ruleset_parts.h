@@ -1,5 +1,5 @@
 /*
- * What ruleset.c has read, for ruleset_walk.c.  Values are texts, as nft prints
+ * The output of ruleset.c, for ruleset_walk.c.  Values are texts, as nft prints
  * them; the parts of a concatenation are joined by blanks.
  */
 #pragma once

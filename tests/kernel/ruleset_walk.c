@@ -13,7 +13,7 @@
 #define MAX_DEPTH  16
 #define MAX_CHAINS 8 /* base chains of one hook */
 
-/* What changes while a packet walks. */
+/* The state of a packet on its way. */
 struct state {
 	const struct ruleset *rs;
 	const struct packet *p;

@@ -210,7 +210,7 @@ static void sockets_of_a_removed_endpoint_are_closed_and_no_others(void **state)
 	assert_int_equal(closed.n_sockets, 0);
 }
 
-/* What has connected again goes to the endpoint that took over. */
+/* A socket that has connected again goes to the endpoint that took over. */
 static void a_closed_socket_can_connect_again(void **state)
 {
 	static const struct kind udp = {.type = SOCK_DGRAM, .connects = {GOES}};

@@ -1,5 +1,5 @@
 /*
- * What passes through the hooks, and how: each way to open a socket reaches the
+ * The ways through the hooks: each way to open a socket reaches the
  * endpoint, and the socket shows the service. Then the ways that a prototype of
  * the programs got wrong.
  */

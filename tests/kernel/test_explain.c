@@ -1,5 +1,5 @@
 /*
- * What `sluice explain` prints about a connection equals what the rows of a scenario
+ * The output of `sluice explain` about a connection equals the rows of a scenario
  * expect of it, with which the kernel's traffic is compared elsewhere; and `get`
  * counts the connections that there were.
  */
@@ -80,7 +80,7 @@ static void add_expectation(struct buf *out, const json_t *result, enum family f
 		buf_add_string(out, " +m");
 }
 
-/* What the eBPF programs decide is not masqueraded. */
+/* Connections that the eBPF programs decide are not masqueraded. */
 static bool is_as_expected(const struct traffic_row *row, const char *explained,
 			   bool by_ebpf)
 {
@@ -184,7 +184,7 @@ static void explain_names_an_address_with_ip_mode_proxy(void **state)
 	json_decref(result);
 }
 
-/* What a person reads. */
+/* The text output. */
 static void a_single_endpoint_is_explained_in_the_singular(void **state)
 {
 	static const struct manifest_service single = {.name = "single",

@@ -15,7 +15,7 @@
 #define N_ENDPOINTS 3000
 #define N_STEPS_MIN 20
 
-/* What the world wants, to be compared. */
+/* The wanted state, to be compared. */
 struct wanted {
 	struct change *changes;
 	struct changeset cs;

@@ -1,5 +1,5 @@
 /*
- * What the running program may still do: two capabilities, no new ones, and in
+ * The remaining rights of the running program: two capabilities, no new ones, and in
  * the release build the system calls of its filter.
  */
 #include "tests/test.h"

@@ -107,7 +107,7 @@ static pid_t start_monitor(const struct world *w)
 	return pid;
 }
 
-/* What happened before is in the monitor's file once this table is. */
+/* Earlier events are in the monitor's file once this table is. */
 static void wait_monitor(const struct world *w, const char *table)
 {
 	uint64_t start_us = world_now_us();

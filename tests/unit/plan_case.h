@@ -15,7 +15,7 @@ struct plan_case {
 };
 
 /*
- * What plan() decides for the case's manifest must read as want, and so must
+ * The decisions of plan() for the case's manifest must read as want, and so must
  * the JSON that is kept for the program to be compared with.
  */
 void plan_case_check(const struct plan_case *c);

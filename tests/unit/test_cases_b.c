@@ -1,5 +1,5 @@
 /*
- * What a new connection meets, by where it comes from.  Addresses, ports and
+ * The decisions about a new connection, by its origin.  Addresses, ports and
  * expectations are those of kube-proxy's own packet flow tests.
  */
 #include "tests/test.h"

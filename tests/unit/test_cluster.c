@@ -1,5 +1,5 @@
 /*
- * What the cluster remembers, and which Services it wants planned again.
+ * The memory of the cluster, and the Services that it marks for planning.
  */
 #include "tests/test.h"
 

@@ -544,7 +544,7 @@ static void options_of_a_service_come_from_annotations(void **state)
 #define SERVICE_OF(spec)                                                                 \
 	"---\n{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {" spec "}}"
 
-/* What an API server would refuse, fill in, or drop. */
+/* Objects that an API server would refuse, complete, or shorten. */
 static const struct {
 	const char *text, *objects, *rejected;
 } manifest_cases[] = {

@@ -153,7 +153,7 @@ static void expect_status(struct status *status, const char *problem)
 
 static const char unread[] =
 	"nothing read yet: services, nodes (api: connection refused), "
-	"since 0 s; the kernel serves what an earlier run left";
+	"since 0 s; the kernel serves the rules of an earlier run";
 
 static void nothing_is_shown_before_the_first_sync(void **state)
 {
@@ -171,7 +171,7 @@ static void nothing_is_shown_before_the_first_sync(void **state)
 	expect_status(&status, unread);
 	source_events->synced(source_events->data, 0);
 	refuses_each_verb(&e, "nothing programmed yet: the first sync is due; the "
-			      "kernel serves what an earlier run left");
+			      "kernel serves the rules of an earlier run");
 	(void)sync_run(e.sync);
 	assert_null(engine_unready(&e));
 	expect_status(&status, "");

@@ -1,6 +1,6 @@
 /*
- * What explain says about addresses that are not a frontend, and about what is in the
- * way of those that are.
+ * The output of explain about addresses that are not a frontend, and about obstacles
+ * for those that are.
  */
 #include "tests/test.h"
 
@@ -126,12 +126,13 @@ static const struct {
 	{"10.96.0.10:81", "reject",
 	 "it is the cluster IP of demo/web:http, but not a port of it"},
 	{"203.0.113.5:81", "untouched",
-	 "it is an address of demo/web:http (LoadBalancer), but not a port of it; what "
-	 "other hosts send is refused where it would leave by the interface that it "
+	 "it is an address of demo/web:http (LoadBalancer), but not a port of it; "
+	 "packets "
+	 "from other hosts are refused where they would leave by the interface that they "
 	 "came in by"},
 	{"198.51.100.5:81", "untouched",
-	 "it is an address of demo/web:http (ExternalIP), but not a port of it; what "
-	 "other hosts send is refused where it would leave by the interface that it "
+	 "it is an address of demo/web:http (ExternalIP), but not a port of it; packets "
+	 "from other hosts are refused where they would leave by the interface that they "
 	 "came in by"},
 	{"10.1.0.1:30999", "untouched",
 	 "it is the health check node port of demo/web: 200, 1 endpoint on this node"},

@@ -1,6 +1,5 @@
 /*
- * What happens to manifests that are followed, in cases that steps of test_files.c
- * cannot express: large files, unmounted folders, bursts, pipes, missing inotify.
+ * Manifests that are followed, in cases that steps of test_files.c cannot express: large files, unmounted folders, bursts, pipes, missing inotify.
  */
 #include "tests/test.h"
 

@@ -278,7 +278,7 @@ static void slow_clients_do_not_block_other_clients(void **state)
 	ev_loop_destroy(loop);
 }
 
-/* What a Service of two families answers depends on the family that the client comes with. */
+/* The answer of a Service of two families depends on the family of the client. */
 static void each_family_of_a_service_has_its_own_health_answer(void **state)
 {
 	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};

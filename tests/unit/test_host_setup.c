@@ -1,5 +1,5 @@
 /*
- * What the daemon sets up for itself.
+ * The daemon's settings of its own process.
  */
 #include "tests/test.h"
 

@@ -1,5 +1,5 @@
 /*
- * What a service comes to, element by element.
+ * The elements of a service, one by one.
  */
 #include "tests/test.h"
 

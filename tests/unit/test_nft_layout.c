@@ -82,7 +82,7 @@ static void an_affinity_chain_needs_its_pick_chain(void **state)
 				     &needed));
 }
 
-/* What nft 1.0.6 and the kernel make of the same declarations. */
+/* The output of nft 1.0.6 and the kernel for the same declarations. */
 static const struct {
 	enum nft_shape shape;
 	size_t len[FAMILY_N];

@@ -1,5 +1,5 @@
 /*
- * What several services need: it comes with the first and goes with the last.
+ * Chains that several services need: added with the first, removed with the last.
  */
 #include "tests/test.h"
 

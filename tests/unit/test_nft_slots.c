@@ -1,5 +1,5 @@
 /*
- * Who stands in which slot: everybody in one, whatever came before, and few
+ * The endpoints' slots: each has one, whatever the history, and few
  * move when one comes or goes.
  */
 #include "tests/test.h"

@@ -1,5 +1,5 @@
 /*
- * What the Node object says of this node, and what remains when it says no more.
+ * The Node object's facts about this node, and those that remain without it.
  */
 #include "tests/test.h"
 
@@ -101,7 +101,7 @@ static void a_deleted_node_keeps_its_last_facts(void **state)
 	world_close(&w);
 }
 
-/* What is in there may be a pod, or this node. */
+/* Addresses in there may be of a pod, or of this node. */
 static void a_service_network_that_overlaps_others_is_logged_and_not_dropped(void **state)
 {
 	static const char cidrs[] =

@@ -84,7 +84,7 @@ static void hints_and_nodes_count_for_equality(void **state)
 	}
 }
 
-/* What 30 000 Services cost depends on this. */
+/* The memory for 30 000 Services depends on this. */
 static void decoded_objects_are_small(void **state)
 {
 	_cleanup_(object_unrefp) struct object *service = object_text_first(

@@ -1,5 +1,5 @@
 /*
- * What a person reads in the log when the API server can't be reached.
+ * The log while the API server cannot be reached.
  */
 #include "tests/test.h"
 

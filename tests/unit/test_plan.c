@@ -1,5 +1,5 @@
 /*
- * What of a plan the case tables don't show: flags of endpoints, values that
+ * Parts of a plan that the case tables do not show: flags of endpoints, values that
  * must not change when nothing did, node ports on real addresses, reasons.
  */
 #include "tests/test.h"

@@ -115,8 +115,9 @@ static void a_forward_chain_that_drops_by_default_is_found(void **state)
 		.is_drop = true,
 	};
 	expect(*state, "1",
-	       "IPv4 5: chain FORWARD of table ip filter drops by default: only what its "
-	       "rules accept is forwarded to endpoints\n");
+	       "IPv4 5: chain FORWARD of table ip filter drops by default: only packets "
+	       "that its "
+	       "rules accept are forwarded to endpoints\n");
 	chains[0].family = "ip6"; /* this host has no address of it */
 	expect(*state, "1", "");
 }
@@ -168,13 +169,15 @@ static void an_address_without_a_route_is_found(void **state)
 		skip();
 	assert_int_equal(addr_parse("10.96.0.10", &h->to), 0);
 	expect(h, "1",
-	       "IPv4 2: there is no route to 10.96.0.10: what this node itself sends "
+	       "IPv4 2: there is no route to 10.96.0.10: packets that this node itself "
+	       "sends "
 	       "there "
-	       "fails before it reaches our rules\n");
+	       "fail before they reach our rules\n");
 	h->p.to = NULL;
 	expect(h, "1",
-	       "IPv4 2: there is no default route: what this node itself sends to a "
-	       "Service fails where no other route leads\n");
+	       "IPv4 2: there is no default route: packets that this node itself sends "
+	       "to a "
+	       "Service fail where no other route leads\n");
 }
 
 #define ON_HOST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)

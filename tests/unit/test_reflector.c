@@ -102,7 +102,7 @@ static void a_server_without_streaming_is_listed_in_pages(void **state)
 	reflector_fini(&r);
 }
 
-/* What an API server says whose etcd is older than 3.4.31. */
+/* The answer of an API server whose etcd is older than 3.4.31. */
 static void a_storage_that_cannot_stream_lists_is_listed_immediately(void **state)
 {
 	struct watch_event error = make_error(500, "InternalError");
@@ -298,7 +298,7 @@ static void a_nudge_ends_the_delay_for_an_unreachable_server(void **state)
 	reflector_fini(&r);
 }
 
-/* Or those who are refused would wake each other up for ever. */
+/* Or refused clients would wake each other up for ever. */
 static void a_nudge_does_not_shorten_the_delay_after_a_refusal(void **state)
 {
 	struct reflector r;

@@ -180,7 +180,7 @@ static void a_pool_is_used_if_a_frontend_balances_over_it(void **state)
 	assert_false(service_uses_pool(none, POOL_LOCAL));
 }
 
-/* What a process dies of that builds a service with this frontend; 0: nothing. */
+/* The signal that ends a process that builds a service with this frontend; 0: none. */
 static int build_alone(const struct decision from[CLIENT_N], uint8_t kind)
 {
 	struct frontend f = {.kind = kind, .addr = sample_addr("1.1.1.1"), .port = 1};

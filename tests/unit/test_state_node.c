@@ -17,7 +17,7 @@ DEFINE_CLEANUP(struct state *, state_free);
 #define N_ADDRESSES 6 /* 10.0.0.0 to 10.0.0.5 */
 #define PORT	    30080
 
-/* What a service wants: its port everywhere, at single addresses, or both. */
+/* The claims of a service: its port everywhere, at single addresses, or both. */
 struct wish {
 	bool is_everywhere, at[N_ADDRESSES];
 };

@@ -32,7 +32,7 @@ struct queue {
 	int n;
 };
 
-/* What a service wants: a bit for each place and kind, and how many endpoints. */
+/* The claims of a service: a bit for each place and kind, and how many endpoints. */
 struct wish {
 	bool is_there;
 	bool wants[N_KINDS][N_PLACES];

@@ -1,5 +1,5 @@
 /*
- * What each sink receives when one fails, refuses a service, or is changed by
+ * The change sets of each sink when one fails, refuses a service, or is changed by
  * another process: a vital sink, and two that come after it.
  */
 #include "tests/test.h"

@@ -1,5 +1,5 @@
 /*
- * What a reflector learns from one event of a watch.
+ * The content of one event of a watch.
  */
 #include "tests/test.h"
 

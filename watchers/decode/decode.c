@@ -1,5 +1,5 @@
 /*
- * Which decoder reads what, and Lists.
+ * The table of decoders, and Lists.
  */
 #include "watchers/decode/decode.h"
 

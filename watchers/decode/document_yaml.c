@@ -1,10 +1,10 @@
 /*
  * libyaml's events -> JSON, with a stack of the collections that are open.  An
- * alias shares what its anchor made instead of copying it, so its cost is counted,
+ * alias shares the value of its anchor instead of copying it, so its cost is counted,
  * not felt: the number of nodes that aliases stand for is bounded, because a
  * caller that walks over the result pays for each of them.  Keys of a mapping are
  * strings, as Kubernetes makes them; the last of two equal ones counts.  Merge
- * keys ("<<") fill in what the mapping does not say itself.
+ * keys ("<<") fill in the keys that the mapping lacks.
  */
 #include "watchers/decode/document_yaml.h"
 
@@ -33,7 +33,7 @@ struct anchor {
 /* A sequence or mapping that has not ended. */
 struct level {
 	json_t *json;
-	json_t *merges;	       /* of a mapping: what "<<" names */
+	json_t *merges;	       /* of a mapping: the values of "<<" */
 	char *key;	       /* of a mapping: its value comes next */
 	bool is_merge;	       /* likewise, of "<<" */
 	struct anchor *anchor; /* or NULL */
@@ -164,7 +164,7 @@ static const char *key_text(const json_t *key, char buf[static 32])
 	return NULL;
 }
 
-/* What "<<" names: a mapping, or several of which the first ones count. */
+/* The value of "<<": a mapping, or several of which the first ones count. */
 static void merge(struct document_yaml *r, json_t *object, json_t *from,
 		  const yaml_mark_t *at)
 {

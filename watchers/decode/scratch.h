@@ -11,7 +11,7 @@ struct scratch_chunk;
 
 struct scratch { /* embedded, on the stack; scratch_init() */
 	struct scratch_chunk *chunks;
-	char *at, *end; /* what is left of the newest piece of memory */
+	char *at, *end; /* the rest of the newest piece of memory */
 	_Alignas(16) char first[4096];
 };
 

@@ -1,5 +1,5 @@
 /*
- * What a YAML scalar is, by the rules of the parser that Kubernetes uses
+ * The type of a YAML scalar, by the rules of the parser that Kubernetes uses
  * (go-yaml v2: YAML 1.1's booleans, nulls and numbers, but no times and no
  * base 60).
  */

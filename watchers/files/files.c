@@ -1,7 +1,7 @@
 /*
  * Any event in a watched folder starts a pause, after which everything is
  * looked at again: it costs a stat a file, and nothing has to be remembered
- * about events.  What changed is read in slices, so that the loop keeps turning.
+ * about events.  Changed files are read in slices, so that the loop keeps turning.
  */
 #include "watchers/files/files.h"
 
@@ -61,7 +61,7 @@ static int watch_all(struct files *f)
 	return rc;
 }
 
-/* Watches what the paths mean now, then finds what changed before. */
+/* Watches the present targets of the paths, then finds earlier changes. */
 static void rescan(struct files *f, bool all)
 {
 	int rc = watch_all(f), err;

@@ -1,5 +1,5 @@
 /*
- * What the parts of the file source share.  Private to files*.c.
+ * Shared by the parts of the file source.  Private to files*.c.
  *
  *	files.c		the public side, and the loop
  *	files_scan.c	which files there are, and which of them changed
@@ -50,7 +50,7 @@ struct file {
 		name; /* the part of path in the folder; "" when the source is the file */
 };
 
-/* Whose objects count. */
+/* The owners of objects that are in several files. */
 struct file_owners { /* embedded in struct files */
 	struct cluster *cluster;
 	const struct reject *reject;

@@ -124,7 +124,7 @@ int file_watch_add(struct file_watch *w, const char *path)
 	_cleanup_(freep) char *real = NULL;
 	int rc = 0;
 
-	/* the way first: what appears at its end from now on is noticed */
+	/* the way first: files that appear at its end from now on are noticed */
 	if (*clean)
 		rc = add_way(w, clean);
 	if (rc == 0)

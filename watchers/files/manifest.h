@@ -14,12 +14,12 @@
 #include "watchers/reject.h"
 
 struct manifest {	    /* embedded */
-	const char *source; /* borrowed: what to call it */
+	const char *source; /* borrowed: its name in messages */
 	struct reject reject;
 	decode_fn fn;
 	void *data;
 	bool is_json;
-	size_t len;	 /* of the file: the size it should have, or what has come */
+	size_t len;	 /* of the file: its expected size, or the bytes so far */
 	struct buf text; /* unless it is JSON */
 	struct document_yaml *yaml;
 	struct json_split split;
@@ -32,7 +32,7 @@ void manifest_init(struct manifest *m, const char *source, const struct reject *
 		   decode_fn fn, void *data);
 void manifest_fini(struct manifest *m);
 
-/* The size, if it is known: what would be too long in the end is not read. */
+/* The size, if it is known: a file that is too long is not read. */
 void manifest_expect(struct manifest *m, size_t len);
 /*
  * 0, -EINVAL (cannot be parsed) or -E2BIG (a limit), then and in all later calls.

@@ -1,6 +1,6 @@
 /*
  * One call at a time, and when the next one may be made.  The reflector decides
- * what an answer means; informer_answer.c decodes its objects.
+ * the meaning of an answer; informer_answer.c decodes its objects.
  */
 #include "watchers/kube/informer_private.h"
 

@@ -22,7 +22,7 @@ struct parser {
 	const char *section; /* "clusters[kind].cluster", for messages */
 	struct kube_config *config;
 	char **ret_error;
-	int err; /* the first error; what follows is skipped */
+	int err; /* the first error; the rest is skipped */
 	json_t *root;
 };
 

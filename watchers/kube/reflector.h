@@ -31,7 +31,7 @@ struct reflector_request {
 	uint32_t timeout_sec;	      /* WATCH, WATCHLIST: 300..599 */
 };
 
-/* What the caller must do to the cluster. */
+/* The next step for the caller. */
 enum reflector_step {
 	REFLECTOR_NOTHING,
 	REFLECTOR_PUT,

@@ -1,5 +1,5 @@
 /*
- * A limit for what one Service may cost.  The kernel maps hold every endpoint
+ * A limit for the cost of one Service.  The kernel maps hold every endpoint
  * once for each frontend, so a small manifest can ask for millions of elements.
  * The cost is estimated before anything is built, from the objects alone.
  */

@@ -25,7 +25,7 @@
 /* Rejections of plan() are counted apart from those of the Service's decoder. */
 #define PLAN_REJECT_KIND "planned Service"
 
-/* What the node contributes to all Services; computed when first needed. */
+/* The node's part of all Services; computed when first needed. */
 struct planner_node {
 	bool is_known;
 	bool has_primary;

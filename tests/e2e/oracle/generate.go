@@ -11,7 +11,7 @@ import (
 )
 
 // A generator makes one random cluster from a seed: the same seed, the same cluster.
-// What it makes is always determined: no two services claim one address and port, and of
+// Its output is always determined: no two services claim one address and port, and of
 // an endpoint that stands in two slices only one is running, for kube-proxy itself
 // picks by chance otherwise.
 type generator struct {

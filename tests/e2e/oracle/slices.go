@@ -172,7 +172,7 @@ func (g *generator) duplicate(from, to *discovery.EndpointSlice) {
 	to.Endpoints = append(to.Endpoints, copied)
 }
 
-// What the generator itself must have made at least once in a whole comparison.
+// The cases that the generator must have made at least once in a whole comparison.
 var generated = []string{
 	"duplicate: same", "duplicate: terminating remnant", "several slices of a service", "FQDN slice", "stray slice", "leading zeros",
 	"slice port: nil", "slice port: zero", "slice port: other protocol", "slice port: other number", "slice port: absent",

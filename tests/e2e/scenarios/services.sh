@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What people do to Services and Deployments, with kubectl.
+# Changes that people make to Services and Deployments, with kubectl.
 
 scenario_expose() {
 	local ip ip6 port target seen=0

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What happens to clusters: the API server away, history forgotten, credentials and rights changed, a flood.
+# Trouble of clusters: the API server away, history forgotten, credentials and rights changed, a flood.
 
 # served NAME N: a Service with N of N+1 Pods as endpoints, by hand, so that the proxy is measured and not a controller.
 # IP is its address, PODS are the Pods'.
