@@ -99,11 +99,27 @@ static void daemon_open(struct daemon *d)
 
 static void daemon_close(struct daemon *d)
 {
+	_cleanup_(freep) char *run = world_path(&d->world, "run");
+
 	control_free(d->control);
 	assert_int_equal(access(d->path, F_OK), -1);
 	world_remove(&d->world, "run/s.sock.lock");
-	world_remove(&d->world, "run"); /* no other file is left in it */
+	assert_int_equal(rmdir(run), 0); /* no other file is left in it */
 	world_close(&d->world);
+}
+
+static int set_up(void **state)
+{
+	*state = xcalloc(1, sizeof(struct daemon));
+	daemon_open(*state);
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	daemon_close(*state);
+	free(*state);
+	return 0;
 }
 
 static int client_open(const struct daemon *d)
@@ -174,18 +190,15 @@ static const struct {
 
 static void each_request_is_answered_with_one_line(void **state)
 {
-	struct daemon d;
+	struct daemon *d = *state;
 
-	(void)state;
-	daemon_open(&d);
 	for (size_t i = 0; i < N_ELEMENTS(talk_cases); i++) {
 		_cleanup_(freep) char *text =
-			talk(&d, talk_cases[i].request, strlen(talk_cases[i].request));
+			talk(d, talk_cases[i].request, strlen(talk_cases[i].request));
 
 		if (strcmp(text, talk_cases[i].answer) != 0)
 			fail_msg("%s -> %s", talk_cases[i].request, text);
 	}
-	daemon_close(&d);
 }
 
 static void fields_of_a_request_arrive_unchanged(void **state)
@@ -193,16 +206,13 @@ static void fields_of_a_request_arrive_unchanged(void **state)
 	static const char text[] =
 		"{\"version\":1,\"request\":\"explain\",\"frontend\":\"10.0.0.1:80\","
 		"\"from\":\"10.0.0.2\"}\n";
-	struct daemon d;
+	struct daemon *d = *state;
 
-	(void)state;
-	daemon_open(&d);
-	free(talk(&d, text, strlen(text)));
-	assert_int_equal(d.last.verb, CONTROL_EXPLAIN);
-	assert_string_equal(d.last.frontend, "10.0.0.1:80");
-	assert_string_equal(d.last.from, "10.0.0.2");
-	assert_string_equal(d.last.ns, "");
-	daemon_close(&d);
+	free(talk(d, text, strlen(text)));
+	assert_int_equal(d->last.verb, CONTROL_EXPLAIN);
+	assert_string_equal(d->last.frontend, "10.0.0.1:80");
+	assert_string_equal(d->last.from, "10.0.0.2");
+	assert_string_equal(d->last.ns, "");
 }
 
 static void an_encoded_request_decodes_unchanged(void **state)
@@ -226,104 +236,86 @@ static void a_request_without_end_is_refused(void **state)
 {
 	_cleanup_(freep) char *text = xmalloc(CONTROL_REQUEST_MAX_LEN + 1024);
 	_cleanup_(freep) char *answer_text = NULL;
-	struct daemon d;
+	struct daemon *d = *state;
 
-	(void)state;
-	daemon_open(&d);
 	memset(text, 'x', CONTROL_REQUEST_MAX_LEN + 1024);
-	answer_text = talk(&d, text, CONTROL_REQUEST_MAX_LEN + 1024);
+	answer_text = talk(d, text, CONTROL_REQUEST_MAX_LEN + 1024);
 	assert_string_equal(answer_text, ERROR("not a JSON object"));
-	assert_int_equal(d.n_asked, 0);
-	daemon_close(&d);
+	assert_int_equal(d->n_asked, 0);
 }
 
 static void a_field_that_is_too_long_is_refused(void **state)
 {
 	char text[1024], name[CONTROL_FIELD_LEN + 1];
 	_cleanup_(freep) char *answer_text = NULL;
-	struct daemon d;
+	struct daemon *d = *state;
 
-	(void)state;
 	memset(name, 'n', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
 	(void)snprintf(text, sizeof(text),
 		       "{\"version\":1,\"request\":\"services\",\"namespace\":\"%s\"}\n",
 		       name);
-	daemon_open(&d);
-	answer_text = talk(&d, text, strlen(text));
+	answer_text = talk(d, text, strlen(text));
 	assert_string_equal(answer_text, ERROR("a field is not a string or is too long"));
-	daemon_close(&d);
 }
 
 static void clients_that_disconnect_early_do_no_harm(void **state)
 {
 	static const char request[] = LINE("\"request\":\"services\"");
 	_cleanup_(freep) char *text = NULL;
-	struct daemon d;
+	struct daemon *d = *state;
 
-	(void)state;
-	daemon_open(&d);
-	(void)close(client_open(&d)); /* sent nothing */
+	(void)close(client_open(d)); /* sent nothing */
 	for (size_t len = 1; len < sizeof(request); len++) {
-		int fd = client_open(&d);
+		int fd = client_open(d);
 
 		assert_int_equal(send(fd, request, len, MSG_NOSIGNAL), len);
 		(void)close(fd);
-		turn(&d);
+		turn(d);
 	}
-	text = talk(&d, request, strlen(request));
+	text = talk(d, request, strlen(request));
 	assert_string_equal(text, RESULT);
-	daemon_close(&d);
 }
 
 static void too_many_clients_wait_for_their_turn(void **state)
 {
 	static const char request[] = LINE("\"request\":\"services\"");
 	char bytes[256];
-	struct daemon d;
+	struct daemon *d = *state;
 	int fds[24];
 
-	(void)state;
-	daemon_open(&d);
 	for (size_t i = 0; i < N_ELEMENTS(fds); i++) {
-		fds[i] = client_open(&d);
-		turn(&d);
+		fds[i] = client_open(d);
+		turn(d);
 	}
 	for (size_t i = 0; i < N_ELEMENTS(fds); i++) {
 		assert_true(send(fds[i], request, strlen(request), MSG_NOSIGNAL) > 0);
-		turn(&d);
+		turn(d);
 		assert_true(recv(fds[i], bytes, sizeof(bytes), 0) > 0);
 		(void)close(fds[i]);
 	}
-	assert_int_equal(d.n_asked, N_ELEMENTS(fds));
-	daemon_close(&d);
+	assert_int_equal(d->n_asked, N_ELEMENTS(fds));
 }
 
 static void only_the_owner_may_send_requests(void **state)
 {
 	struct stat st;
-	struct daemon d;
+	struct daemon *d = *state;
 
-	(void)state;
-	daemon_open(&d);
-	assert_int_equal(stat(d.path, &st), 0);
+	assert_int_equal(stat(d->path, &st), 0);
 	assert_true(S_ISSOCK(st.st_mode));
 	assert_int_equal(st.st_mode & 0777, 0600);
-	daemon_close(&d);
 }
 
 static void a_second_daemon_cannot_open_the_control_socket(void **state)
 {
 	struct control *second = NULL;
-	struct daemon d;
+	struct daemon *d = *state;
 
-	(void)state;
-	daemon_open(&d);
-	assert_int_equal(control_new(d.world.loop, d.path, answer, &d, &second),
+	assert_int_equal(control_new(d->world.loop, d->path, answer, d, &second),
 			 -EADDRINUSE);
 	assert_null(second);
-	assert_int_equal(access(d.path, F_OK), 0); /* the first one still has it */
-	daemon_close(&d);
+	assert_int_equal(access(d->path, F_OK), 0); /* the first one still has it */
 }
 
 /* A killed daemon leaves its socket. */
@@ -333,37 +325,31 @@ static void a_stale_socket_is_replaced(void **state)
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 	_cleanup_(freep) char *text = NULL;
 	_cleanup_(closep) int fd = -1;
-	struct daemon d;
+	struct daemon *d = *state;
 
-	(void)state;
-	daemon_open(&d);
-	control_free(d.control);
-	memcpy(sa.sun_path, d.path, strlen(d.path));
+	control_free(d->control);
+	memcpy(sa.sun_path, d->path, strlen(d->path));
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
-	assert_int_equal(control_new(d.world.loop, d.path, answer, &d, &d.control), 0);
-	text = talk(&d, request, strlen(request));
+	assert_int_equal(control_new(d->world.loop, d->path, answer, d, &d->control), 0);
+	text = talk(d, request, strlen(request));
 	assert_string_equal(text, RESULT);
-	daemon_close(&d);
 }
 
 static void a_file_that_is_not_a_socket_is_kept(void **state)
 {
 	struct control *control = NULL;
-	struct daemon d;
+	struct daemon *d = *state;
 	int fd;
 
-	(void)state;
-	daemon_open(&d);
-	control_free(d.control);
-	fd = open(d.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	control_free(d->control);
+	fd = open(d->path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
 	assert_true(fd >= 0);
 	(void)close(fd);
-	assert_int_equal(control_new(d.world.loop, d.path, answer, &d, &control),
+	assert_int_equal(control_new(d->world.loop, d->path, answer, d, &control),
 			 -EEXIST);
-	assert_int_equal(unlink(d.path), 0);
-	d.control = NULL;
-	daemon_close(&d);
+	assert_int_equal(unlink(d->path), 0);
+	d->control = NULL;
 }
 
 /* Clients wait in the backlog, and the loop does not spin. */
@@ -373,28 +359,25 @@ static void a_lack_of_descriptors_only_delays_answers(void **state)
 	struct rlimit before, none;
 	unsigned n_turns;
 	char bytes[256];
-	struct daemon d;
+	struct daemon *d = *state;
 	int fd;
 
-	(void)state;
-	daemon_open(&d);
-	turn(&d); /* the loop has opened its own descriptors */
-	fd = client_open(&d);
+	turn(d); /* the loop has opened its own descriptors */
+	fd = client_open(d);
 	assert_true(send(fd, request, strlen(request), MSG_NOSIGNAL) > 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	n_turns = ev_iteration(d.world.loop);
-	world_run(&d.world, 0.3);
-	n_turns = ev_iteration(d.world.loop) - n_turns;
+	n_turns = ev_iteration(d->world.loop);
+	world_run(&d->world, 0.3);
+	n_turns = ev_iteration(d->world.loop) - n_turns;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_true(n_turns < 10);
-	assert_int_equal(d.n_asked, 0);
-	world_run(&d.world, 1.2);
-	assert_int_equal(d.n_asked, 1);
+	assert_int_equal(d->n_asked, 0);
+	world_run(&d->world, 1.2);
+	assert_int_equal(d->n_asked, 1);
 	assert_true(recv(fd, bytes, sizeof(bytes), 0) > 0);
 	(void)close(fd);
-	daemon_close(&d);
 }
 
 struct asking {
@@ -426,50 +409,41 @@ static json_t *ask_and_serve(struct daemon *d, enum control_verb verb)
 
 static void the_control_client_returns_the_result(void **state)
 {
-	struct daemon d;
+	struct daemon *d = *state;
 	json_t *result;
 
-	(void)state;
-	daemon_open(&d);
-	result = ask_and_serve(&d, CONTROL_SERVICES);
+	result = ask_and_serve(d, CONTROL_SERVICES);
 	assert_int_equal(json_array_size(result), 2);
 	json_decref(result);
-	daemon_close(&d);
 }
 
 static void a_long_answer_is_sent_in_pieces(void **state)
 {
-	struct daemon d;
+	struct daemon *d = *state;
 	json_t *result;
 
-	(void)state;
-	daemon_open(&d);
-	result = ask_and_serve(&d, CONTROL_ENDPOINTS);
+	result = ask_and_serve(d, CONTROL_ENDPOINTS);
 	assert_int_equal(json_array_size(result), LONG_N);
 	assert_int_equal(json_integer_value(json_array_get(result, LONG_N - 1)),
 			 LONG_N - 1);
-	assert_int_equal(d.n_pieces, LONG_N / 1000);
-	assert_int_equal(d.n_freed, 1);
+	assert_int_equal(d->n_pieces, LONG_N / 1000);
+	assert_int_equal(d->n_freed, 1);
 	json_decref(result);
-	daemon_close(&d);
 }
 
 static void a_client_that_disconnects_stops_a_long_answer(void **state)
 {
 	static const char request[] = "{\"version\":1,\"request\":\"endpoints\"}\n";
-	struct daemon d;
+	struct daemon *d = *state;
 	int fd;
 
-	(void)state;
-	daemon_open(&d);
-	fd = client_open(&d);
+	fd = client_open(d);
 	assert_true(send(fd, request, strlen(request), MSG_NOSIGNAL) > 0);
-	turn(&d);
+	turn(d);
 	(void)close(fd);
-	turn(&d);
-	assert_true(d.n_pieces < LONG_N / 1000);
-	assert_int_equal(d.n_freed, 1);
-	daemon_close(&d);
+	turn(d);
+	assert_true(d->n_pieces < LONG_N / 1000);
+	assert_int_equal(d->n_freed, 1);
 }
 
 /* A daemon that is stopped, or busy. */
@@ -478,38 +452,37 @@ static void a_daemon_that_does_not_answer_is_reported(void **state)
 	const struct control_request request = {.verb = CONTROL_SERVICES};
 	json_t *result = NULL;
 	const char *printed;
-	struct daemon d;
+	struct daemon *d = *state;
 
-	(void)state;
-	daemon_open(&d);
 	control_client_set_timeout(1);
 	capture_start();
-	assert_int_equal(control_ask(d.path, &request, &result), -ETIMEDOUT);
+	assert_int_equal(control_ask(d->path, &request, &result), -ETIMEDOUT);
 	printed = capture_end();
 	assert_non_null(strstr(printed, ": the daemon has not answered for 1 s\n"));
 	control_client_set_timeout(30);
-	daemon_close(&d);
 }
+
+#define WITH_DAEMON(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(each_request_is_answered_with_one_line),
-		cmocka_unit_test(fields_of_a_request_arrive_unchanged),
+		WITH_DAEMON(each_request_is_answered_with_one_line),
+		WITH_DAEMON(fields_of_a_request_arrive_unchanged),
 		cmocka_unit_test(an_encoded_request_decodes_unchanged),
-		cmocka_unit_test(a_request_without_end_is_refused),
-		cmocka_unit_test(a_field_that_is_too_long_is_refused),
-		cmocka_unit_test(clients_that_disconnect_early_do_no_harm),
-		cmocka_unit_test(too_many_clients_wait_for_their_turn),
-		cmocka_unit_test(a_lack_of_descriptors_only_delays_answers),
-		cmocka_unit_test(only_the_owner_may_send_requests),
-		cmocka_unit_test(a_second_daemon_cannot_open_the_control_socket),
-		cmocka_unit_test(a_stale_socket_is_replaced),
-		cmocka_unit_test(a_file_that_is_not_a_socket_is_kept),
-		cmocka_unit_test(the_control_client_returns_the_result),
-		cmocka_unit_test(a_daemon_that_does_not_answer_is_reported),
-		cmocka_unit_test(a_long_answer_is_sent_in_pieces),
-		cmocka_unit_test(a_client_that_disconnects_stops_a_long_answer),
+		WITH_DAEMON(a_request_without_end_is_refused),
+		WITH_DAEMON(a_field_that_is_too_long_is_refused),
+		WITH_DAEMON(clients_that_disconnect_early_do_no_harm),
+		WITH_DAEMON(too_many_clients_wait_for_their_turn),
+		WITH_DAEMON(a_lack_of_descriptors_only_delays_answers),
+		WITH_DAEMON(only_the_owner_may_send_requests),
+		WITH_DAEMON(a_second_daemon_cannot_open_the_control_socket),
+		WITH_DAEMON(a_stale_socket_is_replaced),
+		WITH_DAEMON(a_file_that_is_not_a_socket_is_kept),
+		WITH_DAEMON(the_control_client_returns_the_result),
+		WITH_DAEMON(a_daemon_that_does_not_answer_is_reported),
+		WITH_DAEMON(a_long_answer_is_sent_in_pieces),
+		WITH_DAEMON(a_client_that_disconnects_stops_a_long_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

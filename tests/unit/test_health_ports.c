@@ -134,111 +134,117 @@ static int apply(struct sink *sink, bool full, const struct service *old,
 	return sink_apply(sink, &cs);
 }
 
-static void a_health_port_reports_local_endpoints_of_its_service(void **state)
+struct ports {
+	struct ev_loop *loop;
+	struct sink *sink;
+};
+
+static int set_up(void **state)
 {
 	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
-	struct ev_loop *loop = ev_loop_new(0);
-	struct sink *sink = health_ports_new(loop, &hooks);
+	struct ports *p = xcalloc(1, sizeof(*p));
+
+	p->loop = ev_loop_new(0);
+	p->sink = health_ports_new(p->loop, &hooks);
+	*state = p;
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct ports *p = *state;
+
+	sink_close(p->sink);
+	ev_loop_destroy(p->loop);
+	free(p);
+	return 0;
+}
+
+static void a_health_port_reports_local_endpoints_of_its_service(void **state)
+{
+	const struct ports *p = *state;
 	uint16_t port = free_port();
 	struct service *three = make_service(FAMILY_IPV4, "a", port, 3);
 	struct service *none = make_service(FAMILY_IPV4, "a", port, 0);
 	struct fetch f;
 
-	(void)state;
-	assert_int_equal(apply(sink, true, NULL, three), 0);
-	assert_int_equal(status_of(fetch(loop, &f, port, GET)), 200);
+	assert_int_equal(apply(p->sink, true, NULL, three), 0);
+	assert_int_equal(status_of(fetch(p->loop, &f, port, GET)), 200);
 	assert_int_equal(weight_of(f.text), 3);
 	assert_non_null(strstr(f.text, "Content-Type: application/json\r\n"));
 	assert_non_null(strstr(f.text, "\"localEndpoints\": 3,"));
 
 	proxy_is_healthy = false;
-	assert_int_equal(status_of(fetch(loop, &f, port, GET)), 503);
+	assert_int_equal(status_of(fetch(p->loop, &f, port, GET)), 503);
 	proxy_is_healthy = true;
 
-	assert_int_equal(apply(sink, false, three, none), 0);
-	assert_int_equal(status_of(fetch(loop, &f, port, GET)), 503);
+	assert_int_equal(apply(p->sink, false, three, none), 0);
+	assert_int_equal(status_of(fetch(p->loop, &f, port, GET)), 503);
 	assert_int_equal(weight_of(f.text), 0);
 
-	assert_int_equal(apply(sink, false, none, NULL), 0);
-	assert_string_equal(fetch(loop, &f, port, GET), "");
-	sink_close(sink);
+	assert_int_equal(apply(p->sink, false, none, NULL), 0);
+	assert_string_equal(fetch(p->loop, &f, port, GET), "");
 	service_unref(three);
 	service_unref(none);
-	ev_loop_destroy(loop);
 }
 
 static void a_health_port_that_moves_is_closed_and_opened(void **state)
 {
-	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
-	struct ev_loop *loop = ev_loop_new(0);
-	struct sink *sink = health_ports_new(loop, &hooks);
+	const struct ports *p = *state;
 	uint16_t before = free_port(), after = free_port();
 	struct service *old = make_service(FAMILY_IPV4, "a", before, 1);
 	struct service *new = make_service(FAMILY_IPV4, "a", after, 1);
 	struct service *other = make_service(FAMILY_IPV6, "a", after, 2);
 	struct fetch f;
 
-	(void)state;
-	assert_int_equal(apply(sink, true, NULL, old), 0);
-	assert_int_equal(apply(sink, false, old, new), 0);
-	assert_string_equal(fetch(loop, &f, before, GET), "");
-	assert_int_equal(status_of(fetch(loop, &f, after, GET)), 200);
-	assert_int_equal(apply(sink, false, NULL, other), 0);
-	assert_int_equal(apply(sink, false, new, NULL), 0);
-	assert_int_equal(weight_of(fetch(loop, &f, after, GET)), 2);
-	assert_int_equal(apply(sink, true, NULL, NULL), 0);
-	assert_string_equal(fetch(loop, &f, after, GET), "");
-	sink_close(sink);
+	assert_int_equal(apply(p->sink, true, NULL, old), 0);
+	assert_int_equal(apply(p->sink, false, old, new), 0);
+	assert_string_equal(fetch(p->loop, &f, before, GET), "");
+	assert_int_equal(status_of(fetch(p->loop, &f, after, GET)), 200);
+	assert_int_equal(apply(p->sink, false, NULL, other), 0);
+	assert_int_equal(apply(p->sink, false, new, NULL), 0);
+	assert_int_equal(weight_of(fetch(p->loop, &f, after, GET)), 2);
+	assert_int_equal(apply(p->sink, true, NULL, NULL), 0);
+	assert_string_equal(fetch(p->loop, &f, after, GET), "");
 	service_unref(old);
 	service_unref(new);
 	service_unref(other);
-	ev_loop_destroy(loop);
 }
 
 static void a_health_port_in_use_is_tried_again(void **state)
 {
-	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
-	struct ev_loop *loop = ev_loop_new(0);
-	struct sink *sink = health_ports_new(loop, &hooks);
+	const struct ports *p = *state;
 	struct sockaddr_in sa = {.sin_family = AF_INET};
 	socklen_t len = sizeof(sa);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 	struct service *s;
 	struct fetch f;
 
-	(void)state;
 	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
 	assert_int_equal(listen(fd, 1), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&sa, &len), 0);
 	s = make_service(FAMILY_IPV4, "a", ntohs(sa.sin_port), 1);
-	assert_int_not_equal(apply(sink, true, NULL, s), 0);
+	assert_int_not_equal(apply(p->sink, true, NULL, s), 0);
 	(void)close(fd);
-	assert_int_equal(apply(sink, true, NULL, s), 0);
-	assert_int_equal(status_of(fetch(loop, &f, ntohs(sa.sin_port), GET)), 200);
-	sink_close(sink);
+	assert_int_equal(apply(p->sink, true, NULL, s), 0);
+	assert_int_equal(status_of(fetch(p->loop, &f, ntohs(sa.sin_port), GET)), 200);
 	service_unref(s);
-	ev_loop_destroy(loop);
 }
 
 static void a_request_with_an_endless_header_is_closed(void **state)
 {
-	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
-	struct ev_loop *loop = ev_loop_new(0);
-	struct sink *sink = health_ports_new(loop, &hooks);
+	const struct ports *p = *state;
 	uint16_t port = free_port();
 	struct service *s = make_service(FAMILY_IPV4, "a", port, 1);
 	_cleanup_(freep) char *request = calloc(1, 2 * HTTP_SERVER_MEMORY_LEN);
 	struct fetch f;
 
-	(void)state;
 	strcpy(request, "GET / HTTP/1.1\r\nX: ");
 	memset(request + strlen(request), 'x', 2 * HTTP_SERVER_MEMORY_LEN - 64);
-	assert_int_equal(apply(sink, true, NULL, s), 0);
-	assert_int_equal(status_of(fetch(loop, &f, port, request)), 431);
-	assert_int_equal(status_of(fetch(loop, &f, port, GET)), 200);
-	sink_close(sink);
+	assert_int_equal(apply(p->sink, true, NULL, s), 0);
+	assert_int_equal(status_of(fetch(p->loop, &f, port, request)), 431);
+	assert_int_equal(status_of(fetch(p->loop, &f, port, GET)), 200);
 	service_unref(s);
-	ev_loop_destroy(loop);
 }
 
 static int connect_to(uint16_t port)
@@ -254,50 +260,40 @@ static int connect_to(uint16_t port)
 /* Each has sent the start of a request, and no more. */
 static void slow_clients_do_not_block_other_clients(void **state)
 {
-	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
-	struct ev_loop *loop = ev_loop_new(0);
-	struct sink *sink = health_ports_new(loop, &hooks);
+	const struct ports *p = *state;
 	uint16_t port = free_port();
 	struct service *s = make_service(FAMILY_IPV4, "a", port, 1);
 	int slow[600]; /* more than twice as many as may be open */
 	struct fetch f;
 
-	(void)state;
-	assert_int_equal(apply(sink, true, NULL, s), 0);
+	assert_int_equal(apply(p->sink, true, NULL, s), 0);
 	for (size_t i = 0; i < N_ELEMENTS(slow); i++) {
 		slow[i] = connect_to(port);
 		assert_int_equal(write(slow[i], "GET /", 5), 5);
-		ev_run(loop, EVRUN_NOWAIT);
+		ev_run(p->loop, EVRUN_NOWAIT);
 	}
 	for (int i = 0; i < 3; i++)
-		assert_int_equal(status_of(fetch(loop, &f, port, GET)), 200);
+		assert_int_equal(status_of(fetch(p->loop, &f, port, GET)), 200);
 	for (size_t i = 0; i < N_ELEMENTS(slow); i++)
 		(void)close(slow[i]);
-	sink_close(sink);
 	service_unref(s);
-	ev_loop_destroy(loop);
 }
 
 /* The answer of a Service of two families depends on the family of the client. */
 static void each_family_of_a_service_has_its_own_health_answer(void **state)
 {
-	const struct health_ports_hooks hooks = {.is_healthy = is_healthy};
-	struct ev_loop *loop = ev_loop_new(0);
-	struct sink *sink = health_ports_new(loop, &hooks);
+	const struct ports *p = *state;
 	uint16_t port = free_port();
 	struct service *v4 = make_service(FAMILY_IPV4, "a", port, 0);
 	struct service *v6 = make_service(FAMILY_IPV6, "a", port, 2);
 	struct fetch f;
 
-	(void)state;
-	assert_int_equal(apply(sink, true, NULL, v6), 0);
-	assert_non_null(strstr(fetch(loop, &f, port, GET), "Weight: 2\r\n"));
-	assert_int_equal(apply(sink, false, NULL, v4), 0);
-	assert_non_null(strstr(fetch(loop, &f, port, GET), "Weight: 0\r\n"));
-	sink_close(sink);
+	assert_int_equal(apply(p->sink, true, NULL, v6), 0);
+	assert_non_null(strstr(fetch(p->loop, &f, port, GET), "Weight: 2\r\n"));
+	assert_int_equal(apply(p->sink, false, NULL, v4), 0);
+	assert_non_null(strstr(fetch(p->loop, &f, port, GET), "Weight: 0\r\n"));
 	service_unref(v4);
 	service_unref(v6);
-	ev_loop_destroy(loop);
 }
 
 static struct service *make_named_service(int number, uint16_t port)
@@ -396,15 +392,17 @@ static void health_ports_beyond_the_descriptor_limit_are_one_log_line(void **sta
 	ev_loop_destroy(loop);
 }
 
+#define WITH_PORTS(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_health_port_reports_local_endpoints_of_its_service),
-		cmocka_unit_test(a_health_port_that_moves_is_closed_and_opened),
-		cmocka_unit_test(a_health_port_in_use_is_tried_again),
-		cmocka_unit_test(a_request_with_an_endless_header_is_closed),
-		cmocka_unit_test(slow_clients_do_not_block_other_clients),
-		cmocka_unit_test(each_family_of_a_service_has_its_own_health_answer),
+		WITH_PORTS(a_health_port_reports_local_endpoints_of_its_service),
+		WITH_PORTS(a_health_port_that_moves_is_closed_and_opened),
+		WITH_PORTS(a_health_port_in_use_is_tried_again),
+		WITH_PORTS(a_request_with_an_endless_header_is_closed),
+		WITH_PORTS(slow_clients_do_not_block_other_clients),
+		WITH_PORTS(each_family_of_a_service_has_its_own_health_answer),
 		cmocka_unit_test(a_health_port_that_stays_in_use_is_reported_once),
 		cmocka_unit_test(
 			health_ports_beyond_the_descriptor_limit_are_one_log_line),

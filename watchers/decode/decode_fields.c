@@ -14,30 +14,28 @@
 static const char *const metadata[] = {"name", "namespace", "labels", "annotations",
 				       NULL};
 static const char *const service[] = {TOP, "spec", "status", NULL};
-static const char *const service_spec[] = {
-	"allocateLoadBalancerNodePorts",
-	"clusterIP",
-	"clusterIPs",
-	"externalIPs",
-	"externalName",
-	"externalTrafficPolicy",
-	"healthCheckNodePort",
-	"internalTrafficPolicy",
-	"ipFamilies",
-	"ipFamilyPolicy",
-	"loadBalancerClass",
-	"loadBalancerIP",
-	"loadBalancerSourceRanges",
-	"ports",
-	"publishNotReadyAddresses",
-	"selector",
-	"sessionAffinity",
-	"sessionAffinityConfig",
-	"topologyKeys",
-	"trafficDistribution",
-	"type",
-	NULL,
-};
+static const char *const service_spec[] = {"allocateLoadBalancerNodePorts",
+					   "clusterIP",
+					   "clusterIPs",
+					   "externalIPs",
+					   "externalName",
+					   "externalTrafficPolicy",
+					   "healthCheckNodePort",
+					   "internalTrafficPolicy",
+					   "ipFamilies",
+					   "ipFamilyPolicy",
+					   "loadBalancerClass",
+					   "loadBalancerIP",
+					   "loadBalancerSourceRanges",
+					   "ports",
+					   "publishNotReadyAddresses",
+					   "selector",
+					   "sessionAffinity",
+					   "sessionAffinityConfig",
+					   "topologyKeys",
+					   "trafficDistribution",
+					   "type",
+					   NULL};
 static const char *const service_port[] = {"appProtocol", "name",     "nodePort",
 					   "port",	  "protocol", "targetPort",
 					   NULL};
@@ -45,8 +43,7 @@ static const char *const slice[] = {TOP, "addressType", "endpoints", "ports", NU
 static const char *const slice_endpoint[] = {
 	"addresses", "conditions", "deprecatedTopology",
 	"hints",     "hostname",   "nodeName",
-	"targetRef", "zone",	   NULL,
-};
+	"targetRef", "zone",	   NULL};
 static const char *const conditions[] = {"ready", "serving", "terminating", NULL};
 static const char *const slice_port[] = {"appProtocol", "name", "port", "protocol", NULL};
 static const char *const endpoints[] = {TOP, "subsets", NULL};
