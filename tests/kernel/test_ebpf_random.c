@@ -21,8 +21,12 @@
 #define MAX_NODES   8
 
 static struct ebpf_stage *stage;
-static struct addr nodes[MAX_NODES];
-static struct environment env = {.node_addresses = {nodes}};
+static struct addr nodes[FAMILY_N][MAX_NODES];
+static struct environment env = {
+	.node_addresses =
+		{[FAMILY_IPV4] = nodes[FAMILY_IPV4], [FAMILY_IPV6] = nodes[FAMILY_IPV6]},
+};
+static enum family family; /* of the addresses that are made */
 
 static uint32_t below(uint32_t n)
 {
@@ -31,33 +35,50 @@ static uint32_t below(uint32_t n)
 
 static struct addr make_addr(unsigned a, unsigned b)
 {
-	const uint8_t bytes[4] = {10, (uint8_t)a, (uint8_t)(b >> 8), (uint8_t)b};
+	const uint8_t four[4] = {10, (uint8_t)a, (uint8_t)(b >> 8), (uint8_t)b};
+	const uint8_t six[16] = {
+		0xfd, [7] = (uint8_t)a, [14] = (uint8_t)(b >> 8), [15] = (uint8_t)b};
 
-	return addr_from_bytes(FAMILY_IPV4, bytes);
+	return addr_from_bytes(family, family == FAMILY_IPV4 ? four : six);
+}
+
+/* For all classes of clients, or for those outside alone. */
+static void random_decisions(struct frontend *f)
+{
+	bool is_outside = f->kind != FRONTEND_CLUSTER_IP && below(3) == 0;
+	enum action action = ACTION_BALANCE;
+
+	if (below(8) == 0)
+		action = ACTION_REJECT;
+	else if (below(8) == 0)
+		action = ACTION_DROP;
+	for (unsigned c = is_outside ? CLIENT_EXTERNAL : 0; c < CLIENT_N; c++) {
+		f->from[c].action = action;
+		if (action == ACTION_BALANCE && below(3) == 0 && c == CLIENT_EXTERNAL)
+			f->from[c].pool = POOL_LOCAL;
+	}
 }
 
 static size_t random_frontends(struct frontend *ret)
 {
+	static const uint8_t kinds[] = {FRONTEND_EXTERNAL_IP, FRONTEND_LOAD_BALANCER,
+					FRONTEND_NODE_PORT};
 	size_t n = 1 + below(3);
 
 	for (size_t i = 0; i < n; i++) {
 		ret[i] = (struct frontend){
 			.addr = make_addr(96, below(N_ADDRESSES)),
 			.port = (uint16_t)(80 + i), /* unique within the service */
-			.kind = (uint8_t)(i == 0 ? FRONTEND_CLUSTER_IP
-						 : FRONTEND_EXTERNAL_IP),
+			.kind = i == 0 ? FRONTEND_CLUSTER_IP
+				       : kinds[below(N_ELEMENTS(kinds))],
 		};
 		if (i == 2 && below(2)) {
 			ret[i].kind = FRONTEND_NODE_PORT;
-			ret[i].addr = addr_unspecified(FAMILY_IPV4);
+			ret[i].addr = addr_unspecified(family);
 			ret[i].port = (uint16_t)(80 + below(10));
 		}
-		if (below(8) == 0) {
-			for (unsigned c = 0; c < CLIENT_N; c++)
-				ret[i].from[c].action = ACTION_REJECT;
-		} else if (i > 0 && below(3) == 0) {
-			ret[i].from[CLIENT_EXTERNAL].pool = POOL_LOCAL;
-		}
+		ret[i].is_limited = ret[i].kind == FRONTEND_LOAD_BALANCER && below(2);
+		random_decisions(&ret[i]);
 	}
 	return n;
 }
@@ -90,7 +111,6 @@ static void change_one(struct state *st)
 		.ns = "test",
 		.name = name,
 		.port_name = "",
-		.family = FAMILY_IPV4,
 		.proto = below(2) ? IPPROTO_TCP : IPPROTO_UDP,
 		.affinity_sec = below(4) == 0 ? 100 : 0,
 		.frontends = frontends,
@@ -99,6 +119,10 @@ static void change_one(struct state *st)
 	struct service *s;
 
 	(void)snprintf(name, sizeof(name), "s%u", below(N_NAMES));
+	family = below(2) ? FAMILY_IPV4 : FAMILY_IPV6;
+	spec.family = family;
+	if (below(4) == 0)
+		spec.options.on_endpoint_removed = ENDPOINT_REMOVAL_RESET;
 	if (below(5) == 0) {
 		state_replace(st, "test", name, NULL, 0);
 		return;
@@ -109,16 +133,21 @@ static void change_one(struct state *st)
 	state_replace(st, "test", name, &s, 1); /* takes it */
 }
 
-/* Some are external addresses of services, too; the last one is loopback. */
+/* Some are external addresses of services, too; one is loopback. */
 static void change_nodes(struct state *st)
 {
+	static const char *const loopback[] = {"127.0.0.1", "::1"};
 	size_t n = 2 + below(MAX_NODES - 2);
 
+	family = below(2) ? FAMILY_IPV4 : FAMILY_IPV6;
 	for (size_t i = 0; i < n; i++)
-		nodes[i] = make_addr(96, 5 * (unsigned)i + below(5));
-	nodes[n - 1].b[12] = 127;
-	env.n_node_addresses[FAMILY_IPV4] = n;
-	state_set_node_addresses(st, FAMILY_IPV4, nodes, n);
+		nodes[family][i] = make_addr(96, 5 * (unsigned)i + below(5));
+	/* in order: before all others, or after them */
+	assert_int_equal(addr_parse(loopback[family],
+				    &nodes[family][family == FAMILY_IPV4 ? n - 1 : 0]),
+			 0);
+	env.n_node_addresses[family] = n;
+	state_set_node_addresses(st, family, nodes[family], n);
 }
 
 static void apply(struct state *st, struct ebpf_table *table, bool full)
