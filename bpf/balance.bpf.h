@@ -186,7 +186,9 @@ static __always_inline bool ebpf_pick_sticky(const volatile __u64 *word, __u16 p
 	struct ebpf_binding *bound = bpf_map_lookup_elem(&affinity, &client);
 	struct ebpf_binding fresh = {.last_ns = bpf_ktime_get_ns()};
 
-	if (bound && fresh.last_ns - bound->last_ns < affinity_sec * NS_PER_SEC) {
+	/* Another processor may have renewed it since the clock was read: signed. */
+	if (bound && (__s64)(fresh.last_ns - bound->last_ns) <
+			     (__s64)(affinity_sec * NS_PER_SEC)) {
 		__u32 id = bound->endpoint, generation = bound->generation;
 
 		if (ebpf_take_endpoint(id, pool_flag, service, &generation, true,

@@ -16,6 +16,8 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 	struct ebpf_last last = {0};
 	struct ebpf_socket *s;
 
+	if (ctx->protocol != IPPROTO_UDP) /* UDP-Lite has this hook, too */
+		return false;
 	if (!ebpf_find_frontend(to, IPPROTO_UDP, &frontend)) {
 		/*
 		 * A connected IPv6 socket with an IPv4-mapped peer passes here
