@@ -27,6 +27,7 @@ struct ebpf_place { /* where a socket wants to go, or comes from */
 struct ebpf_choice {
 	struct ebpf_place endpoint;
 	__u32 endpoint_id, generation, service;
+	bool is_new; /* not the one that the socket used last */
 };
 
 enum ebpf_verdict {
@@ -96,6 +97,18 @@ static __always_inline bool ebpf_look_up(const struct ebpf_frontend_key *key,
 	return true;
 }
 
+/* Exactly this address, not any address of the node. */
+static __always_inline bool ebpf_is_frontend(const struct ebpf_place *to, __u8 proto)
+{
+	struct ebpf_frontend_key key = {
+		.addr = {to->addr[0], to->addr[1], to->addr[2], to->addr[3]},
+		.port = to->port,
+		.proto = proto,
+	};
+
+	return bpf_map_lookup_elem(&frontends, &key) != NULL;
+}
+
 static __always_inline bool ebpf_find_frontend(const struct ebpf_place *to, __u8 proto,
 					       struct ebpf_frontend *ret)
 {
@@ -129,7 +142,7 @@ static __always_inline bool ebpf_find_frontend(const struct ebpf_place *to, __u8
 
 /* Copies a record that still is this endpoint, and in this pool. */
 static __always_inline bool ebpf_take_endpoint(__u32 id, __u16 pool_flag, __u32 service,
-					       const __u32 *generation, bool is_new,
+					       const __u32 *generation,
 					       struct ebpf_choice *choice)
 {
 	struct ebpf_endpoint *e = bpf_map_lookup_elem(&endpoints, &id);
@@ -147,9 +160,17 @@ static __always_inline bool ebpf_take_endpoint(__u32 id, __u16 pool_flag, __u32 
 	choice->endpoint_id = id;
 	choice->generation = e->generation;
 	choice->service = service;
-	if (is_new)
-		__sync_fetch_and_add(&e->n_connections, 1);
 	return true;
+}
+
+/* Counts a connection that goes to the chosen endpoint. */
+static __always_inline void ebpf_count(const struct ebpf_choice *choice)
+{
+	__u32 id = choice->endpoint_id;
+	struct ebpf_endpoint *e = bpf_map_lookup_elem(&endpoints, &id);
+
+	if (e && choice->is_new)
+		__sync_fetch_and_add(&e->n_connections, 1);
 }
 
 static __always_inline bool ebpf_pick_once(const volatile __u64 *word, __u16 pool_flag,
@@ -167,7 +188,7 @@ static __always_inline bool ebpf_pick_once(const volatile __u64 *word, __u16 poo
 	if (!slot)
 		return false;
 	id = slot->endpoint;
-	return ebpf_take_endpoint(id, pool_flag, service, NULL, true, choice);
+	return ebpf_take_endpoint(id, pool_flag, service, NULL, choice);
 }
 
 /* The endpoint may leave between the two look-ups; by then the pool is another one. */
@@ -191,8 +212,7 @@ static __always_inline bool ebpf_pick_sticky(const volatile __u64 *word, __u16 p
 			     (__s64)(affinity_sec * NS_PER_SEC)) {
 		__u32 id = bound->endpoint, generation = bound->generation;
 
-		if (ebpf_take_endpoint(id, pool_flag, service, &generation, true,
-				       choice)) {
+		if (ebpf_take_endpoint(id, pool_flag, service, &generation, choice)) {
 			bound->last_ns = fresh.last_ns;
 			return true;
 		}
@@ -248,11 +268,17 @@ ebpf_decide(struct bpf_sock_addr *ctx, const struct ebpf_frontend *frontend, __u
 	/* as a flow of conntrack: until it serves no longer, in a pool or not */
 	if (last->is_set &&
 	    ebpf_take_endpoint(last->endpoint_id, pool_flag | EBPF_ENDPOINT_SERVING,
-			       service, &last->generation, false, choice))
+			       service, &last->generation, choice)) {
+		choice->is_new = false;
 		return EBPF_VERDICT_BALANCE;
-	if (affinity_sec ? ebpf_pick_sticky(word, pool_flag, service, affinity_sec,
-					    cookie, choice)
-			 : ebpf_pick(word, pool_flag, service, choice))
-		return EBPF_VERDICT_BALANCE;
-	return EBPF_VERDICT_PASS;
+	}
+	if (!(affinity_sec ? ebpf_pick_sticky(word, pool_flag, service, affinity_sec,
+					      cookie, choice)
+			   : ebpf_pick(word, pool_flag, service, choice)))
+		return EBPF_VERDICT_PASS;
+	/* An endpoint that is a frontend, too: nftables would balance the packet again. */
+	if (ebpf_is_frontend(&choice->endpoint, proto))
+		return EBPF_VERDICT_PASS;
+	choice->is_new = true;
+	return EBPF_VERDICT_BALANCE;
 }

@@ -43,6 +43,7 @@ static __always_inline bool connect(struct bpf_sock_addr *ctx, struct ebpf_place
 	default:
 		return true;
 	}
+	ebpf_count(&choice);
 	if (s)
 		ebpf_set_route(s, &frontend_place, &choice);
 	*to = choice.endpoint;

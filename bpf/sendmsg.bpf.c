@@ -10,7 +10,7 @@
 static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 					  struct ebpf_place *to)
 {
-	struct ebpf_place frontend_place = *to;
+	struct ebpf_place frontend_place = *to, name;
 	struct ebpf_frontend frontend;
 	struct ebpf_choice choice;
 	struct ebpf_last last = {0};
@@ -34,6 +34,14 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 	if (ebpf_decide(ctx, &frontend, IPPROTO_UDP, &last, &choice) !=
 	    EBPF_VERDICT_BALANCE)
 		return false;
+	/*
+	 * Two frontends of one endpoint: its answers look the same. In packets, conntrack
+	 * distinguishes them.
+	 */
+	if (ebpf_find_name(ctx->sk, &choice.endpoint, &name) &&
+	    !ebpf_same_place(name.addr, name.port, &frontend_place))
+		return false;
+	ebpf_count(&choice);
 	ebpf_add_route(ctx->sk, s, &frontend_place, &choice);
 	*to = choice.endpoint;
 	return true;

@@ -141,6 +141,38 @@ static void only_udp_itself_is_balanced_by_sendto(void **state)
 	assert_int_equal(given(&n_used), 0);
 }
 
+/* To nftables it is translated once. With the endpoint as destination it would be twice. */
+static void an_endpoint_that_is_a_frontend_is_left_to_nftables(void **state)
+{
+	unsigned n_used;
+	int fd;
+
+	(void)state;
+	apply(udp_service(A1, 0), short_service("other", IPPROTO_UDP, A1, A2));
+	fd = ebpf_connect(SOCK_DGRAM, VIP);
+	(void)close(fd);
+	assert_int_equal(given(&n_used), 0);
+	assert_string_equal(ebpf_ask(SOCK_DGRAM, A1), A2);
+	assert_int_equal(given(&n_used), 1);
+}
+
+static void one_socket_knows_an_endpoint_by_one_name(void **state)
+{
+	_cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM, 0);
+	unsigned n_used;
+
+	(void)state;
+	apply(udp_service(A1, 0),
+	      short_service("other", IPPROTO_UDP, "10.96.0.20:80", A1));
+	assert_string_equal(ebpf_ask_on(fd, VIP), A1);
+	(void)ebpf_ask_on(fd, "10.96.0.20:80"); /* nftables would, and is not loaded */
+	assert_int_equal(given(&n_used), 1);
+	assert_string_equal(ebpf_ask_on(fd, VIP), A1);
+	assert_int_equal(given(&n_used), 1);
+	assert_string_equal(ebpf_ask(SOCK_DGRAM, "10.96.0.20:80"), A1);
+	assert_int_equal(given(&n_used), 2);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -148,6 +180,11 @@ int main(void)
 			clients_that_connect_concurrently_share_one_affinity, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(only_udp_itself_is_balanced_by_sendto,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_endpoint_that_is_a_frontend_is_left_to_nftables, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(one_socket_knows_an_endpoint_by_one_name,
 						set_up, tear_down),
 	};
 	int n_failed;
