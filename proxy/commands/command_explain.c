@@ -114,9 +114,34 @@ static void print_match(const json_t *result, struct buf *out)
 	print_endpoints(json_object_get(result, "endpoints"), out);
 }
 
+static void print_matches(const json_t *result, struct buf *out)
+{
+	const json_t *matches = json_object_get(result, "matches"), *match;
+	long long n_omitted = json_integer_value(json_object_get(result, "omitted"));
+	size_t i;
+
+	json_array_foreach(matches, i, match)
+	{
+		const char *address = json_text(match, "address");
+		bool is_ipv6 = strchr(address, ':');
+
+		buf_printf(out, "%s%s%s%s:%lld/%s\n", i ? "\n" : "", is_ipv6 ? "[" : "",
+			   address, is_ipv6 ? "]" : "",
+			   json_integer_value(json_object_get(match, "port")),
+			   json_text(match, "protocol"));
+		print_match(match, out);
+	}
+	if (i == 0)
+		buf_printf(out, "%s\n", json_text(result, "why"));
+	if (n_omitted)
+		buf_printf(out, "\nand %lld more\n", n_omitted);
+}
+
 static void print_result(const json_t *result, struct buf *out)
 {
-	if (json_object_get(result, "service"))
+	if (json_object_get(result, "matches"))
+		print_matches(result, out);
+	else if (json_object_get(result, "service"))
 		print_match(result, out);
 	else
 		buf_printf(out, "%s: %s\n", json_text(result, "action"),
@@ -125,19 +150,23 @@ static void print_result(const json_t *result, struct buf *out)
 
 static int check(const struct options *options)
 {
+	const char *text = options->arguments.items[0];
+	struct wide_target wide;
 	struct target target;
+	bool is_wide = target_parse(text, &target) != 0;
 	struct addr from;
 
-	if (target_parse(options->arguments.items[0], &target) != 0) {
-		command_error("explain: \"%s\" is not ADDRESS:PORT[/PROTO]",
-			      options->arguments.items[0]);
+	if (strlen(text) >= CONTROL_FIELD_LEN ||
+	    (is_wide && target_parse_wide(text, &wide) != 0)) {
+		command_error("explain: \"%s\" is not " TARGET_FORMS, text);
 		return STATUS_USAGE;
 	}
 	if (*options->from && addr_parse(options->from, &from) != 0) {
 		command_error("--from: \"%s\" is not an address", options->from);
 		return STATUS_USAGE;
 	}
-	if (*options->from && addr_family(&from) != addr_family(&target.addr)) {
+	if (*options->from && !is_wide &&
+	    addr_family(&from) != addr_family(&target.addr)) {
 		command_error("--from: \"%s\" is not of the family of %s", options->from,
 			      options->arguments.items[0]);
 		return STATUS_USAGE;

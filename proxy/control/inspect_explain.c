@@ -253,44 +253,42 @@ static void explain_match(const struct question *q, const struct service *s,
 					       "warnings", explain_warnings(q, s)));
 }
 
-static int parse(struct question *q, const struct control_request *request,
-		 char **ret_error)
+json_t *inspect_explain_target(const struct question *q)
 {
-	if (target_parse(request->frontend, &q->target) != 0) {
-		*ret_error = xasprintf("\"%s\" is not ADDRESS:PORT[/PROTO]",
-				       request->frontend);
-		return -1;
+	const struct frontend *f;
+	const struct service *s =
+		state_find_frontend(q->in->state, &q->target.addr, q->target.proto,
+				    q->target.port, &f);
+	json_t *result =
+		json_pack("{s:o, s:i, s:s}", "address", inspect_addr(&q->target.addr),
+			  "port", (int)q->target.port, "protocol",
+			  proto_name(q->target.proto));
+
+	if (s) {
+		struct frontend at = *f;
+
+		at.addr = q->target.addr; /* one of the node's, where it is everywhere */
+		explain_match(q, s, &at, result);
+	} else {
+		inspect_explain_unmatched(q, result);
 	}
-	q->has_from = *request->from;
-	if (q->has_from && addr_parse(request->from, &q->from) != 0) {
-		*ret_error = xasprintf("\"%s\" is not an address", request->from);
-		return -1;
-	}
-	return 0;
+	return result;
 }
 
 json_t *inspect_explain(const struct inspect *in, const struct control_request *request,
 			char **ret_error)
 {
-	struct question q = {.in = in};
-	const struct frontend *f;
-	const struct service *s;
-	json_t *result;
+	struct question q = {.in = in, .has_from = *request->from};
+	struct wide_target wide;
 
-	if (parse(&q, request, ret_error) != 0)
+	if (q.has_from && addr_parse(request->from, &q.from) != 0) {
+		*ret_error = xasprintf("\"%s\" is not an address", request->from);
 		return NULL;
-	result = json_pack("{s:o, s:i, s:s}", "address", inspect_addr(&q.target.addr),
-			   "port", (int)q.target.port, "protocol",
-			   proto_name(q.target.proto));
-	s = state_find_frontend(in->state, &q.target.addr, q.target.proto, q.target.port,
-				&f);
-	if (s) {
-		struct frontend at = *f;
-
-		at.addr = q.target.addr; /* one of the node's, where it is everywhere */
-		explain_match(&q, s, &at, result);
-	} else {
-		inspect_explain_unmatched(&q, result);
 	}
-	return result;
+	if (target_parse(request->frontend, &q.target) == 0)
+		return inspect_explain_target(&q);
+	if (target_parse_wide(request->frontend, &wide) == 0)
+		return inspect_explain_wide(&q, &wide);
+	*ret_error = xasprintf("\"%s\" is not " TARGET_FORMS, request->frontend);
+	return NULL;
 }

@@ -34,6 +34,11 @@ struct question { /* of explain */
 	struct addr from;
 };
 
+/* The fate of a connection to the target. */
+json_t *inspect_explain_target(const struct question *q);
+/* The same for each frontend that is meant; at most 20. The target of q is not used. */
+json_t *inspect_explain_wide(const struct question *q, const struct wide_target *wide);
+
 /* Is this one of this host's addresses? */
 bool inspect_is_host(const struct inspect *in, const struct addr *a);
 /* Adds to result the fate of a connection that no frontend matches, and why. */

@@ -156,6 +156,78 @@ static void explain_has_a_reason_for_each_address_that_is_not_a_frontend(void **
 	}
 }
 
+/* matches: the ports of those that are explained; "": why says the reason. */
+static const struct {
+	const char *text, *matches, *why;
+} wide[] = {
+	{"demo/web", "80 ", NULL},
+	{"demo/web:http", "80 ", NULL},
+	{"demo/web:80", "80 ", NULL},
+	{"demo/web:81", "", "Service demo/web has no port 81"},
+	{"demo/nope", "", "there is no Service demo/nope"},
+	{"web.demo.svc", "80 ", NULL},
+	{"web.demo.svc.cluster.local:80", "80 ", NULL},
+	{":30080", "30080 ", NULL},
+	{":30080/TCP", "30080 ", NULL},
+	{":30080/UDP", "", "no Service has node port 30080 here"},
+	{":30081", "", "no Service has node port 30081 here"},
+	{"10.96.0.10", "80 ", NULL},
+	{"203.0.113.5", "80 ", NULL},
+	{"10.244.1.1", "",
+	 "it is an endpoint of demo/web:http; connections to it are direct, not "
+	 "balanced"},
+	{"[fd00::1]", "", "it is not an address of a Service or of an endpoint"},
+};
+
+static void explain_takes_a_service_a_node_port_or_an_address_alone(void **state)
+{
+	for (size_t i = 0; i < N_ELEMENTS(wide); i++) {
+		json_t *result = explain(*state, wide[i].text);
+		const json_t *matches = json_object_get(result, "matches"), *match;
+		const char *why = json_string_value(json_object_get(result, "why"));
+		_cleanup_(buf_fini) struct buf ports = BUF_INIT;
+		size_t m;
+
+		json_array_foreach(matches, m, match)
+		{
+			assert_non_null(json_object_get(match, "sources"));
+			buf_printf(&ports, "%lld ",
+				   json_integer_value(json_object_get(match, "port")));
+		}
+		assert_string_equal(buf_string(&ports), wide[i].matches);
+		assert_string_equal(why ? why : "", wide[i].why ? wide[i].why : "");
+		json_decref(result);
+	}
+}
+
+static void a_subject_of_another_form_is_refused(void **state)
+{
+	static const char *const texts[] = {"",
+					    ":",
+					    ":0",
+					    ":65536",
+					    ":80/ICMP",
+					    "web",
+					    "a/b/c",
+					    "a/b:c/d",
+					    "/web",
+					    "demo/",
+					    "web.svc",
+					    "web.demo.svcs",
+					    "10.0.0.1:80/ICMP"};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < N_ELEMENTS(texts); i++) {
+		struct control_request request = {.verb = CONTROL_EXPLAIN};
+		_cleanup_(freep) char *error = NULL;
+
+		(void)snprintf(request.frontend, sizeof(request.frontend), "%s",
+			       texts[i]);
+		assert_null(inspect_answer(&w->in, &request, &error));
+		assert_non_null(strstr(error, "is not ADDRESS:PORT"));
+	}
+}
+
 static int list_chains(nf_chain_fn fn, void *data)
 {
 	const struct nf_chain forward = {
@@ -362,6 +434,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		WITH_OBJECTS(
 			explain_has_a_reason_for_each_address_that_is_not_a_frontend),
+		WITH_OBJECTS(explain_takes_a_service_a_node_port_or_an_address_alone),
+		WITH_OBJECTS(a_subject_of_another_form_is_refused),
 		WITH_OBJECTS(explain_names_the_sink_that_decides_where_there_are_several),
 		WITH_OBJECTS(explain_warns_of_a_chain_that_drops_by_default),
 		WITH_OBJECTS(explain_says_which_port_the_slices_lack),
