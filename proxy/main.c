@@ -16,6 +16,7 @@
 #include "proxy/config/options.h"
 #include "proxy/engine/parts.h"
 #include "proxy/host/privileges.h"
+#include "proxy/relay/relay.h"
 #include "rules/conntrack/stale_flows.h"
 #include "rules/iptables/iptables_dump.h"
 #include "rules/nft/nft.h"
@@ -143,6 +144,41 @@ static const int ebpf_syscalls[] = {SYS_bpf, SYS_membarrier, SYS_setns,
 				    SYS_open_by_handle_at};
 #endif
 
+static int probe_userspace(const struct config *config, char **ret_why_not)
+{
+	return 0; /* sockets can be had everywhere */
+}
+
+static int open_userspace(const struct config *config, struct ev_loop *loop,
+			  struct dataplane *ret)
+{
+	const struct relay_params params = {
+		.n_workers = (unsigned)config->userspace.workers,
+	};
+	_cleanup_(freep) char *why = NULL;
+	struct sink *sink;
+	int err = relay_sink_new(&params, &sink, &why);
+
+	if (err) {
+		log_err("userspace: could not open: %s", why);
+		return err;
+	}
+	sink->is_vital = true;
+	*ret = (struct dataplane){.mode = "userspace"};
+	dataplane_add(ret, sink);
+	return 0;
+}
+
+static int clean_userspace(const struct config *config)
+{
+	size_t n_removed;
+	int err = relay_cleanup(&n_removed);
+
+	if (!err && n_removed)
+		log_info("userspace: removed %zu local routes", n_removed);
+	return err;
+}
+
 static const struct plane planes[] = {
 #ifdef SLUICE_HAS_EBPF
 	{.mode = "ebpf",
@@ -162,6 +198,14 @@ static const struct plane planes[] = {
 	 .probe = probe_nftables,
 	 .open = open_nftables,
 	 .cleanups = {clean_nftables}},
+	{.mode = "userspace",
+	 .merit = "sockets of this process relay TCP connections; endpoints see the "
+		  "node's address",
+	 .has_loopback = true,
+	 .needs_daemon = true,
+	 .probe = probe_userspace,
+	 .open = open_userspace,
+	 .cleanups = {clean_userspace}},
 };
 
 /* The modes of this build, for options; NULL at the end. */

@@ -59,6 +59,10 @@ struct config_ebpf {
 	bool host_only;
 };
 
+struct config_userspace {
+	int32_t workers; /* threads; 0: one for each core */
+};
+
 struct config {
 	char *bind_address;
 	bool bind_address_hard_fail;
@@ -92,6 +96,7 @@ struct config {
 	struct strings manifests;
 	char *control_socket;
 	struct config_ebpf ebpf;
+	struct config_userspace userspace;
 	int64_t gather_period_ns; /* how long a burst of changes is gathered */
 	int64_t timeout_ns;	  /* of reading all objects once; 0: none */
 	bool service_metrics;	  /* a series of metrics for each service */

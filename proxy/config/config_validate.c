@@ -86,6 +86,7 @@ static void check_numbers(const struct config *c, struct buf *errors)
 		check_range("nftables.masqueradeBit", c->nftables.masquerade_bit, 0, 31,
 			    errors);
 	check_range("oomScoreAdj", c->oom_score_adj, -1000, 1000, errors);
+	check_range("userspace-workers", c->userspace.workers, 0, 256, errors);
 	check_range("conntrack.maxPerCore", c->conntrack.max_per_core, 0, INT32_MAX,
 		    errors);
 	check_range("conntrack.min", c->conntrack.min, 0, INT32_MAX, errors);

@@ -229,6 +229,9 @@ const struct flag flags[] = {
 	{ .name = "timeout", .kind = VALUE_DURATION, .commands = OBJECTS, .properties = FLAG_WITH_FILE,
 	  .offset = CONFIG(timeout_ns),
 	  .help = "how long plan, dump and run --once wait until all objects have been read; 0: no limit" },
+	{ .name = "userspace-workers", .kind = VALUE_INT, .commands = RUN, .properties = FLAG_WITH_FILE,
+	  .offset = CONFIG(userspace.workers), .value_name = "n",
+	  .help = "threads of userspace mode (default: one for each core)" },
 	{ .name = "watch", .shorthand = 'w', .kind = VALUE_BOOL, .commands = 1u << COMMAND_EVENTS,
 	  .offset = OPTION(watch), .bare_value = "true", .help = "wait for further changes" },
 };

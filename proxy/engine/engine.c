@@ -230,7 +230,9 @@ int engine_start(struct engine *e)
 
 char *engine_unready(const struct engine *e)
 {
-	static const char rest[] = "the kernel serves the rules of an earlier run";
+	const char *rest = e->plane->needs_daemon
+				   ? "nothing is served"
+				   : "the kernel serves the rules of an earlier run";
 	_cleanup_(freep) char *unread = NULL;
 	long long sec = (clock_wall_us() - e->opened_us) / 1000000;
 

@@ -23,6 +23,7 @@ struct plane {
 	const char *mode;
 	const char *merit; /* why it is taken before others, for the log */
 	bool has_loopback; /* serves node ports on loopback addresses */
+	bool needs_daemon; /* nothing is served once the process has ended */
 	/* Kept after start, besides those that every mode needs. */
 	const unsigned *caps; /* CAP_* */
 	size_t n_caps;

@@ -119,7 +119,10 @@ static void on_answered(void *data, int status, const char *method)
 
 static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 {
-	log_info("%s: stopping; the rules stay", strsignal(w->signum));
+	const struct daemon *d = w->data;
+
+	log_info("%s: stopping; %s", strsignal(w->signum),
+		 d->engine.plane->needs_daemon ? "connections end" : "the rules stay");
 	(void)notify_send("STOPPING=1"); /* a service manager is optional */
 	ev_break(loop, EVBREAK_ALL);
 }
@@ -139,7 +142,7 @@ static void start_signals(struct daemon *d)
 	ev_signal_init(&d->term, on_stop, SIGTERM);
 	ev_signal_init(&d->interrupt, on_stop, SIGINT);
 	ev_signal_init(&d->hangup, on_hangup, SIGHUP);
-	d->hangup.data = d;
+	d->term.data = d->interrupt.data = d->hangup.data = d;
 	ev_signal_start(d->engine.loop, &d->term);
 	ev_signal_start(d->engine.loop, &d->interrupt);
 	ev_signal_start(d->engine.loop, &d->hangup);

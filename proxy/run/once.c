@@ -7,6 +7,7 @@
 #include "proxy/config/config.h"
 #include "proxy/engine/conflict_log.h"
 #include "proxy/engine/engine.h"
+#include "proxy/engine/parts.h"
 #include "proxy/engine/source.h"
 #include "proxy/engine/sync.h"
 #include "watchers/cluster.h"
@@ -95,6 +96,11 @@ int once_run(const struct config *config, const struct parts *parts)
 	};
 	int err = engine_open(&o.engine, config, parts, &hooks);
 
+	if (err == 0 && o.engine.plane->needs_daemon) {
+		log_err("mode %s serves only while the daemon runs: --once cannot use it",
+			o.engine.plane->mode);
+		err = -EINVAL;
+	}
 	if (err == 0)
 		err = engine_start(&o.engine);
 	if (err == 0 && !o.engine.is_ready)

@@ -13,6 +13,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "tests/kernel/backend.h"
 #include "tests/kernel/ebpf_stage.h"
 #include "tests/kernel/probe.h"
 #include "tests/test.h"
@@ -48,11 +49,21 @@ bool instance_is_release(void)
 	return getenv("SLUICE_PROGRAM");
 }
 
-bool instance_is_ebpf(void)
+static bool is_mode(const char *name)
 {
 	const char *mode = getenv("SLUICE_TEST_MODE");
 
-	return mode && !strcmp(mode, "ebpf");
+	return mode && !strcmp(mode, name);
+}
+
+bool instance_is_ebpf(void)
+{
+	return is_mode("ebpf");
+}
+
+bool instance_is_userspace(void)
+{
+	return is_mode("userspace");
 }
 
 /* The node's and the pods' processes are those in the stage's cgroup. */
@@ -87,6 +98,11 @@ struct instance *instance_new(struct world *w)
 		w->outside = stage->home_cgroup;
 		w->pod = stage->pod_procs;
 		w->opted_out = stage->opted_out_procs;
+	}
+	/* a process that listens at all addresses keeps node ports from being served */
+	if (instance_is_userspace() && w->backends[PLACE_NODE]) {
+		backend_stop(w->backends[PLACE_NODE]);
+		w->backends[PLACE_NODE] = 0;
 	}
 	if (mkdir(in->manifests, 0700) == -1 && errno != EEXIST)
 		fail_msg("%s: %s", in->manifests, strerror(errno));
@@ -212,6 +228,8 @@ static void exec_sluice(struct instance *in, const char *const *args)
 		argv[n++] = "--ebpf-exclude-cgroup";
 		argv[n++] = stage->opted_out;
 	}
+	if (instance_is_userspace())
+		argv[n++] = "--proxy-mode=userspace";
 	for (; args && *args && n < MAX_ARGS - 1; args++)
 		argv[n++] = *args;
 	(void)dup2(fd, STDOUT_FILENO);

@@ -33,6 +33,8 @@ bool instance_is_release(void);
 
 /* $SLUICE_TEST_MODE is ebpf: the tests are run with that data plane. */
 bool instance_is_ebpf(void);
+/* The same, with userspace. */
+bool instance_is_userspace(void);
 
 /* One at a time in a world. */
 struct instance *instance_new(struct world *w);

@@ -29,7 +29,7 @@ static const struct traffic_row limited_rows[] = {
 	{"pod2", "vip4:80", "silent", NULL},
 	{"node", "vip4:80", "pod1:80 +m", NULL},
 	{"node3", "vip4:80", "silent", NULL},
-	{"client", "vip6:80", "refused", NULL},
+	{"client", "vip6:80", "refused ~reset", NULL},
 	{"blocked", "vip6:80", "silent", NULL},
 };
 const struct scenario *const scenario_source_ranges = SCENARIO(limited, limited_rows);
@@ -75,6 +75,15 @@ static const struct traffic_row pods_known[] = {
 	FROM("client", BOTH_M, BOTH_M, BOTH_M, LOCAL, LOCAL_M, BOTH_M, "silent"),
 };
 const struct scenario *const scenario_pods_known = SCENARIO(policies, pods_known);
+
+/* A socket filter does not know the interfaces of pods: these connections are reset. */
+static const struct traffic_row pods_known_by_interface[] = {
+	FROM("pod3", BOTH, BOTH_M, BOTH, BOTH, LOCAL, BOTH_M, FAR),
+	FROM("node3", BOTH_M, BOTH_M, BOTH_M, BOTH_M, LOCAL_M, BOTH_M, FAR_M),
+	FROM("client", BOTH_M, BOTH_M, BOTH_M, LOCAL, LOCAL_M, BOTH_M, "silent ~reset"),
+};
+const struct scenario *const scenario_pods_known_by_interface =
+	SCENARIO(policies, pods_known_by_interface);
 
 static const struct traffic_row pods_unknown[] = {
 	FROM("pod3", BOTH, BOTH_M, BOTH, LOCAL, LOCAL, BOTH_M, "silent"),

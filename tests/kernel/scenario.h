@@ -29,6 +29,7 @@ extern const struct scenario *const scenario_source_ranges;
  * and with --masquerade-all.
  */
 extern const struct scenario *const scenario_pods_known;
+extern const struct scenario *const scenario_pods_known_by_interface;
 extern const struct scenario *const scenario_pods_unknown;
 extern const struct scenario *const scenario_masquerade_all;
 extern const struct scenario *const scenario_masquerade_all_pods_unknown;

@@ -68,7 +68,9 @@ static void put_fresh(uint32_t seconds, const char *endpoints)
 static struct answer ask(const struct world *w, const char *from, const char *to,
 			 int kind)
 {
-	struct target t = target_named(from, to, kind & 1 ? IPPROTO_UDP : IPPROTO_TCP,
+	/* userspace mode serves TCP only: there each is tried twice */
+	bool is_udp = kind & 1 && !instance_is_userspace();
+	struct target t = target_named(from, to, is_udp ? IPPROTO_UDP : IPPROTO_TCP,
 				       kind & 2 ? FAMILY_IPV6 : FAMILY_IPV4);
 	struct answer a = probe(w, &t, 2000);
 	char text[ANSWER_TEXT_LEN];
@@ -269,6 +271,8 @@ static void bindings_outlive_the_daemon(void **state)
 	static const int signals[] = {SIGTERM, SIGKILL};
 	struct addr first[N_KINDS];
 
+	if (instance_is_userspace())
+		skip(); /* where they are in the daemon's memory */
 	put_fresh(60, ALL_PODS);
 	get_all(*state, usual_client(), "svc90:80", first);
 	for (size_t i = 0; i < N_ELEMENTS(signals); i++) {

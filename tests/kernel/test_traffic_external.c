@@ -37,7 +37,7 @@ static void source_ranges_hold_without_endpoints_and_when_they_change(void **sta
 		.ranges = "203.0.113.0/25, '2001:db8:113::/64'",
 	}};
 	static const struct traffic_row empty[] = {
-		{"client", "vip4:80", "refused", NULL},
+		{"client", "vip4:80", "refused ~reset", NULL},
 		{"blocked", "vip4:80", "silent", NULL},
 	};
 	static const struct traffic_row opened[] = {
@@ -98,7 +98,7 @@ static void node_ports_are_on_the_primary_addresses(void **state)
 		{"client", "node:3001", "pod1:80 +m", "TCP"},
 		{"node3", "node:3001", "pod1:80 +m", "TCP"},
 		{"pod2", "node:3001", "pod1:80 +m", "TCP"},
-		{"client", "node2:3001", "node2:3001", NULL},
+		{"client", "node2:3001", "node2:3001 ~refused", NULL},
 		{"client", "node:3001", "node:3001", "UDP"},
 		{"client", "ext50:3001", "ext50:3001", NULL},
 	};
@@ -120,7 +120,7 @@ static void node_ports_are_on_the_chosen_networks(void **state)
 		{"client", "node:3001", "pod1:80 +m", "TCP"},
 		{"client", "node2:3001", "pod1:80 +m", "TCP"},
 		{"node3", "node2:3001", "pod1:80 +m", "TCP"},
-		{"client", "node3:3001", "node3:3001", "TCP"},
+		{"client", "node3:3001", "node3:3001 ~refused", "TCP"},
 		{"client", "node2:3001", "node2:3001", "UDP"},
 	};
 

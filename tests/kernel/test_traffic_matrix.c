@@ -27,7 +27,7 @@ static void traffic_matches_the_plan_with_pods_known_by_interface_prefix(void **
 	static const char *const args[] = {"--detect-local-mode", "InterfaceNamePrefix",
 					   "--pod-interface-name-prefix", "pod", NULL};
 
-	check_with(*state, args, scenario_pods_known);
+	check_with(*state, args, scenario_pods_known_by_interface);
 }
 
 static void traffic_matches_the_plan_with_pods_known_by_bridge(void **state)
@@ -35,7 +35,7 @@ static void traffic_matches_the_plan_with_pods_known_by_bridge(void **state)
 	static const char *const args[] = {"--detect-local-mode", "BridgeInterface",
 					   "--pod-bridge-interface", "pod3", NULL};
 
-	check_with(*state, args, scenario_pods_known);
+	check_with(*state, args, scenario_pods_known_by_interface);
 }
 
 static void traffic_matches_the_plan_without_pod_detection(void **state)

@@ -1,0 +1,62 @@
+#include "proxy/relay/relay_choice.h"
+
+#include "core/hash.h"
+
+static uint32_t place_of(const struct addr *addr, uint16_t port)
+{
+	return (uint32_t)(hash_mix(hash_bytes(addr, sizeof(*addr)), port) %
+			  RELAY_ASIDE_N);
+}
+
+void relay_aside_put(struct relay_aside *a, const struct addr *addr, uint16_t port,
+		     uint64_t now_ms, uint64_t duration_ms)
+{
+	uint32_t i = place_of(addr, port);
+
+	a->items[i].addr = *addr;
+	a->items[i].port = port;
+	a->items[i].since_ms = now_ms;
+	a->items[i].until_ms = now_ms + duration_ms;
+}
+
+bool relay_aside_has(const struct relay_aside *a, const struct addr *addr, uint16_t port,
+		     uint64_t now_ms, uint64_t *ret_since_ms)
+{
+	uint32_t i = place_of(addr, port);
+
+	if (a->items[i].until_ms <= now_ms || a->items[i].port != port ||
+	    !addr_equal(&a->items[i].addr, addr))
+		return false;
+	*ret_since_ms = a->items[i].since_ms;
+	return true;
+}
+
+static uint32_t common_divisor(uint32_t a, uint32_t b)
+{
+	while (b) {
+		uint32_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+void relay_order_init(struct relay_order *o, uint32_t n, uint64_t random)
+{
+	o->n = o->n_left = n;
+	o->at = n ? (uint32_t)(random % n) : 0;
+	o->stride = n > 1 ? 1 + (uint32_t)((random >> 32) % (n - 1)) : 1;
+	while (common_divisor(o->stride, n) > 1)
+		o->stride--; /* 1 has no common divisor */
+}
+
+bool relay_order_next(struct relay_order *o, uint32_t *ret)
+{
+	if (!o->n_left)
+		return false;
+	o->n_left--;
+	*ret = o->at;
+	o->at = (uint32_t)(((uint64_t)o->at + o->stride) % o->n);
+	return true;
+}

@@ -1,0 +1,36 @@
+/*
+ * The order in which a connection tries endpoints: the bound one first, then all
+ * of the pool in a random order.  Those that failed a short time ago are set aside:
+ * tried last, not never.  An order is a start and a stride, without a list.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/addr.h"
+
+#define RELAY_ASIDE_N 1024
+
+/* Failed endpoints, of one worker. Two with the same place replace each other. */
+struct relay_aside { /* embedded; zeroed is empty */
+	struct {
+		struct addr addr;
+		uint16_t port;
+		uint64_t since_ms, until_ms;
+	} items[RELAY_ASIDE_N];
+};
+
+void relay_aside_put(struct relay_aside *a, const struct addr *addr, uint16_t port,
+		     uint64_t now_ms, uint64_t duration_ms);
+/* True while it is set aside; *ret_since_ms is since when. */
+bool relay_aside_has(const struct relay_aside *a, const struct addr *addr, uint16_t port,
+		     uint64_t now_ms, uint64_t *ret_since_ms);
+
+struct relay_order { /* embedded */
+	uint32_t n, at, stride, n_left;
+};
+
+void relay_order_init(struct relay_order *o, uint32_t n, uint64_t random);
+/* The next position below n; false when each of them was returned once. */
+bool relay_order_next(struct relay_order *o, uint32_t *ret);

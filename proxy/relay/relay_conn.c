@@ -1,0 +1,304 @@
+#include "proxy/relay/relay_conn.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "proxy/relay/relay_header.h"
+
+#define MAX_HOLDING 1024 /* of a worker */
+
+static void set_quickack(int fd, int value)
+{
+	/* without it an ACK of its own is sent: no more than that */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &value, sizeof(value));
+}
+
+/* ---- the end ---- */
+
+static void end_side(struct relay_conn *c, struct relay_side *side)
+{
+	relay_side_watch(side, c->worker->loop, 0);
+	if (side->io.fd >= 0)
+		(void)close(side->io.fd);
+	side->io.fd = -1;
+	relay_side_discard(&c->worker->mover, side);
+}
+
+static void end(struct relay_conn *c)
+{
+	struct relay_worker *w = c->worker;
+	struct relay_account *account = c->service->account;
+
+	end_side(c, &c->client);
+	end_side(c, &c->server);
+	LIST_REMOVE(c, in_state);
+	LIST_INSERT_HEAD(&w->closed, c, in_state);
+	if (c->is_holding)
+		w->n_holding--;
+	relay_conn_count(c, RELAY_UP, c->client.n_read);
+	relay_conn_count(c, RELAY_DOWN, c->server.n_read);
+	(void)__atomic_sub_fetch(&account->n_current, 1, __ATOMIC_RELAXED);
+	(void)__atomic_sub_fetch(&w->n_conns, 1, __ATOMIC_RELAXED);
+	relay_limit_give_conn(w->shared->limit);
+}
+
+static void set_reset(int fd)
+{
+	const struct linger reset = {.l_onoff = 1};
+
+	if (fd >= 0)
+		(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+}
+
+void relay_conn_reset(struct relay_conn *c)
+{
+	set_reset(c->client.io.fd);
+	set_reset(c->server.io.fd);
+	end(c);
+}
+
+void relay_conn_close(struct relay_conn *c)
+{
+	end(c);
+}
+
+void relay_conn_free(struct relay_conn *c)
+{
+	relay_service_unref(c->service);
+	relay_endpoint_unref(c->endpoint);
+	free(c);
+}
+
+/* ---- relaying ---- */
+
+static int wanted_events(const struct relay_side *self, const struct relay_side *other)
+{
+	return (self->has_ended || relay_side_is_blocked(self) ? 0 : EV_READ) |
+	       (relay_side_is_blocked(other) ? EV_WRITE : 0);
+}
+
+/* Passes the end of one direction on. The last end is what close() says. */
+static void settle(struct relay_conn *c)
+{
+	struct relay_side *sides[] = {&c->client, &c->server};
+
+	if (relay_side_is_done(&c->client) && relay_side_is_done(&c->server)) {
+		relay_conn_close(c);
+		return;
+	}
+	for (int i = 0; i < 2; i++) {
+		struct relay_side *from = sides[i], *to = sides[1 - i];
+
+		if (!relay_side_is_done(from) || to->is_shut)
+			continue;
+		to->is_shut = true;
+		if (shutdown(to->io.fd, SHUT_WR) == -1) {
+			relay_conn_reset(c);
+			return;
+		}
+	}
+	relay_side_watch(&c->client, c->worker->loop,
+			 wanted_events(&c->client, &c->server));
+	relay_side_watch(&c->server, c->worker->loop,
+			 wanted_events(&c->server, &c->client));
+}
+
+static bool is_untouched(const struct relay_conn *c)
+{
+	return c->client.n_read == 0 && c->server.n_read == 0;
+}
+
+/* False: the connection is over, or has another endpoint now. */
+static bool move(struct relay_conn *c, struct relay_side *from,
+		 const struct relay_side *to)
+{
+	int err = relay_move(&c->worker->mover, from, to);
+
+	if (!err)
+		return true;
+	if (from == &c->server && is_untouched(c))
+		relay_connect_lost(c);
+	else
+		relay_conn_reset(c);
+	return false;
+}
+
+static void on_client(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct relay_conn *c = io->data;
+
+	if ((revents & EV_READ) && !move(c, &c->client, &c->server))
+		return;
+	if ((revents & EV_WRITE) && !move(c, &c->server, &c->client))
+		return;
+	settle(c);
+}
+
+static void on_server(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct relay_conn *c = io->data;
+
+	if (!c->is_relaying) {
+		relay_connect_ready(c);
+		return;
+	}
+	if ((revents & EV_READ) && !move(c, &c->server, &c->client))
+		return;
+	if ((revents & EV_WRITE) && !move(c, &c->client, &c->server))
+		return;
+	settle(c);
+}
+
+/* An empty socket takes that much. */
+static int send_header(const struct relay_conn *c, uint8_t version)
+{
+	uint8_t header[RELAY_HEADER_LEN];
+	size_t len = relay_header_write(version, &c->peer, c->peer_port,
+					&c->frontend->addr, c->frontend->port, header);
+	ssize_t sent = send(c->server.io.fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	return sent == (ssize_t)len ? 0 : -EPIPE;
+}
+
+void relay_conn_relay(struct relay_conn *c)
+{
+	uint8_t version = c->service->service->options.proxy_protocol;
+
+	c->is_relaying = true;
+	LIST_REMOVE(c, in_state);
+	LIST_INSERT_HEAD(&c->worker->relaying, c, in_state);
+	if (version && send_header(c, version) != 0) {
+		relay_connect_lost(c);
+		return;
+	}
+	/* mostly the client's request is there, and the ACK of the handshake rides on it */
+	if (!move(c, &c->client, &c->server))
+		return;
+	if (c->client.n_read == 0)
+		set_quickack(c->server.io.fd, 1);
+	settle(c);
+}
+
+/* ---- the start ---- */
+
+static bool is_mixed(const struct frontend *f)
+{
+	for (int class = 1; class < CLIENT_N; class ++)
+		if (f->from[class].action != f->from[0].action ||
+		    f->from[class].pool != f->from[0].pool)
+			return true;
+	return false;
+}
+
+static bool has_filter(const struct frontend *f)
+{
+	for (int class = 0; class < CLIENT_N; class ++)
+		if (f->from[class].action == ACTION_DROP)
+			return true;
+	return f->is_limited;
+}
+
+static const struct decision *decide(const struct relay_conn *c)
+{
+	enum client_class class = CLIENT_EXTERNAL;
+
+	if (is_mixed(c->frontend))
+		class = relay_classify(&c->service->classifier, c->client.io.fd,
+				       &c->peer);
+	return &c->frontend->from[class];
+}
+
+static bool hold(struct relay_conn *c)
+{
+	struct relay_worker *w = c->worker;
+	uint32_t hold_ms = c->service->service->options.hold_ms;
+
+	if (!hold_ms || (!c->is_holding && w->n_holding == MAX_HOLDING))
+		return false;
+	if (c->is_holding)
+		return true;
+	c->is_holding = true;
+	c->deadline_ms = c->since_ms + hold_ms;
+	w->n_holding++;
+	LIST_REMOVE(c, in_state);
+	LIST_INSERT_HEAD(&w->holding, c, in_state);
+	relay_worker_need_tick(w);
+	return true;
+}
+
+static void stop_holding(struct relay_conn *c)
+{
+	if (!c->is_holding)
+		return;
+	c->is_holding = false;
+	c->worker->n_holding--;
+	c->since_ms = relay_now_ms();
+	LIST_REMOVE(c, in_state);
+	LIST_INSERT_HEAD(&c->worker->connecting, c, in_state);
+}
+
+static void start(struct relay_conn *c)
+{
+	const struct decision *d = decide(c);
+
+	switch ((enum action)d->action) {
+	case ACTION_BALANCE:
+		stop_holding(c);
+		c->pool = d->pool;
+		relay_connect_start(c);
+		return;
+	case ACTION_REJECT:
+		if (!hold(c))
+			relay_conn_reset(c);
+		return;
+	case ACTION_DROP: /* what the filter could not see */
+		relay_conn_reset(c);
+		return;
+	}
+}
+
+void relay_connect_retarget(struct relay_conn *c, struct relay_service *service,
+			    const struct frontend *frontend)
+{
+	relay_service_unref(c->service);
+	c->service = relay_service_ref(service);
+	c->frontend = frontend;
+	start(c);
+}
+
+static void side_init(struct relay_conn *c, struct relay_side *side, int fd,
+		      void (*cb)(struct ev_loop *, ev_io *, int))
+{
+	ev_io_init(&side->io, cb, fd, 0);
+	side->io.data = c;
+}
+
+void relay_conn_accept(struct relay_worker *w, int fd, const struct sockaddr *peer,
+		       struct relay_service *service, const struct frontend *frontend)
+{
+	struct relay_conn *c = xcalloc(1, sizeof(*c));
+	int unused = 0;
+
+	c->worker = w;
+	c->service = relay_service_ref(service);
+	c->frontend = frontend;
+	side_init(c, &c->client, fd, on_client);
+	side_init(c, &c->server, -1, on_server);
+	c->since_ms = relay_now_ms();
+	(void)addr_from_sockaddr(peer, &c->peer,
+				 &c->peer_port); /* TCP has these two families */
+	LIST_INSERT_HEAD(&w->connecting, c, in_state);
+	(void)__atomic_add_fetch(&w->n_conns, 1, __ATOMIC_RELAXED);
+	relay_conn_count(c, RELAY_CONNECTIONS, 1);
+	relay_count(&service->account->n_current, 1);
+	if (has_filter(frontend)) /* it was inherited */
+		(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused,
+				 sizeof(unused));
+	set_quickack(fd, 0);
+	start(c);
+}

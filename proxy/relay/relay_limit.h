@@ -1,0 +1,24 @@
+/*
+ * How many descriptors listeners and connections may use, so that neither the
+ * daemon's own files nor each other's ever fail for want of them.  Shared by all
+ * threads.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct relay_limit {	     /* embedded; counters are atomic */
+	uint32_t n_max;	     /* descriptors that may be used */
+	uint32_t n_max_ears; /* of these by listeners */
+	uint32_t n_ears, n_conns;
+};
+
+/* From RLIMIT_NOFILE. */
+void relay_limit_init(struct relay_limit *l, unsigned n_workers);
+/* False when there is no room; else it is counted. */
+bool relay_limit_take_ear(struct relay_limit *l);
+bool relay_limit_take_conn(struct relay_limit *l);
+void relay_limit_give_ear(struct relay_limit *l);
+void relay_limit_give_conn(struct relay_limit *l);
+uint32_t relay_limit_max_conns(const struct relay_limit *l);

@@ -1,0 +1,147 @@
+#include "proxy/relay/relay_move.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "core/mem.h"
+
+#define SPLICE_LEN (1 << 20)
+#define SMALL_LEN  8192
+#define MAX_SMALL  8
+
+static bool is_retry(int err)
+{
+	return err == EAGAIN || err == EWOULDBLOCK || err == EINTR;
+}
+
+static int send_kept(struct relay_side *from, const struct relay_side *to)
+{
+	while (from->kept) {
+		ssize_t n =
+			send(to->io.fd, from->kept + from->kept_at,
+			     from->kept_len - from->kept_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n == -1)
+			return is_retry(errno) ? 0 : -errno;
+		from->kept_at += (uint32_t)n;
+		if (from->kept_at < from->kept_len)
+			continue;
+		free(from->kept);
+		from->kept = NULL;
+	}
+	return 0;
+}
+
+static int send_pipe(struct relay_mover *m, struct relay_side *from,
+		     const struct relay_side *to)
+{
+	while (from->pipe) {
+		ssize_t n = splice(from->pipe->out, NULL, to->io.fd, NULL,
+				   from->pipe->len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+
+		if (n == -1)
+			return is_retry(errno) ? 0 : -errno;
+		from->pipe->len -= (size_t)n;
+		if (from->pipe->len)
+			continue;
+		relay_pipes_put(&m->pipes, from->pipe);
+		from->pipe = NULL;
+	}
+	return 0;
+}
+
+/* What the receiver doesn't take gets a block of its own. */
+static int copy_piece(struct relay_mover *m, struct relay_side *from,
+		      const struct relay_side *to)
+{
+	ssize_t n = recv(from->io.fd, m->buffer, sizeof(m->buffer), MSG_DONTWAIT), sent;
+
+	if (n == -1)
+		return is_retry(errno) ? 0 : -errno;
+	if (n == 0) {
+		from->has_ended = true;
+		return 0;
+	}
+	from->n_read += (uint64_t)n;
+	if (n == sizeof(m->buffer)) {
+		from->is_splicing = true;
+		from->n_small = 0;
+	}
+	sent = send(to->io.fd, m->buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (sent == -1 && !is_retry(errno))
+		return -errno;
+	if (sent == -1)
+		sent = 0;
+	if (sent == n)
+		return 0;
+	from->kept_at = 0;
+	from->kept_len = (uint32_t)(n - sent);
+	from->kept = xmalloc(from->kept_len);
+	memcpy(from->kept, m->buffer + sent, from->kept_len);
+	return 0;
+}
+
+static void note_size(struct relay_side *from, size_t n)
+{
+	from->n_small = n < SMALL_LEN ? (uint8_t)(from->n_small + 1) : 0;
+	if (from->n_small == MAX_SMALL)
+		from->is_splicing = false;
+}
+
+/* A short splice does not mean an empty socket: the loop reports it again. */
+static int splice_piece(struct relay_mover *m, struct relay_side *from,
+			const struct relay_side *to, struct relay_pipe *pipe)
+{
+	ssize_t n = splice(from->io.fd, NULL, pipe->in, NULL, SPLICE_LEN,
+			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	int err = n == -1 ? errno : 0;
+
+	if (n <= 0) {
+		relay_pipes_put(&m->pipes, pipe);
+		from->has_ended |= n == 0;
+		return err && !is_retry(err) ? -err : 0;
+	}
+	from->n_read += (uint64_t)n;
+	note_size(from, (size_t)n);
+	pipe->len = (size_t)n;
+	from->pipe = pipe;
+	return send_pipe(m, from, to);
+}
+
+int relay_move(struct relay_mover *m, struct relay_side *from,
+	       const struct relay_side *to)
+{
+	struct relay_pipe *pipe;
+	int err = send_kept(from, to);
+
+	if (!err)
+		err = send_pipe(m, from, to);
+	if (err || relay_side_is_blocked(from) || from->has_ended)
+		return err;
+	pipe = from->is_splicing ? relay_pipes_get(&m->pipes) : NULL;
+	return pipe ? splice_piece(m, from, to, pipe) : copy_piece(m, from, to);
+}
+
+void relay_side_discard(struct relay_mover *m, struct relay_side *s)
+{
+	free(s->kept);
+	s->kept = NULL;
+	if (s->pipe)
+		relay_pipes_put(&m->pipes, s->pipe);
+	s->pipe = NULL;
+}
+
+void relay_side_watch(struct relay_side *s, struct ev_loop *loop, int events)
+{
+	int now = ev_is_active(&s->io) ? s->io.events & (EV_READ | EV_WRITE) : 0;
+
+	if (now == events)
+		return;
+	ev_io_stop(loop, &s->io);
+	ev_io_set(&s->io, s->io.fd, events);
+	if (events)
+		ev_io_start(loop, &s->io);
+}

@@ -1,0 +1,54 @@
+/*
+ * Moving bytes in one direction of a connection.  Small pieces are copied through
+ * a buffer of the worker, large ones spliced through a pipe; the size of the last
+ * pieces decides.  Bytes that the receiver does not take wait in a block of their own or
+ * in the pipe, and nothing more is read from the sender until they are gone.
+ */
+#pragma once
+
+#include <ev.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proxy/relay/relay_pipes.h"
+
+#define RELAY_BUFFER_LEN 65536
+
+struct relay_mover { /* of a worker */
+	struct relay_pipes pipes;
+	char buffer[RELAY_BUFFER_LEN];
+};
+
+/* One socket of a connection, and the bytes from it that were not sent yet. */
+struct relay_side {
+	ev_io io;   /* its fd is the socket, or -1 */
+	char *kept; /* NULL, or 0 <= kept_at < kept_len */
+	uint32_t kept_at, kept_len;
+	struct relay_pipe
+		*pipe; /* NULL unless bytes are in it; never together with kept */
+	uint64_t n_read;
+	bool has_ended; /* no more bytes will come from it */
+	bool is_shut;	/* the end was passed on to it */
+	bool is_splicing;
+	uint8_t n_small; /* pieces in a row that were too small to splice */
+};
+
+static inline bool relay_side_is_blocked(const struct relay_side *s)
+{
+	return s->kept || s->pipe;
+}
+
+/* Everything that was read from it was sent, and nothing more comes. */
+static inline bool relay_side_is_done(const struct relay_side *s)
+{
+	return s->has_ended && !relay_side_is_blocked(s);
+}
+
+/* Sends what waits, then moves one piece. 0, or -errno of one of the sockets. */
+int relay_move(struct relay_mover *m, struct relay_side *from,
+	       const struct relay_side *to);
+/* Forgets the bytes that wait. */
+void relay_side_discard(struct relay_mover *m, struct relay_side *s);
+/* Watches the socket for these events (EV_READ, EV_WRITE), or for none. */
+void relay_side_watch(struct relay_side *s, struct ev_loop *loop, int events);

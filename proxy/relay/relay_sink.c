@@ -1,0 +1,519 @@
+/*
+ * A change set is applied in three steps: frontends that leave a service lose
+ * their owner, new and changed ones take or open their listener, and what has no
+ * owner then is closed.  So a frontend that moves between services keeps its
+ * listener.
+ */
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "proxy/relay/relay.h"
+#include "proxy/relay/relay_sink_private.h"
+
+#define MAX_WORKERS 256
+
+static const void *entry_key(const void *item)
+{
+	return ((const struct relay_entry *)item)->current->service;
+}
+
+static uint64_t service_hash(const void *key)
+{
+	const struct service *s = key;
+	uint64_t h =
+		hash_mix(hash_string(service_namespace(s)), hash_string(service_name(s)));
+
+	return hash_mix(hash_mix(h, hash_string(service_port_name(s))),
+			(uint64_t)s->proto << 8 | s->family);
+}
+
+static bool entry_equal(const void *item, const void *key)
+{
+	return service_same_key(entry_key(item), key);
+}
+
+static const struct hash_ops entry_ops = {.hash = service_hash,
+					  .equal = entry_equal,
+					  .key = entry_key};
+
+struct relay_entry *relay_sink_find(const struct relay_sink *r, const struct service *s)
+{
+	return hash_find(&r->entries, s);
+}
+
+/* ---- routes ---- */
+
+static bool has_network(const struct relay_sink *r, const struct addr *a)
+{
+	for (size_t i = 0; i < r->n_networks; i++)
+		if (cidr_contains(&r->networks[i], a))
+			return true;
+	return false;
+}
+
+static bool needs_route(const struct relay_sink *r, const struct frontend *f)
+{
+	return r->can_route && f->kind != FRONTEND_NODE_PORT && !has_network(r, &f->addr);
+}
+
+bool relay_sink_serves(const struct relay_sink *r, const struct frontend *f)
+{
+	return r->can_route || f->kind == FRONTEND_NODE_PORT;
+}
+
+static struct cidr host_cidr(const struct addr *a)
+{
+	return (struct cidr){*a, addr_family(a) == FAMILY_IPV4 ? 32 : 128};
+}
+
+static void put_routes(struct relay_sink *r, const struct service *s, uint32_t n)
+{
+	const struct frontend *frontends = service_frontends(s);
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct cidr net = host_cidr(&frontends[i].addr);
+
+		if (needs_route(r, &frontends[i]))
+			relay_routes_put(r->routes, &net);
+	}
+}
+
+static int get_routes(struct relay_sink *r, const struct service *s)
+{
+	const struct frontend *frontends = service_frontends(s);
+
+	for (uint32_t i = 0; i < s->n_frontends; i++) {
+		struct cidr net = host_cidr(&frontends[i].addr);
+		int err = needs_route(r, &frontends[i])
+				  ? relay_routes_get(r->routes, &net)
+				  : 0;
+
+		if (err) {
+			put_routes(r, s, i);
+			return err;
+		}
+	}
+	return 0;
+}
+
+/* Service networks have one route each. */
+static int restart_routes(struct relay_sink *r, const struct environment *env)
+{
+	int err = r->can_route ? relay_routes_restart(r->routes) : 0;
+
+	r->n_networks = 0;
+	if (err || !r->can_route)
+		return err;
+	for (uint32_t i = 0; i < env->n_service_cidrs; i++) {
+		char text[CIDR_TEXT_LEN];
+
+		if (!env->enabled[cidr_family(&env->service_cidrs[i])])
+			continue;
+		err = relay_routes_get(r->routes, &env->service_cidrs[i]);
+		if (err)
+			log_warn("userspace: no local route for service network %s: %s; "
+				 "each cluster IP gets its own",
+				 cidr_format(&env->service_cidrs[i], text),
+				 strerror(-err));
+		else
+			r->networks[r->n_networks++] = env->service_cidrs[i];
+	}
+	return 0;
+}
+
+/* ---- listeners ---- */
+
+static const struct frontend *find_frontend(const struct service *s,
+					    const struct relay_listener_key *key)
+{
+	const struct frontend *frontends = service_frontends(s);
+
+	for (uint32_t i = 0; i < s->n_frontends; i++)
+		if (frontends[i].port == key->port &&
+		    addr_equal(&frontends[i].addr, &key->addr))
+			return &frontends[i];
+	return NULL;
+}
+
+/* All (new is NULL), or those that the new version does not need. */
+static void orphan_listeners(struct relay_sink *r, struct relay_entry *e,
+			     const struct service *new)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->n_listeners; i++) {
+		struct relay_listener *l = e->listeners[i];
+		const struct frontend *f = new ? find_frontend(new, &l->key) : NULL;
+
+		if (f && relay_listener_is_needed(new, f)) {
+			e->listeners[n++] = l;
+			continue;
+		}
+		l->owner = NULL;
+		if (l->is_orphan)
+			continue;
+		l->is_orphan = true;
+		r->orphans = xgrow(r->orphans, r->n_orphans, &r->cap_orphans,
+				   sizeof(struct relay_listener *));
+		r->orphans[r->n_orphans++] = l;
+	}
+	e->n_listeners = n;
+}
+
+static void close_orphans(struct relay_sink *r)
+{
+	for (size_t i = 0; i < r->n_orphans; i++) {
+		struct relay_listener *l = r->orphans[i];
+
+		l->is_orphan = false;
+		if (l->owner)
+			continue;
+		(void)hash_del(&r->listeners, &l->key);
+		relay_listener_close(l, &r->outbox);
+	}
+	r->n_orphans = 0;
+}
+
+/* With many frontends a socket for each worker would take all descriptors. */
+static bool is_shared(const struct relay_sink *r)
+{
+	return (r->listeners.n + 1) * r->shared.n_workers >= r->limit.n_max / 4;
+}
+
+static int listen_at(struct relay_sink *r, struct relay_entry *e,
+		     const struct frontend *f, const char **ret_why)
+{
+	const struct relay_listener_key key =
+		relay_listener_key_of(e->current->service, f);
+	struct relay_listener *l = hash_find(&r->listeners, &key);
+	int err;
+
+	if (l && l->owner && l->owner != e) {
+		*ret_why = "another Service has this address and port";
+		return -EADDRINUSE;
+	}
+	if (l) {
+		bool is_own = l->owner == e;
+
+		err = relay_listener_retarget(l, &r->outbox, e->current, f);
+		if (err) {
+			*ret_why = strerror(-err);
+			return err;
+		}
+		l->owner = e;
+		if (is_own)
+			return 0;
+	} else {
+		err = relay_listener_open(&r->outbox, e->current, f, is_shared(r), &l,
+					  ret_why);
+		if (err)
+			return err;
+		l->owner = e;
+		(void)hash_put(&r->listeners, l);
+	}
+	e->listeners =
+		xgrow(e->listeners, e->n_listeners, &e->cap, sizeof(*e->listeners));
+	e->listeners[e->n_listeners++] = l;
+	return 0;
+}
+
+/* ---- entries ---- */
+
+static void retire(struct relay_sink *r, const struct relay_service *old,
+		   const struct relay_service *successor)
+{
+	r->has_reviews |= relay_service_retire(old, successor, relay_now_ms());
+}
+
+static void remove_entry(struct relay_sink *r, struct relay_entry *e)
+{
+	(void)hash_del(&r->entries, e->current->service);
+	orphan_listeners(r, e, NULL);
+	if (e->has_routes)
+		put_routes(r, e->current->service, e->current->service->n_frontends);
+	retire(r, e->current, NULL);
+	relay_service_unref(e->current);
+	free(e->listeners);
+	free(e);
+}
+
+static void refuse(struct relay_sink *r, const struct changeset *cs,
+		   struct relay_entry *e, const char *where, const char *why)
+{
+	_cleanup_(freep) char *text = xasprintf("%s: %s", where, why);
+	struct service *service = service_ref(e->current->service);
+
+	remove_entry(r, e);
+	changeset_refuse(cs, service, text);
+	service_unref(service);
+}
+
+/* A new version of a known or unknown service; e->current is the result. */
+static struct relay_entry *put_version(struct relay_sink *r,
+				       const struct service *service)
+{
+	struct relay_entry *e = hash_find(&r->entries, service);
+	struct relay_service *old = e ? e->current : NULL;
+	struct relay_service *made =
+		relay_service_new(service, &r->classifier[service->family], old);
+
+	if (!e) {
+		e = xcalloc(1, sizeof(*e));
+	} else {
+		(void)hash_del(&r->entries, service);
+		retire(r, old, made);
+	}
+	e->current = made;
+	(void)hash_put(&r->entries, e);
+	relay_service_unref(old);
+	return e;
+}
+
+static bool is_current(const struct relay_sink *r, const struct relay_entry *e,
+		       const struct service *service)
+{
+	return e && service_equal(e->current->service, service) &&
+	       relay_classifier_equal(&e->current->classifier,
+				      &r->classifier[service->family]);
+}
+
+static int put_service(struct relay_sink *r, const struct changeset *cs,
+		       const struct service *service)
+{
+	struct relay_entry *e = hash_find(&r->entries, service);
+	const struct frontend *f = service_frontends(service);
+	struct service *routed =
+		e && e->has_routes ? service_ref(e->current->service) : NULL;
+	bool is_known = is_current(r, e, service);
+	char text[ADDR_PORT_TEXT_LEN];
+	int err = get_routes(r, service);
+
+	if (!is_known)
+		e = put_version(r, service);
+	if (routed) {
+		put_routes(r, routed, routed->n_frontends);
+		service_unref(routed);
+	}
+	e->is_seen = true;
+	e->has_routes = !err;
+	if (err) {
+		refuse(r, cs, e, "local route", strerror(-err));
+		return -EREMOTEIO;
+	}
+	for (uint32_t i = 0; i < service->n_frontends && !is_known; i++) {
+		const char *why;
+
+		if (!relay_sink_serves(r, &f[i]) ||
+		    !relay_listener_is_needed(service, &f[i]))
+			continue;
+		/* the version holds its own copy */
+		err = listen_at(r, e, &service_frontends(e->current->service)[i], &why);
+		if (!err)
+			continue;
+		refuse(r, cs, e, addr_port_format(&f[i].addr, f[i].port, text), why);
+		return -EREMOTEIO;
+	}
+	return 0;
+}
+
+static int put_change(struct relay_sink *r, const struct changeset *cs,
+		      const struct service *service)
+{
+	if (service->proto == IPPROTO_TCP)
+		return put_service(r, cs, service);
+	changeset_refuse(cs, service,
+			 service->proto == IPPROTO_UDP
+				 ? "mode userspace does not serve UDP"
+				 : "mode userspace does not serve SCTP");
+	return -EREMOTEIO;
+}
+
+/* ---- the change set ---- */
+
+static void leave(struct relay_sink *r, const struct change *change)
+{
+	struct relay_entry *e =
+		hash_find(&r->entries, change->new ? change->new : change->old);
+
+	if (!e)
+		return;
+	e->is_seen = true;
+	if (change->new)
+		orphan_listeners(r, e, change->new);
+	else
+		remove_entry(r, e);
+}
+
+static void remove_unseen(struct relay_sink *r)
+{
+	struct relay_entry *e;
+
+	for (size_t i = 0; (e = hash_next(&r->entries, &i));)
+		if (!e->is_seen)
+			remove_entry(r, e);
+}
+
+static int start_workers(struct relay_sink *r)
+{
+	unsigned n = r->shared.n_workers;
+
+	if (r->shared.workers)
+		return 0;
+	r->shared.workers = xcalloc(n, sizeof(*r->shared.workers));
+	r->outbox.of_worker = xcalloc(n, sizeof(*r->outbox.of_worker));
+	r->outbox.shared = &r->shared;
+	for (unsigned i = 0; i < n; i++) {
+		int err = relay_worker_new(&r->shared, &r->shared.workers[i]);
+
+		if (err) {
+			r->shared.n_workers = i; /* these serve everything */
+			return i ? 0 : err;
+		}
+		STAILQ_INIT(&r->outbox.of_worker[i]);
+	}
+	return 0;
+}
+
+static void send_messages(struct relay_sink *r)
+{
+	for (unsigned i = 0; i < r->shared.n_workers; i++) {
+		if (r->has_reviews)
+			STAILQ_INSERT_TAIL(&r->outbox.of_worker[i],
+					   relay_message_new(RELAY_REVIEW, NULL), next);
+		relay_worker_send(r->shared.workers[i], &r->outbox.of_worker[i]);
+	}
+	r->has_reviews = false;
+}
+
+static void start_full(struct relay_sink *r, const struct environment *env)
+{
+	struct relay_entry *e;
+
+	for (size_t i = 0; (e = hash_next(&r->entries, &i));)
+		e->is_seen = e->has_routes = false;
+	for (enum family family = 0; family < FAMILY_N; family++)
+		r->classifier[family] = relay_classifier_of(env, family);
+}
+
+static int relay_apply(struct sink *sink, const struct changeset *cs)
+{
+	struct relay_sink *r = container_of(sink, struct relay_sink, sink);
+	int err = start_workers(r), result = 0;
+
+	if (!err && cs->full)
+		err = restart_routes(r, cs->env);
+	if (err)
+		return err;
+	if (cs->full)
+		start_full(r, cs->env);
+	for (size_t i = 0; i < cs->n; i++)
+		leave(r, &cs->changes[i]);
+	if (cs->full)
+		remove_unseen(r);
+	for (size_t i = 0; i < cs->n; i++)
+		if (cs->changes[i].new &&put_change(r, cs, cs->changes[i].new) != 0)
+			result = -EREMOTEIO;
+	close_orphans(r);
+	if (cs->full && r->can_route)
+		relay_routes_prune(r->routes);
+	send_messages(r);
+	return result;
+}
+
+static int relay_fd(const struct sink *sink)
+{
+	const struct relay_sink *r = container_of(sink, const struct relay_sink, sink);
+
+	return r->can_route ? relay_routes_fd(r->routes) : -1;
+}
+
+static bool relay_check(struct sink *sink)
+{
+	return relay_routes_check(container_of(sink, struct relay_sink, sink)->routes);
+}
+
+static void relay_close(struct sink *sink)
+{
+	struct relay_sink *r = container_of(sink, struct relay_sink, sink);
+	struct relay_entry *e;
+	struct relay_listener *l;
+
+	for (size_t i = 0; r->shared.workers && i < r->shared.n_workers; i++)
+		relay_worker_free(r->shared.workers[i]);
+	for (size_t i = 0; (l = hash_next(&r->listeners, &i));) {
+		relay_filter_fini(&l->filter);
+		free(l);
+	}
+	for (size_t i = 0; (e = hash_next(&r->entries, &i));) {
+		relay_service_unref(e->current);
+		free(e->listeners);
+		free(e);
+	}
+	hash_fini(&r->listeners);
+	hash_fini(&r->entries);
+	relay_routes_close(r->routes);
+	relay_affinity_free(r->shared.affinity);
+	free(r->shared.workers);
+	free(r->outbox.of_worker);
+	free(r->orphans);
+	free(r);
+}
+
+static const struct sink_ops relay_ops = {
+	.name = "userspace",
+	.apply = relay_apply,
+	.close = relay_close,
+	.fd = relay_fd,
+	.check = relay_check,
+	.view = &relay_view,
+};
+
+static unsigned count_cores(void)
+{
+	cpu_set_t set;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == -1)
+		return 1;
+	return (unsigned)CPU_COUNT(&set);
+}
+
+int relay_sink_new(const struct relay_params *params, struct sink **ret, char **ret_why)
+{
+	struct relay_routes *routes;
+	struct relay_sink *r;
+	unsigned n = params->n_workers ? params->n_workers : count_cores();
+	int err = relay_routes_open(&routes);
+
+	if (err) {
+		*ret_why = xasprintf("rtnetlink: %s", strerror(-err));
+		return err;
+	}
+	r = xcalloc(1, sizeof(*r));
+	r->sink.ops = &relay_ops;
+	r->routes = routes;
+	r->can_route = relay_routes_is_permitted(routes);
+	r->shared.limit = &r->limit;
+	r->shared.affinity = relay_affinity_new();
+	r->shared.n_workers = n < MAX_WORKERS ? n : MAX_WORKERS;
+	relay_limit_init(&r->limit, r->shared.n_workers);
+	hash_init(&r->entries, &entry_ops);
+	hash_init(&r->listeners, &relay_listener_ops);
+	log_info("userspace: %u workers, up to %u connections (limit of open files)",
+		 r->shared.n_workers, relay_limit_max_conns(&r->limit));
+	if (!r->can_route)
+		log_warn(
+			"userspace: CAP_NET_ADMIN is missing for local routes: only node "
+			"ports are served");
+	*ret = &r->sink;
+	return 0;
+}
+
+int relay_cleanup(size_t *ret_n)
+{
+	return relay_routes_cleanup(ret_n);
+}

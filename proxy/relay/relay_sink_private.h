@@ -1,0 +1,41 @@
+/*
+ * The sink's own structures, for relay_sink.c and relay_view.c.
+ */
+#pragma once
+
+#include "core/hash.h"
+#include "core/sink.h"
+#include "proxy/relay/relay_listener.h"
+#include "proxy/relay/relay_routes.h"
+
+struct relay_entry { /* a service port */
+	struct relay_service *current;
+	struct relay_listener **listeners;
+	size_t n_listeners, cap;
+	bool is_seen;	 /* in this full change set */
+	bool has_routes; /* of its current version */
+};
+
+struct relay_sink {
+	struct sink sink;
+	struct relay_shared shared;
+	struct relay_limit limit;
+	struct relay_routes *routes;
+	bool can_route;			 /* else only node ports are served */
+	struct hash entries;		 /* by service key */
+	struct hash listeners;		 /* of all entries, and those without an owner */
+	struct relay_listener **orphans; /* lost their owner in this change set */
+	size_t n_orphans, cap_orphans;
+	struct relay_outbox outbox;
+	struct relay_classifier classifier[FAMILY_N];
+	struct cidr networks
+		[ENVIRONMENT_MAX_SERVICE_CIDRS]; /* service networks with a route */
+	size_t n_networks;
+	bool has_reviews; /* endpoints were removed whose connections must end */
+};
+
+extern const struct sink_view relay_view;
+
+/* Whether this process can accept packets to it. */
+bool relay_sink_serves(const struct relay_sink *r, const struct frontend *f);
+struct relay_entry *relay_sink_find(const struct relay_sink *r, const struct service *s);

@@ -1,0 +1,107 @@
+/*
+ * A worker: a thread with an event loop of its own, which owns listeners and
+ * connections.  It shares with others only what is reference counted or counted
+ * atomically.  Messages are all that reaches it.
+ */
+#pragma once
+
+#include <ev.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "core/clock.h"
+#include "proxy/relay/relay_affinity.h"
+#include "proxy/relay/relay_choice.h"
+#include "proxy/relay/relay_limit.h"
+#include "proxy/relay/relay_move.h"
+#include "proxy/relay/relay_service.h"
+
+struct relay_conn;
+struct relay_worker;
+
+LIST_HEAD(relay_conns, relay_conn);
+
+/*
+ * A listening socket in a worker. Made by the sink, which keeps the pointer for
+ * messages; between RELAY_LISTEN and RELAY_CLOSE it belongs to the worker.
+ */
+struct relay_ear {
+	ev_io io;
+	struct relay_worker *worker;
+	struct relay_service *service;	 /* one reference; replaced by RELAY_RETARGET */
+	const struct frontend *frontend; /* of that version */
+	uint64_t n_connections;		 /* atomic */
+	bool is_shared; /* what it accepts goes to the least busy worker */
+	bool is_paused;
+	LIST_ENTRY(relay_ear) in_paused, in_worker;
+};
+
+LIST_HEAD(relay_ears, relay_ear);
+
+enum relay_message_kind {
+	RELAY_LISTEN,	/* ear */
+	RELAY_RETARGET, /* ear, service, frontend */
+	RELAY_CLOSE,	/* ear */
+	RELAY_ACCEPTED, /* fd, service, frontend: another worker accepted it */
+	RELAY_REVIEW,	/* endpoints were removed: some connections may have to end */
+	RELAY_STOP,
+};
+
+struct relay_message {
+	enum relay_message_kind kind;
+	struct relay_ear *ear;
+	struct relay_service *service; /* one reference */
+	const struct frontend *frontend;
+	int fd;
+	STAILQ_ENTRY(relay_message) next;
+};
+
+STAILQ_HEAD(relay_messages, relay_message);
+
+/* What all workers have in common. */
+struct relay_shared {
+	struct relay_affinity *affinity;
+	struct relay_limit *limit;
+	struct relay_worker **workers;
+	unsigned n_workers;
+};
+
+struct relay_worker {
+	const struct relay_shared *shared;
+	pthread_t thread;
+	struct ev_loop *loop;
+	ev_async wake;
+	ev_prepare reaper; /* frees closed connections after each batch of events */
+	ev_timer tick;	   /* runs while something waits for a time */
+	pthread_mutex_t lock;
+	struct relay_messages inbox; /* under the lock */
+	struct relay_conns connecting, holding, relaying, closed;
+	struct relay_ears ears, paused;
+	unsigned n_holding;
+	uint32_t n_conns; /* atomic: others look at it */
+	uint64_t
+		review_ms; /* when connections to removed endpoints are looked at; 0: never */
+	uint64_t random;
+	uint64_t counters[RELAY_COUNTER_N]; /* atomic, like those of an account */
+	struct relay_aside aside;
+	struct relay_mover mover;
+};
+
+/* 0, or -errno. */
+int relay_worker_new(const struct relay_shared *shared, struct relay_worker **ret);
+/* Ends the thread; closes listeners and connections. */
+void relay_worker_free(struct relay_worker *w);
+/* Takes the messages; the list is empty afterwards. From any thread. */
+void relay_worker_send(struct relay_worker *w, struct relay_messages *messages);
+struct relay_message *relay_message_new(enum relay_message_kind kind,
+					struct relay_ear *ear);
+
+/* For connections, in the worker's thread: */
+uint64_t relay_worker_random(struct relay_worker *w);
+static inline uint64_t relay_now_ms(void)
+{
+	return clock_monotonic_us() / 1000;
+}
+/* Something waits for a time: relay_connect_expire() is called until nothing does. */
+void relay_worker_need_tick(struct relay_worker *w);
