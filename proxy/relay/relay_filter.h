@@ -16,7 +16,7 @@ struct relay_filter { /* zeroed: empty, everything passes */
 };
 
 /*
- * What the frontend's decisions and source ranges ask for. False: it is longer
+ * From the frontend's decisions and source ranges. False: it is longer
  * than the kernel allows.
  */
 bool relay_filter_build(struct relay_filter *f, const struct relay_service *s,

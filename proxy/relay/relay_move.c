@@ -53,7 +53,7 @@ static int send_pipe(struct relay_mover *m, struct relay_side *from,
 	return 0;
 }
 
-/* What the receiver doesn't take gets a block of its own. */
+/* The rest that the receiver does not take gets a block of its own. */
 static int copy_piece(struct relay_mover *m, struct relay_side *from,
 		      const struct relay_side *to)
 {

@@ -177,7 +177,7 @@ static int dump(struct relay_routes *r, enum family family,
 	return netlink_reader_run(&reader, r->fd, buf, sizeof(buf));
 }
 
-/* What this host uses on its way out. */
+/* The address that this host uses on its way out. */
 static bool source_of_default_route(enum family family, struct addr *ret)
 {
 	static const char *const outside[FAMILY_N] = {"192.0.2.1", "2001:db8::1"};

@@ -382,10 +382,14 @@ static int start_workers(struct relay_sink *r)
 static void send_messages(struct relay_sink *r)
 {
 	for (unsigned i = 0; i < r->shared.n_workers; i++) {
-		if (r->has_reviews)
-			STAILQ_INSERT_TAIL(&r->outbox.of_worker[i],
-					   relay_message_new(RELAY_REVIEW, NULL), next);
-		relay_worker_send(r->shared.workers[i], &r->outbox.of_worker[i]);
+		struct relay_messages *messages = &r->outbox.of_worker[i];
+
+		if (r->has_reviews) {
+			struct relay_message *m = relay_message_new(RELAY_REVIEW, NULL);
+
+			STAILQ_INSERT_TAIL(messages, m, next);
+		}
+		relay_worker_send(r->shared.workers[i], messages);
 	}
 	r->has_reviews = false;
 }

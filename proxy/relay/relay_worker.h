@@ -59,7 +59,7 @@ struct relay_message {
 
 STAILQ_HEAD(relay_messages, relay_message);
 
-/* What all workers have in common. */
+/* Shared by all workers. */
 struct relay_shared {
 	struct relay_affinity *affinity;
 	struct relay_limit *limit;

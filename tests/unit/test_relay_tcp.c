@@ -1,0 +1,511 @@
+/*
+ * TCP through the userspace plane: bytes, ends and resets arrive as they were sent,
+ * and endpoints that fail are passed over.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/clock.h"
+#include "tests/test.h"
+#include "tests/unit/relay_rig.h"
+
+#define MB	  (UINT64_C(1) << 20)
+#define N_IDLE	  2000
+#define N_LIMITED 40
+
+static struct relay_rig *rig;
+
+static int open_rig(void **state)
+{
+	(void)state;
+	rig = rig_new(2, 4);
+	return 0;
+}
+
+static int close_rig(void **state)
+{
+	(void)state;
+	rig_free(rig);
+	return 0;
+}
+
+static void close_both(int client, int server)
+{
+	(void)close(client);
+	(void)close(server);
+}
+
+static void bytes_pass_in_both_directions(void **state)
+{
+	static const size_t sizes[] = {1,      8191,   65535,	 65536, 65537,
+				       300000, 4 * MB, 100 * MB, 1};
+	int client, server;
+
+	(void)state;
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	for (size_t i = 0; i < N_ELEMENTS(sizes); i++) {
+		rig_pump(client, server, sizes[i]);
+		rig_pump(server, client, sizes[i]);
+	}
+	close_both(client, server);
+}
+
+static void half_closed_connections_continue_in_the_other_direction(void **state)
+{
+	(void)state;
+	rig_put(rig, 1);
+	for (int is_server_first = 0; is_server_first < 2; is_server_first++) {
+		int ends[2];
+
+		rig_pair(rig, &ends[is_server_first], &ends[1 - is_server_first]);
+		rig_send(ends[0], "last words");
+		assert_int_equal(shutdown(ends[0], SHUT_WR), 0);
+		rig_expect(ends[1], "last words");
+		rig_expect_end(ends[1]);
+		rig_pump(ends[1], ends[0], 3 * MB);
+		(void)close(ends[1]);
+		rig_expect_end(ends[0]);
+		(void)close(ends[0]);
+	}
+}
+
+static void a_reset_on_one_side_is_a_reset_on_the_other(void **state)
+{
+	(void)state;
+	rig_put(rig, 1);
+	for (int is_server_first = 0; is_server_first < 2; is_server_first++) {
+		int ends[2];
+
+		rig_pair(rig, &ends[is_server_first], &ends[1 - is_server_first]);
+		rig_send(ends[0], "x");
+		rig_expect(ends[1], "x");
+		rig_reset(ends[0]);
+		rig_expect_reset(ends[1]);
+		(void)close(ends[1]);
+	}
+}
+
+/* The relay keeps a bounded number of bytes: the rest waits at the sender. */
+static void a_slow_reader_stops_the_sender_and_loses_nothing(void **state)
+{
+	static char block[65536];
+	int client, server;
+	size_t sent = 0, received = 0;
+
+	(void)state;
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	for (;;) {
+		struct pollfd p = {.fd = client, .events = POLLOUT};
+		ssize_t n;
+
+		if (poll(&p, 1, 300) == 0)
+			break;
+		n = send(client, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL);
+		sent += n > 0 ? (size_t)n : 0;
+		assert_true(sent < 64 * MB);
+	}
+	assert_int_equal(shutdown(client, SHUT_WR), 0);
+	for (ssize_t n; (n = recv(server, block, sizeof(block), 0)) != 0;) {
+		assert_true(n > 0);
+		received += (size_t)n;
+	}
+	assert_int_equal(received, sent);
+	close_both(client, server);
+}
+
+static void an_endpoint_that_refuses_is_passed_over(void **state)
+{
+	(void)state;
+	rig_close_endpoint(rig, 1);
+	rig_close_endpoint(rig, 2);
+	rig_put(rig, 7);
+	for (int i = 0; i < 20; i++) {
+		int client, server;
+
+		rig_pair(rig, &client, &server);
+		rig_send(client, "hello");
+		rig_expect(server, "hello");
+		close_both(client, server);
+	}
+	/* set aside: not each connection tried it */
+	assert_true(rig_stat(rig, "sluice_userspace_failed_attempts_total") >= 1);
+	assert_true(rig_stat(rig, "sluice_userspace_failed_attempts_total") <= 4);
+	assert_true(rig_stat(rig, "sluice_userspace_failed_connections_total") == 0);
+}
+
+static void a_connection_that_no_endpoint_accepts_is_reset(void **state)
+{
+	int client;
+
+	(void)state;
+	rig_close_endpoint(rig, 0);
+	rig_close_endpoint(rig, 1);
+	rig_put(rig, 3);
+	for (int i = 0; i < 3; i++) {
+		client = rig_connect(rig);
+		assert_true(client >= 0);
+		rig_expect_reset(client);
+		(void)close(client);
+	}
+	assert_true(rig_stat(rig, "sluice_userspace_failed_connections_total") == 3);
+}
+
+/* A listener with a full queue ignores SYNs. */
+static void fill_queue(size_t i, int *fillers, size_t n)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET,
+				 .sin_port = htons(rig->ports[i]),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	assert_int_equal(listen(rig->listeners[i], 0), 0);
+	for (size_t k = 0; k < n; k++) {
+		fillers[k] =
+			socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		(void)connect(fillers[k], (struct sockaddr *)&sa, sizeof(sa));
+	}
+}
+
+static void an_endpoint_that_never_answers_costs_the_connect_time_once(void **state)
+{
+	int fillers[4], client, server;
+	uint64_t start_us = clock_monotonic_us();
+
+	(void)state;
+	fill_queue(1, fillers, N_ELEMENTS(fillers));
+	rig->options.connect_timeout_ms = 200;
+	rig->options.set_aside_ms = 60000;
+	rig_put(rig, 3);
+	for (int i = 0; i < 30; i++) {
+		rig_pair(rig, &client, &server);
+		close_both(client, server);
+	}
+	/* once for each worker, and a busy machine; not for a half of the connections */
+	assert_true(clock_monotonic_us() - start_us < 2500000);
+	assert_true(rig_stat(rig, "sluice_userspace_failed_attempts_total") <= 2);
+	for (size_t i = 0; i < N_ELEMENTS(fillers); i++)
+		(void)close(fillers[i]);
+}
+
+static void an_endpoint_that_resets_before_the_first_byte_is_passed_over(void **state)
+{
+	int client, server;
+
+	(void)state;
+	rig->affinity_sec = 60;
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	rig_put(rig, 3); /* affinity leads to the first one */
+	close_both(client, server);
+	rig_pair(rig, &client, &server);
+	rig_reset(server);
+	server = rig_accept(rig, 1);
+	rig_send(client, "still here");
+	rig_expect(server, "still here");
+	close_both(client, server);
+}
+
+/* Delayed ACKs save packets only where the client speaks first. */
+static void a_server_that_speaks_first_is_not_delayed(void **state)
+{
+	uint64_t best_us = UINT64_MAX;
+
+	(void)state;
+	rig_put(rig, 1);
+	for (int i = 0; i < 10; i++) {
+		uint64_t start_us = clock_monotonic_us();
+		int client, server;
+
+		rig_pair(rig, &client, &server);
+		rig_send(server, "220 ready");
+		rig_expect(client, "220 ready");
+		if (clock_monotonic_us() - start_us < best_us)
+			best_us = clock_monotonic_us() - start_us;
+		close_both(client, server);
+	}
+	assert_true(best_us < 20000);
+}
+
+static void affinity_holds_for_all_workers(void **state)
+{
+	int client, server;
+	size_t chosen = 0;
+
+	(void)state;
+	rig->affinity_sec = 60;
+	rig_put(rig, 15);
+	for (int i = 0; i < 24; i++) {
+		client = rig_connect(rig);
+		assert_true(client >= 0);
+		while (i == 0 && !rig_has_connection(rig, chosen, 50))
+			chosen = (chosen + 1) % 4;
+		server = rig_accept(rig, chosen);
+		close_both(client, server);
+	}
+}
+
+static void connections_are_balanced_over_all_endpoints(void **state)
+{
+	unsigned seen = 0;
+
+	(void)state;
+	rig_put(rig, 15);
+	for (int i = 0; i < 400 && seen != 15; i++) {
+		int client = rig_connect(rig);
+
+		assert_true(client >= 0);
+		for (size_t k = 0; k < 4; k++)
+			if (rig_has_connection(rig, k, 2)) {
+				seen |= 1u << k;
+				(void)close(rig_accept(rig, k));
+			}
+		(void)close(client);
+	}
+	assert_int_equal(seen, 15);
+}
+
+static void without_endpoints_connections_are_refused(void **state)
+{
+	(void)state;
+	rig_put(rig, 0);
+	assert_int_equal(rig_connect(rig), -ECONNREFUSED);
+}
+
+static void a_held_connection_gets_the_first_endpoint(void **state)
+{
+	int client, server;
+
+	(void)state;
+	rig->options.hold_ms = 20000;
+	rig_put(rig, 0);
+	client = rig_connect(rig);
+	assert_true(client >= 0);
+	rig_send(client, "patience");
+	rig_put(rig, 1);
+	server = rig_accept(rig, 0);
+	rig_expect(server, "patience");
+	close_both(client, server);
+}
+
+static void a_held_connection_is_reset_when_its_time_is_over(void **state)
+{
+	int client;
+
+	(void)state;
+	rig->options.hold_ms = 50;
+	rig_put(rig, 0);
+	client = rig_connect(rig);
+	assert_true(client >= 0);
+	rig_expect_reset(client);
+	(void)close(client);
+}
+
+static void connections_of_a_removed_endpoint_stay(void **state)
+{
+	int client, server;
+
+	(void)state;
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	rig_put(rig, 2);
+	rig_send(client, "on and on");
+	rig_expect(server, "on and on");
+	close_both(client, server);
+}
+
+static void connections_of_a_removed_endpoint_are_reset_on_request(void **state)
+{
+	int client, server;
+
+	(void)state;
+	rig->options.on_endpoint_removed = ENDPOINT_REMOVAL_RESET;
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	rig_send(client, "hello");
+	rig_expect(server, "hello");
+	rig_put(rig, 2);
+	rig_expect_reset(client);
+	rig_expect_reset(server);
+	close_both(client, server);
+}
+
+static void connections_of_a_removed_endpoint_are_reset_after_a_time(void **state)
+{
+	uint64_t start_us;
+	int client, server;
+
+	(void)state;
+	rig->options.on_endpoint_removed = ENDPOINT_REMOVAL_DRAIN;
+	rig->options.drain_ms = 200;
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	start_us = clock_monotonic_us();
+	rig_put(rig, 2);
+	rig_send(client, "not yet");
+	rig_expect(server, "not yet");
+	rig_expect_reset(client);
+	assert_true(clock_monotonic_us() - start_us >= 190000);
+	close_both(client, server);
+}
+
+static void a_removed_service_refuses_and_its_connections_stay(void **state)
+{
+	int client, server, late;
+
+	(void)state;
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	rig_remove(rig);
+	do { /* the worker closes the listener a moment later */
+		late = rig_connect(rig);
+		if (late >= 0)
+			(void)close(late);
+	} while (late != -ECONNREFUSED);
+	rig_send(client, "on and on");
+	rig_expect(server, "on and on");
+	close_both(client, server);
+}
+
+static void the_proxy_header_precedes_the_bytes_of_the_client(void **state)
+{
+	struct sockaddr_in own;
+	socklen_t len = sizeof(own);
+	char header[128];
+	int client, server;
+
+	(void)state;
+	rig->options.proxy_protocol = 1;
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	assert_int_equal(getsockname(client, (struct sockaddr *)&own, &len), 0);
+	(void)snprintf(header, sizeof(header),
+		       "PROXY TCP4 127.0.0.1 127.0.0.1 %u %u\r\nGET", ntohs(own.sin_port),
+		       rig->port);
+	rig_send(client, "GET");
+	rig_expect(server, header);
+	close_both(client, server);
+}
+
+static void an_urgent_byte_keeps_its_place(void **state)
+{
+	int client, server;
+
+	(void)state;
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	rig_send(client, "be");
+	assert_int_equal(send(client, "f", 1, MSG_OOB), 1);
+	rig_send(client, "ore");
+	rig_expect(server, "before");
+	close_both(client, server);
+}
+
+static void idle_connections_are_all_served(void **state)
+{
+	static int clients[N_IDLE], servers[N_IDLE];
+
+	(void)state;
+	rig_put(rig, 1);
+	for (size_t i = 0; i < N_IDLE; i++)
+		rig_pair(rig, &clients[i], &servers[i]);
+	assert_true(rig_stat(rig, "sluice_userspace_connections") == N_IDLE);
+	for (size_t i = 0; i < N_IDLE; i += 97) {
+		rig_send(servers[i], "awake");
+		rig_expect(clients[i], "awake");
+	}
+	for (size_t i = 0; i < N_IDLE; i++)
+		close_both(clients[i], servers[i]);
+	for (int i = 0; i < 2000 && rig_stat(rig, "sluice_userspace_connections") > 0;
+	     i++)
+		(void)poll(NULL, 0, 5);
+	assert_true(rig_stat(rig, "sluice_userspace_connections") == 0);
+}
+
+/* The relay has its limit from this process's; then the limit is raised for the test's own sockets. */
+static void at_the_limit_clients_wait_until_there_is_room(void **state)
+{
+	struct rlimit before, low;
+	int clients[N_LIMITED], first;
+	double max;
+
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	low = before;
+	low.rlim_cur = 256 + 64 + 2 * N_LIMITED / 2 + 4;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	rig_free(rig);
+	rig = rig_new(1, 4);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	rig_put(rig, 1);
+	max = rig_stat(rig, "sluice_userspace_max_connections");
+	assert_true(max > 4 && max < N_LIMITED);
+	for (int i = 0; i < N_LIMITED; i++) {
+		clients[i] = rig_connect(rig);
+		assert_true(clients[i] >= 0);
+	}
+	for (int i = 0; i < (int)max; i++) {
+		int server = rig_accept(rig, 0);
+
+		if (i == 0)
+			first = server;
+	}
+	assert_false(rig_has_connection(rig, 0, 200));
+	assert_true(rig_stat(rig, "sluice_userspace_connections") == max);
+	(void)close(first);
+	for (int i = 0; i < N_LIMITED; i++)
+		(void)close(clients[i]);
+	/* there is room again */
+	first = rig_connect(rig);
+	assert_true(first >= 0);
+	rig_send(first, "at last");
+	for (;;) {
+		char text[16] = "";
+		int server = rig_accept(rig, 0);
+
+		if (recv(server, text, 7, MSG_WAITALL) == 7) {
+			assert_string_equal(text, "at last");
+			break;
+		}
+		(void)close(server);
+	}
+	(void)close(first);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(bytes_pass_in_both_directions),
+		TEST(half_closed_connections_continue_in_the_other_direction),
+		TEST(a_reset_on_one_side_is_a_reset_on_the_other),
+		TEST(a_slow_reader_stops_the_sender_and_loses_nothing),
+		TEST(an_endpoint_that_refuses_is_passed_over),
+		TEST(a_connection_that_no_endpoint_accepts_is_reset),
+		TEST(an_endpoint_that_never_answers_costs_the_connect_time_once),
+		TEST(an_endpoint_that_resets_before_the_first_byte_is_passed_over),
+		TEST(a_server_that_speaks_first_is_not_delayed),
+		TEST(affinity_holds_for_all_workers),
+		TEST(connections_are_balanced_over_all_endpoints),
+		TEST(without_endpoints_connections_are_refused),
+		TEST(a_held_connection_gets_the_first_endpoint),
+		TEST(a_held_connection_is_reset_when_its_time_is_over),
+		TEST(connections_of_a_removed_endpoint_stay),
+		TEST(connections_of_a_removed_endpoint_are_reset_on_request),
+		TEST(connections_of_a_removed_endpoint_are_reset_after_a_time),
+		TEST(a_removed_service_refuses_and_its_connections_stay),
+		TEST(the_proxy_header_precedes_the_bytes_of_the_client),
+		TEST(an_urgent_byte_keeps_its_place),
+		TEST(idle_connections_are_all_served),
+		TEST(at_the_limit_clients_wait_until_there_is_room),
+	};
+
+	return cmocka_run_group_tests(tests, rig_enter, NULL);
+}
