@@ -234,6 +234,8 @@ static void exec_sluice(struct instance *in, const char *const *args)
 		argv[n++] = *args;
 	(void)dup2(fd, STDOUT_FILENO);
 	(void)dup2(fd, STDERR_FILENO);
+	if (in->before_exec)
+		in->before_exec();
 	(void)execv(instance_program(), (char *const *)(uintptr_t)argv);
 	_exit(127);
 }

@@ -20,10 +20,11 @@ struct instance {
 	struct world *world;
 	char *manifests, *socket, *log;
 	char *bpffs; /* where the pins of eBPF mode go: never those of the machine */
-	const char *cgroup; /* that of the eBPF programs; NULL in nftables mode */
-	char *yaml;	    /* the manifest that was written last */
-	pid_t pid;	    /* 0: not running */
-	unsigned written;   /* the last marker's port */
+	const char *cgroup;	   /* that of the eBPF programs; NULL in nftables mode */
+	char *yaml;		   /* the manifest that was written last */
+	void (*before_exec)(void); /* called in the daemon's process; may be NULL */
+	pid_t pid;		   /* 0: not running */
+	unsigned written;	   /* the last marker's port */
 };
 
 /* The program's path: $SLUICE_PROGRAM, or that of this build. */
