@@ -7,6 +7,26 @@
 
 #define TCP_ESTABLISHED 1 /* also the state of a connected UDP socket */
 
+/*
+ * The peer of a connected socket: connect() has decided about it, and answers of
+ * another address would not reach the socket. An IPv6 socket with an IPv4-mapped
+ * peer passes here with each send().
+ */
+static __always_inline bool is_peer4(const struct bpf_sock *sk,
+				     const struct ebpf_place *to)
+{
+	return sk && sk->state == TCP_ESTABLISHED && sk->dst_port == to->port &&
+	       sk->dst_ip4 == to->addr[3];
+}
+
+static __always_inline bool is_peer6(const struct bpf_sock *sk,
+				     const struct ebpf_place *to)
+{
+	return sk && sk->state == TCP_ESTABLISHED && sk->dst_port == to->port &&
+	       sk->dst_ip6[0] == to->addr[0] && sk->dst_ip6[1] == to->addr[1] &&
+	       sk->dst_ip6[2] == to->addr[2] && sk->dst_ip6[3] == to->addr[3];
+}
+
 static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 					  struct ebpf_place *to)
 {
@@ -19,10 +39,6 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 	if (ctx->protocol != IPPROTO_UDP) /* UDP-Lite has this hook, too */
 		return false;
 	if (!ebpf_find_frontend(to, IPPROTO_UDP, &frontend)) {
-		/*
-		 * A connected IPv6 socket with an IPv4-mapped peer passes here
-		 * with each send(), and its endpoint as the destination.
-		 */
 		if (ctx->sk && ctx->sk->state != TCP_ESTABLISHED)
 			ebpf_forget(ctx->sk, to);
 		return false;
@@ -53,7 +69,7 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 	struct ebpf_place to;
 
 	ebpf_place4(&to, ctx);
-	if (find_endpoint(ctx, &to))
+	if (!is_peer4(ctx->sk, &to) && find_endpoint(ctx, &to))
 		ebpf_write4(ctx, to.addr, to.port);
 	return 1;
 }
@@ -64,7 +80,7 @@ int sendmsg6(struct bpf_sock_addr *ctx)
 	struct ebpf_place to;
 
 	ebpf_place6(&to, ctx);
-	if (find_endpoint(ctx, &to))
+	if (!is_peer6(ctx->sk, &to) && find_endpoint(ctx, &to))
 		ebpf_write6(ctx, to.addr, to.port);
 	return 1;
 }

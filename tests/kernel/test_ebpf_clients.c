@@ -2,7 +2,7 @@
  * Clients of unusual kinds: many that share one affinity, other protocols over
  * the same hooks, sockets that are used in more than one way.
  */
-#include <errno.h>
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -172,6 +172,24 @@ static void one_socket_knows_an_endpoint_by_one_name(void **state)
 	assert_int_equal(given(&n_used), 2);
 }
 
+/*
+ * It was connected before the programs were attached, and nftables has its flow. The
+ * kernel calls sendmsg for each send() on an IPv6 socket with an IPv4-mapped peer.
+ */
+static void a_connected_socket_keeps_its_peer(void **state)
+{
+	_cleanup_(closep) int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+	struct sockaddr_in6 here = {.sin6_family = AF_INET6, .sin6_port = htons(80)};
+	unsigned n_used;
+
+	(void)state;
+	assert_int_equal(inet_pton(AF_INET6, "::ffff:10.244.0.3", &here.sin6_addr), 1);
+	assert_int_equal(connect(fd, (const struct sockaddr *)&here, sizeof(here)), 0);
+	apply(short_service("udp", IPPROTO_UDP, "10.244.0.3:80", A1), NULL);
+	(void)send(fd, "x", 1, 0);
+	assert_int_equal(given(&n_used), 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -185,6 +203,8 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(one_socket_knows_an_endpoint_by_one_name,
 						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_connected_socket_keeps_its_peer, set_up,
+						tear_down),
 	};
 	int n_failed;
 
