@@ -1,10 +1,14 @@
 /*
- * Deletes every other flow of a conntrack table: time and memory, in a network
- * namespace of its own.  Needs root and conntrack(8).
+ * Deletes every other UDP flow of a conntrack table: time and memory, in a network
+ * namespace of its own.  Then looks for TCP flows, of which there are none: the kernel
+ * walks the table.  All network namespaces share it; each holds a limited number of
+ * flows, so a large table is that of several.  Needs root and conntrack(8).
  *
  *   bench_flows FLOWS...
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +20,8 @@
 
 #define PORTS_EACH 50000 /* flows of one client */
 #define FIRST_PORT 10000
+#define FLOWS_EACH 250000 /* of one namespace: nf_conntrack_max may be 262144 */
+#define MAX_SPACES 64
 
 /* Flows of clients 203.0.x.y to 10.96.0.10:53, answered by 10.0.0.5. */
 static void make_flows(unsigned long n)
@@ -52,36 +58,60 @@ static void reset_peak(void)
 		rows_fail(-errno, "clear_refs");
 }
 
-/* One row; a call that has no time to repeat its dump is followed by another one. */
-static void measure(unsigned long n)
+/* The longest step delays the event loop. */
+static void print_pass(const char *what, unsigned long n, struct conntrack *c,
+		       enum conntrack_scope scope)
 {
-	uint64_t n_deleted = 0, start_us, longest_us = 0, total_us = 0;
-	unsigned int n_calls = 0;
+	const struct conntrack_pass pass = {
+		.family = FAMILY_IPV4,
+		.scope = scope,
+		.is_unwanted = has_odd_port,
+	};
+	struct pollfd fd = {.fd = conntrack_fd(c), .events = POLLIN};
+	uint64_t start_us = samples_now_us(), step_us = start_us, longest_us = 0;
 	double before_mb;
-	int err = -EAGAIN;
+	int err;
 
-	if (unshare(CLONE_NEWNET) == -1)
-		rows_fail(-errno, "network namespace");
-	make_flows(n);
 	reset_peak();
 	before_mb = samples_memory_mb(0, "VmRSS:");
-	while (err == -EAGAIN) {
-		uint64_t n_now = 0, us;
+	err = conntrack_prune(c, &pass);
+	for (err = err ? err : -EINPROGRESS; err == -EINPROGRESS;) {
+		uint64_t us = samples_now_us() - step_us;
 
-		start_us = samples_now_us();
-		err = conntrack_prune(FAMILY_IPV4, CONNTRACK_UDP, has_odd_port, NULL,
-				      &n_now);
-		us = samples_now_us() - start_us;
 		longest_us = us > longest_us ? us : longest_us;
-		total_us += us;
-		n_deleted += n_now;
-		n_calls++;
+		(void)poll(&fd, 1, -1);
+		step_us = samples_now_us();
+		err = conntrack_step(c);
 	}
 	if (err < 0)
 		rows_fail(err, "prune");
-	printf("%10lu %10lu %6u %12.1f %12.1f %10.1f\n", n, (unsigned long)n_deleted,
-	       n_calls, (double)longest_us / 1000, (double)total_us / 1000,
+	printf("%10lu %-8s %10lu %12.1f %12.1f %10.1f\n", n, what,
+	       (unsigned long)conntrack_n_deleted(c), (double)longest_us / 1000,
+	       (double)(samples_now_us() - start_us) / 1000,
 	       samples_memory_mb(0, "VmHWM:") - before_mb);
+}
+
+static void measure(unsigned long n)
+{
+	_cleanup_(conntrack_closep) struct conntrack *c = NULL;
+	int spaces[MAX_SPACES], n_spaces = 0, err;
+
+	for (unsigned long left = n; left && n_spaces < MAX_SPACES;) {
+		unsigned long now = left < FLOWS_EACH ? left : FLOWS_EACH;
+
+		if (unshare(CLONE_NEWNET) == -1)
+			rows_fail(-errno, "network namespace");
+		spaces[n_spaces++] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		make_flows(now);
+		left -= now;
+	}
+	err = conntrack_open(&c);
+	if (err < 0)
+		rows_fail(err, "conntrack");
+	print_pass("UDP", n, c, CONNTRACK_UDP);
+	print_pass("opening", n, c, CONNTRACK_OPENING);
+	while (n_spaces > 0)
+		(void)close(spaces[--n_spaces]);
 }
 
 int main(int argc, char **argv)
@@ -90,7 +120,7 @@ int main(int argc, char **argv)
 		(void)fputs("usage: bench_flows FLOWS...\n", stderr);
 		return 2;
 	}
-	printf("%10s %10s %6s %12s %12s %10s\n", "flows", "deleted", "calls",
+	printf("%10s %-8s %10s %12s %12s %10s\n", "flows", "pass", "deleted",
 	       "longest ms", "all ms", "peak MB");
 	for (int i = 1; i < argc; i++)
 		measure(strtoul(argv[i], NULL, 10));

@@ -5,6 +5,7 @@
  * apply() returns 0 when the sink holds all of the change set, or
  *   -EREMOTEIO  it holds all but the services that it refused, each reported
  *               with changeset_refuse(); of these it holds nothing
+ *   -EINPROGRESS  work() will do the rest, and return the result
  *   -ESTALE     it cannot apply a delta: a full change set must follow
  *   -errno      its content is unknown: a full change set must
  *               follow, after a pause
@@ -30,6 +31,13 @@ struct sink_ops {
 	int (*fd)(const struct sink *sink);
 	/* Reads the events of fd(). True: they have, the next change set must be full. */
 	bool (*check)(struct sink *sink);
+	/*
+	 * The next two are for sinks that apply in steps; else NULL. work_fd() is
+	 * readable when work() has something to do, which is a few milliseconds of it;
+	 * it returns what apply() would. Further change sets may come before its end.
+	 */
+	int (*work_fd)(const struct sink *sink);
+	int (*work)(struct sink *sink);
 	const struct sink_view *view; /* NULL: nothing can be read back */
 };
 

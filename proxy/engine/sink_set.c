@@ -7,6 +7,7 @@
 #include "proxy/engine/sink_set.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,7 +118,6 @@ static void note_success(struct sink_state *s)
 		log_info("%s: up to date again after %.1f s", sink_of(s)->ops->name,
 			 (double)(now_us(s->set) - s->failed_us) / 1e6);
 	s->err = 0;
-	s->is_stale = false;
 }
 
 static void note_repair(struct sink_state *s, uint64_t start_us)
@@ -149,8 +149,8 @@ static void on_refused(void *data, const struct service *service, const char *wh
 			 sink_of(s)->ops->name, why);
 }
 
-/* err: of the sink, other than -ESTALE. */
-static int settle(struct run *run, struct sink_state *s, int err)
+/* The result of apply(), or of the work that it left. */
+static void note_result(struct sink_state *s, int err)
 {
 	bool is_held = !err || err == -EREMOTEIO;
 
@@ -159,10 +159,21 @@ static int settle(struct run *run, struct sink_state *s, int err)
 	else
 		note_failure(s, err);
 	backoff_ran(&s->backoff, now_us(s->set), !is_held);
+}
+
+/* What the sink returned, other than -ESTALE. Work that it left is not an error. */
+static int settle(struct run *run, struct sink_state *s, int err)
+{
+	s->is_working = err == -EINPROGRESS;
+	s->is_stale = false;
+	if (s->is_working)
+		err = 0;
+	else
+		note_result(s, err);
 	if (sink_check(sink_of(s)))
 		s->is_changed = true;
 	if (sink_of(s)->is_vital)
-		run->result.has_failed |= !is_held;
+		run->result.has_failed |= err && err != -EREMOTEIO;
 	return err;
 }
 
@@ -210,7 +221,7 @@ static int apply_full(struct run *run, struct sink_state *s)
 	err = apply(s, cs);
 	if (err == -ESTALE) /* only a delta can be refused for that */
 		err = -EBUSY;
-	(void)settle(run, s, err);
+	err = settle(run, s, err);
 	if (err && err != -EREMOTEIO)
 		return err;
 	refused_settle_all(&s->refused);
@@ -258,7 +269,7 @@ static int apply_delta(struct run *run, struct sink_state *s,
 	if (err == -ESTALE)
 		return apply_full(run, s);
 	if (has_changes)
-		(void)settle(run, s, err);
+		err = settle(run, s, err);
 	if (err && err != -EREMOTEIO)
 		return err;
 	for (size_t i = 0; i < delta->n; i++)
@@ -353,6 +364,43 @@ static void on_io(struct ev_loop *loop, ev_io *io, int revents)
 	s->set->changed(s->set->data);
 }
 
+static void work(struct sink_state *s)
+{
+	int err = sink_of(s)->ops->work(sink_of(s));
+
+	if (!s->is_working || err == -EINPROGRESS)
+		return;
+	s->is_working = false;
+	note_result(s, err);
+	s->set->changed(s->set->data);
+}
+
+static void on_work(struct ev_loop *loop, ev_io *io, int revents)
+{
+	(void)loop;
+	(void)revents;
+	work(io->data);
+}
+
+static void finish(struct sink_state *s)
+{
+	while (s->is_working) {
+		struct pollfd fd = {
+			.fd = sink_of(s)->ops->work_fd(sink_of(s)),
+			.events = POLLIN,
+		};
+
+		(void)poll(&fd, 1, -1);
+		work(s);
+	}
+}
+
+void sink_set_finish(struct sink_set *set)
+{
+	for (size_t i = 0; i < set->dataplane->n_sinks; i++)
+		finish(&set->states[i]);
+}
+
 void sink_set_init(struct sink_set *set, uint64_t first_backoff_us,
 		   uint64_t max_backoff_us)
 {
@@ -380,23 +428,32 @@ void sink_set_fini(struct sink_set *set)
 		refused_fini(&set->states[i].refused);
 }
 
+static void watch(struct ev_loop *loop, struct sink_state *s, ev_io *io,
+		  void (*fn)(struct ev_loop *loop, ev_io *io, int revents), int fd)
+{
+	if (fd < 0)
+		return;
+	ev_io_init(io, fn, fd, EV_READ);
+	io->data = s;
+	ev_io_start(loop, io);
+}
+
 void sink_set_start(struct sink_set *set, struct ev_loop *loop)
 {
 	for (size_t i = 0; i < set->dataplane->n_sinks; i++) {
 		struct sink_state *s = &set->states[i];
-		int fd = sink_fd(set->dataplane->sinks[i]);
+		const struct sink *sink = set->dataplane->sinks[i];
 
-		if (fd < 0)
-			continue;
-		ev_io_init(&s->io, on_io, fd, EV_READ);
-		s->io.data = s;
-		ev_io_start(loop, &s->io);
+		watch(loop, s, &s->io, on_io, sink_fd(sink));
+		if (sink->ops->work)
+			watch(loop, s, &s->work_io, on_work, sink->ops->work_fd(sink));
 	}
 }
 
 void sink_set_stop(struct sink_set *set, struct ev_loop *loop)
 {
-	for (size_t i = 0; i < DATAPLANE_MAX_SINKS; i++)
-		if (ev_is_active(&set->states[i].io))
-			ev_io_stop(loop, &set->states[i].io);
+	for (size_t i = 0; i < DATAPLANE_MAX_SINKS; i++) {
+		ev_io_stop(loop, &set->states[i].io);
+		ev_io_stop(loop, &set->states[i].work_io);
+	}
 }

@@ -21,7 +21,8 @@ struct state;
 
 struct sink_state {
 	struct sink_set *set;
-	ev_io io;
+	ev_io io, work_io;
+	bool is_working;	/* its last change set is not complete */
 	bool is_stale;		/* it lacks changes: the next change set is full */
 	bool is_changed;	/* by another process: the next one is full, too */
 	int err;		/* why its last change set failed */
@@ -52,6 +53,9 @@ void sink_set_fini(struct sink_set *set);
 /* Watches for changes made by other processes. */
 void sink_set_start(struct sink_set *set, struct ev_loop *loop);
 void sink_set_stop(struct sink_set *set, struct ev_loop *loop);
+
+/* Waits until the sinks have completed their work. */
+void sink_set_finish(struct sink_set *set);
 
 /* Time left until a sink is due without a change; UINT64_MAX: none is. */
 uint64_t sink_set_delay(const struct sink_set *set, uint64_t random);

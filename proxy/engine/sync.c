@@ -264,6 +264,11 @@ int sync_run(struct sync *s)
 	return run.err;
 }
 
+void sync_finish(struct sync *s)
+{
+	sink_set_finish(&s->sinks);
+}
+
 static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct sync *s = timer->data;

@@ -92,6 +92,8 @@ void sync_mark(struct sync *s);
 uint64_t sync_delay(const struct sync *s);
 /* Runs now, due or not. 0, or the error of the vital sinks, see sink_set.h. */
 int sync_run(struct sync *s);
+/* Waits for the work that sinks do after a run. Without a loop. */
+void sync_finish(struct sync *s);
 
 const struct state *sync_state(const struct sync *s);
 struct sync_stats sync_stats(const struct sync *s);

@@ -109,6 +109,7 @@ int once_run(const struct config *config, const struct parts *parts)
 	if (err == 0)
 		err = sync_run(o.engine.sync);
 	if (err == 0 || err == -EREMOTEIO) {
+		sync_finish(o.engine.sync);
 		engine_cleanup_others(&o.engine);
 		print_summary(&o.engine);
 	}

@@ -24,23 +24,22 @@ static bool is_wanted(const struct service *s)
 	return s && s->proto != IPPROTO_UDP;
 }
 
-static size_t count(const struct changeset *cs)
+static size_t count(const struct flow_frontends *f)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < cs->n; i++)
-		if (is_wanted(cs->changes[i].new))
-			n += cs->changes[i].new->n_frontends;
+	for (size_t i = 0; i < f->n_services; i++)
+		n += f->services[i]->n_frontends;
 	return n;
 }
 
 static void collect(struct flow_frontends *f)
 {
-	f->sorted = xcalloc(count(f->cs) + 1, sizeof(*f->sorted));
-	for (size_t i = 0; i < f->cs->n; i++) {
-		const struct service *s = f->cs->changes[i].new;
+	f->sorted = xcalloc(count(f) + 1, sizeof(*f->sorted));
+	for (size_t i = 0; i < f->n_services; i++) {
+		const struct service *s = f->services[i];
 
-		for (size_t j = 0; is_wanted(s) && j < s->n_frontends; j++)
+		for (size_t j = 0; j < s->n_frontends; j++)
 			f->sorted[f->n++] = (struct flow_frontend){
 				.addr = service_frontends(s)[j].addr,
 				.port = service_frontends(s)[j].port,
@@ -50,8 +49,24 @@ static void collect(struct flow_frontends *f)
 	qsort(f->sorted, f->n, sizeof(*f->sorted), compare);
 }
 
+void flow_frontends_set(struct flow_frontends *f, const struct changeset *cs)
+{
+	flow_frontends_fini(f);
+	for (enum family family = 0; family < FAMILY_N; family++)
+		node_list_set(&f->nodes[family], cs->env, family);
+	f->services = xcalloc(cs->n + 1, sizeof(struct service *));
+	for (size_t i = 0; i < cs->n; i++)
+		if (is_wanted(cs->changes[i].new))
+			f->services[f->n_services++] = service_ref(cs->changes[i].new);
+}
+
 void flow_frontends_fini(struct flow_frontends *f)
 {
+	for (size_t i = 0; i < f->n_services; i++)
+		service_unref(f->services[i]);
+	for (enum family family = 0; family < FAMILY_N; family++)
+		node_list_fini(&f->nodes[family]);
+	free(f->services);
 	free(f->sorted);
 	*f = (struct flow_frontends){0};
 }
@@ -71,7 +86,7 @@ bool flow_frontends_is_lost(struct flow_frontends *f, const struct flow *flow)
 		collect(f);
 	if (bsearch(&key, f->sorted, f->n, sizeof(key), compare))
 		return true;
-	if (!environment_has_node_address(f->cs->env, &key.addr))
+	if (!node_list_has(&f->nodes[addr_family(&key.addr)], &key.addr))
 		return false;
 	key.addr = addr_unspecified(addr_family(&key.addr));
 	return bsearch(&key, f->sorted, f->n, sizeof(key), compare) != NULL;

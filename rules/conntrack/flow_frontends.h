@@ -9,14 +9,19 @@
 
 #include "core/changeset.h"
 #include "rules/conntrack/flow_match.h"
+#include "rules/conntrack/node_list.h"
 
 struct flow_frontend;
 
-struct flow_frontends { /* embedded; the caller sets the first, which is borrowed */
-	const struct changeset *cs;
+struct flow_frontends {		   /* embedded, zeroed */
+	struct service **services; /* references */
+	size_t n_services;
+	struct node_list nodes[FAMILY_N];
 	struct flow_frontend *sorted; /* NULL: not used yet */
 	size_t n;
 };
+/* Replaces those of another change set. */
+void flow_frontends_set(struct flow_frontends *f, const struct changeset *cs);
 void flow_frontends_fini(struct flow_frontends *f);
 
 /*

@@ -1,6 +1,6 @@
 /*
  * One entry for each UDP frontend.  Between begin and end, `touched` holds the
- * entries that the change set names, with the service that holds each one (NULL:
+ * entries that the change sets name, with the service that holds each one (NULL:
  * no longer held); flows to other frontends are ignored.
  *
  * A frontend at all node addresses is one entry.  The addresses of the last change set
@@ -18,6 +18,7 @@
 
 #include "core/hash.h"
 #include "core/mem.h"
+#include "rules/conntrack/node_list.h"
 
 struct place {
 	struct addr addr;
@@ -28,8 +29,8 @@ _Static_assert(sizeof(struct place) == 18, "hashed and compared as bytes");
 struct entry {
 	struct place place; /* first: the key */
 	bool is_touched;
-	const struct service *holder; /* valid while touched */
-	struct place *serving;	      /* its serving endpoints, sorted; NULL: not yet */
+	struct service *holder; /* while touched: a reference */
+	struct place *serving;	/* its serving endpoints, sorted; NULL: not yet */
 	size_t n_serving;
 };
 
@@ -39,11 +40,9 @@ struct flow_match {
 	size_t n_touched, cap_touched;
 	size_t n_family[FAMILY_N];     /* of the touched ones */
 	size_t n_everywhere[FAMILY_N]; /* entries of frontends at all node addresses */
-	struct addr *nodes[FAMILY_N]; /* node addresses before the change set, in order */
-	size_t n_nodes[FAMILY_N];
-	bool has_new_nodes;
-	bool has_moved[FAMILY_N];      /* frontends everywhere, by new node addresses */
-	const struct environment *env; /* between begin and end */
+	/* node addresses before the change sets, and now */
+	struct node_list nodes_before[FAMILY_N], nodes[FAMILY_N];
+	bool has_moved[FAMILY_N]; /* frontends everywhere, by new node addresses */
 };
 
 static uint64_t entry_hash(const void *key)
@@ -68,9 +67,19 @@ static bool is_everywhere(const struct entry *e)
 	return addr_is_unspecified(&e->place.addr);
 }
 
+static void set_holder(struct entry *e, const struct service *holder)
+{
+	struct service *ref = holder ? service_ref(holder) : NULL;
+
+	free(e->serving);
+	e->serving = NULL;
+	service_unref(e->holder);
+	e->holder = ref;
+}
+
 static void entry_free(struct entry *e)
 {
-	free(e->serving);
+	set_holder(e, NULL);
 	free(e);
 }
 
@@ -172,7 +181,7 @@ static void put_frontends(struct flow_match *m, const struct service *s,
 			m->n_everywhere[s->family] += is_everywhere(e);
 		}
 		touch(m, e);
-		e->holder = holder;
+		set_holder(e, holder);
 	}
 }
 
@@ -198,48 +207,36 @@ void flow_match_free(struct flow_match *m)
 	for (size_t i = 0; (e = hash_next(&m->entries, &i));)
 		entry_free(e);
 	hash_fini(&m->entries);
-	for (enum family family = 0; family < FAMILY_N; family++)
-		free(m->nodes[family]);
+	for (enum family family = 0; family < FAMILY_N; family++) {
+		node_list_fini(&m->nodes_before[family]);
+		node_list_fini(&m->nodes[family]);
+	}
 	free(m->touched);
 	free(m);
 }
 
 /* True if frontends everywhere have moved. */
-static bool compare_nodes(struct flow_match *m, enum family family)
+static bool set_nodes(struct flow_match *m, const struct environment *env,
+		      enum family family)
 {
-	const struct environment *env = m->env;
-	size_t n = env->n_node_addresses[family];
-
+	node_list_set(&m->nodes[family], env, family);
 	m->has_moved[family] =
 		m->n_everywhere[family] > 0 &&
-		(n != m->n_nodes[family] ||
-		 (n > 0 && memcmp(m->nodes[family], env->node_addresses[family],
-				  n * sizeof(struct addr)) != 0));
+		!node_list_equal(&m->nodes_before[family], &m->nodes[family]);
 	return m->has_moved[family];
-}
-
-static void keep_nodes(struct flow_match *m, enum family family)
-{
-	size_t n = m->env->n_node_addresses[family];
-
-	m->nodes[family] = xrealloc(m->nodes[family], (n + 1) * sizeof(struct addr));
-	if (n > 0)
-		memcpy(m->nodes[family], m->env->node_addresses[family],
-		       n * sizeof(struct addr));
-	m->n_nodes[family] = n;
 }
 
 bool flow_match_begin(struct flow_match *m, const struct changeset *cs)
 {
-	bool is_needed = false;
+	bool has_nodes = cs->full || cs->n_node_changes > 0, is_needed = false;
 	struct entry *e;
 
-	m->env = cs->env;
-	m->has_new_nodes = cs->full || cs->n_node_changes > 0;
-	for (enum family family = 0; m->has_new_nodes && family < FAMILY_N; family++)
-		is_needed |= compare_nodes(m, family);
-	for (size_t i = 0; cs->full && (e = hash_next(&m->entries, &i));)
+	for (enum family family = 0; has_nodes && family < FAMILY_N; family++)
+		is_needed |= set_nodes(m, cs->env, family);
+	for (size_t i = 0; cs->full && (e = hash_next(&m->entries, &i));) {
 		touch(m, e);
+		set_holder(e, NULL);
+	}
 	/* First all that goes: a frontend may have moved to a service of any place. */
 	for (size_t i = 0; i < cs->n; i++) {
 		if (is_udp(cs->changes[i].old))
@@ -270,19 +267,6 @@ static struct entry *find(const struct flow_match *m, const struct addr *addr,
 	return hash_find(&m->entries, &place);
 }
 
-static int compare_addr(const void *a, const void *b)
-{
-	return addr_compare(a, b);
-}
-
-static bool was_node_address(const struct flow_match *m, const struct addr *a)
-{
-	enum family family = addr_family(a);
-
-	return m->n_nodes[family] &&
-	       bsearch(a, m->nodes[family], m->n_nodes[family], sizeof(*a), compare_addr);
-}
-
 /* How a place was and is held. */
 struct tenure {
 	struct entry *exact;	  /* NULL: never held */
@@ -299,8 +283,8 @@ static struct tenure find_tenure(const struct flow_match *m, const struct addr *
 
 	if (m->n_everywhere[family] == 0)
 		return t;
-	t.is_node = environment_has_node_address(m->env, addr);
-	t.was_node = was_node_address(m, addr);
+	t.is_node = node_list_has(&m->nodes[family], addr);
+	t.was_node = node_list_has(&m->nodes_before[family], addr);
 	if (t.is_node || t.was_node)
 		t.everywhere = find(m, &any, port);
 	return t;
@@ -373,9 +357,7 @@ void flow_match_end(struct flow_match *m, bool done)
 		struct entry *e = m->touched[i];
 		bool is_gone = !e->holder;
 
-		free(e->serving);
-		e->serving = NULL;
-		e->holder = NULL;
+		set_holder(e, NULL);
 		e->is_touched = false;
 		if (done && is_gone) {
 			(void)hash_del(&m->entries, &e->place);
@@ -387,8 +369,7 @@ void flow_match_end(struct flow_match *m, bool done)
 	for (enum family family = 0; family < FAMILY_N; family++) {
 		m->n_family[family] = 0;
 		m->has_moved[family] = false;
-		if (done && m->has_new_nodes)
-			keep_nodes(m, family);
+		if (done)
+			node_list_copy(&m->nodes_before[family], &m->nodes[family]);
 	}
-	m->env = NULL;
 }

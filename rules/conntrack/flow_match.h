@@ -35,7 +35,7 @@ DEFINE_CLEANUP(struct flow_match *, flow_match_free);
 /*
  * Reads the UDP services of a change set, and returns whether flows can have
  * become stale by it: a frontend was added or removed, or an endpoint stopped
- * serving. The services are borrowed until flow_match_end(), which must follow.
+ * serving. flow_match_end() must follow; the change sets before it add up.
  */
 bool flow_match_begin(struct flow_match *m, const struct changeset *cs);
 /* Can there be stale flows of this family? */

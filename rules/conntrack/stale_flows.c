@@ -5,10 +5,15 @@
  *
  * Some of our rules may have been missing before a full change set.  Then the
  * sink also looks for connections that were opened meanwhile.
+ *
+ * apply() starts the first pass, and work() does the rest.  Change sets that come
+ * meanwhile add to what is looked for, and make the passes due that they need.
  */
 #include "rules/conntrack/stale_flows.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/cleanup.h"
 #include "core/clock.h"
@@ -20,7 +25,13 @@
 
 struct stale_flows {
 	struct sink sink;
+	struct conntrack *conntrack;
 	struct flow_match *match;
+	struct flow_frontends frontends;
+	bool is_due[CONNTRACK_SCOPE_N][FAMILY_N];
+	bool is_running;
+	struct conntrack_pass pass; /* while running */
+	uint64_t start_us;	    /* of the first pass */
 	struct stale_flows_stats stats;
 	struct histogram_bounds bounds;
 	struct histogram seconds; /* of the change sets that needed a dump */
@@ -28,68 +39,95 @@ struct stale_flows {
 
 static bool is_stale(void *data, const struct flow *flow)
 {
-	return flow_match_is_stale(data, flow);
+	return flow_match_is_stale(((struct stale_flows *)data)->match, flow);
 }
 
 static bool is_lost(void *data, const struct flow *flow)
 {
-	return flow_frontends_is_lost(data, flow);
+	return flow_frontends_is_lost(&((struct stale_flows *)data)->frontends, flow);
 }
 
-static int prune(struct stale_flows *s, enum family family, enum conntrack_scope scope,
-		 bool (*is_unwanted)(void *data, const struct flow *flow), void *data)
+static int finish(struct stale_flows *s, int err)
 {
-	uint64_t n_deleted = 0;
-	int err = conntrack_prune(family, scope, is_unwanted, data, &n_deleted);
+	memset(s->is_due, 0, sizeof(s->is_due));
+	flow_match_end(s->match, err == 0);
+	flow_frontends_fini(&s->frontends);
+	if (s->is_running)
+		histogram_observe(&s->seconds, &s->bounds,
+				  (double)(clock_monotonic_us() - s->start_us) / 1e6);
+	s->is_running = false;
+	return err;
+}
 
+static int start_pass(struct stale_flows *s, enum conntrack_scope scope,
+		      enum family family)
+{
+	int err;
+
+	s->is_due[scope][family] = false;
+	s->is_running = true;
+	s->pass = (struct conntrack_pass){
+		.family = family,
+		.scope = scope,
+		.is_unwanted = scope == CONNTRACK_UDP ? is_stale : is_lost,
+		.data = s,
+	};
 	s->stats.n_dumps++;
-	s->stats.n_deleted[family] += n_deleted;
-	return err;
+	err = conntrack_prune(s->conntrack, &s->pass);
+	return err < 0 ? finish(s, err) : -EINPROGRESS;
 }
 
-static int prune_stale(struct stale_flows *s, const struct changeset *cs)
+static int start_next(struct stale_flows *s)
 {
-	int err = 0;
-
-	for (enum family family = 0; family < FAMILY_N && err == 0; family++)
-		if (cs->env->enabled[family] && flow_match_has_family(s->match, family))
-			err = prune(s, family, CONNTRACK_UDP, is_stale, s->match);
-	return err;
-}
-
-static int prune_lost(struct stale_flows *s, const struct changeset *cs)
-{
-	struct flow_frontends frontends = {.cs = cs};
-	int err = 0;
-
-	for (enum family family = 0; family < FAMILY_N && err == 0; family++)
-		if (cs->env->enabled[family])
-			err = prune(s, family, CONNTRACK_OPENING, is_lost, &frontends);
-	flow_frontends_fini(&frontends);
-	return err;
+	for (unsigned scope = 0; scope < CONNTRACK_SCOPE_N; scope++)
+		for (unsigned family = 0; family < FAMILY_N; family++)
+			if (s->is_due[scope][family])
+				return start_pass(s, scope, family);
+	return finish(s, 0);
 }
 
 static int stale_flows_apply(struct sink *sink, const struct changeset *cs)
 {
 	struct stale_flows *s = container_of(sink, struct stale_flows, sink);
-	uint64_t start_us = clock_monotonic_us(), n_dumps = s->stats.n_dumps;
-	int err = 0;
+	bool may_be_stale = flow_match_begin(s->match, cs);
 
-	if (flow_match_begin(s->match, cs))
-		err = prune_stale(s, cs);
-	flow_match_end(s->match, err == 0);
-	if (err == 0 && cs->full)
-		err = prune_lost(s, cs);
-	if (s->stats.n_dumps != n_dumps)
-		histogram_observe(&s->seconds, &s->bounds,
-				  (double)(clock_monotonic_us() - start_us) / 1e6);
-	return err;
+	if (cs->full)
+		flow_frontends_set(&s->frontends, cs);
+	for (unsigned family = 0; family < FAMILY_N; family++) {
+		if (!cs->env->enabled[family])
+			continue;
+		s->is_due[CONNTRACK_UDP][family] |=
+			may_be_stale && flow_match_has_family(s->match, family);
+		s->is_due[CONNTRACK_OPENING][family] |= cs->full;
+	}
+	if (s->is_running)
+		return -EINPROGRESS;
+	s->start_us = clock_monotonic_us();
+	return start_next(s);
+}
+
+static int stale_flows_work_fd(const struct sink *sink)
+{
+	return conntrack_fd(container_of(sink, struct stale_flows, sink)->conntrack);
+}
+
+static int stale_flows_work(struct sink *sink)
+{
+	struct stale_flows *s = container_of(sink, struct stale_flows, sink);
+	int err = s->is_running ? conntrack_step(s->conntrack) : 0;
+
+	if (!s->is_running || err == -EINPROGRESS)
+		return err;
+	s->stats.n_deleted[s->pass.family] += conntrack_n_deleted(s->conntrack);
+	return err < 0 ? finish(s, err) : start_next(s);
 }
 
 static void stale_flows_close(struct sink *sink)
 {
 	struct stale_flows *s = container_of(sink, struct stale_flows, sink);
 
+	conntrack_close(s->conntrack);
+	flow_frontends_fini(&s->frontends);
 	flow_match_free(s->match);
 	free(s);
 }
@@ -130,20 +168,24 @@ static const struct sink_ops stale_flows_ops = {
 	.name = "conntrack",
 	.apply = stale_flows_apply,
 	.close = stale_flows_close,
+	.work_fd = stale_flows_work_fd,
+	.work = stale_flows_work,
 	.view = &stale_flows_view,
 };
 
 int stale_flows_new(struct sink **ret)
 {
+	struct conntrack *conntrack;
 	struct stale_flows *s;
 	int err;
 
-	err = conntrack_probe();
+	err = conntrack_open(&conntrack);
 	if (err < 0)
 		return err;
 	s = xcalloc(1, sizeof(*s));
+	s->conntrack = conntrack;
 	s->sink.ops = &stale_flows_ops;
-	s->sink.follows_repair = true; /* rules were missing: see prune_lost() */
+	s->sink.follows_repair = true; /* rules were missing */
 	s->match = flow_match_new();
 	s->bounds = histogram_exponential(0.001, 2, 15); /* as kube-proxy's */
 	*ret = &s->sink;

@@ -1,12 +1,13 @@
 /*
- * The time that pruning takes, against the kernel's conntrack table in a network
- * namespace of our own.  The callback simulates a table that is slow to read.
+ * The steps of pruning, against the kernel's conntrack table in a network namespace
+ * of our own.  The callback simulates a table that is slow to read.
  */
 #include "tests/test.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,7 +16,9 @@
 #include "core/cleanup.h"
 #include "rules/conntrack/conntrack.h"
 
-#define N_FLOWS 3
+#define N_FLOWS	    3
+#define N_MANY	    2000 /* some 400 KB of a dump */
+#define PATIENCE_MS 60000
 
 static void make_flow(uint16_t client_port)
 {
@@ -59,48 +62,104 @@ static bool is_unwanted(void *data, const struct flow *flow)
 	return flow->proto == IPPROTO_UDP;
 }
 
+static bool is_wanted(void *data, const struct flow *flow)
+{
+	return !is_unwanted(data, flow);
+}
+
+/* Steps until the end, each when the descriptor is readable; returns their number. */
+static unsigned prune(struct conntrack *c,
+		      bool (*fn)(void *data, const struct flow *flow), struct slow *slow)
+{
+	unsigned n_steps = 0;
+	int err;
+
+	assert_int_equal(conntrack_prune(c,
+					 &(struct conntrack_pass){
+						 .family = FAMILY_IPV4,
+						 .scope = CONNTRACK_UDP,
+						 .is_unwanted = fn,
+						 .data = slow,
+					 }),
+			 0);
+	do {
+		struct pollfd fd = {.fd = conntrack_fd(c), .events = POLLIN};
+
+		assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+		err = conntrack_step(c);
+		n_steps++;
+	} while (err == -EINPROGRESS);
+	assert_int_equal(err, 0);
+	return n_steps;
+}
+
 /* The second dump finds that nothing is left. */
 static void a_dump_that_found_stale_flows_is_repeated(void **state)
 {
+	_cleanup_(conntrack_closep) struct conntrack *c = NULL;
 	struct slow slow = {0};
-	uint64_t n_deleted;
 
 	(void)state;
-	assert_int_equal(conntrack_prune(FAMILY_IPV4, CONNTRACK_UDP, is_unwanted, &slow,
-					 &n_deleted),
-			 0);
-	assert_int_equal(n_deleted, N_FLOWS);
+	assert_int_equal(conntrack_open(&c), 0);
+	(void)prune(c, is_unwanted, &slow);
+	assert_int_equal(conntrack_n_deleted(c), N_FLOWS);
 	assert_int_equal(slow.n, N_FLOWS);
 }
 
-static void a_slow_dump_is_not_repeated_in_the_same_call(void **state)
+static void a_step_ends_when_its_time_is_over(void **state)
 {
-	struct slow slow = {.pause_us = 800000};
-	uint64_t n_deleted;
+	_cleanup_(conntrack_closep) struct conntrack *c = NULL;
+	struct slow slow = {.pause_us = 1000};
+	unsigned n_steps;
 
 	(void)state;
-	assert_int_equal(conntrack_prune(FAMILY_IPV4, CONNTRACK_UDP, is_unwanted, &slow,
-					 &n_deleted),
-			 -EAGAIN);
-	assert_int_equal(n_deleted, N_FLOWS);
-	slow.pause_us = 0;
-	assert_int_equal(conntrack_prune(FAMILY_IPV4, CONNTRACK_UDP, is_unwanted, &slow,
-					 &n_deleted),
+	for (uint16_t i = 0; i < N_MANY; i++)
+		make_flow((uint16_t)(5000 + i));
+	assert_int_equal(conntrack_open(&c), 0);
+	n_steps = prune(c, is_wanted, &slow);
+	assert_int_equal(conntrack_n_deleted(c), 0);
+	/* a datagram of 32 KiB, which is the least that a step reads, holds some 200 */
+	assert_true(slow.n / n_steps < 400);
+	assert_true(n_steps > 4);
+}
+
+/* The thread of the first one may be in the middle of the table. */
+static void closing_ends_a_pass(void **state)
+{
+	_cleanup_(conntrack_closep) struct conntrack *c = NULL;
+	struct slow slow = {0};
+
+	(void)state;
+	for (uint16_t i = 0; i < N_MANY; i++)
+		make_flow((uint16_t)(5000 + i));
+	assert_int_equal(conntrack_open(&c), 0);
+	assert_int_equal(conntrack_prune(c,
+					 &(struct conntrack_pass){
+						 .family = FAMILY_IPV4,
+						 .scope = CONNTRACK_UDP,
+						 .is_unwanted = is_unwanted,
+						 .data = &slow,
+					 }),
 			 0);
-	assert_int_equal(n_deleted, 0);
+	conntrack_close(take_ptr(c));
+	assert_int_equal(conntrack_open(&c), 0);
+	(void)prune(c, is_wanted, &slow);
+	assert_int_equal(slow.n, N_FLOWS + N_MANY);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_dump_that_found_stale_flows_is_repeated, set_up),
-		cmocka_unit_test_setup(a_slow_dump_is_not_repeated_in_the_same_call,
-				       set_up),
+		cmocka_unit_test_setup(a_step_ends_when_its_time_is_over, set_up),
+		cmocka_unit_test_setup(closing_ends_a_pass, set_up),
 	};
+	struct conntrack *c;
 
-	if (unshare(CLONE_NEWNET) == -1 || conntrack_probe() != 0) {
+	if (unshare(CLONE_NEWNET) == -1 || conntrack_open(&c) != 0) {
 		perror("no conntrack of our own");
 		return TEST_SKIPPED;
 	}
+	conntrack_close(c);
 	return cmocka_run_group_tests_name("conntrack", tests, NULL, NULL);
 }

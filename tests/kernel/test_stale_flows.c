@@ -10,18 +10,24 @@
 #include <libnetfilter_conntrack/libnetfilter_conntrack.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack_sctp.h>
 #include <libnetfilter_conntrack/libnetfilter_conntrack_tcp.h>
+#include <poll.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "rules/conntrack/stale_flows.h"
 #include "tests/short_service.h"
 #include "tests/stale_flow_cases.h"
 
-#define N_MANY	  50000
-#define MAX_CALLS 5
+#define N_MANY	     200000
+#define CLIENT_PORTS 50000
+#define TURN_US	     20000
+#define N_ROUNDS_MAX 5
+#define PATIENCE_MS  60000
 
 static const struct environment env = {.enabled = {true, true}};
 
@@ -159,6 +165,35 @@ static void sink_closep(struct sink **sink)
 	sink_close(*sink);
 }
 
+/* The time of the longest call of a change set; each delays the event loop. */
+static uint64_t longest_us;
+
+static void note_call(uint64_t start_us)
+{
+	uint64_t us = clock_monotonic_us() - start_us;
+
+	longest_us = us > longest_us ? us : longest_us;
+}
+
+/* As the engine does it. */
+static int apply_all(struct sink *sink, const struct changeset *cs)
+{
+	struct pollfd fd = {.fd = sink->ops->work_fd(sink), .events = POLLIN};
+	uint64_t start_us = clock_monotonic_us();
+	int err;
+
+	longest_us = 0;
+	err = sink_apply(sink, cs);
+	note_call(start_us);
+	while (err == -EINPROGRESS) {
+		assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+		start_us = clock_monotonic_us();
+		err = sink->ops->work(sink);
+		note_call(start_us);
+	}
+	return err;
+}
+
 static void apply(struct sink *sink, bool full, const struct service *old,
 		  const struct service *new)
 {
@@ -170,7 +205,7 @@ static void apply(struct sink *sink, bool full, const struct service *old,
 		.n = old || new ? 1 : 0,
 	};
 
-	assert_int_equal(sink_apply(sink, &cs), 0);
+	assert_int_equal(apply_all(sink, &cs), 0);
 }
 
 static struct service *dns_service(const char *endpoints)
@@ -295,10 +330,10 @@ static void untranslated_connections_are_deleted_after_a_full_change_set(void **
 
 	(void)state;
 	make_flows(flows, N_ELEMENTS(flows));
-	assert_int_equal(sink_apply(sink, &cs), 0);
+	assert_int_equal(apply_all(sink, &cs), 0);
 	assert_int_equal(stale_flows_stats(sink).n_dumps, 0);
 	cs.full = true;
-	assert_int_equal(sink_apply(sink, &cs), 0);
+	assert_int_equal(apply_all(sink, &cs), 0);
 	assert_kept(flows, N_ELEMENTS(flows));
 	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4], 3);
 	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV6], 1);
@@ -320,50 +355,142 @@ static void late_answers_of_a_frontend_are_deleted(void **state)
 
 /* ---- many flows ---- */
 
-/* Every other flow is stale. */
-static void make_many(size_t n)
+static const struct made_flow many_flows[] = {
+	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53", true},
+	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53", false},
+};
+
+/* Every other flow is of the second kind. */
+static void make_many(const struct made_flow flows[2])
 {
-	const struct made_flow flows[] = {
-		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53", true},
-		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53", false},
-	};
 	struct nfct_handle *handle = nfct_open(CONNTRACK, 0);
 
 	assert_non_null(handle);
-	for (size_t i = 0; i < n; i++) {
-		struct nf_conntrack *ct = flow_new(&flows[i % 2], (uint16_t)(1000 + i));
+	for (size_t i = 0; i < N_MANY; i++) {
+		struct nf_conntrack *ct =
+			flow_new(&flows[i % 2], (uint16_t)(1000 + i % CLIENT_PORTS));
+		uint32_t client = htonl((uint32_t)(0xcb007200 + i / CLIENT_PORTS));
 
+		nfct_set_attr_u32(ct, ATTR_ORIG_IPV4_SRC, client);
+		nfct_set_attr_u32(ct, ATTR_REPL_IPV4_DST, client);
 		assert_int_equal(nfct_query(handle, NFCT_Q_CREATE, ct), 0);
 		nfct_destroy(ct);
 	}
 	(void)nfct_close(handle);
 }
 
-/*
- * A call that takes long does not repeat its dump but returns -EAGAIN, and the
- * engine applies the change again; on a busy machine this table is large enough.
- */
-static void half_of_fifty_thousand_flows_are_deleted(void **state)
+static void expect_flows(unsigned long n)
 {
-	_cleanup_(sink_closep) struct sink *sink = sink_new();
-	_cleanup_(short_service_unrefp) struct service *dns = dns_service("10.0.0.5:53");
-	struct change change = {NULL, dns};
-	struct changeset cs = {.env = &env, .changes = &change, .n = 1};
 	char command[64];
-	int err;
+
+	(void)snprintf(command, sizeof(command), "test \"$(conntrack -C)\" = %lu", n);
+	sh(command);
+}
+
+/* $PATIENCE: how many times slower than usual this machine may be. */
+static bool is_short_turn(const char *what)
+{
+	const char *text = getenv("PATIENCE");
+	unsigned long patience = text ? strtoul(text, NULL, 10) : 1;
+
+	print_message("%s: the longest turn takes %.1f ms\n", what,
+		      (double)longest_us / 1000);
+	return longest_us <= TURN_US * patience;
+}
+
+/* The quickest round shows our time, the others a busy machine. */
+static void half_of_many_flows_are_deleted_in_short_turns(void **state)
+{
+	_cleanup_(short_service_unrefp) struct service *dns = dns_service("10.0.0.5:53");
+	bool is_short = false;
+
+	for (int i = 0; i < N_ROUNDS_MAX && !is_short; i++) {
+		_cleanup_(sink_closep) struct sink *sink = NULL;
+
+		assert_int_equal(enter_namespace(state), 0);
+		sink = sink_new();
+		make_many(many_flows);
+		apply(sink, false, NULL, dns);
+		is_short = is_short_turn("half of the flows are stale");
+		assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4],
+				 N_MANY / 2);
+		expect_flows(N_MANY / 2);
+	}
+	assert_true(is_short);
+}
+
+/* The kernel filters all of them, in one system call. */
+static void many_other_flows_do_not_delay_the_loop(void **state)
+{
+	static const struct made_flow others[] = {
+		{IPPROTO_TCP, "10.96.0.20:80", "10.0.0.5:80", true},
+		{IPPROTO_TCP, "10.96.0.20:80", "10.0.0.6:80", true},
+	};
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	_cleanup_(short_service_unrefp) struct service *before =
+		dns_service("10.0.0.5:53 10.0.0.9:53");
+	_cleanup_(short_service_unrefp) struct service *after =
+		dns_service("10.0.0.5:53");
+	bool is_short = false;
 
 	(void)state;
-	make_many(N_MANY);
-	err = sink_apply(sink, &cs);
-	for (int i = 0; i < MAX_CALLS && err == -EAGAIN; i++) {
-		cs.full = true; /* as after any failure */
-		err = sink_apply(sink, &cs);
+	make_many(others);
+	make_flows(many_flows, 1);
+	for (int i = 0; i < N_ROUNDS_MAX && !is_short; i++) {
+		assert_int_equal(ask(NFCT_Q_CREATE, &many_flows[1], 1001), 0);
+		apply(sink, true, NULL, before);
+		is_short = is_short_turn("a full change set");
+		apply(sink, false, before, after);
+		is_short &= is_short_turn("an endpoint is removed");
+		assert_kept(many_flows, N_ELEMENTS(many_flows));
+	}
+	assert_true(is_short);
+	expect_flows(N_MANY + 1);
+}
+
+/* Its services are not held by the caller any more when the flows are found. */
+static void change_sets_that_come_during_a_pass_add_up(void **state)
+{
+	static const struct made_flow flows[] = {
+		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53", false},
+		{IPPROTO_UDP, "10.96.0.11:53", "10.0.0.9:53", false},
+		{IPPROTO_TCP | OPENING, "10.96.0.12:80", "10.96.0.12:80", false},
+		{IPPROTO_UDP, "10.96.0.13:53", "10.0.0.9:53", true},
+	};
+	static const struct {
+		const char *frontend;
+		uint8_t proto;
+	} services[] = {
+		{"10.96.0.10:53", IPPROTO_UDP},
+		{"10.96.0.11:53", IPPROTO_UDP},
+		{"10.96.0.12:80", IPPROTO_TCP},
+	};
+	_cleanup_(sink_closep) struct sink *sink = sink_new();
+	struct pollfd fd = {.fd = sink->ops->work_fd(sink), .events = POLLIN};
+	int err = -EINPROGRESS;
+
+	(void)state;
+	make_flows(flows, N_ELEMENTS(flows));
+	for (size_t i = 0; i < N_ELEMENTS(services); i++) {
+		_cleanup_(short_service_unrefp) struct service *s =
+			short_service("s", services[i].proto, services[i].frontend,
+				      "10.0.0.5:53");
+		const struct change change = {.new = s};
+		const struct changeset cs = {
+			.full = services[i].proto == IPPROTO_TCP,
+			.env = &env,
+			.changes = &change,
+			.n = 1,
+		};
+
+		assert_int_equal(sink_apply(sink, &cs), -EINPROGRESS);
+	}
+	while (err == -EINPROGRESS) {
+		assert_int_equal(poll(&fd, 1, PATIENCE_MS), 1);
+		err = sink->ops->work(sink);
 	}
 	assert_int_equal(err, 0);
-	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4], N_MANY / 2);
-	(void)snprintf(command, sizeof(command), "test \"$(conntrack -C)\" = %d",
-		       N_MANY / 2);
-	sh(command);
+	assert_kept(flows, N_ELEMENTS(flows));
 }
 
 /* ---- real packets ---- */
@@ -437,7 +564,9 @@ int main(void)
 		IN_NAMESPACE(
 			untranslated_connections_are_deleted_after_a_full_change_set),
 		IN_NAMESPACE(late_answers_of_a_frontend_are_deleted),
-		IN_NAMESPACE(half_of_fifty_thousand_flows_are_deleted),
+		IN_NAMESPACE(half_of_many_flows_are_deleted_in_short_turns),
+		IN_NAMESPACE(many_other_flows_do_not_delay_the_loop),
+		IN_NAMESPACE(change_sets_that_come_during_a_pass_add_up),
 		IN_NAMESPACE(a_client_that_keeps_sending_reaches_the_new_endpoint),
 	};
 	struct sink *sink;
@@ -447,5 +576,7 @@ int main(void)
 		return TEST_SKIPPED;
 	}
 	sink_close(sink);
+	/* it is our time that is measured, not the queue for a busy processor */
+	(void)setpriority(PRIO_PROCESS, 0, -15);
 	return cmocka_run_group_tests_name("stale flows", tests, NULL, NULL);
 }

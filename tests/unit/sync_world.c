@@ -47,6 +47,7 @@ static void tape_close(struct sink *sink)
 
 	if (tape->fd != -1)
 		(void)close(tape->fd);
+	(void)close(tape->work_fd);
 	free(tape);
 }
 
@@ -65,12 +66,28 @@ static bool tape_check(struct sink *sink)
 	return is_changed || (tape->fd != -1 && read(tape->fd, &n, sizeof(n)) > 0);
 }
 
+static int tape_work_fd(const struct sink *sink)
+{
+	return container_of((struct sink *)(uintptr_t)sink, struct tape, sink)->work_fd;
+}
+
+static int tape_work(struct sink *sink)
+{
+	struct tape *tape = container_of(sink, struct tape, sink);
+	uint64_t n;
+
+	assert_int_equal(read(tape->work_fd, &n, sizeof(n)), sizeof(n));
+	return tape->work_answer;
+}
+
 static const struct sink_ops tape_ops = {
 	.name = "tape",
 	.apply = tape_apply,
 	.close = tape_close,
 	.fd = tape_fd,
 	.check = tape_check,
+	.work_fd = tape_work_fd,
+	.work = tape_work,
 };
 
 static struct tape *tape_add(struct sync_world *w, struct tape *after)
@@ -82,6 +99,7 @@ static struct tape *tape_add(struct sync_world *w, struct tape *after)
 	tape->sink.is_vital = !after;
 	tape->world = w;
 	tape->fd = after ? -1 : eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	tape->work_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	dataplane_add(&w->dataplane, &tape->sink);
 	return tape;
 }

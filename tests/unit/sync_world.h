@@ -37,6 +37,8 @@ struct tape { /* a sink that takes notes and returns what the test says */
 	unsigned
 		n_disturbed; /* change sets during which another process makes a change */
 	bool is_disturbed;   /* it has */
+	int work_answer;     /* while `answer` is -EINPROGRESS */
+	int work_fd;	     /* an eventfd */
 };
 
 struct sync_world {

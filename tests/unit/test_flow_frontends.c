@@ -67,11 +67,12 @@ static void a_flow_is_lost_when_its_first_packet_was_not_translated(void **state
 		.changes = changes,
 		.n = N_ELEMENTS(changes),
 	};
-	struct flow_frontends frontends = {.cs = &cs};
+	struct flow_frontends frontends = {0};
 
 	(void)state;
 	assert_int_equal(addr_parse("192.168.0.3", &nodes[0]), 0);
 	assert_int_equal(addr_parse("192.168.0.4", &nodes[1]), 0);
+	flow_frontends_set(&frontends, &cs);
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
 		struct flow flow = short_flow(cases[i].proto, "192.168.7.7:4000",
 					      cases[i].dst, cases[i].reply_src);
@@ -88,11 +89,12 @@ static void without_services_no_flow_belongs_to_us(void **state)
 {
 	const struct environment env = {0};
 	const struct changeset cs = {.full = true, .env = &env};
-	struct flow_frontends frontends = {.cs = &cs};
+	struct flow_frontends frontends = {0};
 	struct flow flow = short_flow(IPPROTO_TCP, "192.168.7.7:4000", "10.96.0.10:80",
 				      "10.96.0.10:80");
 
 	(void)state;
+	flow_frontends_set(&frontends, &cs);
 	flow.is_opening = true;
 	assert_false(flow_frontends_is_lost(&frontends, &flow));
 	flow_frontends_fini(&frontends);

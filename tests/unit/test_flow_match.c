@@ -301,6 +301,35 @@ static void a_frontend_everywhere_is_at_the_node_addresses(void **state)
 	}
 }
 
+/* Their services need not live until the end: it holds references. */
+static void change_sets_before_the_end_add_up(void **state)
+{
+	_cleanup_(flow_match_freep) struct flow_match *m = flow_match_new();
+	struct service *first =
+		short_service("dns", IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53");
+	struct service *next =
+		short_service("dns", IPPROTO_UDP, "10.96.0.10:53", "10.0.0.6:53");
+	struct service *other =
+		short_service("other", IPPROTO_UDP, "10.96.0.11:53", "10.0.0.6:53");
+
+	(void)state;
+	assert_true(begin_change(m, NULL, first));
+	assert_true(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.6:53"));
+	assert_true(begin_change(m, NULL, other));
+	assert_true(begin_change(m, first, next));
+	service_unref(first);
+	service_unref(next);
+	service_unref(other);
+	assert_false(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.6:53"));
+	assert_true(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53"));
+	assert_false(is_stale(m, IPPROTO_UDP, "10.96.0.11:53", "10.0.0.6:53"));
+	assert_true(is_stale(m, IPPROTO_UDP, "10.96.0.11:53", "10.0.0.5:53"));
+	/* a full one without them: nothing of the earlier ones holds a frontend */
+	assert_true(begin(m, true, NULL, 0));
+	assert_true(is_stale(m, IPPROTO_UDP, "10.96.0.10:53", "10.0.0.6:53"));
+	flow_match_end(m, true);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +346,7 @@ int main(void)
 		cmocka_unit_test(
 			late_answers_of_a_frontend_are_stale_while_a_service_has_it),
 		cmocka_unit_test(a_frontend_everywhere_is_at_the_node_addresses),
+		cmocka_unit_test(change_sets_before_the_end_add_up),
 	};
 
 	return cmocka_run_group_tests_name("flow match", tests, NULL, NULL);

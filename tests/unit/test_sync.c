@@ -206,6 +206,26 @@ static void an_event_of_a_sink_starts_its_repair(void **state)
 	assert_int_equal(w->second->n_notes, 1);
 }
 
+static void a_sink_works_in_turns_of_the_loop(void **state)
+{
+	struct sync_world *w = *state;
+	const uint64_t one = 1;
+
+	sync_world_make(w);
+	w->second->answer = w->second->work_answer = -EINPROGRESS;
+	sync_start(w->sync);
+	run_until(w, 1);
+	assert_int_equal(write(w->second->work_fd, &one, sizeof(one)), sizeof(one));
+	turn_loop(w->base.loop, .02);
+	assert_true(sync_world_state(w, 1)->is_working);
+	w->second->work_answer = 0;
+	assert_int_equal(write(w->second->work_fd, &one, sizeof(one)), sizeof(one));
+	for (int i = 0; i < 1000 && sync_world_state(w, 1)->is_working; i++)
+		turn_loop(w->base.loop, .01);
+	assert_false(sync_world_state(w, 1)->is_working);
+	assert_int_equal(w->second->n_notes, 1);
+}
+
 static void everything_is_compared_periodically(void **state)
 {
 	struct sync_world *w = *state;
@@ -235,6 +255,7 @@ int main(void)
 		SYNC_TEST(a_change_is_pending_until_the_vital_sink_has_it),
 		SYNC_TEST(nothing_runs_before_the_start),
 		SYNC_TEST(an_event_of_a_sink_starts_its_repair),
+		SYNC_TEST(a_sink_works_in_turns_of_the_loop),
 		SYNC_TEST(everything_is_compared_periodically),
 	};
 

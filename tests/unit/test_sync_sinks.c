@@ -122,6 +122,52 @@ static void a_failure_is_logged_once_and_so_is_its_end(void **state)
 	assert_int_equal(capture_count(log, "tape: up to date again after "), 1);
 }
 
+/* The sink does its work, with this result. */
+static void work(struct sync_world *w, struct tape *tape, int answer)
+{
+	const uint64_t one = 1;
+
+	tape->work_answer = answer;
+	assert_int_equal(write(tape->work_fd, &one, sizeof(one)), sizeof(one));
+	sync_finish(w->sync);
+}
+
+static void work_that_fails_is_retried_after_growing_pauses(void **state)
+{
+	static const uint64_t pauses_ms[] = {25, 50, 100, 200};
+	struct sync_world *w = *state;
+	struct tape *tape = w->second;
+	const char *log;
+
+	sync_world_start(w);
+	tape->answer = -EINPROGRESS;
+	capture_start();
+	sync_world_change(w, "a", 1);
+	sync_world_pass(w, 0);
+	tape_expect(tape, 1, false, 1);
+	for (size_t i = 0; i < N_ELEMENTS(pauses_ms); i++) {
+		sync_world_pass(w, 10 * SEC); /* nothing is due while it works */
+		assert_int_equal(tape->n_notes, 2 + i);
+		work(w, tape, -EBUSY);
+		sync_world_pass(w, pauses_ms[i] * MS - 1);
+		assert_int_equal(tape->n_notes, 2 + i);
+		sync_world_pass(w, 1);
+		tape_expect(tape, 2 + i, true, 1);
+	}
+	assert_int_equal(sync_world_state(w, 1)->n_failures, N_ELEMENTS(pauses_ms));
+	work(w, tape, 0);
+	log = capture_end();
+	assert_int_equal(capture_count(log, "tape: could not apply changes: Device or "
+					    "resource busy; retrying"),
+			 1);
+	assert_int_equal(capture_count(log, "tape: up to date again after "), 1);
+	assert_int_equal(w->first->n_notes, 2);
+	sync_world_change(w, "b", 2);
+	sync_world_pass(w, SEC);
+	tape_expect(tape, 2 + N_ELEMENTS(pauses_ms), false, 1);
+	work(w, tape, 0);
+}
+
 static void a_refused_service_leaves_the_other_changes_deltas(void **state)
 {
 	struct sync_world *w = *state;
@@ -271,6 +317,7 @@ int main(void)
 		SYNC_TEST(a_change_does_not_shorten_the_pause_after_a_failure),
 		SYNC_TEST(a_sink_that_is_not_vital_delays_no_other),
 		SYNC_TEST(a_failure_is_logged_once_and_so_is_its_end),
+		SYNC_TEST(work_that_fails_is_retried_after_growing_pauses),
 		SYNC_TEST(a_refused_service_leaves_the_other_changes_deltas),
 		SYNC_TEST(
 			a_refused_service_is_retried_as_one_that_the_sink_does_not_hold),
