@@ -278,6 +278,7 @@ static const struct nft_chain_info chains[CHAIN_N] = {
 	[CHAIN_REFUSE_FORWARDED] = {.name = "refuse-forwarded"},
 	[CHAIN_DROP_UNKNOWN_SERVICES] = {.name = "drop-unknown-services"},
 	[CHAIN_MASQUERADE_TRANSLATED] = {.name = "masquerade-translated"},
+	[CHAIN_AFFINITY_BOUND] = {.name = "affinity-bound"},
 	[CHAIN_AFFINITY_LEARN] = {.name = "affinity-learn"},
 	[CHAIN_SOURCE_PREROUTING] = {"source-prerouting", "filter", NF_INET_PRE_ROUTING,
 				     -110},
