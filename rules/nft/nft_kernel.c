@@ -55,6 +55,19 @@ static int resubscribe(struct nft_kernel *k)
 	return err;
 }
 
+static int commit(struct nft_kernel *k, struct nft_tx *tx, uint32_t generation,
+		  struct nft_refusals *ret_refusals)
+{
+	int err;
+
+	if (k->around_commit)
+		k->around_commit(k->around_data, false);
+	err = nft_tx_commit(tx, &k->link, generation, ret_refusals);
+	if (k->around_commit)
+		k->around_commit(k->around_data, true);
+	return err;
+}
+
 /* Every transaction increases the generation by one: there must have been only ours. */
 static int commit_unsubscribed(struct nft_kernel *k, struct nft_tx *tx,
 			       uint32_t generation, struct nft_refusals *ret_refusals,
@@ -67,7 +80,7 @@ static int commit_unsubscribed(struct nft_kernel *k, struct nft_tx *tx,
 	if (err)
 		return err;
 	(void)nft_monitor_subscribe(&k->monitor, false); /* then it just takes longer */
-	err = nft_tx_commit(tx, &k->link, generation, ret_refusals);
+	err = commit(k, tx, generation, ret_refusals);
 	subscribe_err = resubscribe(k);
 	if (subscribe_err || nft_link_generation(&k->link, &after))
 		*ret_is_missed = true;
@@ -85,7 +98,7 @@ int nft_kernel_commit(struct nft_kernel *k, struct nft_tx *tx, uint32_t generati
 
 	*ret_is_missed = k->is_unsubscribed && resubscribe(k) == 0;
 	if (tx->n_added + tx->n_deleted < UNSUBSCRIBE_FROM_ELEMENTS)
-		err = nft_tx_commit(tx, &k->link, generation, ret_refusals);
+		err = commit(k, tx, generation, ret_refusals);
 	else
 		err = commit_unsubscribed(k, tx, generation, ret_refusals, ret_is_missed);
 	k->stats.last_kernel_us = clock_monotonic_us() - start_us;
