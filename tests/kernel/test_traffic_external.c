@@ -228,9 +228,30 @@ static void a_pod_reaches_itself_by_all_its_service_addresses(void **state)
 	instance_check(*state, SCENARIO(services, rows));
 }
 
+/* Its packets are not translated by us, so they keep their source. */
+static void the_mark_of_another_program_masquerades_nothing(void **state)
+{
+	static const struct manifest_service services[] = {
+		{.name = "web", .ip = "svc41", .ports = "p 80>80", .endpoints = "far1R"},
+	};
+	static const struct traffic_row rows[] = {
+		{"pod1", "far2:80", "far2:80", NULL},
+		{"client", "pod1:80", "pod1:80", NULL},
+		{"client", "svc41:80", "far1:80 +m", NULL},
+	};
+	struct instance *sluice = *state;
+
+	world_must(sluice->world, PLACE_NODE,
+		   "nft 'table inet others { chain c { type filter hook prerouting "
+		   "priority -150; meta mark set meta mark | 0x4000; }; }'");
+	instance_check(sluice, SCENARIO(services, rows));
+	world_must(sluice->world, PLACE_NODE, "nft delete table inet others");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_mark_of_another_program_masquerades_nothing),
 		cmocka_unit_test(source_ranges_guard_load_balancer_addresses_only),
 		cmocka_unit_test(
 			source_ranges_hold_without_endpoints_and_when_they_change),
