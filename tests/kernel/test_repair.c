@@ -34,7 +34,7 @@ static const struct manifest_service services[] = {
 	{.name = "outside",
 	 .type = "LoadBalancer",
 	 .ip = "svc12",
-	 .ports = "p 80>80",
+	 .ports = "p 80>80@3002",
 	 .vips = "vip4",
 	 .endpoints = "pod3R"},
 };
@@ -194,12 +194,13 @@ static void a_flushed_map_is_repaired(void **state)
 	repairs_in_time(*state, "nft flush map ip sluice endpoints");
 }
 
-/* Counts failures while a load balancer's address is used all the time. */
-static struct load_result load_through_repair(const struct world *w, enum family family,
+/* Counts failures while an address is used all the time. */
+static struct load_result load_through_repair(const struct world *w, const char *from,
+					      const char *to, enum family family,
 					      const char *command)
 {
 	const struct load_plan plan = {
-		.target = target_named("pod4", "vip4:80", IPPROTO_TCP, family),
+		.target = target_named(from, to, IPPROTO_TCP, family),
 		.per_second = 200,
 	};
 	struct load *load;
@@ -239,7 +240,8 @@ static void a_packet_sent_during_the_repair_arrives_at_its_second_try(void **sta
 			       families[family]);
 		while (n++ < N_ROUNDS_MAX && (!r.n_slow || r.worst_us > ONE_RESEND_US ||
 					      r.n_refused + r.n_failed + r.n_silent))
-			r = load_through_repair(*state, family, command);
+			r = load_through_repair(*state, "pod4", "vip4:80", family,
+						command);
 		print_message("%s: of %lu connections %lu came through at a later try, "
 			      "worst %.0f ms; %lu refused, %lu silent, %lu failed\n",
 			      command, (unsigned long)r.n_connections,
@@ -248,6 +250,47 @@ static void a_packet_sent_during_the_repair_arrives_at_its_second_try(void **sta
 			      (unsigned long)r.n_failed);
 		assert_int_equal(r.n_refused + r.n_failed + r.n_silent, 0);
 		assert_in_range(r.worst_us, 1, ONE_RESEND_US);
+	}
+}
+
+/* Refused or served: no client waits for an answer to a SYN that nothing translated. */
+static void after_a_partial_flush_no_connection_times_out(void **state)
+{
+	static const char *const commands[] = {
+		"nft flush chain %s sluice nat-prerouting",
+		"nft flush chain %s sluice nat-output",
+		"nft flush map %s sluice endpoints",
+	};
+	static const struct {
+		const char *from, *to;
+	} rows[] = {
+		{"client", "svc10:80"}, {"client", "vip4:80"},	{"client", "node:3002"},
+		{"pod4", "svc10:80"},	{"pod4", "node:3002"},	{"node3", "svc10:80"},
+		{"node3", "vip4:80"},	{"node3", "node:3002"},
+	};
+	static const char *const families[FAMILY_N] = {"ip", "ip6"};
+
+	for (size_t i = 0; i < N_ELEMENTS(rows) * N_ELEMENTS(commands); i++) {
+		enum family family = i % FAMILY_N;
+		size_t row = i % N_ELEMENTS(rows);
+		struct load_result r;
+		char command[128];
+
+		(void)snprintf(command, sizeof(command), commands[i / N_ELEMENTS(rows)],
+			       families[family]);
+		r = load_through_repair(*state, rows[row].from, rows[row].to, family,
+					command);
+		world_must(*state, PLACE_NODE, "conntrack -F 2>/dev/null");
+		print_message(
+			"%s: %s to %s: of %lu connections %lu refused, %lu served "
+			"at a later try, worst %.0f ms; %lu silent, %lu failed%s%s\n",
+			command, rows[row].from, rows[row].to,
+			(unsigned long)r.n_connections, (unsigned long)r.n_refused,
+			(unsigned long)r.n_slow, (double)r.worst_us / 1000,
+			(unsigned long)r.n_silent, (unsigned long)r.n_failed,
+			*r.first_error ? ": " : "", r.first_error);
+		assert_int_equal(r.n_silent + r.n_failed, 0);
+		assert_in_range(r.worst_us, 0, ONE_RESEND_US);
 	}
 }
 
@@ -417,6 +460,7 @@ int main(void)
 		cmocka_unit_test(a_flushed_map_is_repaired),
 		cmocka_unit_test(
 			a_packet_sent_during_the_repair_arrives_at_its_second_try),
+		cmocka_unit_test(after_a_partial_flush_no_connection_times_out),
 		cmocka_unit_test(a_client_that_tried_before_the_first_start_gets_through),
 		cmocka_unit_test(a_process_that_flushes_again_and_again_does_not_win),
 		cmocka_unit_test(objects_added_by_another_process_are_removed),
