@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bench/samples.h"
+#include "bench/rows.h"
 #include "core/changeset.h"
 #include "core/service.h"
 #include "rules/nft/nft.h"
@@ -19,19 +19,13 @@
 #define N_ENDPOINTS  5
 #define AFFINITY_SEC 10800
 
-static _Noreturn void fail(const char *what, int err)
-{
-	(void)fprintf(stderr, "bench_affinity: %s: %s\n", what, strerror(-err));
-	exit(1);
-}
-
 static struct addr parse(const char *text)
 {
 	struct addr addr;
 	int err = addr_parse(text, &addr);
 
 	if (err)
-		fail(text, err);
+		rows_fail(err, "%s", text);
 	return addr;
 }
 
@@ -82,7 +76,7 @@ static double apply_ms(struct sink *sink, bool is_full, const struct service *ol
 	int err = sink_apply(sink, &cs);
 
 	if (err)
-		fail("apply", err);
+		rows_fail(err, "apply");
 	return (double)(samples_now_us() - start_us) / 1000;
 }
 
@@ -92,7 +86,7 @@ static struct sink *open_sink(void)
 	int err = nft_sink_new(&sink);
 
 	if (err)
-		fail("nftables", err);
+		rows_fail(err, "nftables");
 	return sink;
 }
 
@@ -106,13 +100,13 @@ static void measure(uint32_t n)
 	int err;
 
 	if (unshare(CLONE_NEWNET) == -1)
-		fail("network namespace", -errno);
+		rows_fail(-errno, "network namespace");
 	sink = open_sink();
 	(void)apply_ms(sink, true, NULL, all);
 	start_us = samples_now_us();
 	err = affinity_fill(n);
 	if (err)
-		fail("fill", err);
+		rows_fail(err, "fill");
 	fill_ms = (double)(samples_now_us() - start_us) / 1000;
 	removed_ms = apply_ms(sink, false, all, less);
 	added_ms = apply_ms(sink, false, less, all);
