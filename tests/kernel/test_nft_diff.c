@@ -6,9 +6,12 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "rules/nft/nft_inspect.h"
+#include "rules/nft/nft_kernel.h"
 #include "tests/kernel/nft_sample.h"
 
 /* So that endpoints are asked for by key, see nft_compare_set.c. */
@@ -78,6 +81,22 @@ static void a_change_between_two_pieces_ends_the_comparison(void **state)
 	free(wanted.changes);
 }
 
+static void a_kernel_that_does_not_answer_ends_the_comparison(void **state)
+{
+	const struct sample_world *w = *state;
+	const struct changeset cs = {.full = true, .env = &w->env};
+	struct nft_kernel k = {.n_elements = 0};
+	struct sink_diff *d;
+
+	assert_int_equal(nft_kernel_init(&k), 0);
+	d = nft_diff_new(&k, &cs);
+	(void)close(k.link.fd);
+	assert_int_equal(sink_diff_step(d), -EBADF);
+	k.link.fd = -1;
+	sink_diff_free(d);
+	nft_kernel_fini(&k);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, sample_setup, sample_teardown)
 
 int main(void)
@@ -85,6 +104,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_large_set_is_compared_in_many_pieces),
 		TEST(a_change_between_two_pieces_ends_the_comparison),
+		TEST(a_kernel_that_does_not_answer_ends_the_comparison),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -108,6 +108,31 @@ static void a_commit_while_the_listener_is_closed_is_seen(void **state)
 					 true);
 }
 
+/* All of ours is programmed: what is due is a comparison, not a retry. */
+static void a_commit_during_a_large_delta_is_not_a_failure(void **state)
+{
+	struct sample_world *w = *state;
+	struct writer writer = {.command = add_foreign, .is_after = true};
+	struct nft_kernel k = {.n_elements = 0};
+	struct service *service = small_service();
+	struct service *large =
+		sample_large_service("large", "10.96.0.2:80", N_ENDPOINTS);
+	const struct change change = {.new = large};
+	const struct changeset cs = {.env = &w->env, .changes = &change, .n = 1};
+
+	assert_int_equal(nft_kernel_init(&k), 0);
+	assert_int_equal(apply_beside(w, &k, service, &writer), 0);
+	assert_false(k.is_missed);
+	writer.n = 1;
+	assert_int_equal(nft_delta_apply(&k, &cs), 0);
+	assert_int_equal(writer.n, 0);
+	assert_true(k.is_missed);
+	assert_true(k.is_known);
+	nft_kernel_fini(&k);
+	service_unref(service);
+	service_unref(large);
+}
+
 static void a_process_that_always_commits_first_does_not_prevent_ours(void **state)
 {
 	struct writer writer = {
@@ -132,6 +157,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_commit_between_reading_and_writing_is_seen),
 		TEST(a_commit_while_the_listener_is_closed_is_seen),
+		TEST(a_commit_during_a_large_delta_is_not_a_failure),
 		TEST(a_process_that_always_commits_first_does_not_prevent_ours),
 	};
 
