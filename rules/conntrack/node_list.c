@@ -37,8 +37,7 @@ void node_list_copy(struct node_list *list, const struct node_list *other)
 
 bool node_list_has(const struct node_list *list, const struct addr *addr)
 {
-	return list->n > 0 &&
-	       bsearch(addr, list->items, list->n, sizeof(*addr), compare);
+	return list->n > 0 && bsearch(addr, list->items, list->n, sizeof(*addr), compare);
 }
 
 bool node_list_equal(const struct node_list *a, const struct node_list *b)
