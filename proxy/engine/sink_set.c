@@ -161,7 +161,7 @@ static void note_result(struct sink_state *s, int err)
 	backoff_ran(&s->backoff, now_us(s->set), !is_held);
 }
 
-/* What the sink returned, other than -ESTALE. Work that it left is not an error. */
+/* err: of the sink, other than -ESTALE. Work that it left is not an error. */
 static int settle(struct run *run, struct sink_state *s, int err)
 {
 	s->is_working = err == -EINPROGRESS;
