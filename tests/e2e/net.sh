@@ -12,10 +12,22 @@
 NODE_CIDRS=10.244.0.0/16,fd00:244::/32
 SERVICE_NETS=(10.96.0.0/12 203.0.113.0/24 198.51.100.0/24 fd00:96::/112 2001:db8:e::/64 2001:db8:b::/64)
 
+# In mode ebpf the processes of sluice's node and of its Pods are in the cgroup that its programs are attached to;
+# EBPF_PREFIX is that network's.
+is_in_cgroup() { [[ -n ${EBPF_PREFIX+set} && $1 =~ ^$EBPF_PREFIX(a|pod|a[0-9]+)$ ]]; }
+
+# ns_command NS: COMMAND is then what starts a command there, as one process.
+ns_command() {
+	COMMAND=(ip netns exec "$1")
+	# shellcheck disable=SC2016
+	! is_in_cgroup "$1" || COMMAND=(sh -c 'echo $$ >"$0" && exec "$@"' "$CGROUP/cgroup.procs" "${COMMAND[@]}")
+}
+
 in_ns() {
-	local ns=$1
+	local -a COMMAND
+	ns_command "$1"
 	shift
-	ip netns exec "$ns" "$@"
+	"${COMMAND[@]}" "$@"
 }
 
 make_ns() {

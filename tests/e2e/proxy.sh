@@ -3,7 +3,17 @@
 
 PROXY=${PROXY:-sluice}
 SLUICE=${SLUICE:-$PROJECT/build/sluice}
-MODE_FLAGS=(--proxy-mode "${SLUICE_MODE:-nftables}")
+SLUICE_MODE=${SLUICE_MODE:-nftables}
+MODE_FLAGS=(--proxy-mode "$SLUICE_MODE")
+
+# ebpf_up NAMESPACE: a BPF filesystem, and the cgroup for this node.
+ebpf_up() {
+	[ -e "$CGROUP/cgroup.procs" ] || skip_all "no cgroup v2 on this machine"
+	mkdir -p "$STATE/bpf"
+	mountpoint -q "$STATE/bpf" || mount -t bpf e2e "$STATE/bpf" || skip_all "no BPF filesystem on this machine"
+	EBPF_PREFIX=${1%a}
+	MODE_FLAGS=(--proxy-mode ebpf --cgroup-root "$CGROUP")
+}
 
 # proxy_start [NAME NAMESPACE PROXY]: started as NAME (its log is NAME.log), in that node's namespace.
 proxy_start() {
@@ -12,6 +22,7 @@ proxy_start() {
 	[ -z "${SLUICE_MANIFESTS:-}" ] || source=(--manifests "$SLUICE_MANIFESTS")
 	case $kind in
 	sluice)
+		[ "$SLUICE_MODE" != ebpf ] || ebpf_up "$ns"
 		spawn "$name" ip netns exec "$ns" "$SLUICE" run "${source[@]}" --hostname-override node-a \
 			"${MODE_FLAGS[@]}" --cluster-cidr "$NODE_CIDRS" --bpffs-root "$STATE/bpf" \
 			--control-socket "$STATE/$name.sock"

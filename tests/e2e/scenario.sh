@@ -131,7 +131,9 @@ by_hand() {
 # load_start NAME NS TARGET; load_end NAME prints "REQUESTS FAILED BACKENDS" and what failed first.
 load_start() {
 	: >"$STATE/$1.log"
-	spawn "$1" ip netns exec "$2" "$AGENT" load "$3"
+	local -a COMMAND
+	ns_command "$2"
+	spawn "$1" "${COMMAND[@]}" "$AGENT" load "$3"
 }
 load_end() {
 	reap "$1"
