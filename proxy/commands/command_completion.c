@@ -115,7 +115,6 @@ int command_completion(struct options *options, const struct parts *parts)
 	const char *shell = options->arguments.items[0];
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 
-	(void)parts;
 	for (size_t i = 0; i < N_ELEMENTS(writers); i++)
 		if (strcmp(shell, writers[i].shell) == 0) {
 			writers[i].write(&out);

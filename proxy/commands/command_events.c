@@ -34,8 +34,7 @@ static int print(const json_t *result, bool is_json)
 {
 	const json_t *entries = json_object_get(result, "entries");
 	long long n_dropped = json_integer_value(json_object_get(result, "dropped"));
-	struct buf out = BUF_INIT;
-	int status;
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
 
 	if (n_dropped)
 		command_error("%lld older changes are no longer kept", n_dropped);
@@ -50,9 +49,7 @@ static int print(const json_t *result, bool is_json)
 			print_entry(entry, &out);
 		}
 	}
-	status = command_print(&out);
-	buf_fini(&out);
-	return status;
+	return command_print(&out);
 }
 
 /* From now on only later entries. */
@@ -70,14 +67,13 @@ static void advance(const json_t *result, struct control_request *request)
 
 static int ask(const struct options *options, struct control_request *request)
 {
-	json_t *result;
+	json_auto_t *result = NULL;
 	int status;
 
 	if (control_ask(options->config.control_socket, request, &result) != 0)
 		return STATUS_FAILED;
 	status = print(result, strcmp(options->output, "json") == 0);
 	advance(result, request);
-	json_decref(result);
 	return status;
 }
 
@@ -104,7 +100,6 @@ int command_events(struct options *options, const struct parts *parts)
 	struct control_request request = {.verb = CONTROL_EVENTS};
 	int status = read_argument(options, &request);
 
-	(void)parts;
 	if (status == STATUS_OK && *options->output &&
 	    strcmp(options->output, "json") != 0) {
 		command_error("--output: \"%s\" is not json", options->output);

@@ -194,12 +194,9 @@ int command_explain(struct options *options, const struct parts *parts)
 	       strnlen(options->from, CONTROL_FIELD_LEN - 1));
 	if (control_ask(options->config.control_socket, &request, &result) != 0)
 		return STATUS_FAILED;
-	if (strcmp(options->output, "json") == 0) {
-		_cleanup_(freep) char *json = json_dumps(result, JSON_INDENT(2));
-
-		buf_printf(&text, "%s\n", json ? json : "");
-	} else {
+	if (strcmp(options->output, "json") == 0)
+		command_add_json(result, &text);
+	else
 		print_result(result, &text);
-	}
 	return command_print(&text);
 }

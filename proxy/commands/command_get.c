@@ -193,13 +193,6 @@ static void print_none(const struct resource *r, const struct control_request *r
 		(void)fprintf(stderr, "No %s.\n", r->names[0]);
 }
 
-static void print_json(const json_t *rows, struct buf *out)
-{
-	_cleanup_(freep) char *text = json_dumps(rows, JSON_INDENT(2));
-
-	buf_printf(out, "%s\n", text ? text : "");
-}
-
 static const struct resource *find_resource(const char *name)
 {
 	for (size_t i = 0; i < N_ELEMENTS(resources); i++)
@@ -244,7 +237,7 @@ int command_get(struct options *options, const struct parts *parts)
 	if (control_ask(options->config.control_socket, &request, &rows) != 0)
 		return STATUS_FAILED;
 	if (strcmp(options->output, "json") == 0)
-		print_json(rows, &text);
+		command_add_json(rows, &text);
 	else if (json_array_size(rows) == 0)
 		print_none(r, &request);
 	else

@@ -159,11 +159,10 @@ int command_status(struct options *options, const struct parts *parts)
 {
 	const struct control_request request = {.verb = CONTROL_STATUS};
 	bool is_json = strcmp(options->output, "json") == 0, is_in_sync;
-	struct buf out = BUF_INIT;
-	json_t *status;
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	json_auto_t *status = NULL;
 	int result;
 
-	(void)parts;
 	if (*options->output && !is_json) {
 		command_error("-o is json, not %s", options->output);
 		return STATUS_USAGE;
@@ -171,17 +170,12 @@ int command_status(struct options *options, const struct parts *parts)
 	if (control_ask(options->config.control_socket, &request, &status) != 0)
 		return STATUS_NO_DAEMON;
 	is_in_sync = json_is_true(json_object_get(status, "inSync"));
-	if (is_json) {
-		_cleanup_(freep) char *text = json_dumps(status, JSON_INDENT(2));
-
-		buf_printf(&out, "%s\n", text ? text : "{}");
-	} else {
+	if (is_json)
+		command_add_json(status, &out);
+	else
 		print(status, is_in_sync, &out);
-	}
 	result = command_print(&out);
 	if (result == STATUS_OK && !is_in_sync)
 		result = STATUS_FAILED;
-	json_decref(status);
-	buf_fini(&out);
 	return result;
 }

@@ -49,6 +49,13 @@ int command_find_word(const char *word, const char *const *words, size_t n)
 	return -1;
 }
 
+void command_add_json(const json_t *json, struct buf *out)
+{
+	_cleanup_(freep) char *text = json_dumps(json, JSON_INDENT(2));
+
+	buf_printf(out, "%s\n", text ? text : "");
+}
+
 const char *command_pools(const json_t *endpoint)
 {
 	static const char *const names[] = {"", "cluster", "local", "cluster,local"};

@@ -38,5 +38,7 @@ __attribute__((format(printf, 1, 2))) void command_error(const char *fmt, ...);
 int command_print(const struct buf *text);
 /* The index of a word in a list, or -1. */
 int command_find_word(const char *word, const char *const *words, size_t n);
+/* Adds it as indented text. */
+void command_add_json(const json_t *json, struct buf *out);
 /* The pools that an endpoint is in: "cluster,local", "cluster", "local" or "". */
 const char *command_pools(const json_t *endpoint);

@@ -60,8 +60,6 @@ static void on_finding(void *data, enum family family, unsigned clients,
 {
 	struct hints *h = data;
 
-	(void)family;
-	(void)clients;
 	if (h->last && strcmp(h->last, finding) == 0)
 		return;
 	report(h, true, xasprintf("this host: %s", finding));

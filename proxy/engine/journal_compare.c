@@ -136,7 +136,7 @@ static bool has_endpoints(const struct service *s)
 static void report_policy(const struct service *old, const struct service *new,
 			  bool differs, const struct comparison *c)
 {
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 
 	/* with the last endpoint they become a refusal */
 	if (differs && has_endpoints(old) == has_endpoints(new))
@@ -151,7 +151,6 @@ static void report_policy(const struct service *old, const struct service *new,
 		buf_add_string(&text, ", annotations");
 	if (text.len)
 		c->fn(c->data, JOURNAL_POLICY_CHANGED, buf_string(&text) + 2);
-	buf_fini(&text);
 }
 
 void journal_compare(const struct service *old, const struct service *new,

@@ -36,7 +36,7 @@ static int probe(const struct plane *plane, const struct config *config, bool is
 static int choose(const struct parts *parts, const struct config *config,
 		  const struct plane **ret, struct buf *why)
 {
-	struct buf others = BUF_INIT;
+	_cleanup_(buf_fini) struct buf others = BUF_INIT;
 	int err = -EOPNOTSUPP;
 
 	for (size_t i = 0; i < parts->n_planes; i++) {
@@ -50,7 +50,6 @@ static int choose(const struct parts *parts, const struct config *config,
 	}
 	if (err)
 		log_err("mode auto: no mode of this build can be used on this host");
-	buf_fini(&others);
 	return err;
 }
 

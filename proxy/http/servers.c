@@ -245,9 +245,8 @@ static void show_status(struct servers *s, const struct http_request *request,
 			struct http_reply *reply)
 {
 	_cleanup_(freep) char *text = NULL;
-	json_t *status;
+	json_auto_t *status = NULL;
 
-	(void)request;
 	if (!s->p.status) {
 		http_reply_not_found(reply);
 		return;
@@ -257,7 +256,6 @@ static void show_status(struct servers *s, const struct http_request *request,
 	reply->nosniff = true;
 	reply->content_type = "application/json";
 	buf_add_string(&reply->body, text ? text : "{}");
-	json_decref(status);
 }
 
 static const struct page health_pages[] = {

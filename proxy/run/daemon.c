@@ -59,7 +59,6 @@ static void announce(const struct engine *e, const struct sync_run *run)
 
 static void log_hint(void *data, bool is_warning, const char *hint)
 {
-	(void)data;
 	log_line(is_warning ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "%s", hint);
 }
 
