@@ -1,12 +1,13 @@
 /*
- * A thread for each dump.  It shares with the loop only its end of the socket pair and
- * the request, which stays unchanged while it runs.  When the loop closes the
- * other end, its next send fails and it ends.
+ * A thread for each dump, which shares nothing with the loop: it has a descriptor of
+ * its own for its end of the socket pair, and frees its memory.  When the loop has
+ * closed the other end, its next send fails and it ends.  The loop never waits for it.
  */
 #include "rules/conntrack/conntrack_dump.h"
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -22,11 +23,20 @@
 #include "rules/conntrack/conntrack_socket.h"
 
 struct conntrack_dump {
-	int ours, of_thread; /* a pair of sockets */
-	pthread_t thread;
-	bool is_started; /* and not joined */
+	int ours, theirs; /* a pair of sockets */
+};
+
+struct job { /* of a thread */
+	int out;
 	_Alignas(struct nlmsghdr) char request[CONNTRACK_REQUEST_MAX];
 };
+
+static void job_free(struct job *job)
+{
+	(void)close(job->out);
+	free(job);
+}
+DEFINE_CLEANUP(struct job *, job_free);
 
 static int ignore(void *data, const struct nlmsghdr *message)
 {
@@ -35,15 +45,15 @@ static int ignore(void *data, const struct nlmsghdr *message)
 	return 0;
 }
 
-static bool forward(const struct conntrack_dump *d, const void *datagram, size_t len)
+static bool forward(const struct job *job, const void *datagram, size_t len)
 {
-	return send(d->of_thread, datagram, len, MSG_NOSIGNAL) != -1;
+	return send(job->out, datagram, len, MSG_NOSIGNAL) != -1;
 }
 
 /* 0 when the loop has received the end of the dump, or needs no more of it. */
-static int forward_all(const struct conntrack_dump *d, char *buf)
+static int forward_all(const struct job *job, char *buf)
 {
-	const struct nlmsghdr *request = (const void *)d->request;
+	const struct nlmsghdr *request = (const void *)job->request;
 	struct netlink_reader reader = {.seq = request->nlmsg_seq, .message = ignore};
 	_cleanup_(conntrack_socket_closep) struct mnl_socket *nl = NULL;
 	int more = 1, err = conntrack_socket_open(&nl);
@@ -59,9 +69,7 @@ static int forward_all(const struct conntrack_dump *d, char *buf)
 		if (len < 0)
 			return len == -EAGAIN ? -ETIMEDOUT : (int)len;
 		more = netlink_reader_feed(&reader, buf, (size_t)len);
-		if (more != 1) /* first: the loop then waits for the thread's end */
-			conntrack_socket_close(take_ptr(nl));
-		if (!forward(d, buf, (size_t)len))
+		if (!forward(job, buf, (size_t)len))
 			return 0;
 	}
 	return 0;
@@ -69,9 +77,9 @@ static int forward_all(const struct conntrack_dump *d, char *buf)
 
 static void *run(void *data)
 {
-	const struct conntrack_dump *d = data;
+	_cleanup_(job_freep) struct job *job = data;
 	_cleanup_(freep) char *buf = xmalloc(CONNTRACK_DATAGRAM_MAX);
-	int err = forward_all(d, buf);
+	int err = forward_all(job, buf);
 	struct {
 		struct nlmsghdr header;
 		struct nlmsgerr error;
@@ -81,17 +89,10 @@ static void *run(void *data)
 	};
 
 	failure.header.nlmsg_seq =
-		((const struct nlmsghdr *)(const void *)d->request)->nlmsg_seq;
+		((const struct nlmsghdr *)(const void *)job->request)->nlmsg_seq;
 	if (err < 0)
-		(void)forward(d, &failure, sizeof(failure));
+		(void)forward(job, &failure, sizeof(failure));
 	return NULL;
-}
-
-static void join(struct conntrack_dump *d)
-{
-	if (d->is_started)
-		(void)pthread_join(d->thread, NULL);
-	d->is_started = false;
 }
 
 int conntrack_dump_open(struct conntrack_dump **ret)
@@ -103,7 +104,7 @@ int conntrack_dump_open(struct conntrack_dump **ret)
 		return -errno;
 	d = xcalloc(1, sizeof(*d));
 	d->ours = pair[0];
-	d->of_thread = pair[1];
+	d->theirs = pair[1];
 	*ret = d;
 	return 0;
 }
@@ -113,8 +114,7 @@ void conntrack_dump_close(struct conntrack_dump *d)
 	if (!d)
 		return;
 	(void)close(d->ours);
-	join(d);
-	(void)close(d->of_thread);
+	(void)close(d->theirs);
 	free(d);
 }
 
@@ -123,21 +123,38 @@ int conntrack_dump_fd(const struct conntrack_dump *d)
 	return d->ours;
 }
 
-int conntrack_dump_start(struct conntrack_dump *d, const struct nlmsghdr *request)
+/* The thread takes the job. */
+static int start_thread(struct job *job)
 {
 	sigset_t all, before;
+	pthread_t thread;
 	int err;
 
-	assert(request->nlmsg_len <= sizeof(d->request));
-	join(d);
-	memcpy(d->request, request, request->nlmsg_len);
 	/* signals are handled by the loop's thread */
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&d->thread, NULL, run, d);
+	err = pthread_create(&thread, NULL, run, job);
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	d->is_started = err == 0;
-	return -err;
+	if (err)
+		return -err;
+	(void)pthread_detach(thread);
+	return 0;
+}
+
+int conntrack_dump_start(struct conntrack_dump *d, const struct nlmsghdr *request)
+{
+	_cleanup_(job_freep) struct job *job = xcalloc(1, sizeof(*job));
+	int err;
+
+	assert(request->nlmsg_len <= sizeof(job->request));
+	memcpy(job->request, request, request->nlmsg_len);
+	job->out = fcntl(d->theirs, F_DUPFD_CLOEXEC, 0);
+	if (job->out == -1)
+		return -errno;
+	err = start_thread(job);
+	if (!err)
+		(void)take_ptr(job);
+	return err;
 }
 
 ssize_t conntrack_dump_receive(struct conntrack_dump *d,
