@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 
@@ -82,6 +83,35 @@ bool ebpf_ranges_init(struct ebpf_ranges *r, uint32_t cap, struct ebpf_range *us
 		r->next = used[i].first + len;
 	}
 	return true;
+}
+
+void ebpf_ranges_want(struct ebpf_ranges *r, uint32_t n)
+{
+	r->wanted[class_of(n)]++;
+}
+
+uint32_t ebpf_ranges_lack(const struct ebpf_ranges *r)
+{
+	uint32_t lack = 0;
+
+	for (unsigned i = 0; i < EBPF_RANGE_CLASSES; i++)
+		if (r->wanted[i] > r->free[i].n)
+			lack += (r->wanted[i] - (uint32_t)r->free[i].n) * class_len(i);
+	return lack;
+}
+
+void ebpf_ranges_want_none(struct ebpf_ranges *r)
+{
+	memset(r->wanted, 0, sizeof(r->wanted));
+}
+
+uint32_t ebpf_ranges_available(const struct ebpf_ranges *r)
+{
+	uint32_t n = r->cap - r->next;
+
+	for (unsigned i = 0; i < EBPF_RANGE_CLASSES; i++)
+		n += (uint32_t)r->free[i].n * class_len(i);
+	return n;
 }
 
 uint32_t ebpf_ranges_take(struct ebpf_ranges *r, uint32_t n)

@@ -227,6 +227,18 @@ static void change_node(struct ebpf_table *t, const struct node_change *change)
 		ebpf_key_list_add(&t->deleted, &key, NULL);
 }
 
+/* Slots are wanted as runs, so that those that were given back count. */
+static void want(struct ebpf_table *t, const struct service *s, struct ebpf_sizes *more)
+{
+	struct ebpf_sizes sizes = ebpf_sizes_of(s);
+
+	sizes.slots = 0;
+	add_sizes(more, sizes);
+	for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)
+		if (s->n_pool[pool])
+			ebpf_ranges_want(&t->slots, s->n_pool[pool]);
+}
+
 static int apply_delta(struct ebpf_table *t, const struct changeset *cs)
 {
 	struct ebpf_sizes more = {.frontends = (uint32_t)cs->n_node_changes};
@@ -234,7 +246,7 @@ static int apply_delta(struct ebpf_table *t, const struct changeset *cs)
 
 	for (size_t i = 0; i < cs->n; i++)
 		if (cs->changes[i].new &&ebpf_is_served(cs->changes[i].new))
-			add_sizes(&more, ebpf_sizes_of(cs->changes[i].new));
+			want(t, cs->changes[i].new, &more);
 	err = ebpf_table_reserve(t, &more);
 	if (err != 0)
 		return err;

@@ -172,7 +172,7 @@ static bool has_room(const struct ebpf_table *t, const struct ebpf_sizes *more)
 	return t->stats.n_frontends + t->retired.n + more->frontends <= sizes.frontends &&
 	       ebpf_ids_available(&t->services) >= more->services &&
 	       ebpf_ids_available(&t->endpoints) >= more->endpoints &&
-	       t->slots.cap - t->slots.next >= more->slots;
+	       t->slots.cap - t->slots.next >= more->slots + ebpf_ranges_lack(&t->slots);
 }
 
 /* Deletes the frontends that no longer lead anywhere. */
@@ -206,11 +206,12 @@ static bool has_ample_room(const struct ebpf_table *t, const struct ebpf_sizes *
 				ample = {
 					more->frontends + sizes.frontends / MARGIN,
 					more->services + sizes.services / MARGIN,
-					more->slots + sizes.slots / MARGIN,
+					more->slots,
 					more->endpoints + sizes.endpoints / MARGIN,
 				};
 
-	return has_room(t, &ample);
+	return has_room(t, &ample) &&
+	       ebpf_ranges_available(&t->slots) >= more->slots + sizes.slots / MARGIN;
 }
 
 static uint32_t size_for(uint32_t n)
@@ -218,7 +219,7 @@ static uint32_t size_for(uint32_t n)
 	return n + n / MARGIN * 2;
 }
 
-int ebpf_table_reserve(struct ebpf_table *t, const struct ebpf_sizes *more)
+static int make_room(struct ebpf_table *t, const struct ebpf_sizes *more)
 {
 	struct ebpf_sizes need;
 	int err;
@@ -231,7 +232,8 @@ int ebpf_table_reserve(struct ebpf_table *t, const struct ebpf_sizes *more)
 	need = (struct ebpf_sizes){
 		.frontends = size_for((uint32_t)t->stats.n_frontends + more->frontends),
 		.services = size_for(t->services.next + more->services),
-		.slots = size_for(t->slots.next + more->slots),
+		.slots = size_for(t->slots.next + more->slots +
+				  ebpf_ranges_lack(&t->slots)),
 		.endpoints = size_for(t->endpoints.next + more->endpoints),
 	};
 	err = ebpf_kernel_grow(t->kernel, &need);
@@ -243,6 +245,14 @@ int ebpf_table_reserve(struct ebpf_table *t, const struct ebpf_sizes *more)
 	t->slots.cap = need.slots;
 	t->stats.n_grown++;
 	return 0;
+}
+
+int ebpf_table_reserve(struct ebpf_table *t, const struct ebpf_sizes *more)
+{
+	int err = make_room(t, more);
+
+	ebpf_ranges_want_none(&t->slots);
+	return err;
 }
 
 static bool is_deleted(const struct ebpf_table *t, const struct ebpf_frontend_key *key)

@@ -4,6 +4,7 @@
  */
 #include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "bpf/ebpf_kernel.h"
@@ -16,6 +17,7 @@
 #define POD1	 "10.244.0.1:8080"
 #define POD2	 "10.244.0.2:8080"
 #define N_MANY	 1500
+#define N_POOLS	 20000
 #define MANY_MAX 1100 /* elements that stay at most, and some more */
 
 static struct ebpf_stage *stage;
@@ -133,6 +135,26 @@ static void only_so_many_stay(void **state)
 	assert_string_equal(ebpf_ask(SOCK_STREAM, VIP), POD2);
 }
 
+/* Slots that were given back are used again: a cluster may run for months. */
+static void changes_of_pools_do_not_make_the_maps_grow(void **state)
+{
+	static const char *const pools[] = {POD1, POD1 " " POD2, POD2};
+	struct service *s = NULL;
+
+	for (unsigned i = 0; i < N_POOLS; i++) {
+		struct service *next = short_service("web", IPPROTO_TCP, VIP,
+						     pools[i % N_ELEMENTS(pools)]);
+
+		apply(s, next);
+		if (s)
+			service_unref(s);
+		s = next;
+	}
+	assert_int_equal(ebpf_table_stats(table).n_grown, 0);
+	assert_non_null(strchr(ebpf_ask(SOCK_STREAM, VIP), ':'));
+	service_unref(s);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -145,6 +167,8 @@ int main(void)
 			a_full_change_set_deletes_them_and_repairs_nothing, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(only_so_many_stay, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			changes_of_pools_do_not_make_the_maps_grow, set_up, tear_down),
 	};
 	int n_failed;
 
