@@ -23,14 +23,15 @@
 #include "tests/kernel/ebpf_stage.h"
 #include "tests/short_service.h"
 
-#define VIP	  "10.96.0.10:80"
-#define N_CLIENTS 2
-#define LOAD_SEC  1.5
-#define A1	  "10.244.0.1:8080"
-#define A2	  "10.244.0.2:8080"
-#define A3	  "10.244.0.3:8080"
-#define B1	  "10.244.1.1:8080"
-#define N_CHURNED 64
+#define VIP	     "10.96.0.10:80"
+#define N_CLIENTS    2
+#define LOAD_SEC     1.5
+#define A1	     "10.244.0.1:8080"
+#define A2	     "10.244.0.2:8080"
+#define A3	     "10.244.0.3:8080"
+#define B1	     "10.244.1.1:8080"
+#define N_CHURNED    64
+#define AFFINITY_SEC 60
 
 struct load { /* shared with the clients */
 	atomic_bool is_over;
@@ -54,10 +55,15 @@ static double now_sec(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+/* Datagrams come from one socket, which keeps its endpoint, and from new ones by turns. */
 static void ask_forever(int type)
 {
-	while (!load->is_over) {
-		const char *answer = ebpf_ask(type, VIP);
+	int kept = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	for (unsigned i = 0; !load->is_over; i++) {
+		bool is_kept = type == SOCK_DGRAM && i % 2;
+		const char *answer =
+			is_kept ? ebpf_ask_on(kept, VIP) : ebpf_ask(type, VIP);
 
 		if (strncmp(answer, "10.244.0.", 9) == 0) {
 			load->n_good++;
@@ -116,11 +122,12 @@ static void apply(struct service *old, struct service *new)
 	assert_int_equal(ebpf_table_apply(table, &cs), 0);
 }
 
-static void change_vip(uint8_t proto, const char *endpoints)
+static void change_vip(uint8_t proto, const char *endpoints, uint32_t affinity_sec)
 {
 	struct service *next = short_service(proto == IPPROTO_TCP ? "tcp" : "udp", proto,
 					     VIP, endpoints);
 
+	next->affinity_sec = affinity_sec;
 	apply(NULL, next);
 	service_unref(next);
 }
@@ -184,7 +191,7 @@ static void no_connection_fails_while_a_pool_changes(void **state)
 	(void)state;
 	for (; now_sec() < end; n++)
 		change_vip(n % 2 ? IPPROTO_TCP : IPPROTO_UDP,
-			   pools[n / 2 % N_ELEMENTS(pools)]);
+			   pools[n / 2 % N_ELEMENTS(pools)], 0);
 	end_load("pool", n);
 }
 
@@ -213,6 +220,34 @@ static void no_connection_fails_while_other_frontends_come_and_go(void **state)
 		n++;
 	}
 	end_load("other frontends", n * N_CHURNED * 2);
+}
+
+/*
+ * Sockets and bindings hold the numbers of endpoints that go, and another
+ * service gets these numbers: its endpoint must not answer.
+ */
+static void no_binding_leads_to_another_service_that_gets_its_numbers(void **state)
+{
+	static const char *const pools[] = {A1 " " A2, A3, A2 " " A3, A1};
+	double end = now_sec() + LOAD_SEC;
+	unsigned long n = 0;
+
+	/* each round gives some back, and they are used again when there are no others */
+	for (; now_sec() < end || n < ebpf_kernel_sizes(kernel).endpoints; n++) {
+		const char *pool = pools[n % N_ELEMENTS(pools)];
+		struct service *other;
+		char frontend[32];
+
+		(void)snprintf(frontend, sizeof(frontend), "10.97.%lu.%lu:80",
+			       n / 250 % 250, n % 250);
+		other = short_service("other", IPPROTO_UDP, frontend, B1);
+		change_vip(IPPROTO_TCP, pool, AFFINITY_SEC);
+		change_vip(IPPROTO_UDP, pool, AFFINITY_SEC);
+		apply(NULL, other);
+		apply(other, NULL);
+		service_unref(other);
+	}
+	end_load("numbers", n);
 }
 
 static void no_connection_fails_while_the_maps_grow(void **state)
@@ -268,6 +303,9 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			no_connection_fails_while_other_frontends_come_and_go, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			no_binding_leads_to_another_service_that_gets_its_numbers, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(no_connection_fails_while_the_maps_grow,
 						set_up, tear_down),
