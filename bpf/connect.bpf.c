@@ -16,6 +16,7 @@ static __always_inline bool connect(struct bpf_sock_addr *ctx, struct ebpf_place
 	struct ebpf_frontend frontend;
 	struct ebpf_last none = {0};
 	struct ebpf_choice choice;
+	bool is_kept = proto != IPPROTO_TCP || !keeps_no_tcp;
 	struct ebpf_socket *s;
 
 	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP)
@@ -25,13 +26,7 @@ static __always_inline bool connect(struct bpf_sock_addr *ctx, struct ebpf_place
 		ebpf_forget(ctx->sk, to);
 		return true;
 	}
-	if (proto == IPPROTO_TCP && keeps_no_tcp)
-		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
-	else
-		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL,
-				       BPF_SK_STORAGE_GET_F_CREATE);
-	if (!s && !(proto == IPPROTO_TCP && keeps_no_tcp))
-		return true;
+	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	if (s && s->flags & EBPF_SOCKET_OPTED_OUT)
 		return true;
 	switch (ebpf_decide(ctx, &frontend, proto, &none, &choice)) {
@@ -42,6 +37,12 @@ static __always_inline bool connect(struct bpf_sock_addr *ctx, struct ebpf_place
 		break;
 	default:
 		return true;
+	}
+	if (is_kept) {
+		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL,
+				       BPF_SK_STORAGE_GET_F_CREATE);
+		if (!s)
+			return true;
 	}
 	ebpf_count(&choice);
 	if (s)

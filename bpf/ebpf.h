@@ -20,5 +20,8 @@ int ebpf_sink_new(const struct ebpf_params *params, struct sink **ret, char **re
  */
 int ebpf_probe(const struct ebpf_params *params, char **ret_why);
 
-/* Removes links, pins and maps. 0 also when there are none; *ret_removed counts them. */
+/*
+ * Removes links, pins and maps. 0 also when there are none; *ret_removed counts them.
+ * -EXDEV: they serve another network namespace. -EBUSY: a daemon uses them.
+ */
 int ebpf_cleanup(const struct ebpf_params *params, unsigned *ret_removed);

@@ -1,107 +1,34 @@
 /*
- * Full change sets: start, recovery, audit. Whatever the maps have is read
+ * Full change sets: start, recovery, audit. The content of the maps is read
  * back, services are recognised by any of their frontends and endpoints by
- * service, address and port, so that their numbers survive; then the
- * difference is written. What the maps have is not trusted: every number is
- * checked before it is used as an index.
+ * service, address and port, so that they keep their numbers; then the
+ * difference is written.
  */
+#include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/ebpf_found.h"
 #include "bpf/ebpf_table_private.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
 
-struct found_frontend {
-	struct ebpf_frontend_key key;
-	struct ebpf_frontend value;
-	bool is_wanted;
-	bool is_retired; /* its service passes everything: as good as deleted */
-};
-
-struct found_endpoint { /* one record that is in use */
-	uint32_t service, id;
-};
-
-struct found { /* what the maps had */
-	struct found_frontend *frontends;
-	struct found_endpoint *endpoints; /* by service */
-	size_t n_frontends, n_endpoints;
+struct found { /* the content of the maps */
+	struct ebpf_found frontends;
+	struct ebpf_found_endpoints endpoints;
 	uint8_t *has_service, *has_endpoint; /* numbers that were recognised */
 	struct ebpf_range *ranges;
 	size_t n_ranges, ranges_cap;
 	struct ebpf_sizes sizes;
-	uint32_t generation; /* the highest */
 };
 
 static void found_fini(struct found *f)
 {
-	free(f->frontends);
-	free(f->endpoints);
+	ebpf_found_fini(&f->frontends);
+	ebpf_found_endpoints_fini(&f->endpoints);
 	free(f->has_service);
 	free(f->has_endpoint);
 	free(f->ranges);
-}
-
-static int compare_frontend(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct ebpf_frontend_key));
-}
-
-static bool is_retired(const struct ebpf_kernel *k, const struct ebpf_frontend *value)
-{
-	return value->service < ebpf_kernel_sizes(k).services &&
-	       ebpf_kernel_arrays(k).services[value->service].rows == 0;
-}
-
-static int read_frontends(const struct ebpf_kernel *k, struct found *f)
-{
-	_cleanup_(freep) struct ebpf_frontend_key *keys = NULL;
-	_cleanup_(freep) struct ebpf_frontend *values = NULL;
-	int err = ebpf_kernel_read_frontends(k, &keys, &values, &f->n_frontends);
-
-	if (err != 0)
-		return err;
-	f->frontends = xcalloc(f->n_frontends + 1, sizeof(*f->frontends));
-	for (size_t i = 0; i < f->n_frontends; i++)
-		f->frontends[i] = (struct found_frontend){keys[i], values[i], false,
-							  is_retired(k, &values[i])};
-	qsort(f->frontends, f->n_frontends, sizeof(*f->frontends), compare_frontend);
-	return 0;
-}
-
-static int compare_endpoint(const void *a, const void *b)
-{
-	const struct found_endpoint *x = a, *y = b;
-
-	return (x->service > y->service) - (x->service < y->service);
-}
-
-static void read_endpoints(const struct ebpf_endpoint *endpoints, struct found *f)
-{
-	size_t cap = 0;
-
-	for (uint32_t i = 0; i < f->sizes.endpoints; i++) {
-		if (endpoints[i].generation > f->generation)
-			f->generation = endpoints[i].generation;
-		if (endpoints[i].flags == 0)
-			continue;
-		f->endpoints =
-			xgrow(f->endpoints, f->n_endpoints, &cap, sizeof(*f->endpoints));
-		f->endpoints[f->n_endpoints++] =
-			(struct found_endpoint){endpoints[i].service, i};
-	}
-	if (f->n_endpoints)
-		qsort(f->endpoints, f->n_endpoints, sizeof(*f->endpoints),
-		      compare_endpoint);
-}
-
-static struct found_frontend *find_frontend(const struct found *f,
-					    const struct ebpf_frontend_key *key)
-{
-	return f->n_frontends ? bsearch(key, f->frontends, f->n_frontends,
-					sizeof(*f->frontends), compare_frontend)
-			      : NULL;
 }
 
 /* The number that this service had, or EBPF_ID_NONE. Counts the frontends that are new. */
@@ -112,55 +39,63 @@ static uint32_t recognise(struct found *f, const struct service *s, uint32_t *n_
 
 	for (uint32_t i = 0; i < s->n_frontends; i++) {
 		struct ebpf_frontend_key key = ebpf_key_of(s, &frontends[i]);
-		const struct found_frontend *found = find_frontend(f, &key);
+		size_t at = ebpf_found_find(&f->frontends, &key);
+		uint32_t service;
 
-		*n_new += !found;
-		if (id == EBPF_ID_NONE && found &&
-		    found->value.service < f->sizes.services &&
-		    !f->has_service[found->value.service]) {
-			id = found->value.service;
+		*n_new += at == EBPF_FOUND_NONE;
+		if (id != EBPF_ID_NONE || at == EBPF_FOUND_NONE)
+			continue;
+		service = f->frontends.values[at].service;
+		if (service < f->sizes.services && !f->has_service[service]) {
+			id = service;
 			f->has_service[id] = 1;
 		}
 	}
 	return id;
 }
 
-/* First record of this service. */
-static size_t first_endpoint(const struct found *f, uint32_t service)
+static int compare_endpoint(const void *a, const void *b)
 {
-	size_t low = 0, high = f->n_endpoints;
+	return service_compare_endpoint(a, b);
+}
 
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
+/* Which endpoint of the service a record has; n_endpoints: none. guess may be right. */
+static uint32_t find_endpoint(const struct service *s, const struct ebpf_endpoint *record,
+			      uint32_t guess)
+{
+	const struct endpoint *endpoints = service_endpoints(s), *found;
+	struct endpoint key = {.port = ntohs(record->port)};
 
-		if (f->endpoints[middle].service < service)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
+	memcpy(&key.addr, record->addr, sizeof(key.addr));
+	if (guess < s->n_endpoints &&
+	    service_compare_endpoint(&key, &endpoints[guess]) == 0)
+		return guess;
+	found = s->n_endpoints ? bsearch(&key, endpoints, s->n_endpoints, sizeof(key),
+					 compare_endpoint)
+			       : NULL;
+	return found ? (uint32_t)(found - endpoints) : s->n_endpoints;
 }
 
 static uint32_t *recognise_endpoints(struct found *f, const struct ebpf_arrays *a,
 				     const struct service *s, uint32_t id)
 {
-	const struct endpoint *endpoints = service_endpoints(s);
-	uint32_t *ids = xcalloc(s->n_endpoints + 1, sizeof(*ids));
-	size_t first = first_endpoint(f, id);
+	const struct ebpf_found_endpoints *records = &f->endpoints;
+	uint32_t *ids = xmalloc((s->n_endpoints + 1) * sizeof(*ids));
+	uint32_t at = 0;
 
 	for (uint32_t i = 0; i < s->n_endpoints; i++)
 		ids[i] = EBPF_ID_NONE;
 	if (id == EBPF_ID_NONE)
 		return ids;
-	for (size_t k = first; k < f->n_endpoints && f->endpoints[k].service == id; k++) {
-		uint32_t at = f->endpoints[k].id;
+	for (uint32_t k = records->first[id]; k < records->first[id + 1]; k++) {
+		uint32_t record = records->ids[k];
 
-		for (uint32_t i = 0; i < s->n_endpoints && !f->has_endpoint[at]; i++)
-			if (ids[i] == EBPF_ID_NONE &&
-			    ebpf_is_endpoint(&a->endpoints[at], &endpoints[i])) {
-				ids[i] = at;
-				f->has_endpoint[at] = 1;
-			}
+		at = find_endpoint(s, &a->endpoints[record], at);
+		if (at < s->n_endpoints && ids[at] == EBPF_ID_NONE) {
+			ids[at] = record;
+			f->has_endpoint[record] = 1;
+		}
+		at++;
 	}
 	return ids;
 }
@@ -222,8 +157,8 @@ static struct ebpf_sizes recognise_all(struct found *f, const struct ebpf_arrays
 static void end_unrecognised(struct ebpf_table *t, const struct found *f,
 			     const struct ebpf_arrays *a)
 {
-	for (size_t i = 0; i < f->n_endpoints; i++) {
-		uint32_t id = f->endpoints[i].id;
+	for (uint32_t i = 0; i < f->endpoints.n; i++) {
+		uint32_t id = f->endpoints.ids[i];
 
 		if (f->has_endpoint[id])
 			continue;
@@ -243,13 +178,14 @@ static bool compare_element(struct ebpf_table *t, struct found *f,
 			    const struct ebpf_frontend_key *key,
 			    const struct ebpf_frontend *value)
 {
-	struct found_frontend *found = find_frontend(f, key);
+	size_t at = ebpf_found_find(&f->frontends, key);
 
-	if (found && memcmp(&found->value, value, sizeof(*value)) == 0)
-		found->is_wanted = true;
+	if (at != EBPF_FOUND_NONE &&
+	    memcmp(&f->frontends.values[at], value, sizeof(*value)) == 0)
+		f->frontends.flags[at] |= EBPF_FOUND_WANTED;
 	else
 		ebpf_key_list_add(&t->added, key, value);
-	return !found;
+	return at == EBPF_FOUND_NONE;
 }
 
 /* Frontends of one service. */
@@ -287,14 +223,14 @@ static void create(struct ebpf_table *t, struct found *f, const struct service *
 	t->stats.n_endpoints += s->n_endpoints;
 }
 
-/* Ranges that overlap are some other program's doing: all pools get new ones. */
+/* Another program made the ranges overlap: all pools get new ones. */
 static void init_allocators(struct ebpf_table *t, struct found *f, struct recognised *r,
 			    const struct changeset *cs, struct ebpf_sizes *more)
 {
 	ebpf_ids_init(&t->services, f->sizes.services, f->has_service, f->sizes.services);
 	ebpf_ids_init(&t->endpoints, f->sizes.endpoints, f->has_endpoint,
 		      f->sizes.endpoints);
-	t->generation = f->generation;
+	t->generation = f->endpoints.generation;
 	if (ebpf_ranges_init(&t->slots, f->sizes.slots, f->ranges, f->n_ranges))
 		return;
 	more->slots = 0;
@@ -312,11 +248,11 @@ static int write_all(struct ebpf_table *t, struct found *f, struct recognised *r
 	for (size_t i = 0; i < cs->n; i++)
 		if (ebpf_is_served(cs->changes[i].new))
 			create(t, f, cs->changes[i].new, &r[i], cs->env);
-	for (size_t i = 0; i < f->n_frontends; i++) {
-		if (f->frontends[i].is_wanted)
+	for (size_t i = 0; i < f->frontends.n; i++) {
+		if (f->frontends.flags[i] & EBPF_FOUND_WANTED)
 			continue;
-		ebpf_key_list_add(&t->deleted, &f->frontends[i].key, NULL);
-		t->stats.n_repaired += !f->frontends[i].is_retired;
+		ebpf_key_list_add(&t->deleted, &f->frontends.keys[i], NULL);
+		t->stats.n_repaired += !(f->frontends.flags[i] & EBPF_FOUND_RETIRED);
 	}
 	return ebpf_table_flush(t);
 }
@@ -341,17 +277,17 @@ static int reserve(struct ebpf_table *t, const struct found *f,
 {
 	int err;
 
-	for (size_t i = 0; i < f->n_frontends; i++) {
-		uint32_t service = f->frontends[i].value.service;
+	for (size_t i = 0; i < f->frontends.n; i++) {
+		uint32_t service = f->frontends.values[i].service;
 
-		if (f->frontends[i].is_wanted) /* a node address */
+		if (f->frontends.flags[i] & EBPF_FOUND_WANTED) /* a node address */
 			continue;
 		if (service >= f->sizes.services || !f->has_service[service])
-			ebpf_key_list_add(&t->retired, &f->frontends[i].key, NULL);
+			ebpf_key_list_add(&t->retired, &f->frontends.keys[i], NULL);
 	}
-	t->stats.n_frontends = f->n_frontends - t->retired.n;
+	t->stats.n_frontends = f->frontends.n - t->retired.n;
 	err = ebpf_table_reserve(t, more);
-	t->stats.n_frontends = f->n_frontends;
+	t->stats.n_frontends = f->frontends.n;
 	t->retired.n = 0; /* they are among those that write_all() deletes */
 	return err;
 }
@@ -362,14 +298,14 @@ int ebpf_table_adopt(struct ebpf_table *t, const struct changeset *cs)
 	struct found f = {.sizes = ebpf_kernel_sizes(t->kernel)};
 	struct recognised *r = xcalloc(cs->n + 1, sizeof(*r));
 	struct ebpf_sizes more;
-	int err = read_frontends(t->kernel, &f);
+	int err = ebpf_found_read(&f.frontends, t->kernel);
 
 	if (err != 0)
 		goto out;
 	ebpf_table_clear(t);
 	f.has_service = xcalloc(f.sizes.services, 1);
 	f.has_endpoint = xcalloc(f.sizes.endpoints, 1);
-	read_endpoints(a.endpoints, &f);
+	ebpf_found_read_endpoints(&f.endpoints, &a, &f.sizes);
 	more = recognise_all(&f, &a, cs, r);
 	compare_nodes(t, &f, cs->env, &more.frontends);
 	init_allocators(t, &f, r, cs, &more);

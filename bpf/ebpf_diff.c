@@ -1,10 +1,11 @@
 #include "bpf/ebpf_diff.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <arpa/inet.h>
 
-#include "bpf/ebpf_entry.h"
+#include "bpf/ebpf_found.h"
 #include "bpf/ebpf_table_private.h"
 #include "core/buf.h"
 #include "core/cleanup.h"
@@ -12,43 +13,18 @@
 
 #define SERVICES_A_STEP 200
 
-struct found {
-	struct ebpf_frontend_key key;
-	struct ebpf_frontend value;
-	bool is_wanted;
-};
-
 struct ebpf_diff {
 	struct sink_diff diff;
 	struct ebpf_kernel *kernel;
+	const struct ebpf_table *table;
+	uint64_t n_applied; /* change sets when it started */
 	const struct changeset *full;
-	struct found *found; /* by key */
-	size_t n_found, at;
+	struct ebpf_found found;
+	size_t at; /* of the services */
 	struct buf lines;
 	size_t n_lines;
 	bool has_read;
 };
-
-static int compare(const void *a, const void *b)
-{
-	return memcmp(a, b, sizeof(struct ebpf_frontend_key));
-}
-
-static int read_maps(struct ebpf_diff *d)
-{
-	_cleanup_(freep) struct ebpf_frontend_key *keys = NULL;
-	_cleanup_(freep) struct ebpf_frontend *values = NULL;
-	int err = ebpf_kernel_read_frontends(d->kernel, &keys, &values, &d->n_found);
-
-	if (err != 0)
-		return err;
-	d->found = xcalloc(d->n_found + 1, sizeof(*d->found));
-	for (size_t i = 0; i < d->n_found; i++)
-		d->found[i] = (struct found){keys[i], values[i], false};
-	qsort(d->found, d->n_found, sizeof(*d->found), compare);
-	d->has_read = true;
-	return 0;
-}
 
 static void add_line(struct ebpf_diff *d, char sign, const char *what,
 		     const struct ebpf_frontend_key *key, const char *more)
@@ -93,22 +69,17 @@ static bool has_pool(const struct ebpf_diff *d, const struct service *s, uint32_
 	return true;
 }
 
-static struct found *find(const struct ebpf_diff *d, const struct ebpf_frontend_key *key)
-{
-	return d->n_found ? bsearch(key, d->found, d->n_found, sizeof(*d->found), compare)
-			  : NULL;
-}
-
 static void compare_node(struct ebpf_diff *d, const struct addr *a)
 {
 	struct ebpf_frontend_key key = ebpf_key_of_node(a);
 	struct ebpf_frontend value = ebpf_value_of_node(a);
-	struct found *found = find(d, &key);
+	size_t at = ebpf_found_find(&d->found, &key);
 
-	if (!found || memcmp(&found->value, &value, sizeof(value)) != 0)
+	if (at == EBPF_FOUND_NONE ||
+	    memcmp(&d->found.values[at], &value, sizeof(value)) != 0)
 		add_line(d, '-', "", &key, "");
-	if (found)
-		found->is_wanted = true;
+	if (at != EBPF_FOUND_NONE)
+		d->found.flags[at] |= EBPF_FOUND_WANTED;
 }
 
 static void compare_nodes(struct ebpf_diff *d)
@@ -125,16 +96,17 @@ static void compare_frontend(struct ebpf_diff *d, const struct service *s,
 {
 	struct ebpf_arrays a = ebpf_kernel_arrays(d->kernel);
 	struct ebpf_frontend_key key = ebpf_key_of(s, f);
-	struct found *found = find(d, &key);
-	uint32_t id = found ? found->value.service : 0;
+	size_t at = ebpf_found_find(&d->found, &key);
+	uint32_t id;
 
-	if (!found) {
+	if (at == EBPF_FOUND_NONE) {
 		add_line(d, '-', "frontend", &key, "");
 		return;
 	}
-	found->is_wanted = true;
+	d->found.flags[at] |= EBPF_FOUND_WANTED;
+	id = d->found.values[at].service;
 	if (id >= ebpf_kernel_sizes(d->kernel).services ||
-	    found->value.row != ebpf_row_of(s, f))
+	    d->found.values[at].row != ebpf_row_of(s, f))
 		add_line(d, '-', "frontend", &key, ": leads to a wrong service");
 	else if (a.services[id].rows != ebpf_rows_of(s, d->full->env) ||
 		 a.services[id].affinity_sec != s->affinity_sec)
@@ -144,19 +116,25 @@ static void compare_frontend(struct ebpf_diff *d, const struct service *s,
 		add_line(d, '-', "endpoints", &key, "");
 }
 
-/* Of a deleted service: it passes until it is deleted, too. */
-static bool is_retired(const struct ebpf_diff *d, const struct found *found)
+/* Those that lead to a service which balances, in order. */
+static void add_unwanted(struct ebpf_diff *d)
 {
-	return found->value.service < ebpf_kernel_sizes(d->kernel).services &&
-	       ebpf_kernel_arrays(d->kernel).services[found->value.service].rows == 0;
+	_cleanup_(freep) struct ebpf_frontend_key *keys =
+		xcalloc(d->found.n + 1, sizeof(*keys));
+	size_t n = 0;
+
+	for (size_t i = 0; i < d->found.n; i++)
+		if (d->found.flags[i] == 0)
+			keys[n++] = d->found.keys[i];
+	qsort(keys, n, sizeof(*keys), ebpf_key_compare);
+	for (size_t i = 0; i < n; i++)
+		add_line(d, '+', "frontend", &keys[i], "");
 }
 
 static void finish(struct ebpf_diff *d)
 {
 	compare_nodes(d);
-	for (size_t i = 0; i < d->n_found; i++)
-		if (!d->found[i].is_wanted && !is_retired(d, &d->found[i]))
-			add_line(d, '+', "frontend", &d->found[i].key, "");
+	add_unwanted(d);
 	if (!ebpf_kernel_is_attached(d->kernel)) {
 		buf_add_string(&d->lines, "- ebpf programs: not all are attached\n");
 		d->n_lines++;
@@ -167,10 +145,14 @@ static int step(struct sink_diff *diff)
 {
 	struct ebpf_diff *d = container_of(diff, struct ebpf_diff, diff);
 	size_t end = d->at + SERVICES_A_STEP;
-	int err = d->has_read ? 0 : read_maps(d);
+	bool has_changed = ebpf_table_stats(d->table).n_applied != d->n_applied;
+	int err = has_changed	? -EINTR
+		  : d->has_read ? 0
+				: ebpf_found_read(&d->found, d->kernel);
 
 	if (err != 0)
 		return err;
+	d->has_read = true;
 	for (; d->at < end && d->at < d->full->n; d->at++) {
 		const struct service *s = d->full->changes[d->at].new;
 		const struct frontend *frontends = service_frontends(s);
@@ -197,7 +179,7 @@ static void diff_free(struct sink_diff *diff)
 	struct ebpf_diff *d = container_of(diff, struct ebpf_diff, diff);
 
 	buf_fini(&d->lines);
-	free(d->found);
+	ebpf_found_fini(&d->found);
 	free(d);
 }
 
@@ -207,12 +189,16 @@ static const struct sink_diff_ops diff_ops = {
 	.free = diff_free,
 };
 
-struct sink_diff *ebpf_diff_new(struct ebpf_kernel *kernel, const struct changeset *full)
+struct sink_diff *ebpf_diff_new(struct ebpf_kernel *kernel,
+				const struct ebpf_table *table,
+				const struct changeset *full)
 {
 	struct ebpf_diff *d = xcalloc(1, sizeof(*d));
 
 	d->diff.ops = &diff_ops;
 	d->kernel = kernel;
+	d->table = table;
+	d->n_applied = ebpf_table_stats(table).n_applied;
 	d->full = full;
 	return &d->diff;
 }

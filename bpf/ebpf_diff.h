@@ -9,5 +9,9 @@
 #include "core/changeset.h"
 #include "core/sink_view.h"
 
-/* Borrows both until sink_diff_free(). */
-struct sink_diff *ebpf_diff_new(struct ebpf_kernel *kernel, const struct changeset *full);
+struct ebpf_table;
+
+/* Borrows all until sink_diff_free(). */
+struct sink_diff *ebpf_diff_new(struct ebpf_kernel *kernel,
+				const struct ebpf_table *table,
+				const struct changeset *full);

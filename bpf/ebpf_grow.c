@@ -82,6 +82,15 @@ static int change_over(struct ebpf_kernel *k, const struct hooks *hooks)
 	return 0;
 }
 
+/* At the first start nothing is attached yet. */
+static bool is_in_use(const struct ebpf_kernel *k)
+{
+	for (enum ebpf_hook i = 0; i < EBPF_HOOK_N; i++)
+		if (k->links[i])
+			return true;
+	return false;
+}
+
 int ebpf_kernel_grow(struct ebpf_kernel *k, const struct ebpf_sizes *at_least)
 {
 	const struct ebpf_sizes sizes = {
@@ -108,7 +117,8 @@ int ebpf_kernel_grow(struct ebpf_kernel *k, const struct ebpf_sizes *at_least)
 		err = ebpf_pin_maps(k, larger.hooks);
 	if (err != 0)
 		goto err_arrays;
-	ebpf_kernel_wait(k); /* no program counts in the old arrays any more */
+	if (is_in_use(k))
+		ebpf_kernel_wait(k); /* no program counts in the old arrays any more */
 	add_counts(&k->arrays, &k->sizes, &counted, &larger.arrays);
 	free(counted.endpoints);
 	free(counted.services);

@@ -14,22 +14,19 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "bpf/ebpf_cgroup.h"
+#include "bpf/ebpf_netns.h"
+#include "bpf/ebpf_owner.h"
 #include "bpf/ebpf_private.h"
 #include "bpf/hooks.skel.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
-
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71 /* 5.14 */
-#endif
 
 #define DEFAULT_BPFFS "/sys/fs/bpf"
 #define PINS	      "sluice"
@@ -85,6 +82,17 @@ static int open_pins(struct ebpf_kernel *k, const char *root, char **ret_why)
 		return fail(-errno, ret_why, "%s: %s", k->pins, strerror(errno));
 	if (flock(k->pins_fd, LOCK_EX | LOCK_NB) != 0)
 		return fail(-EBUSY, ret_why, "another daemon uses %s", k->pins);
+	return ebpf_owner_claim(k->pins_fd, k->node_cookie);
+}
+
+/* The lock of a daemon that runs. */
+static int check_lock(const char *root, char **ret_why)
+{
+	_cleanup_(freep) char *pins = xasprintf("%s/" PINS, root ? root : DEFAULT_BPFFS);
+	_cleanup_(closep) int fd = open(pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0)
+		return fail(-EBUSY, ret_why, "another daemon uses %s", pins);
 	return 0;
 }
 
@@ -111,26 +119,20 @@ static int open_cgroup(struct ebpf_kernel *k, const char *root, char **ret_why)
 	return 0;
 }
 
-/* Of the namespace that this process is in: the node's. */
-static int read_cookie(uint64_t *ret)
+static int read_node_cookie(struct ebpf_kernel *k, char **ret_why)
 {
-	_cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	socklen_t len = sizeof(*ret);
+	int err = ebpf_netns_cookie(&k->node_cookie);
 
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret, &len) != 0)
-		return -errno;
-	return 0;
+	return err == 0 ? 0
+			: fail(err, ret_why,
+			       "the kernel has no network namespace cookies (5.14): %s",
+			       strerror(-err));
 }
 
 static int load_first(struct ebpf_kernel *k, char **ret_why)
 {
-	int err = read_cookie(&k->node_cookie);
+	int err = ebpf_load(k, NULL, &first_sizes, &k->hooks);
 
-	if (err != 0)
-		return fail(err, ret_why,
-			    "the kernel has no network namespace cookies (5.14): %s",
-			    strerror(-err));
-	err = ebpf_load(k, NULL, &first_sizes, &k->hooks);
 	if (err != 0)
 		return fail(
 			err, ret_why, "the kernel refuses the programs: %s%s",
@@ -172,6 +174,10 @@ int ebpf_kernel_probe(const struct ebpf_params *params, char **ret_why)
 	if (err == 0)
 		err = mount_bpffs(params->bpffs_root, ret_why);
 	if (err == 0)
+		err = check_lock(params->bpffs_root, ret_why);
+	if (err == 0)
+		err = read_node_cookie(k, ret_why);
+	if (err == 0)
 		err = load_first(k, ret_why);
 	ebpf_kernel_close(k);
 	return err;
@@ -183,6 +189,8 @@ int ebpf_kernel_open(const struct ebpf_params *params, struct ebpf_kernel **ret,
 	struct ebpf_kernel *k = kernel_new(params);
 	int err = open_cgroup(k, params->cgroup_root, ret_why);
 
+	if (err == 0)
+		err = read_node_cookie(k, ret_why);
 	if (err == 0)
 		err = open_pins(k, params->bpffs_root, ret_why);
 	if (err == 0)
@@ -215,6 +223,11 @@ void ebpf_kernel_close(struct ebpf_kernel *k)
 		(void)close(k->cgroup_fd);
 	free(k->pins);
 	free(k);
+}
+
+bool ebpf_kernel_can_refuse(const struct ebpf_kernel *k)
+{
+	return k->hooks->rodata->can_refuse;
 }
 
 struct ebpf_arrays ebpf_kernel_arrays(const struct ebpf_kernel *k)

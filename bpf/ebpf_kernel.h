@@ -49,6 +49,9 @@ int ebpf_kernel_probe(const struct ebpf_params *params, char **ret_why);
 /* Leaves all pins in place. */
 void ebpf_kernel_close(struct ebpf_kernel *k);
 
+/* The programs can make connect() fail with ECONNREFUSED. */
+bool ebpf_kernel_can_refuse(const struct ebpf_kernel *k);
+
 struct ebpf_arrays ebpf_kernel_arrays(const struct ebpf_kernel *k);
 struct ebpf_sizes ebpf_kernel_sizes(const struct ebpf_kernel *k);
 
@@ -75,5 +78,8 @@ int ebpf_kernel_delete_frontends(struct ebpf_kernel *k,
 /* After this no program holds what was replaced before. Some milliseconds. */
 void ebpf_kernel_wait(struct ebpf_kernel *k);
 
-/* Removes links, pins and maps below that bpffs. 0 also when there is none. */
+/*
+ * Removes links, pins and maps below that bpffs. 0 also when there is none; -EXDEV
+ * when they serve another network namespace, -EBUSY when a daemon runs.
+ */
 int ebpf_kernel_cleanup(const char *bpffs_root, unsigned *ret_removed);

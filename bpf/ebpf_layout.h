@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define EBPF_LAYOUT_VERSION 2u
+#define EBPF_LAYOUT_VERSION 3u
 
 /*
  * A node port at all node addresses is one element, at the unspecified address, and

@@ -11,6 +11,7 @@
 #include <sys/file.h>
 #include <sys/stat.h>
 
+#include "bpf/ebpf_owner.h"
 #include "bpf/ebpf_private.h"
 #include "bpf/hooks.skel.h"
 #include "core/cleanup.h"
@@ -114,10 +115,15 @@ int ebpf_kernel_cleanup(const char *bpffs_root, unsigned *ret_removed)
 	*ret_removed = 0;
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
+	if (!ebpf_owner_is_self(fd)) {
+		(void)closedir(dir);
+		return -EXDEV;
+	}
 	if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
 		(void)closedir(dir);
 		return -EBUSY;
 	}
+	ebpf_owner_release(fd);
 	while ((entry = readdir(dir)) != NULL)
 		if (entry->d_name[0] != '.' && unlinkat(fd, entry->d_name, 0) == 0)
 			(*ret_removed)++;

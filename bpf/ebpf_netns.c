@@ -6,10 +6,15 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
+
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71 /* 5.14 */
+#endif
 
 /* <linux/nsfs.h> and <linux/fcntl.h> of 6.18 */
 #define NSFS_ROOT     (-10003)
@@ -70,4 +75,14 @@ int ebpf_netns_open(uint64_t cookie, uint32_t inode)
 	if (fd < 0)
 		fd = search("/proc", "/ns/net", inode);
 	return fd;
+}
+
+int ebpf_netns_cookie(uint64_t *ret)
+{
+	_cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(*ret);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret, &len) != 0)
+		return -errno;
+	return 0;
 }

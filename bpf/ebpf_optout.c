@@ -12,18 +12,30 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bpf/ebpf_pod_cgroup.h"
 #include "bpf/ebpf_private.h"
 #include "bpf/hooks.skel.h"
 #include "bpf/optout.skel.h"
 #include "core/cleanup.h"
+#include "core/log.h"
 #include "core/mem.h"
 
 #define PREFIX	     "skip_"
 #define N_SKIP_HOOKS 4
 
+struct pod {
+	char *uid;
+	uint64_t cgroup; /* its number; 0: not found */
+};
+
 struct ebpf_optout {
 	const struct ebpf_kernel *kernel;
 	struct optout *programs;
+	uint64_t *fixed; /* cgroups that were excluded by path */
+	size_t n_fixed;
+	struct pod *pods;
+	size_t n_pods;
+	bool knows_pods; /* until then, what an earlier daemon excluded stays */
 };
 
 int ebpf_optout_new(const struct ebpf_kernel *kernel, struct ebpf_optout **ret)
@@ -47,11 +59,20 @@ int ebpf_optout_new(const struct ebpf_kernel *kernel, struct ebpf_optout **ret)
 	return 0;
 }
 
+static void free_pods(struct pod *pods, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free(pods[i].uid);
+	free(pods);
+}
+
 void ebpf_optout_free(struct ebpf_optout *o)
 {
 	if (!o)
 		return;
 	optout__destroy(o->programs);
+	free(o->fixed);
+	free_pods(o->pods, o->n_pods);
 	free(o);
 }
 
@@ -80,8 +101,8 @@ static int attach_hook(const struct ebpf_optout *o, struct bpf_program *program,
 	return err;
 }
 
-/* 0 and the cgroup's number, or -errno. */
-static int opt_out(const struct ebpf_optout *o, const char *path, uint64_t *ret_id)
+/* Takes a descriptor, or an error. 0 and the cgroup's number, or -errno. */
+static int opt_out(const struct ebpf_optout *o, int cgroup, uint64_t *ret_id)
 {
 	struct bpf_program *const programs[N_SKIP_HOOKS] = {
 		o->programs->progs.skip_connect4,
@@ -89,10 +110,12 @@ static int opt_out(const struct ebpf_optout *o, const char *path, uint64_t *ret_
 		o->programs->progs.skip_sendmsg4,
 		o->programs->progs.skip_sendmsg6,
 	};
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	_cleanup_(closep) int fd = cgroup;
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) != 0)
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) != 0)
 		return -errno;
 	for (size_t i = 0; i < N_SKIP_HOOKS; i++) {
 		int err = attach_hook(o, programs[i], fd, st.st_ino);
@@ -104,24 +127,36 @@ static int opt_out(const struct ebpf_optout *o, const char *path, uint64_t *ret_
 	return 0;
 }
 
-static bool is_in(const uint64_t *ids, size_t n, uint64_t id)
+static int compare_ids(const void *a, const void *b)
 {
-	for (size_t i = 0; i < n; i++)
-		if (ids[i] == id)
-			return true;
-	return false;
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
 }
 
-/* Unpins, and so detaches, what is not in the list any more. */
-static void drop_others(const struct ebpf_optout *o, const uint64_t *ids, size_t n)
+/* Unpins, and so detaches, the programs of cgroups that are not excluded any more. */
+static void drop_others(const struct ebpf_optout *o)
 {
-	DIR *dir = opendir(o->kernel->pins);
+	size_t n = o->n_fixed;
+	_cleanup_(freep) uint64_t *ids = xcalloc(n + o->n_pods + 1, sizeof(*ids));
 	const struct dirent *entry;
+	DIR *dir;
 
+	for (size_t i = 0; i < n; i++)
+		ids[i] = o->fixed[i];
+	for (size_t i = 0; i < o->n_pods; i++)
+		if (o->pods[i].cgroup)
+			ids[n++] = o->pods[i].cgroup;
+	qsort(ids, n, sizeof(*ids), compare_ids);
+	dir = opendir(o->kernel->pins);
 	while (dir && (entry = readdir(dir)) != NULL) {
-		unsigned long long id;
+		unsigned long long number;
+		uint64_t id;
 
-		if (sscanf(entry->d_name, PREFIX "%llu_", &id) == 1 && !is_in(ids, n, id))
+		if (sscanf(entry->d_name, PREFIX "%llu_", &number) != 1)
+			continue;
+		id = number;
+		if (!bsearch(&id, ids, n, sizeof(*ids), compare_ids))
 			(void)unlinkat(dirfd(dir), entry->d_name, 0);
 	}
 	if (dir)
@@ -131,16 +166,66 @@ static void drop_others(const struct ebpf_optout *o, const uint64_t *ids, size_t
 void ebpf_optout_set(struct ebpf_optout *o, const char *const *paths, size_t n,
 		     void (*failed)(void *data, const char *path, int err), void *data)
 {
-	_cleanup_(freep) uint64_t *ids = xcalloc(n + 1, sizeof(*ids));
-	size_t n_ids = 0;
-
+	free(o->fixed);
+	o->fixed = xcalloc(n + 1, sizeof(*o->fixed));
+	o->n_fixed = 0;
 	for (size_t i = 0; i < n; i++) {
-		int err = opt_out(o, paths[i], &ids[n_ids]);
+		int fd = open(paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		int err = opt_out(o, fd >= 0 ? fd : -errno, &o->fixed[o->n_fixed]);
 
 		if (err == 0)
-			n_ids++;
+			o->n_fixed++;
 		else
 			failed(data, paths[i], err);
 	}
-	drop_others(o, ids, n_ids);
+	if (o->knows_pods)
+		drop_others(o);
+}
+
+bool ebpf_optout_look(struct ebpf_optout *o)
+{
+	bool has_changed = false, is_pending = false;
+
+	for (size_t i = 0; i < o->n_pods; i++) {
+		struct pod *pod = &o->pods[i];
+		int fd = ebpf_pod_cgroup_open(o->kernel->cgroup_fd, pod->uid);
+		uint64_t before = pod->cgroup;
+		int err = opt_out(o, fd, &pod->cgroup);
+
+		if (err != 0)
+			pod->cgroup = 0;
+		if (err != 0 && err != -ENOENT && before)
+			log_warn("ebpf: the cgroup of Pod %s cannot be excluded: %s",
+				 pod->uid, strerror(-err));
+		is_pending |= !pod->cgroup;
+		has_changed |= pod->cgroup != before;
+	}
+	if (has_changed)
+		drop_others(o);
+	return is_pending;
+}
+
+bool ebpf_optout_set_pods(struct ebpf_optout *o, const char *const *uids, size_t n)
+{
+	struct pod *pods = xcalloc(n + 1, sizeof(*pods));
+	bool is_pending;
+
+	for (size_t i = 0; i < n; i++)
+		pods[i].uid = xstrdup(uids[i]);
+	free_pods(o->pods, o->n_pods);
+	o->pods = pods;
+	o->n_pods = n;
+	o->knows_pods = true;
+	is_pending = ebpf_optout_look(o);
+	drop_others(o);
+	return is_pending;
+}
+
+size_t ebpf_optout_n(const struct ebpf_optout *o)
+{
+	size_t n = o->n_fixed;
+
+	for (size_t i = 0; i < o->n_pods; i++)
+		n += o->pods[i].cgroup != 0;
+	return n;
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,8 +17,19 @@ int ebpf_optout_new(const struct ebpf_kernel *kernel, struct ebpf_optout **ret);
 void ebpf_optout_free(struct ebpf_optout *o);
 
 /*
- * These directories in cgroup v2 are opted out from now on, and no others. Those
- * that cannot be are reported, with their -errno, and skipped.
+ * These directories in cgroup v2 are excluded from now on, and no others by path.
+ * Those that cannot be are reported, with their -errno, and skipped. Programs that
+ * an earlier daemon attached elsewhere stay until the Pods are known.
  */
 void ebpf_optout_set(struct ebpf_optout *o, const char *const *paths, size_t n,
 		     void (*failed)(void *data, const char *path, int err), void *data);
+
+/*
+ * The cgroups of these Pods are excluded from now on, and those of no others. A
+ * cgroup may not exist yet: true when one was not found.
+ */
+bool ebpf_optout_set_pods(struct ebpf_optout *o, const char *const *uids, size_t n);
+/* Looks for the cgroups of the Pods again, with the same result. */
+bool ebpf_optout_look(struct ebpf_optout *o);
+/* Cgroups that are excluded now. */
+size_t ebpf_optout_n(const struct ebpf_optout *o);

@@ -3,11 +3,17 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
 
 #include "bpf/ebpf_sink_private.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
+
+#define CHECK_MS  1000
+#define SOON_MS	  100 /* a Pod's first process comes soon after its cgroup */
+#define NS_PER_MS 1000000
 
 static void log_closed(struct ebpf_sink *e, const struct ebpf_closed *closed)
 {
@@ -23,6 +29,12 @@ static void log_closed(struct ebpf_sink *e, const struct ebpf_closed *closed)
 	e->has_logged_unreachable |= closed->n_unreachable > 0;
 }
 
+static void give_up_sockets(struct ebpf_sink *e, int err)
+{
+	log_warn("ebpf: cannot close sockets of removed endpoints: %s", strerror(-err));
+	ebpf_sockets_free(take_ptr(e->sockets));
+}
+
 /* Closes the sockets of endpoints that went; does nothing when none did. */
 static void close_sockets(struct ebpf_sink *e, const struct ebpf_table_stats *before)
 {
@@ -33,16 +45,14 @@ static void close_sockets(struct ebpf_sink *e, const struct ebpf_table_stats *be
 	if (!e->sockets)
 		return;
 	if (now.n_grown != before->n_grown)
-		err = ebpf_sockets_renew(e->sockets, e->kernel);
-	if (err == 0 && now.n_gone != before->n_gone) {
+		ebpf_sockets_renew(e->sockets);
+	if (now.n_gone != before->n_gone) {
 		err = ebpf_sockets_close_stale(e->sockets, &closed);
 		if (err == 0)
 			log_closed(e, &closed);
 	}
-	if (err == 0)
-		return;
-	log_warn("ebpf: cannot close sockets of removed endpoints: %s", strerror(-err));
-	ebpf_sockets_free(take_ptr(e->sockets));
+	if (err != 0)
+		give_up_sockets(e, err);
 }
 
 static int attach(struct ebpf_sink *e)
@@ -69,7 +79,52 @@ static int ebpf_apply(struct sink *sink, const struct changeset *cs)
 	if (err != 0)
 		return err;
 	close_sockets(e, &before);
+	e->has_applied = true;
 	return 0;
+}
+
+static int ebpf_fd(const struct sink *sink)
+{
+	return container_of(sink, const struct ebpf_sink, sink)->timer;
+}
+
+static void set_timer(const struct ebpf_sink *e, unsigned ms)
+{
+	const struct itimerspec next = {
+		.it_value = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * NS_PER_MS},
+	};
+
+	if (e->timer >= 0)
+		(void)timerfd_settime(e->timer, 0, &next, NULL); /* it is valid */
+}
+
+/* The kernel does not report that a link was detached: look at all of them. */
+static bool ebpf_check(struct sink *sink)
+{
+	struct ebpf_sink *e = container_of(sink, struct ebpf_sink, sink);
+	uint64_t n_ticks;
+	bool is_pending;
+	int err;
+
+	if (read(e->timer, &n_ticks, sizeof(n_ticks)) != sizeof(n_ticks))
+		return false; /* not due */
+	is_pending = e->optout && ebpf_optout_look(e->optout);
+	set_timer(e, is_pending ? SOON_MS : CHECK_MS);
+	if (!e->has_applied)
+		return false;
+	/* after growth; here it delays no change */
+	err = e->sockets ? ebpf_sockets_load(e->sockets) : 0;
+	if (err != 0)
+		give_up_sockets(e, err);
+	return !ebpf_kernel_is_attached(e->kernel);
+}
+
+static void ebpf_exclude_pods(struct sink *sink, const char *const *uids, size_t n)
+{
+	struct ebpf_sink *e = container_of(sink, struct ebpf_sink, sink);
+
+	if (e->optout && ebpf_optout_set_pods(e->optout, uids, n))
+		set_timer(e, SOON_MS);
 }
 
 static void log_excluded(void *data, const char *path, int err)
@@ -78,7 +133,6 @@ static void log_excluded(void *data, const char *path, int err)
 	log_warn("ebpf: cgroup %s cannot be excluded: %s", path, strerror(-err));
 }
 
-/* Without any, only what an earlier daemon excluded has to go. */
 static void exclude(struct ebpf_sink *e, const struct ebpf_params *params)
 {
 	int err = ebpf_optout_new(e->kernel, &e->optout);
@@ -98,6 +152,8 @@ static void ebpf_close(struct sink *sink)
 	ebpf_sockets_free(e->sockets);
 	ebpf_table_free(e->table);
 	ebpf_kernel_close(e->kernel);
+	if (e->timer >= 0)
+		(void)close(e->timer);
 	free(e);
 }
 
@@ -105,6 +161,10 @@ static const struct sink_ops ebpf_ops = {
 	.name = "ebpf",
 	.apply = ebpf_apply,
 	.close = ebpf_close,
+	.fd = ebpf_fd,
+	.check = ebpf_check,
+	.made = "its programs or maps",
+	.exclude_pods = ebpf_exclude_pods,
 	.view = &ebpf_view,
 };
 
@@ -120,8 +180,15 @@ int ebpf_sink_new(const struct ebpf_params *params, struct sink **ret, char **re
 	e = xcalloc(1, sizeof(*e));
 	e->sink.ops = &ebpf_ops;
 	e->kernel = kernel;
+	/* without it, only audits notice that programs were detached */
+	e->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	set_timer(e, CHECK_MS);
 	e->is_host_only = params->is_host_only;
 	e->table = ebpf_table_new(kernel);
+	if (!ebpf_kernel_can_refuse(kernel))
+		log_info(
+			"ebpf: this kernel has no bpf_set_retval (5.18): TCP connections "
+			"to services without endpoints are refused by nftables");
 	if (ebpf_sockets_new(kernel, &e->sockets, &why) != 0)
 		log_warn("ebpf: UDP sockets of removed endpoints are not closed: %s",
 			 why);

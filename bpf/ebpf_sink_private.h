@@ -12,7 +12,9 @@ struct ebpf_sink {
 	struct ebpf_sockets *sockets; /* NULL: this kernel cannot do it */
 	struct ebpf_optout *optout;   /* NULL: no cgroup can be excluded */
 	uint64_t n_closed, n_attached_again;
+	int timer; /* when to look whether the programs are attached */
 	bool has_logged_unreachable;
+	bool has_applied;
 	bool is_host_only; /* pods are left to nftables */
 };
 

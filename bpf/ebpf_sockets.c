@@ -1,6 +1,7 @@
 /*
- * The kernel runs the program for each socket while an iterator is read. Those over UDP and TCP see the namespace that they are created
- * in, so this thread enters one after the other, and comes back.
+ * The kernel runs the program for each socket while an iterator is read. Those
+ * over UDP and TCP see the namespace that they are created in, so this thread
+ * enters one after the other, and comes back.
  */
 #include "bpf/ebpf_sockets.h"
 
@@ -22,6 +23,7 @@
 #define READ_LEN (256 * sizeof(struct ebpf_netns))
 
 struct ebpf_sockets {
+	const struct ebpf_kernel *kernel;
 	struct closer *programs;
 	struct bpf_link *find, *udp, *tcp;
 	int home; /* our network namespace */
@@ -51,8 +53,9 @@ static int reuse(struct bpf_map *map, const struct bpf_map *from)
 	return err == 0 ? bpf_map__reuse_fd(map, bpf_map__fd(from)) : err;
 }
 
-static int load(struct ebpf_sockets *s, const struct ebpf_kernel *k)
+static int load(struct ebpf_sockets *s)
 {
+	const struct ebpf_kernel *k = s->kernel;
 	union bpf_iter_link_info info = {
 		.map.map_fd = (uint32_t)bpf_map__fd(k->hooks->maps.sockets),
 	};
@@ -86,12 +89,13 @@ int ebpf_sockets_new(const struct ebpf_kernel *kernel, struct ebpf_sockets **ret
 	struct stat st = {0};
 	int err = 0;
 
+	s->kernel = kernel;
 	s->home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (s->home < 0 || fstat(s->home, &st) != 0)
 		err = -errno;
 	s->home_inode = st.st_ino;
 	if (err == 0)
-		err = load(s, kernel);
+		err = load(s);
 	if (err != 0) {
 		*ret_why = xasprintf("%s%s", strerror(-err),
 				     err == -EPERM ? "" : " (it takes Linux 6.5)");
@@ -112,10 +116,14 @@ void ebpf_sockets_free(struct ebpf_sockets *s)
 	free(s);
 }
 
-int ebpf_sockets_renew(struct ebpf_sockets *s, const struct ebpf_kernel *kernel)
+void ebpf_sockets_renew(struct ebpf_sockets *s)
 {
 	unload(s);
-	return load(s, kernel);
+}
+
+int ebpf_sockets_load(struct ebpf_sockets *s)
+{
+	return s->programs ? 0 : load(s);
 }
 
 static void add(struct ns_list *list, const struct ebpf_netns *found)
@@ -178,13 +186,15 @@ static int close_in(const struct ebpf_sockets *s, const struct ebpf_netns *where
 
 int ebpf_sockets_close_stale(struct ebpf_sockets *s, struct ebpf_closed *ret)
 {
-	uint64_t before = s->programs->bss->n_closed;
 	struct ns_list list = {0};
-	int err;
+	uint64_t before;
+	int err = ebpf_sockets_load(s);
 
+	if (err != 0)
+		return err;
+	before = s->programs->bss->n_closed;
 	memset(s->programs->bss->written, 0, sizeof(s->programs->bss->written));
 	err = run(s->find, &list);
-
 	*ret = (struct ebpf_closed){.n_namespaces = (unsigned)list.n};
 	for (size_t i = 0; i < list.n; i++)
 		if (close_in(s, &list.items[i]) != 0)

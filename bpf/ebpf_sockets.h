@@ -25,5 +25,7 @@ struct ebpf_closed {
 };
 /* 0 or -errno. */
 int ebpf_sockets_close_stale(struct ebpf_sockets *s, struct ebpf_closed *ret);
-/* The maps have grown. */
-int ebpf_sockets_renew(struct ebpf_sockets *s, const struct ebpf_kernel *kernel);
+/* The maps have grown: the programs are loaded again with them, before they run next. */
+void ebpf_sockets_renew(struct ebpf_sockets *s);
+/* Loads them now if that is due. 0 or -errno. */
+int ebpf_sockets_load(struct ebpf_sockets *s);

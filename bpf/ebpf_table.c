@@ -8,17 +8,11 @@
 #include <string.h>
 
 #include "bpf/ebpf_table_private.h"
-#include "core/cleanup.h"
 #include "core/mem.h"
 
 static uint64_t hash_service(const void *key)
 {
-	const struct service *s = key;
-
-	return hash_mix(hash_mix(hash_string(service_namespace(s)),
-				 hash_string(service_name(s))),
-			hash_mix(hash_string(service_port_name(s)),
-				 (uint64_t)s->proto << 8 | s->family));
+	return service_hash_key(key);
 }
 
 static bool equal_service(const void *item, const void *key)
@@ -80,31 +74,25 @@ static uint32_t *carry_over(struct ebpf_table *t, struct ebpf_entry *e,
 {
 	const struct endpoint *olds = service_endpoints(e->service),
 			      *news = service_endpoints(new);
-	_cleanup_(freep) bool *is_kept =
-		xcalloc(e->service->n_endpoints + 1, sizeof(bool));
 	uint32_t *ids = xcalloc(new->n_endpoints + 1, sizeof(*ids));
-	uint32_t from = 0, n = e->service->n_endpoints;
+	uint32_t i = 0, k = 0, n = e->service->n_endpoints;
 
-	/* both are in the same order, so the next one is mostly where the last one was found */
-	for (uint32_t i = 0; i < new->n_endpoints; i++) {
-		uint32_t at = from, n_tried = 0;
+	/* both are in the same order */
+	while (i < n || k < new->n_endpoints) {
+		int order = i == n ? 1
+			    : k == new->n_endpoints
+				    ? -1
+				    : service_compare_endpoint(&olds[i], &news[k]);
 
-		ids[i] = EBPF_ID_NONE;
-		for (; n_tried < n; n_tried++, at = at + 1 < n ? at + 1 : 0)
-			if (addr_equal(&olds[at].addr, &news[i].addr) &&
-			    olds[at].port == news[i].port)
-				break;
-		if (n_tried == n) {
+		if (order < 0) {
+			ebpf_table_release_endpoint(t, e, e->endpoint_ids[i++]);
+		} else if (order > 0) {
+			ids[k++] = EBPF_ID_NONE;
 			t->stats.n_endpoints++;
-			continue;
+		} else {
+			ids[k++] = e->endpoint_ids[i++];
 		}
-		ids[i] = e->endpoint_ids[at];
-		is_kept[at] = true;
-		from = at + 1 < n ? at + 1 : 0;
 	}
-	for (uint32_t i = 0; i < n; i++)
-		if (!is_kept[i])
-			ebpf_table_release_endpoint(t, e, e->endpoint_ids[i]);
 	return ids;
 }
 
@@ -270,6 +258,7 @@ static int apply_delta(struct ebpf_table *t, const struct changeset *cs)
 
 int ebpf_table_apply(struct ebpf_table *t, const struct changeset *cs)
 {
+	t->stats.n_applied++;
 	return cs->full ? ebpf_table_adopt(t, cs) : apply_delta(t, cs);
 }
 

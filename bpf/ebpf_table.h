@@ -29,7 +29,8 @@ int ebpf_table_apply(struct ebpf_table *t, const struct changeset *cs);
 
 struct ebpf_table_stats {
 	size_t n_services, n_frontends, n_endpoints;
-	uint64_t n_grown; /* times that the maps grew */
+	uint64_t n_applied; /* change sets: after each, records may be others */
+	uint64_t n_grown;   /* times that the maps grew */
 	uint64_t
 		n_repaired; /* records and frontends that full change sets had to correct */
 	uint64_t n_gone;    /* endpoints that stopped serving, ever */

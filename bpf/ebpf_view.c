@@ -113,7 +113,7 @@ static struct sink_diff *ebpf_diff(struct sink *sink, const struct changeset *fu
 {
 	struct ebpf_sink *e = container_of(sink, struct ebpf_sink, sink);
 
-	return ebpf_diff_new(e->kernel, full);
+	return ebpf_diff_new(e->kernel, e->table, full);
 }
 
 static bool ebpf_decides(const struct sink *sink, const struct sink_question *q,

@@ -14,7 +14,6 @@
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, 1024);
 	__type(key, struct ebpf_frontend_key);
 	__type(value, struct ebpf_frontend);

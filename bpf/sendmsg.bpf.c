@@ -43,10 +43,11 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 			ebpf_forget(ctx->sk, to);
 		return false;
 	}
-	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	if (!s || s->flags & EBPF_SOCKET_OPTED_OUT)
+	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+	if (s && s->flags & EBPF_SOCKET_OPTED_OUT)
 		return false;
-	ebpf_find_last(ctx->sk, s, to, &last);
+	if (s)
+		ebpf_find_last(ctx->sk, s, to, &last);
 	if (ebpf_decide(ctx, &frontend, IPPROTO_UDP, &last, &choice) !=
 	    EBPF_VERDICT_BALANCE)
 		return false;
@@ -56,6 +57,9 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 	 */
 	if (ebpf_find_name(ctx->sk, &choice.endpoint, &name) &&
 	    !ebpf_same_place(name.addr, name.port, &frontend_place))
+		return false;
+	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s)
 		return false;
 	ebpf_count(&choice);
 	ebpf_add_route(ctx->sk, s, &frontend_place, &choice);

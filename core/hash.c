@@ -31,26 +31,23 @@ static const void *key_of(const struct hash *h, const void *item)
 	return h->ops->key ? h->ops->key(item) : item;
 }
 
-static size_t first_slot(const struct hash *h, const void *key)
+/* The slot of the item with this key and its hash, or n_slots. */
+static size_t find_slot(const struct hash *h, const void *key, uint64_t hash)
 {
-	return h->ops->hash(key) & (h->n_slots - 1);
-}
+	size_t mask = h->n_slots - 1;
 
-/* The slot of the item with this key, or n_slots. */
-static size_t find_slot(const struct hash *h, const void *key)
-{
 	if (h->n == 0)
 		return h->n_slots;
-	for (size_t i = first_slot(h, key); h->slots[i]; i = (i + 1) & (h->n_slots - 1))
+	for (size_t i = hash & mask; h->slots[i]; i = (i + 1) & mask)
 		if (h->slots[i] != TOMB && h->ops->equal(h->slots[i], key))
 			return i;
 	return h->n_slots;
 }
 
 /* For an item that isn't in yet, into a table with room. */
-static void insert(struct hash *h, void *item)
+static void insert(struct hash *h, void *item, uint64_t hash)
 {
-	size_t i = first_slot(h, key_of(h, item));
+	size_t i = hash & (h->n_slots - 1);
 
 	while (is_item(h->slots[i]))
 		i = (i + 1) & (h->n_slots - 1);
@@ -70,7 +67,7 @@ static void rehash(struct hash *h, size_t n_slots)
 	h->n = h->n_tombs = 0;
 	for (size_t i = 0; i < n_old; i++)
 		if (is_item(old[i]))
-			insert(h, old[i]);
+			insert(h, old[i], h->ops->hash(key_of(h, old[i])));
 }
 
 static bool has_room(const struct hash *h, size_t n)
@@ -103,14 +100,16 @@ void hash_fini(struct hash *h)
 
 void *hash_find(const struct hash *h, const void *key)
 {
-	size_t i = find_slot(h, key);
+	size_t i = h->n ? find_slot(h, key, h->ops->hash(key)) : h->n_slots;
 
 	return i < h->n_slots ? h->slots[i] : NULL;
 }
 
 void *hash_put(struct hash *h, void *item)
 {
-	size_t i = find_slot(h, key_of(h, item));
+	const void *key = key_of(h, item);
+	uint64_t hash = h->ops->hash(key);
+	size_t i = find_slot(h, key, hash);
 	void *old;
 
 	assert(is_item(item));
@@ -120,13 +119,13 @@ void *hash_put(struct hash *h, void *item)
 		return old;
 	}
 	hash_reserve(h, h->n + 1);
-	insert(h, item);
+	insert(h, item, hash);
 	return NULL;
 }
 
 void *hash_del(struct hash *h, const void *key)
 {
-	size_t i = find_slot(h, key);
+	size_t i = find_slot(h, key, h->ops->hash(key));
 	void *old;
 
 	if (i >= h->n_slots)

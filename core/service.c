@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/hash.h"
 #include "core/mem.h"
 
 #define VALUE_OFFSET offsetof(struct service, affinity_sec)
@@ -38,12 +39,16 @@ static int compare_frontends(const void *a, const void *b)
 	return order ? order : memcmp(a, b, sizeof(struct frontend));
 }
 
+int service_compare_endpoint(const struct endpoint *a, const struct endpoint *b)
+{
+	int order = addr_compare(&a->addr, &b->addr);
+
+	return order ? order : compare_numbers(a->port, b->port);
+}
+
 static int compare_endpoints(const void *a, const void *b)
 {
-	const struct endpoint *x = a, *y = b;
-	int order = addr_compare(&x->addr, &y->addr);
-
-	return order ? order : compare_numbers(x->port, y->port);
+	return service_compare_endpoint(a, b);
 }
 
 static int compare_cidrs(const void *a, const void *b)
@@ -322,6 +327,15 @@ const char *frontend_format_place(const struct frontend *f,
 		return addr_port_format(&f->addr, f->port, buf);
 	(void)snprintf(buf, ADDR_PORT_TEXT_LEN, "*:%u", f->port);
 	return buf;
+}
+
+uint64_t service_hash_key(const struct service *s)
+{
+	const char *names = service_namespace(s), *last = service_port_name(s);
+
+	/* the three names follow each other */
+	return hash_mix(hash_bytes(names, (size_t)(last - names) + strlen(last)),
+			(uint64_t)s->proto << 8 | s->family);
 }
 
 bool service_uses_pool(const struct service *s, enum pool pool)

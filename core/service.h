@@ -110,6 +110,10 @@ bool frontend_is_everywhere(const struct frontend *f);
 /* "192.0.2.1:80", or "*:30080" if it is everywhere; points into buf. */
 const char *frontend_format_place(const struct frontend *f,
 				  char buf[static ADDR_PORT_TEXT_LEN]);
+/* Of the same five, so that services with the same key have the same hash. */
+uint64_t service_hash_key(const struct service *s);
+/* address, port: no two endpoints of a service have both equal. */
+int service_compare_endpoint(const struct endpoint *a, const struct endpoint *b);
 /* kind, address, port: no two frontends of a service have all of them equal. */
 int service_compare_frontend(const struct frontend *a, const struct frontend *b);
 

@@ -25,12 +25,13 @@ struct sink_ops {
 	int (*apply)(struct sink *sink, const struct changeset *cs);
 	void (*close)(struct sink *sink);
 	/*
-	 * The next two are for sinks whose work other processes can change; else NULL.
+	 * The next three are for sinks whose work other processes can change; else NULL.
 	 * fd() is readable when they may have done so; -1: never.
 	 */
 	int (*fd)(const struct sink *sink);
 	/* Reads the events of fd(). True: they have, the next change set must be full. */
 	bool (*check)(struct sink *sink);
+	const char *made; /* by the sink, and changed by them: "the ruleset" */
 	/*
 	 * The next two are for sinks that apply in steps; else NULL. work_fd() is
 	 * readable when work() has something to do, which is a few milliseconds of it;
@@ -38,6 +39,11 @@ struct sink_ops {
 	 */
 	int (*work_fd)(const struct sink *sink);
 	int (*work)(struct sink *sink);
+	/*
+	 * These Pods of the node, by UID, are left to later sinks from now on, and no
+	 * others. Called before the first change set. NULL: it has no such choice.
+	 */
+	void (*exclude_pods)(struct sink *sink, const char *const *uids, size_t n);
 	const struct sink_view *view; /* NULL: nothing can be read back */
 };
 

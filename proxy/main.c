@@ -134,6 +134,10 @@ static int clean_ebpf(const struct config *config)
 	unsigned n_removed;
 	int err = ebpf_cleanup(&params, &n_removed);
 
+	if (err == -EXDEV) {
+		log_info("ebpf: the maps and links of another network namespace stay");
+		return 0;
+	}
 	if (!err && n_removed)
 		log_info("ebpf: removed %u maps and links", n_removed);
 	return err;

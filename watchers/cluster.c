@@ -19,6 +19,8 @@ struct cluster *cluster_new(const char *node_name)
 	service_index_init(&c->index);
 	hash_init(&c->slices, &name_key_ops);
 	hash_init(&c->service_cidrs, &name_key_ops);
+	hash_init(&c->pods, &name_key_ops);
+	hash_init(&c->namespaces, &name_key_ops);
 	return c;
 }
 
@@ -38,6 +40,8 @@ void cluster_free(struct cluster *c)
 	service_index_fini(&c->index);
 	free_objects(&c->slices);
 	free_objects(&c->service_cidrs);
+	free_objects(&c->pods);
+	free_objects(&c->namespaces);
 	object_unref(c->node);
 	triggers_fini(&c->triggers);
 	free(c->node_name);
@@ -124,14 +128,16 @@ static bool put_slice(struct cluster *c, struct object *o)
 }
 
 /* Services are in the index, and the Node is never swept. */
-static const struct hash *table_of(const struct cluster *c, enum object_kind kind)
+static struct hash *table_of(struct cluster *c, enum object_kind kind)
 {
 	return kind == OBJECT_SLICE	     ? &c->slices
 	       : kind == OBJECT_SERVICE_CIDR ? &c->service_cidrs
+	       : kind == OBJECT_POD	     ? &c->pods
+	       : kind == OBJECT_NAMESPACE    ? &c->namespaces
 					     : NULL;
 }
 
-static struct object *find(const struct cluster *c, enum object_kind kind, const char *ns,
+static struct object *find(struct cluster *c, enum object_kind kind, const char *ns,
 			   const char *name)
 {
 	const struct name_key key = {.ns = ns, .name = name};
@@ -193,32 +199,79 @@ static bool del_node(struct cluster *c, const char *ns, const char *name)
 	return false;
 }
 
-static bool put_service_cidr(struct cluster *c, struct object *o)
+/* Of a kind that is only kept by name. */
+static bool put_plain(struct cluster *c, struct object *o)
 {
-	struct object *old = hash_find(&c->service_cidrs, o);
+	struct hash *table = table_of(c, o->kind);
+	struct object *old = hash_find(table, o);
 
 	if (is_known(c, old, o))
 		return false;
 	if (old) {
-		(void)hash_del(&c->service_cidrs, old);
+		(void)hash_del(table, old);
 		object_unref(old);
 	}
-	(void)hash_put(&c->service_cidrs, o);
+	(void)hash_put(table, o);
 	mark_put(c, o);
-	c->service_cidrs_changed = true;
 	return true;
 }
 
-static bool del_service_cidr(struct cluster *c, const char *ns, const char *name)
+static bool del_plain(struct cluster *c, enum object_kind kind, const char *ns,
+		      const char *name)
 {
 	const struct name_key key = {.ns = ns, .name = name};
-	struct object *o = hash_del(&c->service_cidrs, &key);
+	struct object *o = hash_del(table_of(c, kind), &key);
 
 	if (!o)
 		return false;
 	object_unref(o);
-	c->service_cidrs_changed = true;
 	return true;
+}
+
+/* Sets the flag that the change is noticed by. */
+static bool note(bool *flag, bool has_changed)
+{
+	*flag |= has_changed;
+	return has_changed;
+}
+
+static bool put_service_cidr(struct cluster *c, struct object *o)
+{
+	return note(&c->service_cidrs_changed, put_plain(c, o));
+}
+
+static bool del_service_cidr(struct cluster *c, const char *ns, const char *name)
+{
+	return note(&c->service_cidrs_changed,
+		    del_plain(c, OBJECT_SERVICE_CIDR, ns, name));
+}
+
+static bool del_pod(struct cluster *c, const char *ns, const char *name)
+{
+	return note(&c->pods_changed, del_plain(c, OBJECT_POD, ns, name));
+}
+
+/* Those of other nodes have no cgroup here. */
+static bool put_pod(struct cluster *c, struct object *o)
+{
+	const char *node = object_as_pod(o)->node;
+	bool was_known;
+
+	if (!*node || strcmp(node, c->node_name) == 0)
+		return note(&c->pods_changed, put_plain(c, o));
+	was_known = del_pod(c, o->ns, o->name);
+	object_unref(o);
+	return was_known;
+}
+
+static bool put_namespace(struct cluster *c, struct object *o)
+{
+	return note(&c->pods_changed, put_plain(c, o));
+}
+
+static bool del_namespace(struct cluster *c, const char *ns, const char *name)
+{
+	return note(&c->pods_changed, del_plain(c, OBJECT_NAMESPACE, ns, name));
 }
 
 static const struct {
@@ -229,6 +282,8 @@ static const struct {
 	[OBJECT_SLICE] = {put_slice, del_slice},
 	[OBJECT_NODE] = {put_node, del_node},
 	[OBJECT_SERVICE_CIDR] = {put_service_cidr, del_service_cidr},
+	[OBJECT_POD] = {put_pod, del_pod},
+	[OBJECT_NAMESPACE] = {put_namespace, del_namespace},
 };
 
 bool cluster_put(struct cluster *c, struct object *object)
@@ -294,6 +349,11 @@ bool cluster_take_node_change(struct cluster *c)
 bool cluster_take_service_cidr_change(struct cluster *c)
 {
 	return take_flag(&c->service_cidrs_changed);
+}
+
+bool cluster_take_pod_change(struct cluster *c)
+{
+	return take_flag(&c->pods_changed);
 }
 
 void cluster_mark_all(struct cluster *c)

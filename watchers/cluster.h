@@ -53,6 +53,15 @@ size_t cluster_service_cidrs(const struct cluster *c, struct cidr *ret, size_t m
 bool cluster_take_node_change(struct cluster *c);
 bool cluster_take_service_cidr_change(struct cluster *c);
 
+/* A Pod or Namespace changed since the last call. */
+bool cluster_take_pod_change(struct cluster *c);
+/*
+ * Pods of this node that opt out of socket load balancing, by the UID that their
+ * cgroup is named by. The caller frees the array; its strings are valid until a
+ * Pod changes.
+ */
+const char **cluster_opted_out(const struct cluster *c, size_t *ret_n);
+
 /* Everything must be planned again (options or node changed). */
 void cluster_mark_all(struct cluster *c);
 

@@ -20,9 +20,9 @@ struct cluster {
 	char *node_name;
 	struct service_index index;
 	size_t n_services;
-	struct hash slices, service_cidrs; /* of objects, owned */
-	struct object *node;		   /* ours */
-	bool node_changed, service_cidrs_changed;
+	struct hash slices, service_cidrs, pods, namespaces; /* of objects, owned */
+	struct object *node;				     /* ours */
+	bool node_changed, service_cidrs_changed, pods_changed;
 	uint32_t relists[OBJECT_KIND_N]; /* number of the running relist; 0: none */
 	uint32_t n_relists;
 	struct triggers triggers;

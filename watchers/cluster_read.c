@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/hash_keys.h"
 #include "core/mem.h"
 #include "watchers/cluster_private.h"
 
@@ -29,6 +30,10 @@ size_t cluster_n(const struct cluster *c, enum object_kind kind)
 		return c->node ? 1 : 0;
 	case OBJECT_SERVICE_CIDR:
 		return c->service_cidrs.n;
+	case OBJECT_POD:
+		return c->pods.n;
+	case OBJECT_NAMESPACE:
+		return c->namespaces.n;
 	case OBJECT_KIND_N:
 		break;
 	}
@@ -119,4 +124,30 @@ const struct object_service **cluster_services(const struct cluster *c, size_t *
 	qsort(services, n, sizeof(struct object_service *), compare_service);
 	*ret_n = n;
 	return services;
+}
+
+/* The Pod's own annotation counts before that of its Namespace. */
+static bool opts_out(const struct cluster *c, const struct object_pod *pod)
+{
+	const struct name_key key = {.ns = "", .name = pod->base.ns};
+	const struct object *ns = hash_find(&c->namespaces, &key);
+
+	if (pod->is_finished || !*pod->cgroup_uid)
+		return false;
+	if (pod->socket_lb != SOCKET_LB_UNSET)
+		return pod->socket_lb == SOCKET_LB_DISABLED;
+	return ns && object_as_namespace(ns)->socket_lb == SOCKET_LB_DISABLED;
+}
+
+const char **cluster_opted_out(const struct cluster *c, size_t *ret_n)
+{
+	const char **uids = xcalloc(c->pods.n + 1, sizeof(*uids));
+	const struct object *o;
+	size_t n = 0;
+
+	for (size_t i = 0; (o = hash_next(&c->pods, &i));)
+		if (opts_out(c, object_as_pod(o)))
+			uids[n++] = object_as_pod(o)->cgroup_uid;
+	*ret_n = n;
+	return uids;
 }

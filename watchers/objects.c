@@ -45,6 +45,11 @@ struct layout {
 		offsetof(struct type, items), offsetof(struct type, n),                  \
 			sizeof(*((struct type *)NULL)->items), n_texts, texts            \
 	}
+#define LAYOUT_OF_TEXTS(type, label, own_texts)                                          \
+	{                                                                                \
+		.name = label, .head_len = sizeof(struct type), .texts = own_texts,      \
+		.n_texts = N_ELEMENTS(own_texts)                                         \
+	}
 #define LAYOUT(type, label, own_texts, own_arrays)                                       \
 	{                                                                                \
 		.name = label, .head_len = sizeof(struct type), .texts = own_texts,      \
@@ -94,6 +99,13 @@ static const struct array_at service_cidr_arrays[] = {
 	ARRAY(object_service_cidr, cidrs, n_cidrs, NULL, 0),
 };
 
+static const struct text_at pod_texts[] = {
+	BASE_TEXTS(object_pod),
+	TEXT(object_pod, node),
+	TEXT(object_pod, cgroup_uid),
+};
+static const struct text_at namespace_texts[] = {BASE_TEXTS(object_namespace)};
+
 static const struct layout layouts[OBJECT_KIND_N] = {
 	[OBJECT_SERVICE] =
 		LAYOUT(object_service, "Service", service_texts, service_arrays),
@@ -101,6 +113,9 @@ static const struct layout layouts[OBJECT_KIND_N] = {
 	[OBJECT_NODE] = LAYOUT(object_node, "Node", node_texts, node_arrays),
 	[OBJECT_SERVICE_CIDR] = LAYOUT(object_service_cidr, "ServiceCIDR",
 				       service_cidr_texts, service_cidr_arrays),
+	[OBJECT_POD] = LAYOUT_OF_TEXTS(object_pod, "Pod", pod_texts),
+	[OBJECT_NAMESPACE] =
+		LAYOUT_OF_TEXTS(object_namespace, "Namespace", namespace_texts),
 };
 
 static const char *text_get(const void *in, const struct text_at *at)

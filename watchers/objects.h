@@ -20,6 +20,8 @@ enum object_kind {
 	OBJECT_SLICE,
 	OBJECT_NODE,
 	OBJECT_SERVICE_CIDR,
+	OBJECT_POD,
+	OBJECT_NAMESPACE,
 	OBJECT_KIND_N,
 };
 
@@ -126,6 +128,26 @@ struct object_service_cidr {
 	uint32_t n_cidrs;
 };
 
+/* The annotation sluice.io/socket-lb */
+enum object_socket_lb {
+	SOCKET_LB_UNSET,
+	SOCKET_LB_ENABLED,
+	SOCKET_LB_DISABLED,
+};
+
+struct object_pod {
+	struct object base;
+	const char *node;	/* "" when unknown: only its metadata was read */
+	const char *cgroup_uid; /* the kubelet names the Pod's cgroup by it */
+	uint8_t socket_lb;	/* enum object_socket_lb */
+	bool is_finished;	/* has no process any more */
+};
+
+struct object_namespace {
+	struct object base;
+	uint8_t socket_lb;
+};
+
 struct object *object_ref(const struct object *o);
 void object_unref(struct object *o);
 /* Same kind and same content (refs aside). */
@@ -146,6 +168,16 @@ static inline const struct object_slice *object_as_slice(const struct object *o)
 static inline const struct object_node *object_as_node(const struct object *o)
 {
 	return (const struct object_node *)(const void *)o;
+}
+
+static inline const struct object_pod *object_as_pod(const struct object *o)
+{
+	return (const struct object_pod *)(const void *)o;
+}
+
+static inline const struct object_namespace *object_as_namespace(const struct object *o)
+{
+	return (const struct object_namespace *)(const void *)o;
 }
 
 static inline const struct object_service_cidr *

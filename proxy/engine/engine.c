@@ -97,12 +97,28 @@ static void log_left_out(struct engine *e)
 		left_out_log_update(&e->left_out, e->cluster);
 }
 
+/* Pods and Namespaces are read before this is called first, if they can be. */
+static void exclude_pods(struct engine *e)
+{
+	size_t n;
+	_cleanup_(freep) const char **uids = cluster_opted_out(e->cluster, &n);
+
+	for (size_t i = 0; i < e->dataplane.n_sinks; i++) {
+		struct sink *sink = e->dataplane.sinks[i];
+
+		if (sink->ops->exclude_pods)
+			sink->ops->exclude_pods(sink, uids, n);
+	}
+}
+
 static void on_source_synced(void *data, int err)
 {
 	struct engine *e = data;
 
 	e->is_synced = true;
 	log_left_out(e);
+	(void)cluster_take_pod_change(e->cluster);
+	exclude_pods(e);
 	e->hooks.synced(e->hooks.data, err);
 	check_ready(e);
 }
@@ -111,10 +127,12 @@ static void on_source_changed(void *data)
 {
 	struct engine *e = data;
 
-	if (e->is_synced)
+	if (e->is_synced) {
 		log_left_out(e);
-	if (e->is_synced)
+		if (cluster_take_pod_change(e->cluster))
+			exclude_pods(e);
 		check_ready(e);
+	}
 	if (e->is_ready)
 		sync_mark(e->sync);
 }
@@ -225,6 +243,8 @@ int engine_start(struct engine *e)
 
 	netns_lock_start(e->lock, e->loop);
 	host_addresses_start(e->hosts, e->loop, on_hosts_changed, e);
+	for (size_t i = 0; i < e->dataplane.n_sinks; i++)
+		e->source->wants_pods |= e->dataplane.sinks[i]->ops->exclude_pods != NULL;
 	return e->source->ops->start(e->source, e->loop, &events);
 }
 

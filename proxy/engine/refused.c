@@ -11,12 +11,7 @@ struct entry {
 
 static uint64_t entry_hash(const void *key)
 {
-	const struct service *s = key;
-	uint64_t name =
-		hash_mix(hash_string(service_namespace(s)), hash_string(service_name(s)));
-
-	return hash_mix(name,
-			hash_string(service_port_name(s)) + s->proto * 2u + s->family);
+	return service_hash_key(key);
 }
 
 static bool entry_equal(const void *item, const void *key)

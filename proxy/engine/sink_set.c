@@ -122,18 +122,19 @@ static void note_success(struct sink_state *s)
 
 static void note_repair(struct sink_state *s, uint64_t start_us)
 {
-	const char *name = sink_of(s)->ops->name, *by = sink_changed_by(sink_of(s));
+	const struct sink_ops *ops = sink_of(s)->ops;
+	const char *by = sink_changed_by(sink_of(s));
 	uint64_t now = now_us(s->set);
 
 	if (!by)
 		by = "another process";
 	s->n_repairs++;
 	if (repair_pacer_ran(&s->repair, now))
-		log_warn("%s: %s changed the ruleset; checked and restored in %.1f ms",
-			 name, by, (double)(now - start_us) / 1e3);
+		log_warn("%s: %s changed %s; checked and restored in %.1f ms", ops->name,
+			 by, ops->made, (double)(now - start_us) / 1e3);
 	else
-		log_warn("%s: %s keeps changing the ruleset; restoring once a second",
-			 name, by);
+		log_warn("%s: %s keeps changing %s; restoring once a second", ops->name,
+			 by, ops->made);
 }
 
 static void on_refused(void *data, const struct service *service, const char *why)

@@ -57,6 +57,7 @@ struct source_ops {
 struct object_source { /* implementations embed it first */
 	const struct source_ops *ops;
 	bool runs_programs; /* after its start: credential plugins */
+	bool wants_pods; /* set before its start: Pods and Namespaces are needed, too */
 };
 
 static inline void source_close(struct object_source *source)

@@ -53,6 +53,8 @@ static int kube_source_start(struct object_source *source, struct ev_loop *loop,
 
 	k->events = *events;
 	log_info("api: %s", kube_server(k->kube));
+	if (source->wants_pods)
+		kube_want_pods(k->kube);
 	kube_start(k->kube, loop, &kube_events);
 	return 0;
 }

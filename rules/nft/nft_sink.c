@@ -166,6 +166,7 @@ static const struct sink_ops nft_sink_ops = {
 	.close = nft_sink_close,
 	.fd = nft_sink_fd,
 	.check = nft_sink_check,
+	.made = "the ruleset",
 	.view = &nft_sink_view,
 };
 

@@ -164,14 +164,15 @@ static void apply(struct state *st, struct ebpf_table *table, bool full)
 	state_taken_fini(&taken);
 }
 
-static void assert_no_difference(struct state *st, struct ebpf_kernel *kernel)
+static void assert_no_difference(struct state *st, struct ebpf_kernel *kernel,
+				 const struct ebpf_table *table)
 {
 	struct state_taken taken = state_take(st, true);
 	struct changeset cs = {.full = true,
 			       .env = &env,
 			       .changes = taken.changes,
 			       .n = taken.n};
-	struct sink_diff *diff = ebpf_diff_new(kernel, &cs);
+	struct sink_diff *diff = ebpf_diff_new(kernel, table, &cs);
 	size_t n;
 	int more;
 
@@ -207,7 +208,7 @@ static void maps_follow_any_change_and_survive_restarts(void **state)
 			change_nodes(st);
 		apply(st, table, false);
 		if (round % 5 == 0)
-			assert_no_difference(st, kernel);
+			assert_no_difference(st, kernel, table);
 		if (round % 40 != 39)
 			continue;
 		ebpf_table_free(table);
@@ -217,7 +218,7 @@ static void maps_follow_any_change_and_survive_restarts(void **state)
 		apply(st, table, true);
 		assert_int_equal(ebpf_kernel_attach(kernel, &n), 0);
 		assert_int_equal(ebpf_table_stats(table).n_repaired, 0);
-		assert_no_difference(st, kernel);
+		assert_no_difference(st, kernel, table);
 	}
 	ebpf_table_free(table);
 	ebpf_kernel_close(kernel);

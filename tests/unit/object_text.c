@@ -120,6 +120,15 @@ void object_text_add(struct buf *out, const struct object *o)
 			buf_printf(out, " %s",
 				   cidr_text(&object_as_service_cidr(o)->cidrs[i]));
 		break;
+	case OBJECT_POD:
+		buf_printf(out, " node=%s cgroup=%s socket-lb=%d%s",
+			   object_as_pod(o)->node, object_as_pod(o)->cgroup_uid,
+			   object_as_pod(o)->socket_lb,
+			   object_as_pod(o)->is_finished ? " finished" : "");
+		break;
+	case OBJECT_NAMESPACE:
+		buf_printf(out, " socket-lb=%d", object_as_namespace(o)->socket_lb);
+		break;
 	case OBJECT_KIND_N:
 		break;
 	}

@@ -31,6 +31,8 @@ static const struct kind kinds[] = {
 	{"discovery.k8s.io/v1", "EndpointSlice", OBJECT_SLICE, true, decode_slice},
 	{"networking.k8s.io/v1", "ServiceCIDR", OBJECT_SERVICE_CIDR, true,
 	 decode_service_cidr},
+	{"v1", "Pod", OBJECT_POD, true, decode_pod},
+	{"v1", "Namespace", OBJECT_NAMESPACE, true, decode_namespace},
 };
 
 /* The same for all items of a List. */

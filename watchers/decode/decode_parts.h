@@ -30,6 +30,11 @@ void decode_node(const struct json_reader *root, struct scratch *scratch,
 void decode_service_cidr(const struct json_reader *root, struct scratch *scratch,
 			 struct decoded *ret);
 
+void decode_pod(const struct json_reader *root, struct scratch *scratch,
+		struct decoded *ret);
+void decode_namespace(const struct json_reader *root, struct scratch *scratch,
+		      struct decoded *ret);
+
 /* Packs it and adds it. */
 void decode_add(struct decoded *ret, const struct object *from);
 

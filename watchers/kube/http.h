@@ -40,6 +40,7 @@ struct http_spec {
 	const char *path;	  /* "/api/v1/services?…" */
 	const char *body;	  /* NULL: none */
 	const char *content_type; /* of the body */
+	const char *accept;	  /* NULL: JSON */
 	uint32_t stall_sec;	  /* no byte for that long: -ETIMEDOUT; 0: never */
 	uint32_t total_sec;	  /* the whole call; 0: no limit */
 	bool is_fresh;		  /* over a new connection */

@@ -211,7 +211,7 @@ static void set_request(struct http_call *call, const struct http_spec *spec)
 		add_header(call, "Host", h->host_header);
 	if (spec->is_fresh)
 		(void)curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-	add_header(call, "Accept", "application/json");
+	add_header(call, "Accept", spec->accept ? spec->accept : "application/json");
 	if (spec->body) {
 		(void)curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
 				       (curl_off_t)strlen(spec->body));

@@ -237,6 +237,7 @@ static void start_call(struct informer *i)
 	bool is_list = r.verb == REFLECTOR_LIST;
 	struct http_spec spec = {.method = "GET",
 				 .stall_sec = is_list ? i->p.stall_sec : 0,
+				 .accept = resource_accept(i->p.kind, is_list),
 				 .is_fresh = i->wants_fresh};
 
 	if (r.verb == REFLECTOR_WATCHLIST || (is_list && !*r.continue_token)) {

@@ -1,5 +1,5 @@
 /*
- * Four informers over one connection pool.
+ * An informer for each kind, over one connection pool.
  */
 #include "watchers/kube/kube.h"
 
@@ -23,7 +23,7 @@ struct kube {
 	struct credentials *credentials;
 	struct outage *outage;
 	struct informer *informers[OBJECT_KIND_N];
-	bool has_synced;
+	bool has_synced, wants_pods;
 };
 
 static void on_synced(void *data)
@@ -33,7 +33,7 @@ static void on_synced(void *data)
 	if (k->has_synced)
 		return;
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		if (!informer_is_settled(k->informers[kind]))
+		if (k->informers[kind] && !informer_is_settled(k->informers[kind]))
 			return;
 	k->has_synced = true;
 	k->events.synced(k->events.data);
@@ -52,7 +52,8 @@ static void on_answered(void *data, int status, const char *method)
 	struct kube *k = data;
 
 	for (int kind = 0; status == HTTP_OK && kind < OBJECT_KIND_N; kind++)
-		informer_nudge(k->informers[kind]);
+		if (k->informers[kind])
+			informer_nudge(k->informers[kind]);
 	if (k->events.answered)
 		k->events.answered(k->events.data, status, method);
 }
@@ -62,6 +63,8 @@ static void on_credentials(void *data, bool is_changed)
 	struct kube *k = data;
 
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
+		if (!k->informers[kind])
+			continue;
 		if (is_changed)
 			informer_retry(k->informers[kind]);
 		else
@@ -94,12 +97,23 @@ static const char *credentials_place(const struct kube *k)
 
 /*
  * ServiceCIDRs only make packets to unused Service addresses be refused.  API
- * servers before 1.33 don't have them, and kube-proxy's ClusterRole may not
- * include them.
+ * servers before 1.33 don't have them.  Pods and Namespaces only opt out of socket
+ * load balancing.  kube-proxy's ClusterRole may not include the three.
  */
 static bool is_optional(enum object_kind kind)
 {
-	return kind == OBJECT_SERVICE_CIDR;
+	return kind == OBJECT_SERVICE_CIDR || kind == OBJECT_POD ||
+	       kind == OBJECT_NAMESPACE;
+}
+
+void kube_want_pods(struct kube *k)
+{
+	k->wants_pods = true;
+}
+
+static bool is_wanted(const struct kube *k, enum object_kind kind)
+{
+	return k->wants_pods || (kind != OBJECT_POD && kind != OBJECT_NAMESPACE);
 }
 
 void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *events)
@@ -128,12 +142,15 @@ void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *
 			.data = k,
 		};
 
+		if (!is_wanted(k, (enum object_kind)kind))
+			continue;
 		if (may_fail)
 			outage_set_optional(k->outage, (enum object_kind)kind);
 		k->informers[kind] = informer_new(&params);
 	}
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		informer_go_on(k->informers[kind]);
+		if (k->informers[kind])
+			informer_go_on(k->informers[kind]);
 }
 
 void kube_free(struct kube *k)

@@ -1,6 +1,7 @@
 /*
- * The source "api": Services, EndpointSlices, our Node and ServiceCIDRs of a
- * Kubernetes API server, listed and watched into the cluster.
+ * The source "api": Services, EndpointSlices, our Node, ServiceCIDRs and, if a data
+ * plane wants them, Pods and Namespaces of a Kubernetes API server, listed and
+ * watched into the cluster.
  */
 #pragma once
 
@@ -38,6 +39,8 @@ struct kube_events {
 int kube_new(const struct kube_params *params, struct kube **ret, char **ret_error);
 void kube_free(struct kube *k);
 
+/* Before the start: Pods of the node and Namespaces are read, too. */
+void kube_want_pods(struct kube *k);
 void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *events);
 
 const char *kube_server(const struct kube *k); /* its URL */

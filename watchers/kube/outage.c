@@ -122,6 +122,25 @@ static double silence_sec(const struct outage *o)
 	return (double)(clock_monotonic_us() - o->since_us) / 1e6;
 }
 
+/* What does not work without these kinds. */
+static void add_losses(struct buf *out, const struct outage *o, int cause)
+{
+	static const char *const losses[OBJECT_KIND_N] = {
+		[OBJECT_SERVICE_CIDR] =
+			"packets to unused Service addresses are not refused",
+		[OBJECT_POD] = "Pods cannot opt out of socket load balancing",
+		[OBJECT_NAMESPACE] = "Namespaces cannot opt out of socket load balancing",
+	};
+	const char *separator = "";
+
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
+		if (!losses[kind] || !has_cause(&o->kinds[kind], cause))
+			continue;
+		buf_printf(out, "%s%s", separator, losses[kind]);
+		separator = ", ";
+	}
+}
+
 static void log_cause(struct outage *o, int cause, const char *why)
 {
 	_cleanup_(buf_fini) struct buf line = BUF_INIT;
@@ -130,9 +149,9 @@ static void log_cause(struct outage *o, int cause, const char *why)
 	buf_add_string(&line, "cannot list ");
 	add_names(&line, o, cause);
 	if (!is_required(o, cause)) {
-		log_warn("api: %s: %s: %s; going without: packets to unused Service "
-			 "addresses are not refused",
-			 o->server, buf_string(&line), why);
+		buf_printf(&line, ": %s; going without: ", why);
+		add_losses(&line, o, cause);
+		log_warn("api: %s: %s", o->server, buf_string(&line));
 		return;
 	}
 	buf_printf(&line, ": %s", why);

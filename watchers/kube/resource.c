@@ -9,6 +9,8 @@ static const struct resource {
 	const char *path;
 	const char *selector; /* already escaped */
 	const char *name;
+	const char *node_at; /* the node's name is added after the selector, then this */
+	bool is_metadata;    /* nothing else of the objects is needed */
 } resources[OBJECT_KIND_N] = {
 /* Objects that labels hide from us are not even transferred. */
 #define NOT_HIDDEN                                                                       \
@@ -19,15 +21,31 @@ static const struct resource {
 			    "services"},
 	[OBJECT_SLICE] = {"/apis/discovery.k8s.io/v1/endpointslices", NOT_HIDDEN,
 			  "endpointslices"},
-	[OBJECT_NODE] = {"/api/v1/nodes", "fieldSelector=metadata.name%3D", "nodes"},
+	[OBJECT_NODE] = {"/api/v1/nodes", "fieldSelector=metadata.name%3D", "nodes",
+			 .node_at = ""},
 	[OBJECT_SERVICE_CIDR] = {"/apis/networking.k8s.io/v1/servicecidrs",
 				 "labelSelector=", /* all */
 				 "servicecidrs"},
+	[OBJECT_POD] = {"/api/v1/pods", "fieldSelector=spec.nodeName%3D", "pods",
+			.node_at = "%2Cstatus.phase%21%3DSucceeded"
+				   "%2Cstatus.phase%21%3DFailed",
+			.is_metadata = true},
+	[OBJECT_NAMESPACE] = {"/api/v1/namespaces", "labelSelector=", /* all */
+			      "namespaces", .is_metadata = true},
 };
 
 const char *resource_name(enum object_kind kind)
 {
 	return resources[kind].name;
+}
+
+const char *resource_accept(enum object_kind kind, bool is_list)
+{
+	if (!resources[kind].is_metadata)
+		return NULL;
+	return is_list ? "application/"
+			 "json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+		       : "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
 }
 
 static void add_escaped(struct buf *out, const char *text)
@@ -68,8 +86,10 @@ void resource_format_path(enum object_kind kind, const char *node_name,
 	const struct resource *resource = &resources[kind];
 
 	buf_printf(out, "%s?%s", resource->path, resource->selector);
-	if (kind == OBJECT_NODE)
+	if (resource->node_at) {
 		add_escaped(out, node_name);
+		buf_add_string(out, resource->node_at);
+	}
 	if (request->verb == REFLECTOR_LIST)
 		add_list(request, out);
 	else

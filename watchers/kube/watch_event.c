@@ -73,6 +73,8 @@ static bool is_hidden(const struct object *o)
 		return object_as_slice(o)->is_hidden;
 	case OBJECT_NODE:
 	case OBJECT_SERVICE_CIDR:
+	case OBJECT_POD:
+	case OBJECT_NAMESPACE:
 	case OBJECT_KIND_N:
 		break;
 	}
@@ -83,7 +85,8 @@ static bool is_hidden(const struct object *o)
 static int take_name(const json_t *metadata, enum object_kind kind,
 		     struct watch_event *ret)
 {
-	bool is_namespaced = kind == OBJECT_SERVICE || kind == OBJECT_SLICE;
+	bool is_namespaced =
+		kind == OBJECT_SERVICE || kind == OBJECT_SLICE || kind == OBJECT_POD;
 
 	if (!copy_text(metadata, "name", ret->name, sizeof(ret->name)) ||
 	    !copy_text(metadata, "namespace", ret->ns, sizeof(ret->ns)))

@@ -1,0 +1,259 @@
+/*
+ * The sink by itself: Pods that opt out, programs that another process detaches,
+ * and pins that belong to another daemon or network namespace.
+ */
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "bpf/ebpf.h"
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "tests/kernel/ebpf_stage.h"
+#include "tests/short_service.h"
+
+#define VIP	 "10.96.0.10:80"
+#define ENDPOINT "127.0.0.2:8080"
+#define UID	 "11-22"
+#define POD	 "kubepods-pod11_22.slice"
+#define WAIT_MS	 10000
+
+static struct ebpf_stage *stage;
+static struct sink *sink;
+static struct service *service;
+static const struct environment env;
+
+static void apply_all(void)
+{
+	struct change change = {NULL, service};
+	struct changeset cs = {.full = true, .env = &env, .changes = &change, .n = 1};
+
+	assert_int_equal(sink_apply(sink, &cs), 0);
+}
+
+static int set_up(void **state)
+{
+	struct ebpf_params params = ebpf_stage_params(stage);
+	_cleanup_(freep) char *why = NULL;
+
+	(void)state;
+	if (ebpf_sink_new(&params, &sink, &why) != 0)
+		fail_msg("%s", why);
+	service = short_service("web", IPPROTO_TCP, VIP, ENDPOINT);
+	apply_all();
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	struct ebpf_params params = ebpf_stage_params(stage);
+	unsigned n;
+
+	(void)state;
+	sink_close(sink);
+	service_unref(service);
+	assert_int_equal(ebpf_cleanup(&params, &n), 0);
+	return 0;
+}
+
+/* The answer of a process in that cgroup below the stage's: 0, or its errno. */
+static int connect_in(const char *cgroup)
+{
+	_cleanup_(freep) char *procs =
+		xasprintf("%s/%s/cgroup.procs", stage->cgroup, cgroup);
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int fd = open(procs, O_WRONLY | O_CLOEXEC);
+
+		if (fd < 0 || write(fd, "0", 1) != 1)
+			_exit(1);
+		fd = ebpf_connect(SOCK_STREAM, VIP);
+		_exit(fd >= 0 ? 0 : -fd);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	return WEXITSTATUS(status);
+}
+
+/* Until the sink looks again; what its check says. */
+static bool await_check(void)
+{
+	struct pollfd fd = {.fd = sink_fd(sink), .events = POLLIN};
+
+	assert_int_equal(poll(&fd, 1, WAIT_MS), 1);
+	return sink_check(sink);
+}
+
+static size_t count_pins(const char *prefix)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/sluice", stage->bpffs);
+	DIR *dir = opendir(path);
+	const struct dirent *entry;
+	size_t n = 0;
+
+	assert_non_null(dir);
+	while ((entry = readdir(dir)))
+		n += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
+	(void)closedir(dir);
+	return n;
+}
+
+static void make_cgroup(const char *name)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/%s", stage->cgroup, name);
+
+	assert_int_equal(mkdir(path, 0755), 0);
+}
+
+static void remove_cgroup(const char *name)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/%s", stage->cgroup, name);
+
+	for (int i = 0; rmdir(path) != 0; i++) {
+		assert_int_equal(errno, EBUSY); /* its last process has just ended */
+		assert_true(i < WAIT_MS);
+		(void)usleep(1000);
+	}
+}
+
+static void a_pod_opts_out_for_as_long_as_it_asks_for_it(void **state)
+{
+	static const char *const uids[] = {UID};
+
+	(void)state;
+	make_cgroup("kubepods.slice");
+	make_cgroup("kubepods.slice/" POD);
+	assert_int_equal(connect_in("kubepods.slice/" POD), 0);
+	sink->ops->exclude_pods(sink, uids, 1);
+	assert_int_equal(connect_in("kubepods.slice/" POD), ENETUNREACH);
+	assert_int_equal(connect_in("kubepods.slice"), 0);
+	sink->ops->exclude_pods(sink, NULL, 0);
+	assert_int_equal(connect_in("kubepods.slice/" POD), 0);
+	assert_int_equal(count_pins("skip_"), 0);
+	remove_cgroup("kubepods.slice/" POD);
+	remove_cgroup("kubepods.slice");
+}
+
+static void a_cgroup_that_comes_later_is_found_and_forgotten_when_it_goes(void **state)
+{
+	static const char *const uids[] = {UID};
+
+	(void)state;
+	sink->ops->exclude_pods(sink, uids, 1);
+	make_cgroup("kubepods.slice");
+	make_cgroup("kubepods.slice/" POD);
+	assert_false(await_check());
+	assert_int_equal(connect_in("kubepods.slice/" POD), ENETUNREACH);
+	assert_int_equal(count_pins("skip_"), 4);
+	remove_cgroup("kubepods.slice/" POD);
+	assert_false(await_check());
+	assert_int_equal(count_pins("skip_"), 0);
+	remove_cgroup("kubepods.slice");
+}
+
+static void a_pod_stays_opted_out_while_no_daemon_runs(void **state)
+{
+	static const char *const uids[] = {UID};
+
+	make_cgroup("kubepods.slice");
+	make_cgroup("kubepods.slice/" POD);
+	sink->ops->exclude_pods(sink, uids, 1);
+	sink_close(sink);
+	service_unref(service);
+	assert_int_equal(connect_in("kubepods.slice/" POD), ENETUNREACH);
+	/* the next one does not know the Pods yet */
+	assert_int_equal(set_up(state), 0);
+	assert_int_equal(connect_in("kubepods.slice/" POD), ENETUNREACH);
+	sink->ops->exclude_pods(sink, NULL, 0);
+	assert_int_equal(connect_in("kubepods.slice/" POD), 0);
+	remove_cgroup("kubepods.slice/" POD);
+	remove_cgroup("kubepods.slice");
+}
+
+static void a_detached_program_is_noticed_within_seconds(void **state)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/sluice/link_connect4", stage->bpffs);
+	_cleanup_(closep) int link = bpf_obj_get(path);
+
+	(void)state;
+	assert_false(await_check());
+	assert_true(link >= 0);
+	assert_int_equal(bpf_link_detach(link), 0);
+	assert_true(await_check());
+	apply_all();
+	assert_false(await_check());
+	assert_int_equal(ebpf_connect(SOCK_STREAM, VIP) < 0, 0);
+}
+
+static void a_probe_names_the_pins_of_a_running_daemon(void **state)
+{
+	struct ebpf_params params = ebpf_stage_params(stage);
+	_cleanup_(freep) char *why = NULL;
+	_cleanup_(freep) char *wanted =
+		xasprintf("another daemon uses %s/sluice", stage->bpffs);
+
+	(void)state;
+	assert_int_equal(ebpf_probe(&params, &why), -EBUSY);
+	assert_string_equal(why, wanted);
+}
+
+static void pins_of_another_network_namespace_stay(void **state)
+{
+	struct ebpf_params params = ebpf_stage_params(stage);
+	int status;
+	pid_t pid;
+
+	sink_close(sink);
+	service_unref(service);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		unsigned n;
+
+		_exit(unshare(CLONE_NEWNET) == 0 ? -ebpf_cleanup(&params, &n) : 1);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), EXDEV);
+	assert_int_equal(count_pins("link_"), 8);
+	assert_int_equal(set_up(state), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			a_pod_opts_out_for_as_long_as_it_asks_for_it, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_cgroup_that_comes_later_is_found_and_forgotten_when_it_goes,
+			set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_pod_stays_opted_out_while_no_daemon_runs, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_detached_program_is_noticed_within_seconds, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_probe_names_the_pins_of_a_running_daemon, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(pins_of_another_network_namespace_stay,
+						set_up, tear_down),
+	};
+	int n_failed;
+
+	stage = ebpf_stage_enter();
+	if (!stage)
+		return TEST_SKIPPED;
+	ebpf_stage_serve(ENDPOINT);
+	n_failed = cmocka_run_group_tests(tests, NULL, NULL);
+	ebpf_stage_leave(stage);
+	return n_failed;
+}
