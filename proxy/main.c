@@ -3,6 +3,7 @@
  * all parts.
  */
 #include <cap-ng.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
