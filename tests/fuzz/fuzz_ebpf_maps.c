@@ -207,9 +207,10 @@ static void fill_maps(struct ebpf_kernel *k, const uint8_t *bytes, size_t len)
 	(void)fill(k->slots, N_FIRST * sizeof(k->slots[0]), bytes + at, len - at);
 }
 
-static void assert_no_difference(struct ebpf_kernel *k, const struct changeset *full)
+static void assert_no_difference(struct ebpf_kernel *k, const struct ebpf_table *table,
+				 const struct changeset *full)
 {
-	struct sink_diff *diff = ebpf_diff_new(k, full);
+	struct sink_diff *diff = ebpf_diff_new(k, table, full);
 	size_t n = 0;
 	int more;
 
@@ -241,7 +242,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 		changes[i] = (struct change){NULL, services[i]};
 	}
 	assert(ebpf_table_apply(table, &cs) == 0);
-	assert_no_difference(k, &cs);
+	assert_no_difference(k, table, &cs);
 
 	removal = (struct change){services[N_SERVICES - 1], NULL};
 	cs = (struct changeset){.env = &env, .changes = &removal, .n = 1};
@@ -250,7 +251,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 				.env = &env,
 				.changes = changes,
 				.n = N_SERVICES - 1};
-	assert_no_difference(k, &cs);
+	assert_no_difference(k, table, &cs);
 	for (size_t i = 0; i < N_SERVICES; i++)
 		service_unref(services[i]);
 	ebpf_table_free(table);

@@ -122,7 +122,7 @@ static double silence_sec(const struct outage *o)
 	return (double)(clock_monotonic_us() - o->since_us) / 1e6;
 }
 
-/* What does not work without these kinds. */
+/* The features that these kinds are for. */
 static void add_losses(struct buf *out, const struct outage *o, int cause)
 {
 	static const char *const losses[OBJECT_KIND_N] = {

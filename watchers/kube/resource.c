@@ -18,14 +18,14 @@ static const struct resource {
 	"!service.kubernetes.io%2Fservice-proxy-name"
 	[OBJECT_SERVICE] = {"/api/v1/services",
 			    NOT_HIDDEN "&fieldSelector=spec.clusterIP%21%3DNone",
-			    "services"},
+			    "services", NULL, false},
 	[OBJECT_SLICE] = {"/apis/discovery.k8s.io/v1/endpointslices", NOT_HIDDEN,
-			  "endpointslices"},
+			  "endpointslices", NULL, false},
 	[OBJECT_NODE] = {"/api/v1/nodes", "fieldSelector=metadata.name%3D", "nodes",
 			 .node_at = ""},
 	[OBJECT_SERVICE_CIDR] = {"/apis/networking.k8s.io/v1/servicecidrs",
 				 "labelSelector=", /* all */
-				 "servicecidrs"},
+				 "servicecidrs", NULL, false},
 	[OBJECT_POD] = {"/api/v1/pods", "fieldSelector=spec.nodeName%3D", "pods",
 			.node_at = "%2Cstatus.phase%21%3DSucceeded"
 				   "%2Cstatus.phase%21%3DFailed",
