@@ -82,6 +82,11 @@ static int wanted_events(const struct relay_side *self, const struct relay_side 
 	       (relay_side_is_blocked(other) ? EV_WRITE : 0);
 }
 
+static bool is_read(const struct relay_side *s)
+{
+	return ev_is_active(&s->io) && (s->io.events & EV_READ);
+}
+
 /* Passes the end of one direction on. The last end is what close() says. */
 static void settle(struct relay_conn *c)
 {
@@ -106,6 +111,29 @@ static void settle(struct relay_conn *c)
 			 wanted_events(&c->client, &c->server));
 	relay_side_watch(&c->server, c->worker->loop,
 			 wanted_events(&c->server, &c->client));
+	if (!is_read(&c->client) || !is_read(&c->server))
+		relay_worker_need_inspection(c->worker);
+}
+
+bool relay_conn_inspect(struct relay_conn *c)
+{
+	const struct relay_side *sides[] = {&c->client, &c->server};
+	bool has_any = false;
+
+	for (int i = 0; i < 2; i++) {
+		int err = 0;
+		socklen_t len = sizeof(err);
+
+		if (is_read(sides[i]))
+			continue;
+		has_any = true;
+		if (getsockopt(sides[i]->io.fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 &&
+		    !err)
+			continue;
+		relay_conn_reset(c);
+		return false;
+	}
+	return has_any;
 }
 
 static bool is_untouched(const struct relay_conn *c)

@@ -35,6 +35,11 @@ void relay_conn_accept(struct relay_worker *w, int fd, const struct sockaddr *pe
 /* Ends it: a reset to both sides, or a close that says "no more". */
 void relay_conn_reset(struct relay_conn *c);
 void relay_conn_close(struct relay_conn *c);
+/*
+ * Looks for a reset on sockets that are not read, of a half-closed or blocked
+ * connection, and passes it on. True if it has such sockets, and is still open.
+ */
+bool relay_conn_inspect(struct relay_conn *c);
 /* Of a closed one, outside of callbacks. */
 void relay_conn_free(struct relay_conn *c);
 

@@ -22,6 +22,7 @@ struct route {
 	struct cidr net; /* the key */
 	unsigned refs;
 	bool is_there;	/* as far as we know */
+	bool is_stale;	/* it has another source address: replaced when it is wanted */
 	bool is_listed; /* by a comparison */
 };
 
@@ -234,7 +235,7 @@ int relay_routes_restart(struct relay_routes *r)
 		    (has_source && !addr_equal(&source, &r->source[family])))
 			for (size_t i = 0; (route = hash_next(&r->routes, &i));)
 				if (cidr_family(&route->net) == family)
-					route->is_there = false; /* replace it */
+					route->is_stale = true;
 		r->has_source[family] = has_source;
 		if (has_source)
 			r->source[family] = source;
@@ -319,13 +320,14 @@ int relay_routes_get(struct relay_routes *r, const struct cidr *net)
 	int err = 0;
 
 	route->refs++;
-	if (!route->is_there)
+	if (!route->is_there || route->is_stale)
 		err = change(r, net, true);
 	if (err) {
 		relay_routes_put(r, net);
 		return err;
 	}
 	route->is_there = true;
+	route->is_stale = false;
 	return 0;
 }
 

@@ -371,8 +371,14 @@ static int start_workers(struct relay_sink *r)
 		int err = relay_worker_new(&r->shared, &r->shared.workers[i]);
 
 		if (err) {
+			if (i == 0) {
+				free(take_ptr(r->shared.workers));
+				free(take_ptr(r->outbox.of_worker));
+				return err;
+			}
 			r->shared.n_workers = i; /* these serve everything */
-			return i ? 0 : err;
+			log_warn("userspace: %u workers of %u: %s", i, n, strerror(-err));
+			return 0;
 		}
 		STAILQ_INIT(&r->outbox.of_worker[i]);
 	}

@@ -13,6 +13,7 @@
 
 #define MAX_ACCEPTED 64 /* in a row */
 #define TICK_SEC     0.02
+#define INSPECT_SEC  1.0
 
 uint64_t relay_worker_random(struct relay_worker *w)
 {
@@ -29,6 +30,12 @@ void relay_worker_need_tick(struct relay_worker *w)
 {
 	if (!ev_is_active(&w->tick))
 		ev_timer_again(w->loop, &w->tick);
+}
+
+void relay_worker_need_inspection(struct relay_worker *w)
+{
+	if (!ev_is_active(&w->inspection))
+		ev_timer_again(w->loop, &w->inspection);
 }
 
 struct relay_message *relay_message_new(enum relay_message_kind kind,
@@ -314,6 +321,20 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 		ev_timer_stop(loop, timer);
 }
 
+static void on_inspection(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct relay_worker *w = timer->data;
+	struct relay_conn *c = LIST_FIRST(&w->relaying), *next;
+	bool has_any = false;
+
+	for (; c; c = next) {
+		next = LIST_NEXT(c, in_state);
+		has_any |= relay_conn_inspect(c);
+	}
+	if (!has_any)
+		ev_timer_stop(loop, timer);
+}
+
 static void reap(struct relay_worker *w)
 {
 	struct relay_conn *c;
@@ -362,6 +383,8 @@ static void init_watchers(struct relay_worker *w)
 	ev_prepare_start(w->loop, &w->reaper);
 	ev_timer_init(&w->tick, on_tick, 0., TICK_SEC);
 	w->tick.data = w;
+	ev_timer_init(&w->inspection, on_inspection, 0., INSPECT_SEC);
+	w->inspection.data = w;
 }
 
 static void worker_fini(struct relay_worker *w)

@@ -74,6 +74,8 @@ struct relay_worker {
 	ev_async wake;
 	ev_prepare reaper; /* frees closed connections after each batch of events */
 	ev_timer tick;	   /* runs while something waits for a time */
+	ev_timer
+		inspection; /* runs while a socket is not read: see relay_conn_inspect() */
 	pthread_mutex_t lock;
 	struct relay_messages inbox; /* under the lock */
 	struct relay_conns connecting, holding, relaying, closed;
@@ -105,3 +107,5 @@ static inline uint64_t relay_now_ms(void)
 }
 /* Something waits for a time: relay_connect_expire() is called until nothing does. */
 void relay_worker_need_tick(struct relay_worker *w);
+/* A socket is not read: the loop would not report that its peer is gone. */
+void relay_worker_need_inspection(struct relay_worker *w);

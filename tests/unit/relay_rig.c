@@ -249,7 +249,7 @@ void rig_reset(int fd)
 	assert_int_equal(close(fd), 0);
 }
 
-/* Byte i of the pattern is one of this table, which has no short period. */
+/* The pattern has no short period. */
 static void fill(unsigned char *buf, size_t at, size_t len)
 {
 	for (size_t i = 0; i < len; i++)

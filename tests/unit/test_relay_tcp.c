@@ -23,14 +23,12 @@ static struct relay_rig *rig;
 
 static int open_rig(void **state)
 {
-	(void)state;
 	rig = rig_new(2, 4);
 	return 0;
 }
 
 static int close_rig(void **state)
 {
-	(void)state;
 	rig_free(rig);
 	return 0;
 }
@@ -41,13 +39,20 @@ static void close_both(int client, int server)
 	(void)close(server);
 }
 
+static void await_connections(unsigned n)
+{
+	for (int i = 0; i < 2000 && rig_stat(rig, "sluice_userspace_connections") != n;
+	     i++)
+		(void)poll(NULL, 0, 5);
+	assert_true(rig_stat(rig, "sluice_userspace_connections") == n);
+}
+
 static void bytes_pass_in_both_directions(void **state)
 {
 	static const size_t sizes[] = {1,      8191,   65535,	 65536, 65537,
 				       300000, 4 * MB, 100 * MB, 1};
 	int client, server;
 
-	(void)state;
 	rig_put(rig, 1);
 	rig_pair(rig, &client, &server);
 	for (size_t i = 0; i < N_ELEMENTS(sizes); i++) {
@@ -59,7 +64,6 @@ static void bytes_pass_in_both_directions(void **state)
 
 static void half_closed_connections_continue_in_the_other_direction(void **state)
 {
-	(void)state;
 	rig_put(rig, 1);
 	for (int is_server_first = 0; is_server_first < 2; is_server_first++) {
 		int ends[2];
@@ -78,7 +82,6 @@ static void half_closed_connections_continue_in_the_other_direction(void **state
 
 static void a_reset_on_one_side_is_a_reset_on_the_other(void **state)
 {
-	(void)state;
 	rig_put(rig, 1);
 	for (int is_server_first = 0; is_server_first < 2; is_server_first++) {
 		int ends[2];
@@ -92,6 +95,37 @@ static void a_reset_on_one_side_is_a_reset_on_the_other(void **state)
 	}
 }
 
+/* Nothing is read from a client that has sent its end: only a look at its socket shows the reset. */
+static void a_reset_after_a_half_close_ends_the_connection(void **state)
+{
+	int client, server;
+
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	rig_send(client, "request");
+	assert_int_equal(shutdown(client, SHUT_WR), 0);
+	rig_expect(server, "request");
+	rig_expect_end(server);
+	rig_reset(client);
+	await_connections(0);
+	(void)close(server);
+}
+
+/* The same while the receiver does not read. */
+static void a_reset_of_a_blocked_sender_ends_the_connection(void **state)
+{
+	static char block[65536];
+	int client, server;
+
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	while (poll(&(struct pollfd){.fd = client, .events = POLLOUT}, 1, 300) == 1)
+		(void)send(client, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL);
+	rig_reset(client);
+	await_connections(0);
+	(void)close(server);
+}
+
 /* The relay keeps a bounded number of bytes: the rest waits at the sender. */
 static void a_slow_reader_stops_the_sender_and_loses_nothing(void **state)
 {
@@ -99,7 +133,6 @@ static void a_slow_reader_stops_the_sender_and_loses_nothing(void **state)
 	int client, server;
 	size_t sent = 0, received = 0;
 
-	(void)state;
 	rig_put(rig, 1);
 	rig_pair(rig, &client, &server);
 	for (;;) {
@@ -123,7 +156,6 @@ static void a_slow_reader_stops_the_sender_and_loses_nothing(void **state)
 
 static void an_endpoint_that_refuses_is_passed_over(void **state)
 {
-	(void)state;
 	rig_close_endpoint(rig, 1);
 	rig_close_endpoint(rig, 2);
 	rig_put(rig, 7);
@@ -145,7 +177,6 @@ static void a_connection_that_no_endpoint_accepts_is_reset(void **state)
 {
 	int client;
 
-	(void)state;
 	rig_close_endpoint(rig, 0);
 	rig_close_endpoint(rig, 1);
 	rig_put(rig, 3);
@@ -178,7 +209,6 @@ static void an_endpoint_that_never_answers_costs_the_connect_time_once(void **st
 	int fillers[4], client, server;
 	uint64_t start_us = clock_monotonic_us();
 
-	(void)state;
 	fill_queue(1, fillers, N_ELEMENTS(fillers));
 	rig->options.connect_timeout_ms = 200;
 	rig->options.set_aside_ms = 60000;
@@ -198,7 +228,6 @@ static void an_endpoint_that_resets_before_the_first_byte_is_passed_over(void **
 {
 	int client, server;
 
-	(void)state;
 	rig->affinity_sec = 60;
 	rig_put(rig, 1);
 	rig_pair(rig, &client, &server);
@@ -217,7 +246,6 @@ static void a_server_that_speaks_first_is_not_delayed(void **state)
 {
 	uint64_t best_us = UINT64_MAX;
 
-	(void)state;
 	rig_put(rig, 1);
 	for (int i = 0; i < 10; i++) {
 		uint64_t start_us = clock_monotonic_us();
@@ -238,7 +266,6 @@ static void affinity_holds_for_all_workers(void **state)
 	int client, server;
 	size_t chosen = 0;
 
-	(void)state;
 	rig->affinity_sec = 60;
 	rig_put(rig, 15);
 	for (int i = 0; i < 24; i++) {
@@ -255,7 +282,6 @@ static void connections_are_balanced_over_all_endpoints(void **state)
 {
 	unsigned seen = 0;
 
-	(void)state;
 	rig_put(rig, 15);
 	for (int i = 0; i < 400 && seen != 15; i++) {
 		int client = rig_connect(rig);
@@ -273,7 +299,6 @@ static void connections_are_balanced_over_all_endpoints(void **state)
 
 static void without_endpoints_connections_are_refused(void **state)
 {
-	(void)state;
 	rig_put(rig, 0);
 	assert_int_equal(rig_connect(rig), -ECONNREFUSED);
 }
@@ -282,7 +307,6 @@ static void a_held_connection_gets_the_first_endpoint(void **state)
 {
 	int client, server;
 
-	(void)state;
 	rig->options.hold_ms = 20000;
 	rig_put(rig, 0);
 	client = rig_connect(rig);
@@ -298,7 +322,6 @@ static void a_held_connection_is_reset_when_its_time_is_over(void **state)
 {
 	int client;
 
-	(void)state;
 	rig->options.hold_ms = 50;
 	rig_put(rig, 0);
 	client = rig_connect(rig);
@@ -311,7 +334,6 @@ static void connections_of_a_removed_endpoint_stay(void **state)
 {
 	int client, server;
 
-	(void)state;
 	rig_put(rig, 1);
 	rig_pair(rig, &client, &server);
 	rig_put(rig, 2);
@@ -324,7 +346,6 @@ static void connections_of_a_removed_endpoint_are_reset_on_request(void **state)
 {
 	int client, server;
 
-	(void)state;
 	rig->options.on_endpoint_removed = ENDPOINT_REMOVAL_RESET;
 	rig_put(rig, 1);
 	rig_pair(rig, &client, &server);
@@ -341,7 +362,6 @@ static void connections_of_a_removed_endpoint_are_reset_after_a_time(void **stat
 	uint64_t start_us;
 	int client, server;
 
-	(void)state;
 	rig->options.on_endpoint_removed = ENDPOINT_REMOVAL_DRAIN;
 	rig->options.drain_ms = 200;
 	rig_put(rig, 1);
@@ -359,7 +379,6 @@ static void a_removed_service_refuses_and_its_connections_stay(void **state)
 {
 	int client, server, late;
 
-	(void)state;
 	rig_put(rig, 1);
 	rig_pair(rig, &client, &server);
 	rig_remove(rig);
@@ -380,7 +399,6 @@ static void the_proxy_header_precedes_the_bytes_of_the_client(void **state)
 	char header[128];
 	int client, server;
 
-	(void)state;
 	rig->options.proxy_protocol = 1;
 	rig_put(rig, 1);
 	rig_pair(rig, &client, &server);
@@ -397,7 +415,6 @@ static void an_urgent_byte_keeps_its_place(void **state)
 {
 	int client, server;
 
-	(void)state;
 	rig_put(rig, 1);
 	rig_pair(rig, &client, &server);
 	rig_send(client, "be");
@@ -411,7 +428,6 @@ static void idle_connections_are_all_served(void **state)
 {
 	static int clients[N_IDLE], servers[N_IDLE];
 
-	(void)state;
 	rig_put(rig, 1);
 	for (size_t i = 0; i < N_IDLE; i++)
 		rig_pair(rig, &clients[i], &servers[i]);
@@ -422,27 +438,48 @@ static void idle_connections_are_all_served(void **state)
 	}
 	for (size_t i = 0; i < N_IDLE; i++)
 		close_both(clients[i], servers[i]);
-	for (int i = 0; i < 2000 && rig_stat(rig, "sluice_userspace_connections") > 0;
-	     i++)
-		(void)poll(NULL, 0, 5);
-	assert_true(rig_stat(rig, "sluice_userspace_connections") == 0);
+	await_connections(0);
 }
 
-/* The relay has its limit from this process's; then the limit is raised for the test's own sockets. */
-static void at_the_limit_clients_wait_until_there_is_room(void **state)
+/*
+ * Another rig that may use this many descriptors. The limit is read when it is opened;
+ * afterwards the test's own sockets have room again.
+ */
+static void open_limited(unsigned n_workers, unsigned n_descriptors)
 {
 	struct rlimit before, low;
-	int clients[N_LIMITED], first;
-	double max;
 
-	(void)state;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	low = before;
-	low.rlim_cur = 256 + 64 + 2 * N_LIMITED / 2 + 4;
-	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	low.rlim_cur = 256 + 64 * n_workers + n_descriptors;
 	rig_free(rig);
-	rig = rig_new(1, 4);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+	rig = rig_new(n_workers, 4);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
+/* One socket for all workers: too few descriptors for one each. */
+static void a_shared_listener_hands_its_connections_to_all_workers(void **state)
+{
+	int client[2], server[2];
+
+	open_limited(2, 8);
+	rig_put(rig, 1);
+	for (int i = 0; i < 2; i++) {
+		rig_pair(rig, &client[i], &server[i]);
+		rig_send(client[i], "hello");
+		rig_expect(server[i], "hello");
+	}
+	for (int i = 0; i < 2; i++)
+		close_both(client[i], server[i]);
+}
+
+static void at_the_limit_clients_wait_until_there_is_room(void **state)
+{
+	int clients[N_LIMITED], first = -1;
+	double max;
+
+	open_limited(1, N_LIMITED + 4);
 	rig_put(rig, 1);
 	max = rig_stat(rig, "sluice_userspace_max_connections");
 	assert_true(max > 4 && max < N_LIMITED);
@@ -503,6 +540,9 @@ int main(void)
 		TEST(a_removed_service_refuses_and_its_connections_stay),
 		TEST(the_proxy_header_precedes_the_bytes_of_the_client),
 		TEST(an_urgent_byte_keeps_its_place),
+		TEST(a_reset_after_a_half_close_ends_the_connection),
+		TEST(a_reset_of_a_blocked_sender_ends_the_connection),
+		TEST(a_shared_listener_hands_its_connections_to_all_workers),
 		TEST(idle_connections_are_all_served),
 		TEST(at_the_limit_clients_wait_until_there_is_room),
 	};

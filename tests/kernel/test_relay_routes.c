@@ -1,0 +1,176 @@
+/*
+ * The local routes of userspace mode: ours come and go with the Services and with
+ * the daemon, and those of other programs are never touched.
+ */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "core/cleanup.h"
+#include "tests/kernel/instance.h"
+#include "tests/kernel/probe.h"
+#include "tests/test.h"
+
+#define OURS                                                                             \
+	"ip -4 route show table local proto 183; ip -6 route show table local proto 183"
+
+static const struct manifest_service services[] = {
+	{.name = "web",
+	 .type = "LoadBalancer",
+	 .ip = "svc40",
+	 .ports = "p 80>80/TCP",
+	 .vips = "vip4",
+	 .external = "ext11",
+	 .endpoints = "pod1R"},
+	{.name = "second", .ip = "svc41", .ports = "p 80>80/TCP", .endpoints = "pod2R"},
+};
+
+static void put_both(struct instance *sluice)
+{
+	instance_put(sluice, services, N_ELEMENTS(services));
+}
+
+static void assert_n_routes(struct instance *sluice, unsigned n)
+{
+	world_must(sluice->world, PLACE_NODE, "test $( (" OURS ") | grep -c local) = %u",
+		   n);
+}
+
+static bool is_served(struct instance *sluice, const char *to)
+{
+	struct target t = target_named("client", to, IPPROTO_TCP, FAMILY_IPV4);
+
+	return probe(sluice->world, &t, 200).outcome == PROBE_ANSWERED;
+}
+
+static void await_served(struct instance *sluice, const char *to)
+{
+	uint64_t start_us = world_now_us();
+
+	while (!is_served(sluice, to)) {
+		if (world_now_us() - start_us > WORLD_PATIENCE_US)
+			instance_fail(sluice, "%s is not served", to);
+		world_sleep_ms(10);
+	}
+}
+
+/* Two service networks, and two addresses in both families. */
+static void routes_follow_the_services(void **state)
+{
+	struct instance *sluice = *state;
+
+	put_both(sluice);
+	assert_n_routes(sluice, 6);
+	instance_put(sluice, &services[1], 1);
+	assert_n_routes(sluice, 2);
+	put_both(sluice);
+	assert_n_routes(sluice, 6);
+	assert_true(is_served(sluice, "ext11:80"));
+}
+
+static void a_removed_route_is_added_again(void **state)
+{
+	struct instance *sluice = *state;
+
+	put_both(sluice);
+	world_must(sluice->world, PLACE_NODE,
+		   "ip route del local 1.2.3.4 dev lo table local proto 183");
+	await_served(sluice, "vip4:80");
+	assert_n_routes(sluice, 6);
+}
+
+static void local_routes_and_addresses_of_others_stay(void **state)
+{
+	struct instance *sluice = *state;
+	const struct world *w = sluice->world;
+
+	(void)instance_end(sluice, SIGTERM);
+	world_must(w, PLACE_NODE,
+		   "ip addr add 192.168.99.11/32 dev spare0; "
+		   "ip route add local 1.2.3.4 dev lo table local; "
+		   "ip route show table local | sort >%s/before",
+		   w->dir);
+	instance_start(sluice, NULL);
+	put_both(sluice);
+	assert_true(is_served(sluice, "vip4:80"));
+	assert_true(is_served(sluice, "ext11:80"));
+	/* the address goes, and its frontend is served by our route */
+	world_must(w, PLACE_NODE, "ip addr del 192.168.99.11/32 dev spare0");
+	assert_true(is_served(sluice, "ext11:80"));
+	world_must(w, PLACE_NODE, "ip addr add 192.168.99.11/32 dev spare0");
+	assert_int_equal(instance_end(sluice, SIGTERM), 0);
+	world_must(w, PLACE_NODE, "ip route show table local | sort | cmp - %s/before",
+		   w->dir);
+	world_must(w, PLACE_NODE,
+		   "ip addr del 192.168.99.11/32 dev spare0; "
+		   "ip route del local 1.2.3.4 dev lo table local");
+	instance_start(sluice, NULL);
+}
+
+static void routes_of_a_killed_daemon_are_adopted_and_cleaned_up(void **state)
+{
+	struct instance *sluice = *state;
+
+	put_both(sluice);
+	(void)instance_end(sluice, SIGKILL);
+	assert_n_routes(sluice, 6);
+	instance_write(sluice, "");
+	instance_launch(sluice, NULL);
+	instance_wait_written(sluice);
+	assert_n_routes(sluice, 2);
+	put_both(sluice);
+	(void)instance_end(sluice, SIGKILL);
+	world_must(sluice->world, PLACE_NODE, "%s cleanup --bpffs-root %s",
+		   instance_program(), sluice->bpffs);
+	world_must(sluice->world, PLACE_NODE, "test -z \"$(" OURS ")\"");
+	instance_start(sluice, NULL);
+}
+
+static void sigterm_leaves_no_route(void **state)
+{
+	struct instance *sluice = *state;
+
+	put_both(sluice);
+	assert_int_equal(instance_end(sluice, SIGTERM), 0);
+	world_must(sluice->world, PLACE_NODE, "test -z \"$(" OURS ")\"");
+	instance_start(sluice, NULL);
+}
+
+static void diff_reports_nothing_when_all_is_there(void **state)
+{
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	struct instance *sluice = *state;
+
+	put_both(sluice);
+	if (instance_command(sluice, "diff", &out))
+		instance_fail(sluice, "differences: %s", buf_string(&out));
+}
+
+static void once_is_an_error(void **state)
+{
+	struct instance *sluice = *state;
+
+	(void)instance_end(sluice, SIGTERM);
+	world_must(
+		sluice->world, PLACE_NODE,
+		"%s run --once --proxy-mode userspace --manifests %s --hostname-override "
+		"%s >%s/once 2>&1; test $? = 1 && grep -q 'once cannot use it' %s/once",
+		instance_program(), sluice->manifests, WORLD_NODE_NAME,
+		sluice->world->dir, sluice->world->dir);
+	instance_start(sluice, NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(routes_follow_the_services),
+		cmocka_unit_test(a_removed_route_is_added_again),
+		cmocka_unit_test(local_routes_and_addresses_of_others_stay),
+		cmocka_unit_test(routes_of_a_killed_daemon_are_adopted_and_cleaned_up),
+		cmocka_unit_test(sigterm_leaves_no_route),
+		cmocka_unit_test(diff_reports_nothing_when_all_is_there),
+		cmocka_unit_test(once_is_an_error),
+	};
+
+	(void)setenv("SLUICE_TEST_MODE", "userspace", 1);
+	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);
+}
