@@ -186,10 +186,19 @@ static void on_server(struct ev_loop *loop, ev_io *io, int revents)
 static int send_header(const struct relay_conn *c, uint8_t version)
 {
 	uint8_t header[RELAY_HEADER_LEN];
-	size_t len = relay_header_write(version, &c->peer, c->peer_port,
-					&c->frontend->addr, c->frontend->port, header);
-	ssize_t sent = send(c->server.io.fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	struct sockaddr_storage sa;
+	socklen_t sa_len = sizeof(sa);
+	struct addr own;
+	uint16_t port;
+	size_t len;
+	ssize_t sent;
 
+	/* the frontend may be at all node addresses */
+	if (getsockname(c->client.io.fd, (struct sockaddr *)&sa, &sa_len) == -1 ||
+	    addr_from_sockaddr((const struct sockaddr *)&sa, &own, &port) != 0)
+		return -EPIPE;
+	len = relay_header_write(version, &c->peer, c->peer_port, &own, port, header);
+	sent = send(c->server.io.fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	return sent == (ssize_t)len ? 0 : -EPIPE;
 }
 

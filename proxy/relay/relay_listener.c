@@ -27,9 +27,10 @@ const struct hash_ops relay_listener_ops = {.hash = key_hash, .equal = key_equal
 _Static_assert(sizeof(struct relay_listener_key) == 20, "the key has no padding");
 
 struct relay_listener_key relay_listener_key_of(const struct service *service,
-						const struct frontend *f)
+						const struct frontend *f,
+						const struct addr *addr)
 {
-	return (struct relay_listener_key){.addr = f->addr,
+	return (struct relay_listener_key){.addr = *addr,
 					   .port = f->port,
 					   .proto = service->proto};
 }
@@ -149,7 +150,7 @@ static const char *reason(int err)
 }
 
 int relay_listener_open(struct relay_outbox *out, struct relay_service *service,
-			const struct frontend *f, bool is_shared,
+			const struct frontend *f, const struct addr *addr, bool is_shared,
 			struct relay_listener **ret, const char **ret_why)
 {
 	const struct relay_shared *shared = out->shared;
@@ -158,7 +159,7 @@ int relay_listener_open(struct relay_outbox *out, struct relay_service *service,
 	unsigned n = is_shared ? 1 : shared->n_workers, first = 0;
 	int err = 0;
 
-	l->key = relay_listener_key_of(service->service, f);
+	l->key = relay_listener_key_of(service->service, f, addr);
 	if (!relay_filter_build(&l->filter, service, f)) {
 		*ret_why = "it has more source ranges than a socket filter can hold";
 		discard(l);

@@ -29,8 +29,10 @@ struct relay_listener {
 
 extern const struct hash_ops relay_listener_ops;
 
+/* addr is that of the frontend, or one of the node's if it is everywhere. */
 struct relay_listener_key relay_listener_key_of(const struct service *service,
-						const struct frontend *f);
+						const struct frontend *f,
+						const struct addr *addr);
 /* Whether clients meet something else than a closed port. */
 bool relay_listener_is_needed(const struct service *service, const struct frontend *f);
 
@@ -45,7 +47,7 @@ struct relay_outbox {
  * static text or NULL.
  */
 int relay_listener_open(struct relay_outbox *out, struct relay_service *service,
-			const struct frontend *f, bool is_shared,
+			const struct frontend *f, const struct addr *addr, bool is_shared,
 			struct relay_listener **ret, const char **ret_why);
 /* From now on it serves this version. 0, or -errno. */
 int relay_listener_retarget(struct relay_listener *l, struct relay_outbox *out,

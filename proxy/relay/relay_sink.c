@@ -46,6 +46,55 @@ struct relay_entry *relay_sink_find(const struct relay_sink *r, const struct ser
 	return hash_find(&r->entries, s);
 }
 
+/* ---- node addresses ---- */
+
+const struct addr *relay_sink_addresses(const struct relay_sink *r,
+					const struct service *s, const struct frontend *f,
+					size_t *ret_n)
+{
+	if (!frontend_is_everywhere(f)) {
+		*ret_n = 1;
+		return &f->addr;
+	}
+	*ret_n = r->n_node_addresses[s->family];
+	return r->node_addresses[s->family];
+}
+
+static bool has_same_addresses(const struct relay_sink *r, const struct environment *env)
+{
+	for (enum family family = 0; family < FAMILY_N; family++) {
+		size_t n = env->n_node_addresses[family];
+
+		if (n != r->n_node_addresses[family] ||
+		    (n && memcmp(env->node_addresses[family], r->node_addresses[family],
+				 n * sizeof(struct addr)) != 0))
+			return false;
+	}
+	return true;
+}
+
+static void take_addresses(struct relay_sink *r, const struct environment *env)
+{
+	for (enum family family = 0; family < FAMILY_N; family++) {
+		size_t n = env->n_node_addresses[family];
+
+		free(r->node_addresses[family]);
+		r->node_addresses[family] = xcalloc(n + 1, sizeof(struct addr));
+		r->n_node_addresses[family] = n;
+		if (n)
+			memcpy(r->node_addresses[family], env->node_addresses[family],
+			       n * sizeof(struct addr));
+	}
+}
+
+static bool has_everywhere(const struct service *s)
+{
+	for (uint32_t i = 0; i < s->n_frontends; i++)
+		if (frontend_is_everywhere(&service_frontends(s)[i]))
+			return true;
+	return false;
+}
+
 /* ---- routes ---- */
 
 static bool has_network(const struct relay_sink *r, const struct addr *a)
@@ -128,14 +177,27 @@ static int restart_routes(struct relay_sink *r, const struct environment *env)
 
 /* ---- listeners ---- */
 
-static const struct frontend *find_frontend(const struct service *s,
+static bool has_address(const struct relay_sink *r, const struct service *s,
+			const struct frontend *f, const struct addr *a)
+{
+	size_t n;
+	const struct addr *addresses = relay_sink_addresses(r, s, f, &n);
+
+	for (size_t i = 0; i < n; i++)
+		if (addr_equal(&addresses[i], a))
+			return true;
+	return false;
+}
+
+static const struct frontend *find_frontend(const struct relay_sink *r,
+					    const struct service *s,
 					    const struct relay_listener_key *key)
 {
 	const struct frontend *frontends = service_frontends(s);
 
 	for (uint32_t i = 0; i < s->n_frontends; i++)
 		if (frontends[i].port == key->port &&
-		    addr_equal(&frontends[i].addr, &key->addr))
+		    has_address(r, s, &frontends[i], &key->addr))
 			return &frontends[i];
 	return NULL;
 }
@@ -148,7 +210,7 @@ static void orphan_listeners(struct relay_sink *r, struct relay_entry *e,
 
 	for (size_t i = 0; i < e->n_listeners; i++) {
 		struct relay_listener *l = e->listeners[i];
-		const struct frontend *f = new ? find_frontend(new, &l->key) : NULL;
+		const struct frontend *f = new ? find_frontend(r, new, &l->key) : NULL;
 
 		if (f && relay_listener_is_needed(new, f)) {
 			e->listeners[n++] = l;
@@ -186,10 +248,11 @@ static bool is_shared(const struct relay_sink *r)
 }
 
 static int listen_at(struct relay_sink *r, struct relay_entry *e,
-		     const struct frontend *f, const char **ret_why)
+		     const struct frontend *f, const struct addr *addr,
+		     const char **ret_why)
 {
 	const struct relay_listener_key key =
-		relay_listener_key_of(e->current->service, f);
+		relay_listener_key_of(e->current->service, f, addr);
 	struct relay_listener *l = hash_find(&r->listeners, &key);
 	int err;
 
@@ -209,8 +272,8 @@ static int listen_at(struct relay_sink *r, struct relay_entry *e,
 		if (is_own)
 			return 0;
 	} else {
-		err = relay_listener_open(&r->outbox, e->current, f, is_shared(r), &l,
-					  ret_why);
+		err = relay_listener_open(&r->outbox, e->current, f, addr, is_shared(r),
+					  &l, ret_why);
 		if (err)
 			return err;
 		l->owner = e;
@@ -282,15 +345,50 @@ static bool is_current(const struct relay_sink *r, const struct relay_entry *e,
 				      &r->classifier[service->family]);
 }
 
+static int listen_frontend(struct relay_sink *r, const struct changeset *cs,
+			   struct relay_entry *e, const struct frontend *f)
+{
+	const struct service *service = e->current->service;
+	size_t n;
+	const struct addr *addresses = relay_sink_addresses(r, service, f, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		char text[ADDR_PORT_TEXT_LEN];
+		const char *why;
+
+		if (listen_at(r, e, f, &addresses[i], &why) == 0)
+			continue;
+		(void)addr_port_format(&addresses[i], f->port, text);
+		refuse(r, cs, e, text, why);
+		return -EREMOTEIO;
+	}
+	return 0;
+}
+
+static int listen_all(struct relay_sink *r, const struct changeset *cs,
+		      struct relay_entry *e)
+{
+	const struct service *service = e->current->service;
+	const struct frontend *f = service_frontends(service);
+	uint32_t n = service->n_frontends;
+	int err = 0;
+
+	/* a refused one is removed, and its service freed */
+	for (uint32_t i = 0; i < n && !err; i++)
+		if (relay_sink_serves(r, &f[i]) &&
+		    relay_listener_is_needed(service, &f[i]))
+			err = listen_frontend(r, cs, e, &f[i]);
+	return err;
+}
+
 static int put_service(struct relay_sink *r, const struct changeset *cs,
 		       const struct service *service)
 {
 	struct relay_entry *e = hash_find(&r->entries, service);
-	const struct frontend *f = service_frontends(service);
 	struct service *routed =
 		e && e->has_routes ? service_ref(e->current->service) : NULL;
-	bool is_known = is_current(r, e, service);
-	char text[ADDR_PORT_TEXT_LEN];
+	bool is_known =
+		is_current(r, e, service) && !(r->has_moved && has_everywhere(service));
 	int err = get_routes(r, service);
 
 	if (!is_known)
@@ -305,20 +403,7 @@ static int put_service(struct relay_sink *r, const struct changeset *cs,
 		refuse(r, cs, e, "local route", strerror(-err));
 		return -EREMOTEIO;
 	}
-	for (uint32_t i = 0; i < service->n_frontends && !is_known; i++) {
-		const char *why;
-
-		if (!relay_sink_serves(r, &f[i]) ||
-		    !relay_listener_is_needed(service, &f[i]))
-			continue;
-		/* the version holds its own copy */
-		err = listen_at(r, e, &service_frontends(e->current->service)[i], &why);
-		if (!err)
-			continue;
-		refuse(r, cs, e, addr_port_format(&f[i].addr, f[i].port, text), why);
-		return -EREMOTEIO;
-	}
-	return 0;
+	return is_known ? 0 : listen_all(r, cs, e);
 }
 
 static int put_change(struct relay_sink *r, const struct changeset *cs,
@@ -404,6 +489,9 @@ static void start_full(struct relay_sink *r, const struct environment *env)
 {
 	struct relay_entry *e;
 
+	r->has_moved = !has_same_addresses(r, env);
+	take_addresses(r, env);
+
 	for (size_t i = 0; (e = hash_next(&r->entries, &i));)
 		e->is_seen = e->has_routes = false;
 	for (enum family family = 0; family < FAMILY_N; family++)
@@ -414,6 +502,10 @@ static int relay_apply(struct sink *sink, const struct changeset *cs)
 {
 	struct relay_sink *r = container_of(sink, struct relay_sink, sink);
 	int err = start_workers(r), result = 0;
+
+	if (!cs->full && !has_same_addresses(r, cs->env))
+		return -ESTALE; /* which services are at node addresses is not kept */
+	r->has_moved = false;
 
 	if (!err && cs->full)
 		err = restart_routes(r, cs->env);
@@ -471,6 +563,8 @@ static void relay_close(struct sink *sink)
 	free(r->shared.workers);
 	free(r->outbox.of_worker);
 	free(r->orphans);
+	for (enum family family = 0; family < FAMILY_N; family++)
+		free(r->node_addresses[family]);
 	free(r);
 }
 

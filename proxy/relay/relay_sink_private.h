@@ -21,9 +21,13 @@ struct relay_sink {
 	struct relay_shared shared;
 	struct relay_limit limit;
 	struct relay_routes *routes;
-	bool can_route;			 /* else only node ports are served */
-	struct hash entries;		 /* by service key */
-	struct hash listeners;		 /* of all entries, and those without an owner */
+	/* Where node ports at the unspecified address are served; those of the environment. */
+	struct addr *node_addresses[FAMILY_N];
+	size_t n_node_addresses[FAMILY_N];
+	bool has_moved;	       /* they changed in this change set, which is full */
+	bool can_route;	       /* else only node ports are served */
+	struct hash entries;   /* by service key */
+	struct hash listeners; /* of all entries, and those without an owner */
 	struct relay_listener **orphans; /* lost their owner in this change set */
 	size_t n_orphans, cap_orphans;
 	struct relay_outbox outbox;
@@ -38,4 +42,8 @@ extern const struct sink_view relay_view;
 
 /* Whether this process can accept packets to it. */
 bool relay_sink_serves(const struct relay_sink *r, const struct frontend *f);
+/* The addresses of a frontend: its own, or those of the node. */
+const struct addr *relay_sink_addresses(const struct relay_sink *r,
+					const struct service *s, const struct frontend *f,
+					size_t *ret_n);
 struct relay_entry *relay_sink_find(const struct relay_sink *r, const struct service *s);

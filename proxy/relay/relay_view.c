@@ -30,23 +30,36 @@ static void count_endpoints(const struct reader *reader, const struct relay_serv
 	}
 }
 
+static uint64_t n_connections(const struct relay_sink *r, const struct service *s,
+			      const struct frontend *f)
+{
+	uint64_t sum = 0;
+	size_t n;
+	const struct addr *addresses = relay_sink_addresses(r, s, f, &n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct relay_listener_key key =
+			relay_listener_key_of(s, f, &addresses[i]);
+		const struct relay_listener *l = hash_find(&r->listeners, &key);
+
+		sum += l ? relay_listener_n_connections(l) : 0;
+	}
+	return sum;
+}
+
 static void count_service(const struct reader *reader, const struct relay_entry *e)
 {
 	const struct service *s = e->current->service;
 
 	for (uint32_t i = 0; i < s->n_frontends; i++) {
 		const struct frontend *f = &service_frontends(s)[i];
-		const struct relay_listener_key key = relay_listener_key_of(s, f);
-		const struct relay_listener *l = hash_find(&reader->r->listeners, &key);
 		struct sink_count count = {.frontend = f->addr,
 					   .port = f->port,
 					   .proto = s->proto};
 
 		if (i == 0 && reader->with_endpoints)
 			count_endpoints(reader, e->current, count);
-		if (!l)
-			continue;
-		count.n_connections = relay_listener_n_connections(l);
+		count.n_connections = n_connections(reader->r, s, f);
 		reader->fn(reader->data, &count);
 	}
 }
@@ -155,23 +168,34 @@ static void add_route(void *data, char sign, const struct cidr *net)
 	d->n_lines++;
 }
 
-static void compare_service(struct relay_diff *d, const struct service *s)
+static void compare_frontend(struct relay_diff *d, const struct service *s,
+			     const struct frontend *f)
 {
-	const struct frontend *f = service_frontends(s);
-	char text[ADDR_PORT_TEXT_LEN];
+	size_t n;
+	const struct addr *addresses = relay_sink_addresses(d->r, s, f, &n);
 
-	for (uint32_t i = 0; i < s->n_frontends; i++) {
-		const struct relay_listener_key key = relay_listener_key_of(s, &f[i]);
+	for (size_t i = 0; i < n; i++) {
+		const struct relay_listener_key key =
+			relay_listener_key_of(s, f, &addresses[i]);
+		char text[ADDR_PORT_TEXT_LEN];
 
-		if (s->proto != IPPROTO_TCP || !relay_sink_serves(d->r, &f[i]) ||
-		    !relay_listener_is_needed(s, &f[i]) ||
-		    hash_find(&d->r->listeners, &key))
+		if (hash_find(&d->r->listeners, &key))
 			continue;
 		buf_printf(&d->lines, "- userspace listener %s %s\n",
 			   proto_name(s->proto),
-			   addr_port_format(&f[i].addr, f[i].port, text));
+			   addr_port_format(&addresses[i], f->port, text));
 		d->n_lines++;
 	}
+}
+
+static void compare_service(struct relay_diff *d, const struct service *s)
+{
+	const struct frontend *f = service_frontends(s);
+
+	for (uint32_t i = 0; i < s->n_frontends; i++)
+		if (s->proto == IPPROTO_TCP && relay_sink_serves(d->r, &f[i]) &&
+		    relay_listener_is_needed(s, &f[i]))
+			compare_frontend(d, s, &f[i]);
 }
 
 static int diff_step(struct sink_diff *diff)
