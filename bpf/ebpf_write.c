@@ -261,14 +261,25 @@ static bool is_deleted(const struct ebpf_table *t, const struct ebpf_frontend_ke
 				       ebpf_key_compare);
 }
 
-/* Is a retired frontend added again? Many that are added are not searched for. */
+/* Would a retired frontend be found instead of the added element, or is it the same? */
+static bool hides(const struct ebpf_frontend_key *retired,
+		  const struct ebpf_frontend_key *added)
+{
+	if (added->kind == EBPF_KEY_NODE_ADDRESS)
+		return memcmp(retired->addr, added->addr, sizeof(added->addr)) == 0;
+	if (added->kind == EBPF_KEY_EVERYWHERE)
+		return retired->port == added->port && retired->proto == added->proto;
+	return ebpf_key_compare(retired, added) == 0;
+}
+
+/* Is a retired frontend in the way? Many that are added are not searched for. */
 static bool reuses_retired(const struct ebpf_table *t)
 {
 	if (t->retired.n * t->added.n > SEARCH_MAX)
 		return true;
 	for (size_t i = 0; i < t->retired.n; i++)
 		for (size_t k = 0; k < t->added.n; k++)
-			if (ebpf_key_compare(&t->retired.keys[i], &t->added.keys[k]) == 0)
+			if (hides(&t->retired.keys[i], &t->added.keys[k]))
 				return true;
 	return false;
 }

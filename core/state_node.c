@@ -180,7 +180,9 @@ void state_replace_nodes(struct state *st, enum family family, const struct addr
 	free(st->nodes[family]);
 	st->nodes[family] = new;
 	st->n_nodes[family] = n;
-	st->has_new_nodes |= n_changed > 0;
+	if (n_changed == 0)
+		return;
+	st->has_new_nodes = true;
 	touch_changed(st, changed, n_changed);
 }
 

@@ -31,6 +31,7 @@ static int tape_apply(struct sink *sink, const struct changeset *cs)
 		.full = cs->full,
 		.n = cs->n,
 		.has_old = cs->n && cs->changes[0].old,
+		.n_node_changes = cs->n_node_changes,
 		.at_us = tape->world->now_us,
 	};
 	for (size_t i = 0; !err && i < cs->n; i++)

@@ -21,6 +21,7 @@ struct note {
 	bool full;
 	size_t n;
 	bool has_old; /* in its first change */
+	size_t n_node_changes;
 	uint64_t at_us;
 };
 

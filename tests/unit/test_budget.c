@@ -71,14 +71,26 @@ static void put_slice(struct cluster *c, const char *service, int n_ports,
 	assert_int_equal(cluster_put_text(c, buf_string(&text)), 1);
 }
 
+#define N_HOSTS 1000
+
 static size_t plan_all(struct cluster *c, struct state *st, struct lines *lines)
 {
+	static const struct nodeport_addresses all = {.all = true};
+	static struct addr hosts[N_HOSTS];
 	const struct reject reject = {.call = on_rejection, .data = lines};
 	const struct plan_options options = {
 		.node_name = "here",
 		.allow_external_ips = true,
+		.nodeports = &all,
+		.host_addresses = hosts,
+		.n_host_addresses = N_HOSTS,
 		.reject = &reject,
 	};
+
+	for (unsigned i = 0; i < N_HOSTS; i++)
+		hosts[i] = addr_from_bytes(FAMILY_IPV4,
+					   (const uint8_t[]){198, 18, (uint8_t)(i / 250),
+							     (uint8_t)(1 + i % 250)});
 
 	(void)plan_dirty(c, &options, st, SIZE_MAX);
 	return state_n_services(st);
@@ -218,6 +230,23 @@ static void refusing_ten_million_elements_takes_little_memory(void **state)
 	assert_in_range(after.ru_maxrss - before.ru_maxrss, 0, 10 * 1024);
 }
 
+static void a_node_port_counts_once_whatever_the_number_of_addresses(void **state)
+{
+	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
+	_cleanup_(state_freep) struct state *st = state_new();
+	struct lines lines = {0};
+
+	(void)state;
+	assert_int_equal(cluster_put_text(c, "{apiVersion: v1, kind: Service, metadata: "
+					     "{name: np, namespace: d}, spec: {type: "
+					     "NodePort, clusterIP: 10.96.0.1, ports: "
+					     "[{name: p0, port: 80, nodePort: 30080}]}}"),
+			 1);
+	put_slice(c, "np", 1, 1000);
+	assert_int_equal(plan_all(c, st, &lines), 1);
+	assert_int_equal(lines.n, 0);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -227,6 +256,8 @@ int main(void)
 		cmocka_unit_test(slices_with_many_other_ports_are_refused),
 		cmocka_unit_test(a_service_that_shrinks_below_the_limit_is_served_again),
 		cmocka_unit_test(refusing_ten_million_elements_takes_little_memory),
+		cmocka_unit_test(
+			a_node_port_counts_once_whatever_the_number_of_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

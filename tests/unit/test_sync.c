@@ -141,6 +141,54 @@ static void a_new_service_network_reaches_the_sinks(void **state)
 	assert_int_equal(w->node_info.env.n_service_cidrs, 1);
 }
 
+static void set_hosts(struct sync_world *w, uint8_t n)
+{
+	struct addr hosts[8];
+
+	for (uint8_t i = 0; i < n; i++)
+		hosts[i] = addr_from_bytes(FAMILY_IPV4, (const uint8_t[]){192, 0, 2, i});
+	node_info_set_hosts(&w->node_info, hosts, n);
+	if (w->sync)
+		sync_mark(w->sync);
+}
+
+static void an_address_of_node_ports_is_a_delta_without_services(void **state)
+{
+	struct sync_world *w = *state;
+
+	w->node_info.nodeports.all = true;
+	w->node_info.nodeports.primary = false;
+	(void)cluster_put_text(w->cluster,
+			       "apiVersion: v1\nkind: Service\n"
+			       "metadata: {namespace: ns, name: np}\n"
+			       "spec: {type: NodePort, clusterIP: 10.96.0.1,\n"
+			       "  ports: [{port: 80, nodePort: 30080}]}\n");
+	set_hosts(w, 2);
+	sync_world_start(w);
+	tape_expect(w->first, 0, true, 1);
+	set_hosts(w, 4);
+	sync_world_pass(w, SEC);
+	tape_expect(w->first, 1, false, 0);
+	assert_int_equal(tape_last(w->first)->n_node_changes, 2);
+	tape_expect(w->third, 1, false, 0);
+	assert_int_equal(sync_stats(w->sync).last.n_planned, 0);
+
+	/* a sink that fails gets all of them */
+	w->first->answer = -EIO;
+	set_hosts(w, 5);
+	sync_world_pass(w, 1);
+	w->first->answer = 0;
+	sync_world_pass(w, SEC);
+	tape_expect(w->first, w->first->n_notes - 1, true, 1);
+	tape_expect(w->third, w->third->n_notes - 1, true, 1);
+
+	/* a single address is a part of the frontends */
+	set_hosts(w, 1);
+	sync_world_pass(w, SEC);
+	tape_expect(w->first, w->first->n_notes - 1, true, 1);
+	assert_int_equal(sync_stats(w->sync).last.n_planned, 1);
+}
+
 static void a_change_is_pending_until_the_vital_sink_has_it(void **state)
 {
 	struct sync_world *w = *state;
@@ -252,6 +300,7 @@ int main(void)
 		SYNC_TEST(a_burst_is_gathered),
 		SYNC_TEST(the_minimum_period_is_kept_when_it_is_set),
 		SYNC_TEST(a_new_service_network_reaches_the_sinks),
+		SYNC_TEST(an_address_of_node_ports_is_a_delta_without_services),
 		SYNC_TEST(a_change_is_pending_until_the_vital_sink_has_it),
 		SYNC_TEST(nothing_runs_before_the_start),
 		SYNC_TEST(an_event_of_a_sink_starts_its_repair),
