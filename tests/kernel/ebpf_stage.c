@@ -74,6 +74,8 @@ struct ebpf_stage *ebpf_stage_enter(void)
 
 	stage->home_net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	stage->home_mnt = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	stage->home_root = open("/", O_PATH | O_CLOEXEC);
+	stage->home_folder = open(".", O_PATH | O_CLOEXEC);
 	if (!root)
 		return cannot(stage, "cgroup v2 is not mounted");
 	if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0)
@@ -114,6 +116,14 @@ static void remove_cgroup(const char *path)
 		print_message("%s: %s\n", path, strerror(err));
 }
 
+/* The namespace's root is not ours if we were started in a chroot. */
+static void leave_mounts(const struct ebpf_stage *stage)
+{
+	if (setns(stage->home_mnt, CLONE_NEWNS) == -1 || fchdir(stage->home_root) == -1 ||
+	    chroot(".") == -1 || fchdir(stage->home_folder) == -1)
+		print_message("cannot leave the mount namespace: %s\n", strerror(errno));
+}
+
 void ebpf_stage_leave(struct ebpf_stage *stage)
 {
 	if (!stage)
@@ -126,9 +136,11 @@ void ebpf_stage_leave(struct ebpf_stage *stage)
 	if (stage->home_cgroup)
 		(void)write_text(stage->home_cgroup, "0");
 	(void)setns(stage->home_net, CLONE_NEWNET);
-	(void)setns(stage->home_mnt, CLONE_NEWNS);
+	leave_mounts(stage);
 	(void)close(stage->home_net);
 	(void)close(stage->home_mnt);
+	(void)close(stage->home_root);
+	(void)close(stage->home_folder);
 	remove_cgroup(stage->pod);
 	remove_cgroup(stage->opted_out);
 	remove_cgroup(stage->cgroup);

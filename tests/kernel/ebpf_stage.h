@@ -18,7 +18,7 @@ struct ebpf_stage {
 	char *home_cgroup;    /* cgroup.procs that we came from */
 	/* below ours: of a pod, and one for --ebpf-exclude-cgroup; their cgroup.procs */
 	char *pod, *opted_out, *pod_procs, *opted_out_procs;
-	int home_net, home_mnt;
+	int home_net, home_mnt, home_root, home_folder;
 };
 
 /* NULL with a printed reason if this machine cannot do it. */

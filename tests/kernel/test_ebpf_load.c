@@ -194,14 +194,6 @@ static void growing_maps_fail_no_connection(void **state)
 	instance_put(sluice, &web, 1);
 }
 
-/* $PATIENCE: how many times slower than usual this machine may be. */
-static unsigned long patience(void)
-{
-	const char *text = getenv("PATIENCE");
-
-	return text ? strtoul(text, NULL, 10) : 1;
-}
-
 /* The epoll descriptor reports each socket once, when it gets an error. */
 static void open_sockets(struct instance *sluice, int epoll, int *fds)
 {
@@ -268,7 +260,7 @@ static void connected_udp_sockets_of_a_removed_endpoint_are_closed_soon(void **s
 		      N_SOCKETS, (double)took / 1000);
 	for (size_t i = 0; i < N_SOCKETS; i++)
 		probe_close(fds[i]);
-	assert_in_range(took, 1, CLOSED_US * patience());
+	assert_in_range(took, 1, CLOSED_US * world_patience());
 	instance_put(sluice, &web, 1);
 }
 

@@ -457,6 +457,13 @@ void world_free(struct world *w)
 	free(w);
 }
 
+unsigned long world_patience(void)
+{
+	const char *text = getenv("PATIENCE");
+
+	return text ? strtoul(text, NULL, 10) : 1;
+}
+
 int world_setup(void **state)
 {
 	*state = world_new();

@@ -36,6 +36,8 @@
 #define WORLD_MAX_PROGRAMS 8
 /* For events that come in the end: when a process ends the kernel may take seconds on a busy machine. */
 #define WORLD_PATIENCE_US 60000000
+/* $PATIENCE: how many times slower than usual this machine may be; limits of times are multiplied by it. */
+unsigned long world_patience(void);
 
 enum place {
 	PLACE_CLIENT,
