@@ -163,7 +163,7 @@ static void log_mode(const struct config *c)
 static void make_knowledge(struct engine *e)
 {
 	e->loop = ev_loop_new(EVFLAG_AUTO);
-	e->opened_us = clock_wall_us();
+	e->opened_us = clock_monotonic_us();
 	e->cluster = cluster_new(e->node_name);
 	cluster_set_triggers_since(e->cluster, clock_wall_us());
 	e->rejections = rejections_new(false);
@@ -254,7 +254,7 @@ char *engine_unready(const struct engine *e)
 				   ? "nothing is served"
 				   : "the kernel serves the rules of an earlier run";
 	_cleanup_(freep) char *unread = NULL;
-	long long sec = (clock_wall_us() - e->opened_us) / 1000000;
+	unsigned long long sec = (clock_monotonic_us() - e->opened_us) / 1000000;
 
 	if (sync_stats(e->sync).n_runs)
 		return NULL;
@@ -263,11 +263,11 @@ char *engine_unready(const struct engine *e)
 				 rest);
 	if (e->is_synced)
 		return xasprintf("nothing programmed yet: node %s has no podCIDRs since "
-				 "%lld s; %s",
+				 "%llu s; %s",
 				 e->node_name, sec, rest);
 	if (e->source->ops->unread)
 		unread = e->source->ops->unread(e->source);
-	return xasprintf("nothing read yet: %s, since %lld s; %s",
+	return xasprintf("nothing read yet: %s, since %llu s; %s",
 			 unread ? unread : e->source->ops->name, sec, rest);
 }
 

@@ -57,7 +57,7 @@ struct engine { /* embedded, zeroed before engine_open() */
 	struct object_source *source;
 	ev_timer pod_cidr_timer;
 	bool is_synced, is_ready;
-	int64_t opened_us; /* Unix time */
+	uint64_t opened_us; /* monotonic clock */
 };
 
 /* Starts nothing. 0, or -errno, logged. engine_close() follows in any case. */

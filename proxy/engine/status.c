@@ -33,14 +33,20 @@ static void add_problem(struct problems *p, int64_t since_us, char *text)
 	free(text);
 }
 
+/* Unix time of a moment by the monotonic clock. */
+static int64_t date_of(uint64_t at_us)
+{
+	return clock_wall_us() - (int64_t)(clock_monotonic_us() - at_us);
+}
+
 static void check_pending(const struct engine *e, struct problems *p)
 {
 	struct sync_stats stats = sync_stats(e->sync);
 	size_t n = sync_n_pending(e->sync);
-	int64_t oldest_us = stats.oldest_queued_us[FAMILY_IPV4];
+	uint64_t since_us = stats.waits_since_us[FAMILY_IPV4];
 
-	if (oldest_us && oldest_us + LATE_US < clock_wall_us())
-		add_problem(p, oldest_us,
+	if (since_us && since_us + LATE_US < clock_monotonic_us())
+		add_problem(p, date_of(since_us),
 			    xasprintf("changes wait to be programmed, of %zu Services",
 				      n));
 }
@@ -49,10 +55,9 @@ static void check_sink(const struct sink_state *s, const struct sink *sink,
 		       struct problems *p)
 {
 	const char *name = sink->ops->name;
-	uint64_t for_us = clock_monotonic_us() - s->failed_us;
 
 	if (s->err)
-		add_problem(p, clock_wall_us() - (int64_t)for_us,
+		add_problem(p, date_of(s->failed_us),
 			    xasprintf("%s: could not apply changes: %s", name,
 				      strerror(-s->err)));
 	else if (s->is_stale)
@@ -104,7 +109,7 @@ static struct problems find_problems(const struct engine *e)
 	char *unready = engine_unready(e);
 
 	if (unready) {
-		add_problem(&p, e->opened_us, unready);
+		add_problem(&p, date_of(e->opened_us), unready);
 	} else {
 		check_pending(e, &p);
 		check_sinks(e, &p);

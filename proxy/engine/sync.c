@@ -112,8 +112,8 @@ static void note_queued(struct sync *s)
 
 	for (enum family family = 0; family < FAMILY_N; family++) {
 		s->stats.last_queued_us[family] = now;
-		if (!s->stats.oldest_queued_us[family])
-			s->stats.oldest_queued_us[family] = now;
+		if (!s->stats.waits_since_us[family])
+			s->stats.waits_since_us[family] = now_us(s);
 	}
 }
 
@@ -163,7 +163,7 @@ static void note_run(struct sync *s, struct sync_run *run, bool has_failed)
 	for (enum family family = 0; family < FAMILY_N; family++) {
 		if (is_failure(run->err))
 			continue;
-		s->stats.oldest_queued_us[family] = 0;
+		s->stats.waits_since_us[family] = 0;
 		s->stats.last_updated_us[family] = now;
 	}
 	log_debug("sync: %s%s, %zu planned, %zu changes, plan %.1f ms, apply %.1f ms",

@@ -56,10 +56,10 @@ struct sync_stats {
 	uint64_t n_runs, n_full, n_failures; /* of vital sinks */
 	uint64_t n_planned;		     /* Services planned, ever */
 	uint64_t n_changes[FAMILY_N];	     /* services changed, ever */
-	int64_t oldest_queued_us
-		[FAMILY_N]; /* since when a change waits, Unix time; 0: none */
-	int64_t last_queued_us[FAMILY_N], last_updated_us[FAMILY_N]; /* 0: never */
-	struct sync_run last; /* without triggers */
+	uint64_t waits_since_us[FAMILY_N]; /* a change, monotonic clock; 0: none waits */
+	int64_t last_queued_us[FAMILY_N],
+		last_updated_us[FAMILY_N]; /* Unix time; 0: never */
+	struct sync_run last;		   /* without triggers */
 	int64_t ended_us
 		[SYNC_REASON_N]; /* the last run of each reason, Unix time; 0: none */
 };

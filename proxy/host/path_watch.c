@@ -17,11 +17,12 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/mem.h"
 
-#define QUIET_SEC    .1
-#define MAX_WAIT_SEC 1.
-#define RETRY_SEC    1. /* when there is no folder to watch */
+#define QUIET_SEC   .1
+#define MAX_WAIT_US 1000000ull
+#define RETRY_SEC   1. /* when there is no folder to watch */
 #define EVENTS                                                                           \
 	(IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_TO | IN_MOVED_FROM |          \
 	 IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
@@ -32,7 +33,7 @@ struct path_watch {
 	int fd;
 	ev_io io;
 	ev_timer quiet;
-	ev_tstamp first; /* when the burst started */
+	uint64_t first_us; /* when the burst started */
 	struct stat seen;
 	void (*changed)(void *data);
 	void *data;
@@ -71,8 +72,8 @@ static void on_events(struct ev_loop *loop, ev_io *io, int revents)
 	while (read(w->fd, events, sizeof(events)) > 0)
 		continue; /* that there were some is enough */
 	if (!ev_is_active(&w->quiet))
-		w->first = ev_now(loop);
-	if (ev_now(loop) - w->first < MAX_WAIT_SEC)
+		w->first_us = clock_monotonic_us();
+	if (clock_monotonic_us() - w->first_us < MAX_WAIT_US)
 		ev_timer_again(loop, &w->quiet);
 }
 

@@ -12,18 +12,16 @@
 #define HTTP_OK		 200
 #define HTTP_UNAVAILABLE 503
 
-static bool is_family_healthy(const struct health *h, const struct health_family *f,
-			      int64_t now_us)
+static bool is_family_healthy(const struct health *h, const struct health_family *f)
 {
-	return !f->updated_us || !f->oldest_queued_us ||
-	       now_us - f->oldest_queued_us < h->timeout_us;
+	return !f->updated_us || f->waiting_us < h->timeout_us;
 }
 
-bool health_is_healthy(const struct health *h, int64_t now_us)
+bool health_is_healthy(const struct health *h)
 {
 	for (int family = 0; family < FAMILY_N; family++)
 		if (h->family[family].is_used &&
-		    !is_family_healthy(h, &h->family[family], now_us))
+		    !is_family_healthy(h, &h->family[family]))
 			return false;
 	return true;
 }
@@ -63,7 +61,7 @@ static int64_t last_updated(const struct health *h)
 	return last;
 }
 
-static void add_families(const struct health *h, int64_t now_us, struct buf *body)
+static void add_families(const struct health *h, struct buf *body)
 {
 	const char *comma = "";
 
@@ -76,7 +74,7 @@ static void add_families(const struct health *h, int64_t now_us, struct buf *bod
 			   family_name(family));
 		add_time(body, f->updated_us);
 		buf_printf(body, ",\"healthy\":%s}",
-			   is_family_healthy(h, f, now_us) ? "true" : "false");
+			   is_family_healthy(h, f) ? "true" : "false");
 		comma = ",";
 	}
 }
@@ -84,7 +82,7 @@ static void add_families(const struct health *h, int64_t now_us, struct buf *bod
 int health_answer(const struct health *h, bool with_node, int64_t now_us,
 		  struct buf *body)
 {
-	bool is_healthy = health_is_healthy(h, now_us);
+	bool is_healthy = health_is_healthy(h);
 	bool is_eligible = health_is_node_eligible(h);
 	bool is_ok = is_healthy && (!with_node || is_eligible);
 
@@ -95,7 +93,7 @@ int health_answer(const struct health *h, bool with_node, int64_t now_us,
 	if (with_node)
 		buf_printf(body, ",\"nodeEligible\":%s", is_eligible ? "true" : "false");
 	buf_printf(body, ",\"healthy\":%s,\"status\":{", is_healthy ? "true" : "false");
-	add_families(h, now_us, body);
+	add_families(h, body);
 	buf_add_string(body, "}}");
 	return is_ok ? HTTP_OK : HTTP_UNAVAILABLE;
 }

@@ -2,7 +2,8 @@
  * The health of the proxy.  A family is unhealthy when an update has waited for
  * longer than the timeout, as in kube-proxy's /healthz and /livez, on which load
  * balancers in front of nodes rely.  An unreachable API server has no influence.
- * The functions are pure: the caller passes the time (Unix time).
+ * The functions are pure: the caller passes the time.  How long an update has waited
+ * is measured with the monotonic clock, Unix time is only printed.
  */
 #pragma once
 
@@ -14,8 +15,8 @@
 
 struct health_family {
 	bool is_used;
-	int64_t updated_us;	  /* last programmed; 0: never */
-	int64_t oldest_queued_us; /* 0: no update waits */
+	int64_t updated_us; /* last programmed; 0: never */
+	int64_t waiting_us; /* how long an update has waited; 0: none waits */
 };
 
 struct health {		    /* embedded */
@@ -24,7 +25,7 @@ struct health {		    /* embedded */
 	bool is_node_known, is_node_deleting, is_node_to_be_deleted;
 };
 
-bool health_is_healthy(const struct health *h, int64_t now_us);
+bool health_is_healthy(const struct health *h);
 /* The Node object exists and the node is not being removed. */
 bool health_is_node_eligible(const struct health *h);
 

@@ -50,17 +50,17 @@ void pages_flagz(const struct config *config, struct buf *out)
 	buf_add_char(out, '\n');
 }
 
-void pages_statusz(time_t started_sec, time_t now_sec, struct buf *out)
+void pages_statusz(time_t started_sec, uint64_t up_sec, struct buf *out)
 {
-	long up = (long)(now_sec - started_sec);
 	char started[64];
 	struct tm tm;
 
 	(void)gmtime_r(&started_sec, &tm);
 	(void)strftime(started, sizeof(started), "%a %b %e %H:%M:%S UTC %Y", &tm);
 	buf_add_string(out, "\nkube-proxy statusz\n" WARNING "\n");
-	buf_printf(out, "Started= %s\nUp= %ld hr %02ld min %02ld sec\n", started,
-		   up / 3600, up / 60 % 60, up % 60);
+	buf_printf(out, "Started= %s\nUp= %llu hr %02u min %02u sec\n", started,
+		   (unsigned long long)(up_sec / 3600), (unsigned)(up_sec / 60 % 60),
+		   (unsigned)(up_sec % 60));
 	buf_printf(out, "Binary version= sluice %s %s\n", SLUICE_VERSION, SLUICE_COMMIT);
 	buf_add_string(out, "Paths= /configz /flagz /healthz /metrics /proxyMode\n\n");
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdint.h>
 #include <time.h>
 
 #include "core/buf.h"
@@ -12,4 +13,4 @@ struct config;
 
 void pages_configz(const struct config *config, struct buf *out);
 void pages_flagz(const struct config *config, struct buf *out);
-void pages_statusz(time_t started_sec, time_t now_sec, struct buf *out);
+void pages_statusz(time_t started_sec, uint64_t up_sec, struct buf *out);

@@ -55,12 +55,14 @@ struct servers {
 	struct metrics *metrics;
 	struct place health, metrics_place;
 	time_t started_sec;
+	uint64_t started_us; /* monotonic clock */
 };
 
 static struct health current_health(const struct servers *s)
 {
 	const struct object_node *node = cluster_node(s->p.cluster);
 	struct sync_stats stats = sync_stats(s->p.sync);
+	uint64_t now_us = clock_monotonic_us();
 	struct health h = {
 		.timeout_us = 2 * config_rules(s->p.config)->sync_period_ns / 1000,
 		.is_node_known = node != NULL,
@@ -75,7 +77,10 @@ static struct health current_health(const struct servers *s)
 		h.family[family] = (struct health_family){
 			.is_used = s->p.node_info->env.enabled[family],
 			.updated_us = stats.last_updated_us[family],
-			.oldest_queued_us = stats.oldest_queued_us[family],
+			.waiting_us =
+				stats.waits_since_us[family]
+					? (int64_t)(now_us - stats.waits_since_us[family])
+					: 0,
 		};
 	return h;
 }
@@ -175,7 +180,8 @@ static void show_statusz(struct servers *s, const struct http_request *request,
 	if (refuse_media_type(request, reply))
 		return;
 	http_reply_text(reply, "");
-	pages_statusz(s->started_sec, time(NULL), &reply->body);
+	pages_statusz(s->started_sec, (clock_monotonic_us() - s->started_us) / 1000000,
+		      &reply->body);
 }
 
 /* Connections of each service, in the order of state_sorted(); NULL when they aren't known. */
@@ -362,7 +368,8 @@ struct servers *servers_new(const struct servers_params *params)
 
 	s->p = *params;
 	s->metrics = metrics_new();
-	s->started_sec = time(NULL);
+	s->started_sec = (time_t)(clock_wall_us() / 1000000);
+	s->started_us = clock_monotonic_us();
 	place_init(&s->health, s, "health", params->config->healthz_bind_address,
 		   health_pages, N_ELEMENTS(health_pages));
 	place_init(&s->metrics_place, s, "metrics", params->config->metrics_bind_address,
@@ -401,5 +408,5 @@ bool servers_is_healthy(const struct servers *s)
 {
 	struct health h = current_health(s);
 
-	return health_is_healthy(&h, clock_wall_us());
+	return health_is_healthy(&h);
 }

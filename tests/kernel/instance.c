@@ -214,9 +214,18 @@ void instance_check(struct instance *in, const struct scenario *s)
 static void exec_sluice(struct instance *in, const char *const *args)
 {
 	const char *argv[MAX_ARGS] = {
-		instance_program(), "run",	"--manifests",	       in->manifests,
-		"--control-socket", in->socket, "--hostname-override", WORLD_NODE_NAME,
-		"--proxy-mode",	    "nftables", "--bpffs-root",	       in->bpffs,
+		instance_program(),
+		"run",
+		in->master ? "--master" : "--manifests",
+		in->master ? in->master : in->manifests,
+		"--control-socket",
+		in->socket,
+		"--hostname-override",
+		WORLD_NODE_NAME,
+		"--proxy-mode",
+		"nftables",
+		"--bpffs-root",
+		in->bpffs,
 	};
 	size_t n = 12;
 	int fd = open(in->log, O_WRONLY | O_CREAT | O_APPEND, 0600);

@@ -1,6 +1,8 @@
 /*
- * Another process listens on the health server's port when the daemon starts.
+ * The health server: when another process has its port, and before anything has been
+ * programmed.
  */
+#include <ev.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -11,6 +13,8 @@
 #include "tests/kernel/http_get.h"
 #include "tests/kernel/instance.h"
 #include "tests/test.h"
+#include "tests/unit/fake_server.h"
+#include "tests/unit/kube_run.h"
 
 #define HEALTH_PORT 10256
 
@@ -29,10 +33,10 @@ static int take_port(const struct world *w)
 	struct addr any = addr_unspecified(FAMILY_IPV4);
 	struct sockaddr_storage sa;
 	socklen_t len = addr_to_sockaddr(&any, HEALTH_PORT, &sa);
-	int fd = node_socket(w), one = 1;
+	int fd = node_socket(w), on = 1;
 
-	/* connections that the daemon closed may still be remembered */
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	/* connections to the daemon that ended are still in TIME_WAIT */
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&sa, len), 0);
 	assert_int_equal(listen(fd, 1), 0);
 	return fd;
@@ -88,9 +92,79 @@ static void with_bind_address_hard_fail_a_port_in_use_ends_the_daemon(void **sta
 	(void)close(fd);
 }
 
+static void assert_page(struct instance *sluice, const char *path, int status)
+{
+	_cleanup_(buf_fini) struct buf body = BUF_INIT;
+	int is = http_get(sluice->world, HEALTH_PORT, path, &body);
+
+	if (is != status)
+		instance_fail(sluice, "%s: %d %s", path, is, buf_string(&body));
+}
+
+static void await_page(struct instance *sluice, const char *path, int status)
+{
+	uint64_t start_us = world_now_us();
+
+	while (http_get(sluice->world, HEALTH_PORT, path, NULL) != status &&
+	       world_now_us() - start_us < WORLD_PATIENCE_US)
+		world_sleep_ms(20);
+	assert_page(sluice, path, status);
+}
+
+/* A new daemon that has read nothing; the kernel serves what the last one programmed. */
+static void assert_alive_and_not_ready(struct instance *sluice)
+{
+	await_page(sluice, "/livez", 200);
+	assert_page(sluice, "/readyz", 503);
+	instance_wait_written(sluice);
+	assert_page(sluice, "/readyz", 503);
+}
+
+/* It accepts connections, and answers once its loop runs. */
+static struct fake_server *make_api_server(const struct world *w, struct ev_loop *loop)
+{
+	static const struct fake_answer answers[] = {QUIET("/services"), OTHERS};
+	struct fake_server *server;
+
+	world_enter(w, PLACE_NODE);
+	server = fake_server_new(loop, answers, N_ELEMENTS(answers));
+	world_leave(w);
+	return server;
+}
+
+static void a_daemon_is_ready_once_it_has_read_and_programmed(void **state)
+{
+	struct instance *sluice = *state;
+	struct ev_loop *loop = ev_loop_new(0);
+	struct fake_server *server = make_api_server(sluice->world, loop);
+	pid_t pid;
+
+	instance_put_yaml(sluice, "");
+	assert_page(sluice, "/readyz", 200);
+	(void)instance_end(sluice, SIGTERM);
+	sluice->master = fake_server_url(server);
+	instance_launch(sluice, NULL);
+	assert_alive_and_not_ready(sluice);
+	pid = fork();
+	if (pid == 0) {
+		ev_loop_fork(loop);
+		(void)ev_run(loop, 0);
+		_exit(1);
+	}
+	await_page(sluice, "/readyz", 200);
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	(void)instance_end(sluice, SIGTERM);
+	sluice->master = NULL;
+	fake_server_free(server);
+	ev_loop_destroy(loop);
+	instance_start(sluice, NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_daemon_is_ready_once_it_has_read_and_programmed),
 		cmocka_unit_test(a_port_in_use_is_bound_when_it_is_free),
 		cmocka_unit_test(
 			with_bind_address_hard_fail_a_port_in_use_ends_the_daemon),

@@ -115,8 +115,9 @@ static void on_ran(void *data, const struct sync_run *run)
 
 static uint64_t clock_us(void *data, clockid_t clock)
 {
-	(void)clock;
-	return ((struct sync_world *)data)->now_us;
+	const struct sync_world *w = data;
+
+	return w->now_us + (clock == CLOCK_REALTIME ? w->wall_us : 0);
 }
 
 /* The shortest of the waits that jitter allows: half of each. */

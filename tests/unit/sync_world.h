@@ -51,7 +51,7 @@ struct sync_world {
 	struct tape *first, *second, *third;
 	struct sync *sync;
 	size_t n_ran;
-	uint64_t now_us;
+	uint64_t now_us, wall_us; /* monotonic, and how far the wall clock is ahead */
 };
 
 /* Of cmocka: the state is the world. The cluster is filled before the sync is made: that is for the first run. */

@@ -90,7 +90,7 @@ static void a_sink_that_is_not_vital_delays_no_other(void **state)
 				changed_us + 50 * MS);
 		assert_false(tape_last(w->third)->full);
 		stats = sync_stats(w->sync);
-		assert_int_equal(stats.oldest_queued_us[FAMILY_IPV4], 0);
+		assert_int_equal(stats.waits_since_us[FAMILY_IPV4], 0);
 		assert_int_equal(stats.n_failures, 0);
 	}
 	assert_int_equal(w->first->n_notes, 61);

@@ -9,11 +9,12 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "watchers/files/files_private.h"
 
-#define TURN_SEC  0.01 /* of reading without returning to the loop */
+#define TURN_US	  10000ull /* of reading without returning to the loop */
 #define PAUSE_SEC 0.05
 #define RETRY_SEC 2.0 /* a path may come back, as by a mount, without an event */
 
@@ -81,13 +82,13 @@ static void rescan(struct files *f, bool all)
 static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct files *f = timer->data;
-	double end = ev_time() + TURN_SEC;
+	uint64_t end_us = clock_monotonic_us() + TURN_US;
 	int rc;
 
 	ev_timer_stop(loop, timer);
 	do
 		rc = files_load_step(f); /* has reported the reason */
-	while (rc != 0 && ev_time() < end);
+	while (rc != 0 && clock_monotonic_us() < end_us);
 	if (rc != 0)
 		ev_timer_start(loop, timer);
 	if (f->is_changed) {

@@ -39,7 +39,7 @@ static void report(const struct file_owners *o, const struct object *object,
 {
 	_cleanup_(freep) char *reason = NULL;
 
-	if (first->gone_since > 0. && file != first) /* it was renamed, most likely */
+	if (first->gone_us && file != first) /* it was renamed, most likely */
 		return;
 	if (file == first)
 		reason = xstrdup("this file has it twice; the first one counts");

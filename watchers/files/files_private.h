@@ -43,9 +43,9 @@ struct file {
 	struct holding *holdings;
 	uint32_t n_holdings;
 	bool wants_read;
-	bool is_once;	   /* a pipe or standard input, which has been read */
-	double gone_since; /* missing or empty since then, perhaps for a moment; 0: not */
-	char *path;	   /* or "standard input" */
+	bool is_once;	  /* a pipe or standard input, which has been read */
+	uint64_t gone_us; /* missing or empty since then, perhaps for a moment; 0: not */
+	char *path;	  /* or "standard input" */
 	const char *
 		name; /* the part of path in the folder; "" when the source is the file */
 };

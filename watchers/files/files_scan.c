@@ -16,11 +16,12 @@
 #include <strings.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
 
-#define GRACE_SEC   0.5	 /* a file may be missing or empty for so long */
-#define SETTLED_SEC 0.04 /* without a write: most likely it is complete */
+#define GRACE_US   500000 /* a file may be missing or empty for so long */
+#define SETTLED_US 40000  /* without a write: most likely it is complete */
 
 struct name_list {
 	char **names;
@@ -203,13 +204,13 @@ static void drop(struct files *f, struct file *file)
 /* Is it missing (or empty), but perhaps for a moment only? */
 static bool is_in_grace(struct files *f, struct file *file)
 {
-	double now = ev_time();
+	uint64_t now_us = clock_monotonic_us();
 
 	if (!f->loop || file->n_holdings == 0)
 		return false;
-	if (file->gone_since <= 0. || file->gone_since > now)
-		file->gone_since = now;
-	if (now - file->gone_since >= GRACE_SEC)
+	if (!file->gone_us)
+		file->gone_us = now_us;
+	if (now_us - file->gone_us >= GRACE_US)
 		return false;
 	f->is_waiting = true;
 	return true;
@@ -226,10 +227,10 @@ static void saw_missing(struct files *f, struct file *file)
 /* Was it written a moment ago? It may not be complete. */
 static bool is_fresh(const struct files *f, const struct stat *st)
 {
-	double age = ev_time() - (double)st->st_mtim.tv_sec -
-		     (double)st->st_mtim.tv_nsec / 1e9;
+	int64_t age_us = clock_wall_us() - (int64_t)st->st_mtim.tv_sec * 1000000 -
+			 st->st_mtim.tv_nsec / 1000;
 
-	return f->loop && age >= 0. && age < SETTLED_SEC;
+	return f->loop && age_us >= 0 && age_us < SETTLED_US;
 }
 
 static void saw_regular(struct files *f, struct file *file, const struct stat *st,
@@ -240,7 +241,7 @@ static void saw_regular(struct files *f, struct file *file, const struct stat *s
 	keep(f, file);
 	if (is_changed && st->st_size == 0 && is_in_grace(f, file))
 		return;
-	file->gone_since = 0.;
+	file->gone_us = 0;
 	if (is_changed && is_fresh(f, st))
 		f->is_waiting = true;
 	else if (is_changed || all)
@@ -263,7 +264,7 @@ static void saw(struct files *f, struct file *file, bool all)
 	} else {
 		/* one that was named is read once, before anything is followed */
 		file->wants_read |= !f->loop && !file->is_once;
-		file->gone_since = 0.;
+		file->gone_us = 0;
 		keep(f, file);
 	}
 }
@@ -321,7 +322,7 @@ static int scan_source(struct files *f, struct file_source *source,
 		return rc;
 	}
 	for (size_t i = 0; i < n_old; i++) {
-		old[i]->gone_since = 0.;
+		old[i]->gone_us = 0;
 		keep(f, old[i]);
 	}
 	return rc;

@@ -9,7 +9,6 @@
 #include <ev.h>
 #include <stdint.h>
 #include <string.h>
-#include <time.h>
 
 #include "core/buf.h"
 #include "core/cleanup.h"
@@ -129,7 +128,7 @@ static void plugin_failed(struct credentials *c, const char *why)
 /* The credential of a host whose clock is ahead, or a very short-lived one. */
 static void log_expired(struct credentials *c)
 {
-	long long left_sec = (long long)(c->exec_expires_sec - (int64_t)time(NULL));
+	long long left_sec = (long long)(c->exec_expires_sec - clock_wall_us() / 1000000);
 	bool is_expired = c->exec_expires_sec && left_sec <= EXEC_EARLY_SEC;
 
 	if (is_expired && !c->has_logged_expired)
@@ -165,7 +164,7 @@ static bool is_exec_usable(const struct credentials *c)
 	if (!c->has_exec_credential)
 		return false;
 	return !c->exec_expires_sec ||
-	       (int64_t)time(NULL) < c->exec_expires_sec - EXEC_EARLY_SEC ||
+	       clock_wall_us() / 1000000 < c->exec_expires_sec - EXEC_EARLY_SEC ||
 	       clock_monotonic_us() - c->exec_ran_us < EXEC_MIN_US;
 }
 

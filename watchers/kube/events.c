@@ -18,13 +18,13 @@
 #include "core/mem.h"
 #include "watchers/kube/http.h"
 
-#define REPEAT_US    (6 * 60 * 1000000ll) /* the same event is not posted again sooner */
+#define REPEAT_US    (6 * 60 * 1000000ull) /* the same event is not posted again sooner */
 #define CALL_MAX_SEC 15
 #define NOTE_MAX_LEN 1024 /* the API's own limit */
 
 struct record { /* key NULL: unused */
 	char *key, *path, *body;
-	int64_t at_us;
+	uint64_t at_us; /* monotonic clock */
 };
 
 struct events {
@@ -71,11 +71,11 @@ static void record_clear(struct record *r)
 	*r = (struct record){.key = NULL};
 }
 
-static bool is_repeated(const struct events *e, const char *key, int64_t now_us)
+static bool is_repeated(const struct events *e, const char *key)
 {
 	for (size_t i = 0; i < EVENTS_MAX_WAITING; i++)
 		if (e->records[i].key && !strcmp(e->records[i].key, key) &&
-		    now_us - e->records[i].at_us < REPEAT_US)
+		    clock_monotonic_us() - e->records[i].at_us < REPEAT_US)
 			return true;
 	return false;
 }
@@ -131,7 +131,7 @@ void events_record(struct events *e, const struct event_spec *spec)
 	_cleanup_(freep) char *body = event_body(spec, name, e->node_name, now_us);
 	struct record *r = &e->records[e->n_recorded % EVENTS_MAX_WAITING];
 
-	if (!body || is_repeated(e, key, now_us))
+	if (!body || is_repeated(e, key))
 		return;
 	if (e->n_recorded - e->n_posted == EVENTS_MAX_WAITING) {
 		if (!e->has_dropped)
@@ -145,7 +145,7 @@ void events_record(struct events *e, const struct event_spec *spec)
 		.path = xasprintf("/apis/events.k8s.io/v1/namespaces/%s/events",
 				  *spec->ns ? spec->ns : "default"),
 		.body = take_ptr(body),
-		.at_us = now_us,
+		.at_us = clock_monotonic_us(),
 	};
 	e->n_recorded++;
 	post_next(e);
