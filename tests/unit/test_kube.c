@@ -364,13 +364,33 @@ static bool knows_cidr(const struct run *r)
 	return cluster_n(r->cluster, OBJECT_SERVICE_CIDR) == 1;
 }
 
+static void service_cidrs_that_never_arrive_do_not_delay_the_others(void **state)
+{
+	static const struct fake_answer answers[] = {
+		{.request = "/servicecidrs", .bytes = HEADER, .end = FAKE_STALL},
+		QUIET("/services"),
+		OTHERS,
+	};
+	struct run r = {0};
+
+	(void)state;
+	run_open(&r, answers, N_ELEMENTS(answers));
+	assert_true(wait_for(&r, is_synced, SEC));
+	run_close(&r);
+}
+
+#define REFUSED(status)                                                                  \
+	{                                                                                \
+		.request = "/servicecidrs", .times = 1,                                  \
+		.bytes = "HTTP/1.1 " status                                              \
+			 "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",           \
+	}
+
 static void service_cidrs_that_are_available_later_are_used(void **state)
 {
 	static const struct fake_answer answers[] = {
-		{.request = "/servicecidrs",
-		 .bytes = "HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: "
-			  "close\r\n\r\n",
-		 .times = 1},
+		REFUSED("500 No"),
+		REFUSED("403 No"), /* the role was late */
 		{.request = "/servicecidrs",
 		 .bytes = EVENT("ADDED",
 				"{\"kind\":\"ServiceCIDR\",\"metadata\":{\"name\":"
@@ -396,6 +416,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(without_service_cidrs_other_kinds_are_synced),
+		cmocka_unit_test(service_cidrs_that_never_arrive_do_not_delay_the_others),
 		cmocka_unit_test(service_cidrs_that_are_available_later_are_used),
 		cmocka_unit_test(an_answer_may_arrive_byte_by_byte),
 		cmocka_unit_test(a_server_that_cannot_stream_lists_is_listed),

@@ -42,7 +42,9 @@ static uint64_t random_number(void)
 	return n;
 }
 
-#define OPTIONAL_RETRY_US 300000000ull
+/* What a role does not allow, or an old server does not have, rarely comes; but a role may be late. */
+#define OPTIONAL_FIRST_US 2000000ull
+#define OPTIONAL_LAST_US  300000000ull
 
 static void note_silence(struct informer *i)
 {
@@ -61,8 +63,19 @@ void informer_report_failure(struct informer *i, int cause, const char *why)
 		i->p.synced(i->p.data);
 }
 
+/* Waits twice as long each time. */
+static void hold_optional(struct informer *i)
+{
+	uint64_t wait_us =
+		i->optional_wait_us ? i->optional_wait_us * 2 : OPTIONAL_FIRST_US;
+
+	i->optional_wait_us = wait_us < OPTIONAL_LAST_US ? wait_us : OPTIONAL_LAST_US;
+	reflector_hold(&i->reflector, clock_monotonic_us(), i->optional_wait_us);
+}
+
 static void report_recovery(struct informer *i)
 {
+	i->optional_wait_us = 0;
 	i->silent_since_us = 0;
 	outage_over(i->p.outage, i->p.kind);
 }
@@ -170,7 +183,7 @@ static void take_refusal(struct informer *i)
 	if (reflector_wait(&i->reflector, clock_monotonic_us()) == 0)
 		return;
 	if (i->p.is_optional && is_unavailable(i->status))
-		reflector_hold(&i->reflector, clock_monotonic_us(), OPTIONAL_RETRY_US);
+		hold_optional(i);
 	(void)snprintf(why, sizeof(why), "HTTP %d%s%s", i->status,
 		       *body.message ? " " : "", body.message);
 	informer_report_failure(i, i->status, why);

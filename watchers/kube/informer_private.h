@@ -35,6 +35,7 @@ struct informer {
 	bool has_page;	   /* a LIST answer is complete */
 	bool has_nameless; /* this list has a broken object without a name: no sweep */
 	int64_t silent_since_us;
+	uint64_t optional_wait_us; /* the last one, after a refusal of an optional kind */
 };
 
 void informer_report_failure(struct informer *i, int cause, const char *why);

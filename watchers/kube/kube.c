@@ -3,6 +3,8 @@
  */
 #include "watchers/kube/kube.h"
 
+#include <ev.h>
+
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
@@ -13,7 +15,8 @@
 #include "watchers/kube/outage.h"
 #include "watchers/kube/resource.h"
 
-#define HTTP_OK 200
+#define HTTP_OK	     200
+#define OPTIONAL_SEC 1.0 /* what is optional delays the first sync by so much at most */
 
 struct kube {
 	struct kube_params params;
@@ -23,20 +26,54 @@ struct kube {
 	struct credentials *credentials;
 	struct outage *outage;
 	struct informer *informers[OBJECT_KIND_N];
+	struct ev_loop *loop;	  /* NULL before kube_start() */
+	struct ev_timer patience; /* with the optional kinds, once the others are read */
 	bool has_synced, wants_pods;
 };
+
+/*
+ * ServiceCIDRs only make packets to unused Service addresses be refused.  API
+ * servers before 1.33 don't have them.  Pods and Namespaces only opt out of socket
+ * load balancing.  kube-proxy's ClusterRole may not include the three.
+ */
+static bool is_optional(enum object_kind kind)
+{
+	return kind == OBJECT_SERVICE_CIDR || kind == OBJECT_POD ||
+	       kind == OBJECT_NAMESPACE;
+}
+
+static void report_synced(struct kube *k)
+{
+	ev_timer_stop(k->loop, &k->patience);
+	k->has_synced = true;
+	k->events.synced(k->events.data);
+}
+
+static void on_impatient(struct ev_loop *loop, struct ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	report_synced(w->data);
+}
 
 static void on_synced(void *data)
 {
 	struct kube *k = data;
+	bool waits_for_optional = false;
 
 	if (k->has_synced)
 		return;
-	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
-		if (k->informers[kind] && !informer_is_settled(k->informers[kind]))
+	for (int kind = 0; kind < OBJECT_KIND_N; kind++) {
+		if (!k->informers[kind] || informer_is_settled(k->informers[kind]))
+			continue;
+		if (!is_optional((enum object_kind)kind))
 			return;
-	k->has_synced = true;
-	k->events.synced(k->events.data);
+		waits_for_optional = true;
+	}
+	if (!waits_for_optional)
+		report_synced(k);
+	else if (!ev_is_active(&k->patience))
+		ev_timer_again(k->loop, &k->patience);
 }
 
 static void on_changed(void *data)
@@ -95,17 +132,6 @@ static const char *credentials_place(const struct kube *k)
 	return k->config.is_in_cluster ? "the Pod's service account" : "--master";
 }
 
-/*
- * ServiceCIDRs only make packets to unused Service addresses be refused.  API
- * servers before 1.33 don't have them.  Pods and Namespaces only opt out of socket
- * load balancing.  kube-proxy's ClusterRole may not include the three.
- */
-static bool is_optional(enum object_kind kind)
-{
-	return kind == OBJECT_SERVICE_CIDR || kind == OBJECT_POD ||
-	       kind == OBJECT_NAMESPACE;
-}
-
 void kube_want_pods(struct kube *k)
 {
 	k->wants_pods = true;
@@ -119,6 +145,9 @@ static bool is_wanted(const struct kube *k, enum object_kind kind)
 void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *events)
 {
 	k->events = *events;
+	k->loop = loop;
+	ev_timer_init(&k->patience, on_impatient, 0, OPTIONAL_SEC);
+	k->patience.data = k;
 	k->http = http_new(loop, &k->config, k->params.user_agent);
 	http_set_rate(k->http, k->params.qps, k->params.burst);
 	k->credentials = credentials_new(loop, &k->config, k->http, on_credentials, k);
@@ -157,6 +186,8 @@ void kube_free(struct kube *k)
 {
 	if (!k)
 		return;
+	if (k->loop)
+		ev_timer_stop(k->loop, &k->patience);
 	for (int kind = 0; kind < OBJECT_KIND_N; kind++)
 		informer_free(k->informers[kind]);
 	outage_free(k->outage);
