@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "core/cleanup.h"
+#include "tests/unit/tls_front.h"
 #include "watchers/cluster.h"
 #include "watchers/kube/events.h"
 #include "watchers/kube/kube.h"
@@ -35,12 +36,19 @@ void run_open(struct run *r, const struct fake_answer *answers, size_t n)
 {
 	const struct kube_events events = {on_synced, on_changed, NULL, r};
 	_cleanup_(freep) char *error = NULL;
+	const char *url;
 
 	r->loop = ev_loop_new(0);
 	r->server = fake_server_new(r->loop, answers, n);
+	url = fake_server_url(r->server);
 	r->cluster = cluster_new("node-0");
-	assert_int_equal(kube_new(&(struct kube_params){.master = fake_server_url(
-								r->server),
+	if (r->identity) {
+		r->front = tls_front_new(url, r->identity);
+		url = tls_front_url(r->front);
+	}
+	assert_int_equal(kube_new(&(struct kube_params){.master = url,
+							.service_account =
+								r->service_account,
 							.kubeconfig = r->kubeconfig,
 							.stall_sec = r->stall_sec,
 							.reject = r->reject,
@@ -55,6 +63,7 @@ void run_open(struct run *r, const struct fake_answer *answers, size_t n)
 void run_close(struct run *r)
 {
 	kube_free(r->kube);
+	tls_front_free(r->front);
 	fake_server_free(r->server);
 	cluster_free(r->cluster);
 	ev_loop_destroy(r->loop);

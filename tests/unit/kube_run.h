@@ -12,7 +12,9 @@
 
 struct cluster;
 struct events;
+struct identity;
 struct kube;
+struct tls_front;
 
 #define END                                                                              \
 	"{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"X\",\"metadata\":{"               \
@@ -46,11 +48,15 @@ struct run {
 	/* set before run_open(), all may be left out */
 	const char *kubeconfig; /* a path; only the user in it counts */
 	uint32_t stall_sec;
+	const struct identity
+		*identity;	     /* the server speaks TLS, with this certificate */
+	const char *service_account; /* the Pod's folder of it */
 	const struct reject *reject;
 	struct events *events; /* gets one when synced */
 
 	struct ev_loop *loop;
 	struct fake_server *server;
+	struct tls_front *front; /* NULL without identity */
 	struct cluster *cluster;
 	struct kube *kube;
 	bool has_synced;
