@@ -10,6 +10,7 @@
 
 #include "core/addr.h"
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "tests/kernel/http_get.h"
 #include "tests/kernel/instance.h"
 #include "tests/test.h"
@@ -17,6 +18,7 @@
 #include "tests/unit/kube_run.h"
 
 #define HEALTH_PORT 10256
+#define API_PORT    6443
 
 static int node_socket(const struct world *w)
 {
@@ -28,11 +30,11 @@ static int node_socket(const struct world *w)
 	return fd;
 }
 
-static int take_port(const struct world *w)
+static int take_port(const struct world *w, uint16_t port)
 {
 	struct addr any = addr_unspecified(FAMILY_IPV4);
 	struct sockaddr_storage sa;
-	socklen_t len = addr_to_sockaddr(&any, HEALTH_PORT, &sa);
+	socklen_t len = addr_to_sockaddr(&any, port, &sa);
 	int fd = node_socket(w), on = 1;
 
 	/* connections to the daemon that ended are still in TIME_WAIT */
@@ -54,7 +56,7 @@ static int take_its_place(struct instance *sluice)
 {
 	(void)instance_end(sluice, SIGTERM);
 	(void)unlink(sluice->log);
-	return take_port(sluice->world);
+	return take_port(sluice->world, HEALTH_PORT);
 }
 
 static void a_port_in_use_is_bound_when_it_is_free(void **state)
@@ -161,9 +163,33 @@ static void a_daemon_is_ready_once_it_has_read_and_programmed(void **state)
 	instance_start(sluice, NULL);
 }
 
+/* An API server that accepts connections and never answers. */
+static void a_single_run_gives_up_after_the_timeout(void **state)
+{
+	struct instance *sluice = *state;
+	int fd = take_port(sluice->world, API_PORT);
+	_cleanup_(freep) char *command =
+		xasprintf("run --once --master 127.0.0.1:%d --timeout 300ms --proxy-mode "
+			  "nftables --bpffs-root %s",
+			  API_PORT, sluice->bpffs);
+	_cleanup_(buf_fini) struct buf output = BUF_INIT;
+	uint64_t start_us = world_now_us();
+
+	if (sluice->pid)
+		(void)instance_end(sluice, SIGTERM);
+	assert_int_equal(instance_command(sluice, command, &output), 1);
+	assert_in_range(world_now_us() - start_us, 300000, WORLD_PATIENCE_US / 2);
+	assert_non_null(strstr(buf_string(&output),
+			       "api: not all objects could be read within 0.3 s; giving "
+			       "up, the kernel keeps its rules (see --timeout)"));
+	instance_wait_written(sluice);
+	(void)close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_single_run_gives_up_after_the_timeout),
 		cmocka_unit_test(a_daemon_is_ready_once_it_has_read_and_programmed),
 		cmocka_unit_test(a_port_in_use_is_bound_when_it_is_free),
 		cmocka_unit_test(

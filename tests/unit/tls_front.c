@@ -1,6 +1,6 @@
 /*
- * A process of its own for each connection: GnuTLS can block there, and the test's
- * loop goes on.
+ * A process of its own for each connection: GnuTLS may block there, and does not
+ * delay the loop of the test.
  */
 #include "tests/unit/tls_front.h"
 
