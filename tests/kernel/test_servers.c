@@ -17,8 +17,9 @@
 #include "tests/unit/fake_server.h"
 #include "tests/unit/kube_run.h"
 
-#define HEALTH_PORT 10256
-#define API_PORT    6443
+#define HEALTH_PORT	10256
+#define API_PORT	6443
+#define TCP_ESTABLISHED "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_established"
 
 static int node_socket(const struct world *w)
 {
@@ -84,6 +85,7 @@ static void with_bind_address_hard_fail_a_port_in_use_ends_the_daemon(void **sta
 	struct instance *sluice = *state;
 	int fd = take_its_place(sluice), status;
 
+	world_must(sluice->world, PLACE_NODE, "echo 1234 >" TCP_ESTABLISHED);
 	instance_launch(sluice, args);
 	assert_int_equal(waitpid(sluice->pid, &status, 0), sluice->pid);
 	sluice->pid = 0;
@@ -91,6 +93,8 @@ static void with_bind_address_hard_fail_a_port_in_use_ends_the_daemon(void **sta
 	assert_int_equal(WEXITSTATUS(status), 1);
 	assert_true(has_logged(sluice, "bind-address-hard-fail: exiting"));
 	assert_false(has_logged(sluice, "retrying"));
+	/* a start that fails leaves the settings of the kernel as they were */
+	world_must(sluice->world, PLACE_NODE, "grep -qx 1234 " TCP_ESTABLISHED);
 	(void)close(fd);
 }
 

@@ -139,12 +139,13 @@ static void addresses_of_services_are_parsed_leniently(void **state)
 		 "is not a CIDR\n"},
 		{YAML_SERVICE("status: {loadBalancer: {ingress: [{hostname: lb}, {ip: "
 			      "1.2.3.4}, {ip: 5.6.7.8, ipMode: Proxy}, {ip: 9.10.11.12, "
-			      "ipMode: VIP}, {ip: x}]}}"),
+			      "ipMode: VIP}, {ip: x}, {ip: 9.9.9.9, ipMode: vip}]}}"),
 		 "Service default/web ClusterIP headless ingress=1.2.3.4 "
-		 "ingress=5.6.7.8(proxy) ingress=9.10.11.12\n",
+		 "ingress=5.6.7.8(proxy) ingress=9.10.11.12 ingress=9.9.9.9(proxy)\n",
 		 "Service default/web: status.loadBalancer.ingress[4].ip: \"x\" is not "
-		 "an IP "
-		 "address\n"},
+		 "an IP address\n"
+		 "Service default/web: status.loadBalancer.ingress[5].ipMode: \"vip\" is "
+		 "not VIP or Proxy, so the address is not served\n"},
 	};
 
 	(void)state;

@@ -246,6 +246,12 @@ void decode_item(const json_t *json, const json_t *list, unsigned number,
 	(void)decode_tree(&d, json, list, number, 1);
 }
 
+static bool has_namespace(const struct kind *kind)
+{
+	return kind &&
+	       (kind->object_kind == OBJECT_SERVICE || kind->object_kind == OBJECT_SLICE);
+}
+
 void decode_report_duplicate(const json_t *json, const char *source, unsigned item,
 			     const struct reject *reject,
 			     const struct document_duplicate *duplicate)
@@ -254,6 +260,8 @@ void decode_report_duplicate(const json_t *json, const char *source, unsigned it
 	const json_t *metadata = json_object_get(json, "metadata");
 	const char *ns = json_text(metadata, "namespace");
 	const char *name = json_text(metadata, "name");
+	const struct kind *found =
+		find_kind(json_text(json, "apiVersion"), kind, strlen(kind));
 	struct json_subject subject = subject_of(source, item, reject);
 	struct json_reader root = json_reader_root(json, &subject);
 	_cleanup_(freep) char *reason =
@@ -261,13 +269,12 @@ void decode_report_duplicate(const json_t *json, const char *source, unsigned it
 			  ": the key %%s is repeated; the last one counts",
 			  duplicate->line);
 
-	if (*kind && !decode_is_list(json) &&
-	    !find_kind(json_text(json, "apiVersion"), kind, strlen(kind)))
+	if (*kind && !decode_is_list(json) && !found)
 		return;
 	subject.kind = kind;
 	if (*name && decode_is_plain(name, DECODE_MAX_NAME))
 		subject.name = name;
 	if (*name && decode_is_plain(ns, DECODE_MAX_LABEL))
-		subject.ns = *ns || decode_is_list(json) ? ns : "default";
+		subject.ns = *ns || !has_namespace(found) ? ns : "default";
 	json_reader_reject_text(&root, reason, duplicate->key);
 }

@@ -42,7 +42,7 @@ static uint64_t random_number(void)
 	return n;
 }
 
-/* What a role does not allow, or an old server does not have, rarely comes; but a role may be late. */
+/* A refusal by a role, or by an old server, rarely ends; but a role may be late. */
 #define OPTIONAL_FIRST_US 2000000ull
 #define OPTIONAL_LAST_US  300000000ull
 
