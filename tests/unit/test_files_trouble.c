@@ -300,6 +300,41 @@ static void nothing_changes_after_stop(void **state)
 	assert_int_equal(w->n_changed, 0);
 }
 
+/* A Service a, and so many others that they are not read in one turn of the loop. */
+static void write_many(const struct files_world *w, const char *file)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+
+	for (int i = 0; i < 1000; i++) {
+		_cleanup_(freep) char *name = i ? xasprintf("s%d", i) : xstrdup("a");
+		_cleanup_(freep) char *one = files_service_text(name, "10.96.0.2");
+
+		buf_printf(&text, "---\n%s", one);
+	}
+	world_write(&w->base, file, buf_string(&text));
+}
+
+/* The loop stands still between two scans for longer than a file may be missing. */
+static void a_renamed_file_is_read_before_the_old_one_is_dropped(void **state)
+{
+	struct files_world *w = *state;
+
+	files_world_write(w, "b.yaml", "a", "10.96.0.1");
+	files_world_follow(w, 0, w->base.folder);
+	files_world_pause(w, 0.1);
+	(void)snprintf(w->watched, sizeof(w->watched), "a");
+	world_remove(&w->base, "b.yaml");
+	world_run(&w->base, 0.035);
+	write_many(w, "a.yaml");
+	world_run(&w->base, 0.025); /* a scan: the new file is too fresh to be read */
+	(void)usleep(700000);
+	files_world_await(w, "a", "10.96.0.2");
+	assert_false(w->has_blinked);
+	world_remove(&w->base, "a.yaml");
+	*w->watched = '\0';
+	files_world_await(w, "a", "");
+}
+
 #define TEST(name)                                                                       \
 	cmocka_unit_test_setup_teardown(name, files_world_setup, files_world_teardown)
 
@@ -317,6 +352,7 @@ int main(void)
 		TEST(standard_input_and_pipes_are_read_once),
 		TEST(a_pipe_in_the_place_of_a_file_is_left_alone),
 		TEST(without_inotify_changes_are_found_by_polling),
+		TEST(a_renamed_file_is_read_before_the_old_one_is_dropped),
 		TEST(nothing_changes_after_stop),
 		TEST(an_unmounted_folder_keeps_its_objects),
 	};

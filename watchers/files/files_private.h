@@ -84,6 +84,7 @@ struct files {
 	struct file_loading loading;
 	bool is_changed; /* the cluster, since this was reported */
 	bool is_waiting; /* for a file that may be in the middle of a change */
+	bool has_unread, had_unread; /* files to be read: at this scan, at the last one */
 
 	struct ev_loop *loop; /* NULL: not following */
 	struct file_watch watch;

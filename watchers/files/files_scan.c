@@ -20,8 +20,9 @@
 #include "core/log.h"
 #include "core/mem.h"
 
-#define GRACE_US   500000 /* a file may be missing or empty for so long */
-#define SETTLED_US 40000  /* without a write: most likely it is complete */
+#define GRACE_US   500000  /* a file may be missing or empty for so long */
+#define LONGEST_US 5000000 /* and so long while other files are about to be read */
+#define SETTLED_US 40000   /* without a write: most likely it is complete */
 
 struct name_list {
 	char **names;
@@ -201,7 +202,10 @@ static void drop(struct files *f, struct file *file)
 	file_free(file);
 }
 
-/* Is it missing (or empty), but perhaps for a moment only? */
+/*
+ * Is it missing (or empty), but perhaps for a moment only?  A file that was not read
+ * at the last scan may be its successor, however long ago that scan was.
+ */
 static bool is_in_grace(struct files *f, struct file *file)
 {
 	uint64_t now_us = clock_monotonic_us();
@@ -210,7 +214,7 @@ static bool is_in_grace(struct files *f, struct file *file)
 		return false;
 	if (!file->gone_us)
 		file->gone_us = now_us;
-	if (now_us - file->gone_us >= GRACE_US)
+	if (now_us - file->gone_us >= (f->had_unread ? LONGEST_US : GRACE_US))
 		return false;
 	f->is_waiting = true;
 	return true;
@@ -243,9 +247,9 @@ static void saw_regular(struct files *f, struct file *file, const struct stat *s
 		return;
 	file->gone_us = 0;
 	if (is_changed && is_fresh(f, st))
-		f->is_waiting = true;
+		f->is_waiting = f->has_unread = true;
 	else if (is_changed || all)
-		file->wants_read = true;
+		file->wants_read = f->has_unread = true;
 }
 
 static void saw(struct files *f, struct file *file, bool all)
@@ -336,6 +340,8 @@ int files_scan(struct files *f, bool all)
 
 	f->n = f->cap = f->next = 0;
 	f->is_waiting = false;
+	f->had_unread = f->has_unread;
+	f->has_unread = false;
 	for (size_t i = 0; i < f->n_sources; i++) {
 		size_t first = at;
 		int rc;
