@@ -188,6 +188,7 @@ static void a_single_run_gives_up_after_the_timeout(void **state)
 			       "up, the kernel keeps its rules (see --timeout)"));
 	instance_wait_written(sluice);
 	(void)close(fd);
+	instance_start(sluice, NULL);
 }
 
 int main(void)
