@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "bpf/ebpf.h"
+#include "bpf/ebpf_dump.h"
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/log.h"
@@ -196,6 +197,7 @@ static const struct plane planes[] = {
 	 .n_syscalls = N_ELEMENTS(ebpf_syscalls),
 	 .probe = probe_ebpf,
 	 .open = open_ebpf,
+	 .dump = ebpf_dump,
 	 .cleanups = {clean_ebpf, clean_nftables}},
 #endif
 	{.mode = "nftables",

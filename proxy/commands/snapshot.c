@@ -100,7 +100,7 @@ int snapshot_take(struct snapshot *s, const struct config *config,
 	struct object_source *source = NULL;
 	int err;
 
-	*s = (struct snapshot){.parts = parts};
+	*s = (struct snapshot){.parts = parts, .config = config};
 	s->rejections = rejections_new(keep_nodeports);
 	err = node_name_find(config->hostname_override, &s->node_name);
 	if (err != 0) {

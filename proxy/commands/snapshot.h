@@ -15,6 +15,7 @@ struct rejections;
 
 struct snapshot { /* embedded */
 	const struct parts *parts;
+	const struct config *config;
 	char *node_name;
 	struct cluster *cluster;
 	struct rejections *rejections;

@@ -34,6 +34,8 @@ struct plane {
 	/* After a good probe. 0, or -errno, logged. */
 	int (*open)(const struct config *config, struct ev_loop *loop,
 		    struct dataplane *ret);
+	/* Adds the mode's own view to `dump --format json`: a JSON value. NULL: none. */
+	void (*dump)(const struct changeset *full, struct buf *out);
 	/*
 	 * Each removes one thing that the mode leaves in place; the list ends with NULL.
 	 * Modes share functions where they share things. They work with CAP_NET_ADMIN.
