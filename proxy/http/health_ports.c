@@ -16,6 +16,7 @@
 #include "proxy/http/http_server.h"
 
 #define MAX_CONNECTIONS 256 /* of all ports */
+#define N_PORT_NUMBERS	65536
 
 struct health_ports {
 	struct sink sink;
@@ -23,6 +24,7 @@ struct health_ports {
 	struct health_ports_hooks hooks;
 	struct hash entries;
 	struct http_server *server; /* made with the first port */
+	uint16_t *n_node_ports;	    /* by number: frontends that are TCP node ports */
 };
 
 struct entry {		     /* a Service with a health check node port */
@@ -84,9 +86,21 @@ static struct entry *entry_for(struct health_ports *h, const struct service *s)
 	return e;
 }
 
+static void count_node_ports(struct health_ports *h, const struct service *s, int by)
+{
+	const struct frontend *frontends = service_frontends(s);
+
+	for (uint32_t i = 0; s->proto == IPPROTO_TCP && i < s->n_frontends; i++)
+		if (frontends[i].kind == FRONTEND_NODE_PORT)
+			h->n_node_ports[frontends[i].port] += (uint16_t)by;
+}
+
 static void take_away(struct health_ports *h, const struct service *s)
 {
-	if (s && s->health_check_port)
+	if (!s)
+		return;
+	count_node_ports(h, s, -1);
+	if (s->health_check_port)
 		entry_for(h, s)->n_ports[s->family]--;
 }
 
@@ -94,7 +108,10 @@ static void put(struct health_ports *h, const struct service *s)
 {
 	struct entry *e;
 
-	if (!s || !s->health_check_port)
+	if (!s)
+		return;
+	count_node_ports(h, s, 1);
+	if (!s->health_check_port)
 		return;
 	e = entry_for(h, s);
 	e->n_ports[s->family]++;
@@ -102,12 +119,18 @@ static void put(struct health_ports *h, const struct service *s)
 	e->local_ready[s->family] = s->local_ready;
 }
 
+/*
+ * -EEXIST: packets to the port are balanced as those to a node port, before a listener
+ * here would see them.
+ */
 static int open_port(struct health_ports *h, struct entry *e)
 {
 	struct addr any = addr_unspecified(FAMILY_IPV4);
 	int err = 0;
 
 	http_listener_close(take_ptr(e->listener));
+	if (h->n_node_ports[e->port])
+		return -EEXIST;
 	if (!h->server)
 		err = http_server_new(h->loop, MAX_CONNECTIONS, &h->server);
 	if (!err)
@@ -124,7 +147,7 @@ struct batch {
 };
 
 struct news {
-	struct batch refused, recovered;
+	struct batch refused, taken, recovered;
 };
 
 static void add_to(struct batch *batch, const struct entry *e)
@@ -144,9 +167,10 @@ static void note_result(struct health_ports *h, struct entry *e, int err,
 	e->logged_port = e->port;
 	if (!err || is_known)
 		return;
-	add_to(&news->refused, e);
+	add_to(err == -EEXIST ? &news->taken : &news->refused, e);
 	if (h->hooks.failed)
-		h->hooks.failed(h->hooks.data, e->key.ns, e->key.name, e->port, err);
+		h->hooks.failed(h->hooks.data, e->key.ns, e->key.name, e->port,
+				err == -EEXIST ? -EADDRINUSE : err);
 }
 
 static void log_batch(const struct batch *batch, const char *what)
@@ -162,7 +186,8 @@ static void log_batch(const struct batch *batch, const char *what)
 		(void)snprintf(more, sizeof(more), " (and %zu more ports)", batch->n - 1);
 	log_line(err ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
 		 "health check node port %u of %s/%s%s: %s%s%s", e->port, e->key.ns,
-		 e->key.name, more, what, err ? ": " : "", err ? strerror(-err) : "");
+		 e->key.name, more, what, err && err != -EEXIST ? ": " : "",
+		 err && err != -EEXIST ? strerror(-err) : "");
 }
 
 static bool is_unused(const struct entry *e)
@@ -176,7 +201,8 @@ static void refuse(struct health_ports *h, const struct changeset *cs)
 	for (size_t i = 0; i < cs->n; i++) {
 		const struct service *s = cs->changes[i].new;
 
-		if (!s || !s->health_check_port || entry_for(h, s)->listener)
+		if (!s || !s->health_check_port || entry_for(h, s)->listener ||
+		    h->n_node_ports[s->health_check_port])
 			continue;
 		changeset_refuse(cs, s, NULL); /* logged above */
 		take_away(h, s);
@@ -190,9 +216,11 @@ static int health_ports_apply(struct sink *sink, const struct changeset *cs)
 	struct entry *e;
 	int result = 0;
 
-	if (cs->full)
+	if (cs->full) {
+		memset(h->n_node_ports, 0, N_PORT_NUMBERS * sizeof(*h->n_node_ports));
 		for (size_t i = 0; (e = hash_next(&h->entries, &i));)
 			memset(e->n_ports, 0, sizeof(e->n_ports));
+	}
 	for (size_t i = 0; i < cs->n; i++) {
 		take_away(h, cs->changes[i].old);
 		put(h, cs->changes[i].new);
@@ -208,13 +236,15 @@ static int health_ports_apply(struct sink *sink, const struct changeset *cs)
 			}
 			continue;
 		}
-		if (!e->listener || e->open_port != e->port)
+		if (!e->listener || e->open_port != e->port || h->n_node_ports[e->port])
 			err = open_port(h, e);
 		note_result(h, e, err, &news);
-		if (err)
+		if (err && err != -EEXIST) /* that one ends with a change of a Service */
 			result = -EREMOTEIO;
 	}
 	log_batch(&news.refused, "could not open, retrying");
+	log_batch(&news.taken, "it is the node port of a Service, which keeps it; see "
+			       "sluice explain");
 	log_batch(&news.recovered, "open now");
 	if (result)
 		refuse(h, cs);
@@ -230,6 +260,7 @@ static void health_ports_close(struct sink *sink)
 		entry_free(e);
 	hash_fini(&h->entries);
 	http_server_free(h->server);
+	free(h->n_node_ports);
 	free(h);
 }
 
@@ -247,6 +278,7 @@ struct sink *health_ports_new(struct ev_loop *loop,
 	h->sink.ops = &health_ports_ops;
 	h->loop = loop;
 	h->hooks = *hooks;
+	h->n_node_ports = xcalloc(N_PORT_NUMBERS, sizeof(*h->n_node_ports));
 	hash_init(&h->entries, &name_key_ops);
 	return &h->sink;
 }

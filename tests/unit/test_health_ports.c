@@ -311,6 +311,28 @@ static struct service *make_named_service(int number, uint16_t port)
 	return service_new(&spec);
 }
 
+static struct service *make_node_port(uint16_t port)
+{
+	const struct frontend frontend = {
+		.addr = addr_unspecified(FAMILY_IPV4),
+		.port = port,
+		.kind = FRONTEND_NODE_PORT,
+		.from = {{.action = ACTION_REJECT},
+			 {.action = ACTION_REJECT},
+			 {.action = ACTION_REJECT}},
+	};
+
+	return service_new(&(struct service_spec){
+		.ns = "ns",
+		.name = "other",
+		.port_name = "",
+		.family = FAMILY_IPV4,
+		.proto = IPPROTO_TCP,
+		.frontends = &frontend,
+		.n_frontends = 1,
+	});
+}
+
 static unsigned n_failed;
 
 static void count_failure(void *data, const char *ns, const char *name, uint16_t port,
@@ -322,6 +344,42 @@ static void count_failure(void *data, const char *ns, const char *name, uint16_t
 	(void)port;
 	assert_int_equal(err, -EADDRINUSE);
 	n_failed++;
+}
+
+/* Whichever comes first, and with full change sets as with deltas. */
+static void a_node_port_keeps_its_number_from_a_health_port(void **state)
+{
+	const struct health_ports_hooks hooks = {.is_healthy = is_healthy,
+						 .failed = count_failure};
+	const uint16_t port = free_port();
+	struct service *s = make_service(FAMILY_IPV4, "a", port, 1);
+	struct service *other = make_node_port(port);
+	struct ev_loop *loop = ev_loop_new(0);
+	struct sink *sink = health_ports_new(loop, &hooks);
+	struct fetch f;
+	const char *log;
+
+	(void)state;
+	n_failed = 0;
+	assert_int_equal(apply(sink, true, NULL, s), 0);
+	assert_int_equal(weight_of(fetch(loop, &f, port, GET)), 1);
+	capture_start();
+	assert_int_equal(apply(sink, false, NULL, other), 0);
+	assert_int_equal(apply(sink, false, s, s), 0);
+	log = capture_end();
+	assert_int_equal(capture_count(log, "it is the node port of a Service"), 1);
+	assert_int_equal(weight_of(fetch(loop, &f, port, GET)), -1);
+	assert_int_equal(n_failed, 1);
+	assert_int_equal(apply(sink, false, other, NULL), 0);
+	assert_int_equal(weight_of(fetch(loop, &f, port, GET)), 1);
+	assert_int_equal(apply(sink, false, NULL, other), 0);
+	assert_int_equal(weight_of(fetch(loop, &f, port, GET)), -1);
+	assert_int_equal(apply(sink, true, NULL, s), 0);
+	assert_int_equal(weight_of(fetch(loop, &f, port, GET)), 1);
+	sink_close(sink);
+	ev_loop_destroy(loop);
+	service_unref(s);
+	service_unref(other);
 }
 
 static void a_health_port_that_stays_in_use_is_reported_once(void **state)
@@ -404,6 +462,7 @@ int main(void)
 		WITH_PORTS(slow_clients_do_not_block_other_clients),
 		WITH_PORTS(each_family_of_a_service_has_its_own_health_answer),
 		cmocka_unit_test(a_health_port_that_stays_in_use_is_reported_once),
+		cmocka_unit_test(a_node_port_keeps_its_number_from_a_health_port),
 		cmocka_unit_test(
 			health_ports_beyond_the_descriptor_limit_are_one_log_line),
 	};
