@@ -166,7 +166,7 @@ static void try_next(struct relay_conn *c)
 	uint32_t i;
 
 	while (relay_now_ms() - c->since_ms < ALL_CONNECT_MS && next_endpoint(c, &i)) {
-		int fd, err = open_socket(endpoint_at(c, i), &fd);
+		int fd = -1, err = open_socket(endpoint_at(c, i), &fd);
 
 		if (is_shortage(err)) {
 			wait_for(c, SHORTAGE_MS);

@@ -100,7 +100,7 @@ static int add_ear(struct relay_listener *l, struct relay_worker *worker,
 		   bool is_shared)
 {
 	struct relay_ear *ear;
-	int fd, err;
+	int fd = -1, err;
 
 	if (!relay_limit_take_ear(worker->shared->limit))
 		return -EMFILE;

@@ -60,7 +60,8 @@ static void fail_at(const struct service *s, const struct frontend *f,
 {
 	char label[256], to[ADDR_PORT_TEXT_LEN], from[ADDR_TEXT_LEN];
 
-	(void)system("nft list ruleset >&2");
+	if (system("nft list ruleset >&2") != 0)
+		print_error("the ruleset could not be listed\n");
 	fail_msg("%s: %s %s from %s%s%s: %s",
 		 s ? service_label(s, label, sizeof(label)) : "no service",
 		 addr_port_format(&p->daddr, p->dport, to), proto_name(p->proto),

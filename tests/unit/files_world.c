@@ -154,7 +154,8 @@ void files_world_swap(const struct files_world *w, const char *version, const ch
 	_cleanup_(freep) char *file = xasprintf("%s/web.yaml", version);
 	char old[64] = "";
 
-	(void)readlink(files_at(w, "..data"), old, sizeof(old) - 1);
+	if (readlink(files_at(w, "..data"), old, sizeof(old) - 1) == -1)
+		old[0] = '\0'; /* the first version */
 	world_make_folder(&w->base, version);
 	files_world_write(w, file, name, ip);
 	world_link(&w->base, version, "..data_tmp");

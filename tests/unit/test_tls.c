@@ -247,7 +247,6 @@ an_expired_server_certificate_is_logged_and_a_renewed_one_is_used(void **state)
 	};
 	struct tls_world *w = *state;
 	struct run r = {.kubeconfig = w->kubeconfig, .identity = &w->expired};
-	_cleanup_(freep) char *remedy = NULL;
 	const char *log;
 
 	write_kubeconfig(w, "token: t");
