@@ -18,7 +18,7 @@ struct files_world {
 	struct buf reports;
 	struct reject reject;
 	unsigned n_changed;
-	char watched[16]; /* a Service that must not be missing; "" is none */
+	char watched[64]; /* a Service that must not be missing; "" is none */
 	bool has_blinked;
 };
 

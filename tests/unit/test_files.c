@@ -117,7 +117,7 @@ static void run_step(struct files_world *w, const char *step)
 	else if (strcmp(verb, "read") == 0)
 		take_read(w, a);
 	else if (strcmp(verb, "keep") == 0)
-		(void)snprintf(w->watched, sizeof(w->watched), "%s", a);
+		(void)strcpy(w->watched, a);
 	else if (strcmp(verb, "settle") == 0)
 		files_world_pause(w, 0.8); /* more than the grace of a missing file */
 	else if (strcmp(verb, "reported") == 0)
