@@ -171,11 +171,14 @@ static int dump(struct relay_routes *r, enum family family,
 	_Alignas(struct nlmsghdr) char buf[BUFFER_LEN];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
 	struct netlink_reader reader = {.seq = ++r->seq, .message = message, .data = r};
+	int err;
 
 	(void)put_route(nlh, r->seq, RTM_GETROUTE, NLM_F_DUMP, family, 0);
 	if (send(r->fd, nlh, nlh->nlmsg_len, 0) == -1)
 		return -errno;
-	return netlink_reader_run(&reader, r->fd, buf, sizeof(buf));
+	err = netlink_reader_run(&reader, r->fd, buf, sizeof(buf));
+	/* no local route, not even of a loopback interface that is up; or no such family */
+	return err == -ENOENT || err == -EOPNOTSUPP || err == -EAFNOSUPPORT ? 0 : err;
 }
 
 /* The address that this host uses on its way out. */

@@ -125,6 +125,16 @@ static void routes_of_a_killed_daemon_are_adopted_and_cleaned_up(void **state)
 	instance_start(sluice, NULL);
 }
 
+/* Not even the loopback interface is up. */
+static void cleanup_in_a_namespace_without_routes_succeeds(void **state)
+{
+	struct instance *sluice = *state;
+
+	world_must(sluice->world, PLACE_NODE,
+		   "unshare -n %s cleanup --bpffs-root %s/none", instance_program(),
+		   sluice->world->dir);
+}
+
 static void sigterm_leaves_no_route(void **state)
 {
 	struct instance *sluice = *state;
@@ -166,6 +176,7 @@ int main(void)
 		cmocka_unit_test(a_removed_route_is_added_again),
 		cmocka_unit_test(local_routes_and_addresses_of_others_stay),
 		cmocka_unit_test(routes_of_a_killed_daemon_are_adopted_and_cleaned_up),
+		cmocka_unit_test(cleanup_in_a_namespace_without_routes_succeeds),
 		cmocka_unit_test(sigterm_leaves_no_route),
 		cmocka_unit_test(diff_reports_nothing_when_all_is_there),
 		cmocka_unit_test(once_is_an_error),
