@@ -220,12 +220,3 @@ bool ebpf_optout_set_pods(struct ebpf_optout *o, const char *const *uids, size_t
 	drop_others(o);
 	return is_pending;
 }
-
-size_t ebpf_optout_n(const struct ebpf_optout *o)
-{
-	size_t n = o->n_fixed;
-
-	for (size_t i = 0; i < o->n_pods; i++)
-		n += o->pods[i].cgroup != 0;
-	return n;
-}

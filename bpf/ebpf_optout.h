@@ -31,5 +31,3 @@ void ebpf_optout_set(struct ebpf_optout *o, const char *const *paths, size_t n,
 bool ebpf_optout_set_pods(struct ebpf_optout *o, const char *const *uids, size_t n);
 /* Looks for the cgroups of the Pods again, with the same result. */
 bool ebpf_optout_look(struct ebpf_optout *o);
-/* Cgroups that are excluded now. */
-size_t ebpf_optout_n(const struct ebpf_optout *o);

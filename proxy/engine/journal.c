@@ -38,11 +38,7 @@ struct writing {
 
 static uint64_t service_hash(const void *key)
 {
-	const struct service *s = key;
-
-	return hash_mix(hash_mix(hash_string(service_namespace(s)),
-				 hash_string(service_name(s))),
-			hash_string(service_port_name(s)) + s->proto * 2u + s->family);
+	return service_hash_key(key);
 }
 
 static bool is_same_service(const void *item, const void *key)

@@ -51,13 +51,6 @@ static void places_report(struct places *p, const struct comparison *c,
 	buf_fini(&p->text);
 }
 
-static int compare_endpoint(const struct endpoint *a, const struct endpoint *b)
-{
-	int order = addr_compare(&a->addr, &b->addr);
-
-	return order ? order : (a->port > b->port) - (a->port < b->port);
-}
-
 /* The new state of an endpoint, when it was another one before. */
 static const char *endpoint_state(const struct endpoint *e)
 {
@@ -74,9 +67,10 @@ static void compare_endpoints(const struct service *old, const struct service *n
 	uint32_t i = 0, j = 0;
 
 	while (i < old->n_endpoints || j < new->n_endpoints) {
-		int order = i == old->n_endpoints   ? 1
-			    : j == new->n_endpoints ? -1
-						    : compare_endpoint(&a[i], &b[j]);
+		int order = i == old->n_endpoints ? 1
+			    : j == new->n_endpoints
+				    ? -1
+				    : service_compare_endpoint(&a[i], &b[j]);
 
 		if (order < 0)
 			add_endpoint(&removed, &a[i], "");

@@ -24,12 +24,7 @@ static const void *entry_key(const void *item)
 
 static uint64_t service_hash(const void *key)
 {
-	const struct service *s = key;
-	uint64_t h =
-		hash_mix(hash_string(service_namespace(s)), hash_string(service_name(s)));
-
-	return hash_mix(hash_mix(h, hash_string(service_port_name(s))),
-			(uint64_t)s->proto << 8 | s->family);
+	return service_hash_key(key);
 }
 
 static bool entry_equal(const void *item, const void *key)
@@ -52,39 +47,26 @@ const struct addr *relay_sink_addresses(const struct relay_sink *r,
 					const struct service *s, const struct frontend *f,
 					size_t *ret_n)
 {
-	if (!frontend_is_everywhere(f)) {
-		*ret_n = 1;
-		return &f->addr;
-	}
-	*ret_n = r->n_node_addresses[s->family];
-	return r->node_addresses[s->family];
+	const struct node_list *list = &r->node_addresses[s->family];
+
+	*ret_n = frontend_is_everywhere(f) ? list->n : 1;
+	return frontend_is_everywhere(f) ? list->items : &f->addr;
 }
 
-static bool has_same_addresses(const struct relay_sink *r, const struct environment *env)
+/* Takes the node addresses; returns whether they are others. */
+static bool take_addresses(struct relay_sink *r, const struct environment *env)
 {
+	bool has_moved = false;
+
 	for (enum family family = 0; family < FAMILY_N; family++) {
-		size_t n = env->n_node_addresses[family];
+		struct node_list old = r->node_addresses[family];
 
-		if (n != r->n_node_addresses[family] ||
-		    (n && memcmp(env->node_addresses[family], r->node_addresses[family],
-				 n * sizeof(struct addr)) != 0))
-			return false;
+		r->node_addresses[family] = (struct node_list){0};
+		node_list_set(&r->node_addresses[family], env, family);
+		has_moved |= !node_list_equal(&old, &r->node_addresses[family]);
+		node_list_fini(&old);
 	}
-	return true;
-}
-
-static void take_addresses(struct relay_sink *r, const struct environment *env)
-{
-	for (enum family family = 0; family < FAMILY_N; family++) {
-		size_t n = env->n_node_addresses[family];
-
-		free(r->node_addresses[family]);
-		r->node_addresses[family] = xcalloc(n + 1, sizeof(struct addr));
-		r->n_node_addresses[family] = n;
-		if (n)
-			memcpy(r->node_addresses[family], env->node_addresses[family],
-			       n * sizeof(struct addr));
-	}
+	return has_moved;
 }
 
 static bool has_everywhere(const struct service *s)
@@ -93,196 +75,6 @@ static bool has_everywhere(const struct service *s)
 		if (frontend_is_everywhere(&service_frontends(s)[i]))
 			return true;
 	return false;
-}
-
-/* ---- routes ---- */
-
-static bool has_network(const struct relay_sink *r, const struct addr *a)
-{
-	for (size_t i = 0; i < r->n_networks; i++)
-		if (cidr_contains(&r->networks[i], a))
-			return true;
-	return false;
-}
-
-static bool needs_route(const struct relay_sink *r, const struct frontend *f)
-{
-	return r->can_route && f->kind != FRONTEND_NODE_PORT && !has_network(r, &f->addr);
-}
-
-bool relay_sink_serves(const struct relay_sink *r, const struct frontend *f)
-{
-	return r->can_route || f->kind == FRONTEND_NODE_PORT;
-}
-
-static struct cidr host_cidr(const struct addr *a)
-{
-	return (struct cidr){*a, addr_family(a) == FAMILY_IPV4 ? 32 : 128};
-}
-
-static void put_routes(struct relay_sink *r, const struct service *s, uint32_t n)
-{
-	const struct frontend *frontends = service_frontends(s);
-
-	for (uint32_t i = 0; i < n; i++) {
-		struct cidr net = host_cidr(&frontends[i].addr);
-
-		if (needs_route(r, &frontends[i]))
-			relay_routes_put(r->routes, &net);
-	}
-}
-
-static int get_routes(struct relay_sink *r, const struct service *s)
-{
-	const struct frontend *frontends = service_frontends(s);
-
-	for (uint32_t i = 0; i < s->n_frontends; i++) {
-		struct cidr net = host_cidr(&frontends[i].addr);
-		int err = needs_route(r, &frontends[i])
-				  ? relay_routes_get(r->routes, &net)
-				  : 0;
-
-		if (err) {
-			put_routes(r, s, i);
-			return err;
-		}
-	}
-	return 0;
-}
-
-/* Service networks have one route each. */
-static int restart_routes(struct relay_sink *r, const struct environment *env)
-{
-	int err = r->can_route ? relay_routes_restart(r->routes) : 0;
-
-	r->n_networks = 0;
-	if (err || !r->can_route)
-		return err;
-	for (uint32_t i = 0; i < env->n_service_cidrs; i++) {
-		char text[CIDR_TEXT_LEN];
-
-		if (!env->enabled[cidr_family(&env->service_cidrs[i])])
-			continue;
-		err = relay_routes_get(r->routes, &env->service_cidrs[i]);
-		if (err)
-			log_warn("userspace: no local route for service network %s: %s; "
-				 "each cluster IP gets its own",
-				 cidr_format(&env->service_cidrs[i], text),
-				 strerror(-err));
-		else
-			r->networks[r->n_networks++] = env->service_cidrs[i];
-	}
-	return 0;
-}
-
-/* ---- listeners ---- */
-
-static bool has_address(const struct relay_sink *r, const struct service *s,
-			const struct frontend *f, const struct addr *a)
-{
-	size_t n;
-	const struct addr *addresses = relay_sink_addresses(r, s, f, &n);
-
-	for (size_t i = 0; i < n; i++)
-		if (addr_equal(&addresses[i], a))
-			return true;
-	return false;
-}
-
-static const struct frontend *find_frontend(const struct relay_sink *r,
-					    const struct service *s,
-					    const struct relay_listener_key *key)
-{
-	const struct frontend *frontends = service_frontends(s);
-
-	for (uint32_t i = 0; i < s->n_frontends; i++)
-		if (frontends[i].port == key->port &&
-		    has_address(r, s, &frontends[i], &key->addr))
-			return &frontends[i];
-	return NULL;
-}
-
-/* All (new is NULL), or those that the new version does not need. */
-static void orphan_listeners(struct relay_sink *r, struct relay_entry *e,
-			     const struct service *new)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < e->n_listeners; i++) {
-		struct relay_listener *l = e->listeners[i];
-		const struct frontend *f = new ? find_frontend(r, new, &l->key) : NULL;
-
-		if (f && relay_listener_is_needed(new, f)) {
-			e->listeners[n++] = l;
-			continue;
-		}
-		l->owner = NULL;
-		if (l->is_orphan)
-			continue;
-		l->is_orphan = true;
-		r->orphans = xgrow(r->orphans, r->n_orphans, &r->cap_orphans,
-				   sizeof(struct relay_listener *));
-		r->orphans[r->n_orphans++] = l;
-	}
-	e->n_listeners = n;
-}
-
-static void close_orphans(struct relay_sink *r)
-{
-	for (size_t i = 0; i < r->n_orphans; i++) {
-		struct relay_listener *l = r->orphans[i];
-
-		l->is_orphan = false;
-		if (l->owner)
-			continue;
-		(void)hash_del(&r->listeners, &l->key);
-		relay_listener_close(l, &r->outbox);
-	}
-	r->n_orphans = 0;
-}
-
-/* With many frontends a socket for each worker would take all descriptors. */
-static bool is_shared(const struct relay_sink *r)
-{
-	return (r->listeners.n + 1) * r->shared.n_workers >= r->limit.n_max / 4;
-}
-
-static int listen_at(struct relay_sink *r, struct relay_entry *e,
-		     const struct frontend *f, const struct addr *addr,
-		     const char **ret_why)
-{
-	const struct relay_listener_key key =
-		relay_listener_key_of(e->current->service, f, addr);
-	struct relay_listener *l = hash_find(&r->listeners, &key);
-	int err;
-
-	if (l && l->owner && l->owner != e) {
-		*ret_why = "another Service has this address and port";
-		return -EADDRINUSE;
-	}
-	if (l) {
-		bool is_own = l->owner == e;
-
-		err = relay_listener_retarget(l, &r->outbox, e->current, f);
-		if (err) {
-			*ret_why = strerror(-err);
-			return err;
-		}
-		l->owner = e;
-		if (is_own)
-			return 0;
-	} else {
-		err = relay_listener_open(&r->outbox, e->current, f, addr, is_shared(r),
-					  &l, ret_why);
-		if (err)
-			return err;
-		l->owner = e;
-		(void)hash_put(&r->listeners, l);
-	}
-	e->listeners =
-		xgrow(e->listeners, e->n_listeners, &e->cap, sizeof(*e->listeners));
-	e->listeners[e->n_listeners++] = l;
-	return 0;
 }
 
 /* ---- entries ---- */
@@ -296,9 +88,10 @@ static void retire(struct relay_sink *r, const struct relay_service *old,
 static void remove_entry(struct relay_sink *r, struct relay_entry *e)
 {
 	(void)hash_del(&r->entries, e->current->service);
-	orphan_listeners(r, e, NULL);
+	relay_sink_orphan(r, e, NULL);
 	if (e->has_routes)
-		put_routes(r, e->current->service, e->current->service->n_frontends);
+		relay_sink_put_routes(r, e->current->service,
+				      e->current->service->n_frontends);
 	retire(r, e->current, NULL);
 	relay_service_unref(e->current);
 	free(e->listeners);
@@ -356,7 +149,7 @@ static int listen_frontend(struct relay_sink *r, const struct changeset *cs,
 		char text[ADDR_PORT_TEXT_LEN];
 		const char *why;
 
-		if (listen_at(r, e, f, &addresses[i], &why) == 0)
+		if (relay_sink_listen(r, e, f, &addresses[i], &why) == 0)
 			continue;
 		(void)addr_port_format(&addresses[i], f->port, text);
 		refuse(r, cs, e, text, why);
@@ -389,12 +182,12 @@ static int put_service(struct relay_sink *r, const struct changeset *cs,
 		e && e->has_routes ? service_ref(e->current->service) : NULL;
 	bool is_known =
 		is_current(r, e, service) && !(r->has_moved && has_everywhere(service));
-	int err = get_routes(r, service);
+	int err = relay_sink_get_routes(r, service);
 
 	if (!is_known)
 		e = put_version(r, service);
 	if (routed) {
-		put_routes(r, routed, routed->n_frontends);
+		relay_sink_put_routes(r, routed, routed->n_frontends);
 		service_unref(routed);
 	}
 	e->is_seen = true;
@@ -429,7 +222,7 @@ static void leave(struct relay_sink *r, const struct change *change)
 		return;
 	e->is_seen = true;
 	if (change->new)
-		orphan_listeners(r, e, change->new);
+		relay_sink_orphan(r, e, change->new);
 	else
 		remove_entry(r, e);
 }
@@ -489,9 +282,7 @@ static void start_full(struct relay_sink *r, const struct environment *env)
 {
 	struct relay_entry *e;
 
-	r->has_moved = !has_same_addresses(r, env);
-	take_addresses(r, env);
-
+	r->has_moved = take_addresses(r, env);
 	for (size_t i = 0; (e = hash_next(&r->entries, &i));)
 		e->is_seen = e->has_routes = false;
 	for (enum family family = 0; family < FAMILY_N; family++)
@@ -503,12 +294,12 @@ static int relay_apply(struct sink *sink, const struct changeset *cs)
 	struct relay_sink *r = container_of(sink, struct relay_sink, sink);
 	int err = start_workers(r), result = 0;
 
-	if (!cs->full && !has_same_addresses(r, cs->env))
+	if (!cs->full && cs->n_node_changes)
 		return -ESTALE; /* which services are at node addresses is not kept */
 	r->has_moved = false;
 
 	if (!err && cs->full)
-		err = restart_routes(r, cs->env);
+		err = relay_sink_restart_routes(r, cs->env);
 	if (err)
 		return err;
 	if (cs->full)
@@ -520,7 +311,7 @@ static int relay_apply(struct sink *sink, const struct changeset *cs)
 	for (size_t i = 0; i < cs->n; i++)
 		if (cs->changes[i].new &&put_change(r, cs, cs->changes[i].new) != 0)
 			result = -EREMOTEIO;
-	close_orphans(r);
+	relay_sink_close_orphans(r);
 	if (cs->full && r->can_route)
 		relay_routes_prune(r->routes);
 	send_messages(r);
@@ -564,7 +355,7 @@ static void relay_close(struct sink *sink)
 	free(r->outbox.of_worker);
 	free(r->orphans);
 	for (enum family family = 0; family < FAMILY_N; family++)
-		free(r->node_addresses[family]);
+		node_list_fini(&r->node_addresses[family]);
 	free(r);
 }
 

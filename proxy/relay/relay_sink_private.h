@@ -1,9 +1,10 @@
 /*
- * The sink's own structures, for relay_sink.c and relay_view.c.
+ * The sink's own structures, for relay_sink*.c and relay_view.c.
  */
 #pragma once
 
 #include "core/hash.h"
+#include "core/node_list.h"
 #include "core/sink.h"
 #include "proxy/relay/relay_listener.h"
 #include "proxy/relay/relay_routes.h"
@@ -22,8 +23,7 @@ struct relay_sink {
 	struct relay_limit limit;
 	struct relay_routes *routes;
 	/* Where node ports at the unspecified address are served; those of the environment. */
-	struct addr *node_addresses[FAMILY_N];
-	size_t n_node_addresses[FAMILY_N];
+	struct node_list node_addresses[FAMILY_N];
 	bool has_moved;	       /* they changed in this change set, which is full */
 	bool can_route;	       /* else only node ports are served */
 	struct hash entries;   /* by service key */
@@ -46,4 +46,20 @@ bool relay_sink_serves(const struct relay_sink *r, const struct frontend *f);
 const struct addr *relay_sink_addresses(const struct relay_sink *r,
 					const struct service *s, const struct frontend *f,
 					size_t *ret_n);
+
+/* relay_sink_routes.c. Service networks have one route each. */
+int relay_sink_restart_routes(struct relay_sink *r, const struct environment *env);
+/* Those of all frontends, or none; put gives back those of the first n frontends. */
+int relay_sink_get_routes(struct relay_sink *r, const struct service *s);
+void relay_sink_put_routes(struct relay_sink *r, const struct service *s, uint32_t n);
+
+/* relay_sink_listen.c. Takes the owner from all (new is NULL), or those that new does not need. */
+void relay_sink_orphan(struct relay_sink *r, struct relay_entry *e,
+		       const struct service *new);
+void relay_sink_close_orphans(struct relay_sink *r);
+/* Takes a listener, or opens one. -errno, and why in a static text. */
+int relay_sink_listen(struct relay_sink *r, struct relay_entry *e,
+		      const struct frontend *f, const struct addr *addr,
+		      const char **ret_why);
+
 struct relay_entry *relay_sink_find(const struct relay_sink *r, const struct service *s);

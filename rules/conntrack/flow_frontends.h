@@ -9,7 +9,7 @@
 
 #include "core/changeset.h"
 #include "rules/conntrack/flow_match.h"
-#include "rules/conntrack/node_list.h"
+#include "core/node_list.h"
 
 struct flow_frontend;
 

@@ -18,7 +18,7 @@
 
 #include "core/hash.h"
 #include "core/mem.h"
-#include "rules/conntrack/node_list.h"
+#include "core/node_list.h"
 
 struct place {
 	struct addr addr;

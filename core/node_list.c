@@ -1,4 +1,4 @@
-#include "rules/conntrack/node_list.h"
+#include "core/node_list.h"
 
 #include <stdlib.h>
 #include <string.h>
