@@ -42,12 +42,28 @@ bool relay_classifier_equal(const struct relay_classifier *a,
 	return memcmp(a, b, sizeof(*a)) == 0;
 }
 
-/* 0 when it is unknown. */
-static unsigned incoming_index(int fd, enum family family)
+unsigned relay_class_ifindex_of(struct msghdr *m)
+{
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR(m, c)) {
+		struct in_pktinfo info;
+		struct in6_pktinfo info6;
+
+		if (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO) {
+			memcpy(&info, CMSG_DATA(c), sizeof(info));
+			return (unsigned)info.ipi_ifindex;
+		}
+		if (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO) {
+			memcpy(&info6, CMSG_DATA(c), sizeof(info6));
+			return info6.ipi6_ifindex;
+		}
+	}
+	return 0;
+}
+
+unsigned relay_class_ifindex(int fd, enum family family)
 {
 	_Alignas(
 		struct cmsghdr) char control[CMSG_SPACE(sizeof(struct in6_pktinfo)) + 64];
-	const struct cmsghdr *c = (const struct cmsghdr *)(const void *)control;
 	bool is_ipv4 = family == FAMILY_IPV4;
 	int level = is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6, one = 1;
 	socklen_t len = sizeof(control);
@@ -55,22 +71,10 @@ static unsigned incoming_index(int fd, enum family family)
 	if (setsockopt(fd, level, is_ipv4 ? IP_PKTINFO : IPV6_RECVPKTINFO, &one,
 		       sizeof(one)) == -1 ||
 	    getsockopt(fd, level, is_ipv4 ? IP_PKTOPTIONS : IPV6_2292PKTOPTIONS, control,
-		       &len) == -1 ||
-	    len < sizeof(*c))
+		       &len) == -1)
 		return 0;
-	if (is_ipv4 && c->cmsg_type == IP_PKTINFO) {
-		struct in_pktinfo info;
-
-		memcpy(&info, CMSG_DATA(c), sizeof(info));
-		return (unsigned)info.ipi_ifindex;
-	}
-	if (!is_ipv4 && c->cmsg_type == IPV6_PKTINFO) {
-		struct in6_pktinfo info;
-
-		memcpy(&info, CMSG_DATA(c), sizeof(info));
-		return (unsigned)info.ipi6_ifindex;
-	}
-	return 0;
+	return relay_class_ifindex_of(
+		&(struct msghdr){.msg_control = control, .msg_controllen = len});
 }
 
 /* IPv6 reports the interface that has the address, and not lo, for the host itself. */
@@ -103,14 +107,12 @@ static bool is_pod(const struct relay_classifier *c, unsigned index,
 	return false;
 }
 
-enum client_class relay_classify(const struct relay_classifier *c, int fd,
+enum client_class relay_classify(const struct relay_classifier *c, unsigned ifindex,
 				 const struct addr *peer)
 {
-	unsigned index = incoming_index(fd, c->family);
-
-	if (index && index == c->loopback_index)
+	if (ifindex && ifindex == c->loopback_index)
 		return CLIENT_NODE;
-	if (is_pod(c, index, peer))
+	if (is_pod(c, ifindex, peer))
 		return CLIENT_POD;
 	return is_own_address(peer) ? CLIENT_NODE : CLIENT_EXTERNAL;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/socket.h>
 
 #include "core/addr.h"
 #include "core/environment.h"
@@ -23,6 +24,10 @@ struct relay_classifier relay_classifier_of(const struct environment *env,
 					    enum family family);
 bool relay_classifier_equal(const struct relay_classifier *a,
 			    const struct relay_classifier *b);
-/* The client of a connected TCP socket. */
-enum client_class relay_classify(const struct relay_classifier *c, int fd,
+/* The interface by which a connected TCP socket's client came in; 0: unknown. */
+unsigned relay_class_ifindex(int fd, enum family family);
+/* The same, from the control messages of a datagram. */
+unsigned relay_class_ifindex_of(struct msghdr *m);
+/* A client at this address, whose packets come in by this interface. */
+enum client_class relay_classify(const struct relay_classifier *c, unsigned ifindex,
 				 const struct addr *peer);

@@ -223,15 +223,6 @@ void relay_conn_relay(struct relay_conn *c)
 
 /* ---- the start ---- */
 
-static bool is_mixed(const struct frontend *f)
-{
-	for (int class = 1; class < CLIENT_N; class ++)
-		if (f->from[class].action != f->from[0].action ||
-		    f->from[class].pool != f->from[0].pool)
-			return true;
-	return false;
-}
-
 static bool has_filter(const struct frontend *f)
 {
 	for (int class = 0; class < CLIENT_N; class ++)
@@ -242,12 +233,12 @@ static bool has_filter(const struct frontend *f)
 
 static const struct decision *decide(const struct relay_conn *c)
 {
-	enum client_class class = CLIENT_EXTERNAL;
+	unsigned ifindex = 0;
 
-	if (is_mixed(c->frontend))
-		class = relay_classify(&c->service->classifier, c->client.io.fd,
-				       &c->peer);
-	return &c->frontend->from[class];
+	if (relay_search_needs_class(c->frontend))
+		ifindex =
+			relay_class_ifindex(c->client.io.fd, c->service->service->family);
+	return relay_search_decide(c->service, c->frontend, &c->peer, ifindex);
 }
 
 static bool hold(struct relay_conn *c)

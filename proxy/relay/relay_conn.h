@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include "proxy/relay/relay_search.h"
 #include "proxy/relay/relay_worker.h"
 
 struct relay_conn {
@@ -18,10 +19,8 @@ struct relay_conn {
 	struct relay_service *service;	 /* one reference */
 	const struct frontend *frontend; /* of that version */
 	struct relay_endpoint *endpoint; /* the one in use; one reference, or NULL */
-	struct relay_order order;	 /* of the endpoints to try */
-	uint32_t bound; /* index of the endpoint that affinity names; UINT32_MAX: none */
+	struct relay_search search;
 	uint8_t pool;
-	uint8_t round; /* see relay_connect.c */
 	bool is_holding, is_relaying;
 	uint64_t since_ms, deadline_ms;
 	struct addr peer;
@@ -46,8 +45,7 @@ void relay_conn_free(struct relay_conn *c);
 static inline void relay_conn_count(struct relay_conn *c, enum relay_counter counter,
 				    uint64_t n)
 {
-	relay_count(&c->service->account->counters[counter], n);
-	relay_count(&c->worker->counters[counter], n);
+	relay_worker_count(c->worker, c->service, counter, n);
 }
 
 /* ---- relay_connect.c: finding the endpoint ---- */

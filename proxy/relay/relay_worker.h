@@ -85,8 +85,8 @@ struct relay_worker {
 	uint64_t
 		review_ms; /* when connections to removed endpoints are looked at; 0: never */
 	uint64_t random;
-	uint64_t counters[RELAY_COUNTER_N]; /* atomic, like those of an account */
-	struct relay_aside aside;
+	uint64_t counters[RELAY_COUNTER_N];  /* atomic, like those of an account */
+	struct relay_aside aside, udp_aside; /* endpoints of TCP, and of UDP */
 	struct relay_mover mover;
 };
 
@@ -104,6 +104,13 @@ uint64_t relay_worker_random(struct relay_worker *w);
 static inline uint64_t relay_now_ms(void)
 {
 	return clock_monotonic_us() / 1000;
+}
+static inline void relay_worker_count(struct relay_worker *w,
+				      const struct relay_service *s,
+				      enum relay_counter counter, uint64_t n)
+{
+	relay_count(&s->account->counters[counter], n);
+	relay_count(&w->counters[counter], n);
 }
 /* Something waits for a time: relay_connect_expire() is called until nothing does. */
 void relay_worker_need_tick(struct relay_worker *w);
