@@ -67,6 +67,7 @@ static const struct array_at service_arrays[] = {
 	ARRAY(object_service, external_ips, n_external_ips, NULL, 0),
 	ARRAY(object_service, ingress, n_ingress, NULL, 0),
 	ARRAY(object_service, source_ranges, n_source_ranges, NULL, 0),
+	ARRAY(object_service, labels, n_labels, NULL, 0),
 };
 
 static const struct text_at slice_port_texts[] = {TEXT(object_slice_port, name)};

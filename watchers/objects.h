@@ -74,7 +74,8 @@ struct object_service {
 	const struct addr *external_ips;	 /* both families mixed */
 	const struct object_ingress *ingress;
 	const struct cidr *source_ranges;
-	uint32_t n_ports, n_external_ips, n_ingress, n_source_ranges;
+	const uint64_t *labels; /* label_hash() of each */
+	uint32_t n_ports, n_external_ips, n_ingress, n_source_ranges, n_labels;
 };
 
 struct object_slice_port {

@@ -21,7 +21,7 @@ static void add_arguments(const char *arguments, struct buf *out)
 {
 	if (!islower((unsigned char)*arguments))
 		return;
-	for (; *arguments; arguments++)
+	for (; *arguments && *arguments != ' '; arguments++)
 		buf_add_char(out, *arguments == '|' ? ' ' : *arguments);
 	buf_add_char(out, ' ');
 }

@@ -92,13 +92,15 @@ static int find_format(const struct parts *parts, const char *name)
 	return strcmp(name, "json") == 0 ? (int)parts->n_formats : -1;
 }
 
-static void complain(const struct parts *parts, const char *name)
+static int complain(const struct options *options, const struct parts *parts)
 {
 	_cleanup_(buf_fini) struct buf known = BUF_INIT;
 
 	for (size_t i = 0; i < parts->n_formats; i++)
 		buf_printf(&known, "%s%s", i ? ", " : "", parts->formats[i].name);
-	command_error("--format: \"%s\" is not %s or json", name, buf_string(&known));
+	buf_add_string(&known, " or json");
+	return command_wrong_value(options, &options->format, options->format,
+				   buf_string(&known));
 }
 
 int command_dump(struct options *options, const struct parts *parts)
@@ -109,9 +111,7 @@ int command_dump(struct options *options, const struct parts *parts)
 
 	if (status != STATUS_OK)
 		return status;
-	if (format < 0) {
-		complain(parts, name);
-		return STATUS_USAGE;
-	}
+	if (format < 0)
+		return complain(options, parts);
 	return snapshot_show(&options->config, parts, false, print, format);
 }

@@ -52,17 +52,11 @@ static int print(const json_t *result, bool is_json)
 	return command_print(&out);
 }
 
-/* From now on only later entries. */
+/* From now on only later entries; also those of other Services have numbers. */
 static void advance(const json_t *result, struct control_request *request)
 {
-	const json_t *entries = json_object_get(result, "entries");
-	size_t n = json_array_size(entries);
-
-	if (n)
-		(void)snprintf(request->since, sizeof(request->since), "%lld",
-			       (long long)json_integer_value(
-				       json_object_get(json_array_get(entries, n - 1),
-						       "number")));
+	(void)snprintf(request->since, sizeof(request->since), "%lld",
+		       (long long)json_integer_value(json_object_get(result, "last")));
 }
 
 static int ask(const struct options *options, struct control_request *request)
@@ -101,10 +95,9 @@ int command_events(struct options *options, const struct parts *parts)
 	int status = read_argument(options, &request);
 
 	if (status == STATUS_OK && *options->output &&
-	    strcmp(options->output, "json") != 0) {
-		command_error("--output: \"%s\" is not json", options->output);
-		status = STATUS_USAGE;
-	}
+	    strcmp(options->output, "json") != 0)
+		status = command_wrong_value(options, &options->output, options->output,
+					     "json");
 	if (status == STATUS_OK)
 		status = ask(options, &request);
 	while (status == STATUS_OK && options->watch) {

@@ -161,20 +161,18 @@ static int check(const struct options *options)
 		command_error("explain: \"%s\" is not " TARGET_FORMS, text);
 		return STATUS_USAGE;
 	}
-	if (*options->from && addr_parse(options->from, &from) != 0) {
-		command_error("--from: \"%s\" is not an address", options->from);
-		return STATUS_USAGE;
-	}
+	if (*options->from && addr_parse(options->from, &from) != 0)
+		return command_wrong_value(options, &options->from, options->from,
+					   "an address");
 	if (*options->from && !is_wide &&
 	    addr_family(&from) != addr_family(&target.addr)) {
 		command_error("--from: \"%s\" is not of the family of %s", options->from,
 			      options->arguments.items[0]);
 		return STATUS_USAGE;
 	}
-	if (*options->output && strcmp(options->output, "json") != 0) {
-		command_error("--output: \"%s\" is not json", options->output);
-		return STATUS_USAGE;
-	}
+	if (*options->output && strcmp(options->output, "json") != 0)
+		return command_wrong_value(options, &options->output, options->output,
+					   "json");
 	return STATUS_OK;
 }
 

@@ -1,246 +1,165 @@
 /*
- * `sluice get`: the daemon's rows as a table.  A column is a heading and a way to make a
- * cell from a row.
+ * `sluice get`: the daemon's rows as a table, or in other formats.
  */
 #include <string.h>
 
-#include "core/addr.h"
 #include "core/cleanup.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/control_client.h"
-#include "proxy/control/control.h"
+#include "proxy/commands/get.h"
 #include "proxy/config/options.h"
-#include "proxy/commands/table.h"
 #include "watchers/decode/json_text.h"
+#include "watchers/labels.h"
+#include "watchers/plan/yaml_print.h"
 
-struct column {
-	const char *heading;
-	const char *key; /* of a string or number in the row */
-	void (*cell)(struct table *t, const json_t *row); /* instead of key */
-	bool is_wide;
+static const char *const formats[] = {
+	[GET_TABLE] = "",    [GET_WIDE] = "wide", [GET_JSON] = "json",
+	[GET_YAML] = "yaml", [GET_NAME] = "name",
 };
 
-struct resource {
-	const char *names[4]; /* ends with NULL */
-	enum control_verb verb;
-	const struct column *columns;
-	size_t n_columns;
-};
-
-static json_int_t number_of(const json_t *row, const char *key)
+/* Each Service of the sorted rows one time: NAMESPACE/NAME. */
+static void print_names(const json_t *rows, struct buf *out)
 {
-	return json_integer_value(json_object_get(row, key));
+	const char *ns = "", *name = "";
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		if (strcmp(ns, json_text(row, "namespace")) != 0 ||
+		    strcmp(name, json_text(row, "name")) != 0)
+			buf_printf(out, "%s/%s\n", json_text(row, "namespace"),
+				   json_text(row, "name"));
+		ns = json_text(row, "namespace");
+		name = json_text(row, "name");
+	}
 }
 
-static void port_cell(struct table *t, const json_t *row)
+static void print_table(const struct get *get, const json_t *rows, struct buf *out)
 {
-	table_printf(t, "%lld/%s", (long long)number_of(row, "port"),
-		     json_text(row, "protocol"));
-}
+	struct table t = {.is_coloured = table_may_colour()};
+	bool is_wide = get->format == GET_WIDE;
 
-/* The service port of an endpoint: name and protocol, or the protocol alone. */
-static void service_port_cell(struct table *t, const json_t *row)
-{
-	const char *name = json_text(row, "portName");
-
-	table_printf(t, "%s%s%s", name, *name ? "/" : "", json_text(row, "protocol"));
-}
-
-static void endpoint_cell(struct table *t, const json_t *row)
-{
-	char text[ADDR_PORT_TEXT_LEN];
-	struct addr addr;
-
-	if (addr_parse(json_text(row, "address"), &addr) == 0)
-		table_add(t, addr_port_format(&addr, (uint16_t)number_of(row, "port"),
-					      text));
-	else
-		table_add(t, "");
-}
-
-/* Their number, or the action that replaces balancing. */
-static void endpoints_cell(struct table *t, const json_t *row)
-{
-	const char *action = json_text(row, "action");
-
-	if (strcmp(action, "balance") == 0)
-		table_printf(t, "%lld", (long long)number_of(row, "endpoints"));
-	else
-		table_printf(t, "0 (%s)", action);
-}
-
-static void affinity_cell(struct table *t, const json_t *row)
-{
-	long long seconds = number_of(row, "affinitySeconds");
-
-	if (seconds)
-		table_printf(t, "%llds", seconds);
-	else
-		table_add(t, "");
-}
-
-static void pools_cell(struct table *t, const json_t *row)
-{
-	table_add(t, command_pools(row));
-}
-
-static void health_port_cell(struct table *t, const json_t *row)
-{
-	json_int_t port = number_of(row, "healthCheckNodePort");
-
-	if (port)
-		table_printf(t, "%lld", (long long)port);
-	else
-		table_add(t, "");
-}
-
-/* The reason in one word, for scripts that split lines at blanks. */
-static void state_cell(struct table *t, const json_t *row)
-{
-	static const struct {
-		const char *start, *word;
-	} states[] = {
-		{"ready,", "unused"}, /* by policy or hints */
-		{"ready", "ready"},
-		{"terminating", "terminating"},
-		{"not ready", "not-ready"},
-	};
-	const char *reason = json_text(row, "reason");
-
-	for (size_t i = 0; i < N_ELEMENTS(states); i++)
-		if (strncmp(reason, states[i].start, strlen(states[i].start)) == 0) {
-			table_add(t, states[i].word);
-			return;
-		}
-	table_add(t, "unknown");
-}
-
-static const struct column service_columns[] = {
-	{.heading = "NAMESPACE", .key = "namespace"},
-	{.heading = "NAME", .key = "name"},
-	{.heading = "TYPE", .key = "type"},
-	{.heading = "ADDRESS", .key = "address"},
-	{.heading = "PORT", .cell = port_cell},
-	{.heading = "POLICY", .key = "policy"},
-	{.heading = "ENDPOINTS", .cell = endpoints_cell},
-	{.heading = "CONNS", .key = "connections"},
-	{.heading = "PORTNAME", .key = "portName", .is_wide = true},
-	{.heading = "AFFINITY", .cell = affinity_cell, .is_wide = true},
-	{.heading = "HEALTHPORT", .cell = health_port_cell, .is_wide = true},
-};
-
-static const struct column endpoint_columns[] = {
-	{.heading = "NAMESPACE", .key = "namespace"},
-	{.heading = "NAME", .key = "name"},
-	{.heading = "PORT", .cell = service_port_cell},
-	{.heading = "ENDPOINT", .cell = endpoint_cell},
-	{.heading = "NODE", .key = "node"},
-	{.heading = "STATE", .cell = state_cell},
-	{.heading = "CONNS", .key = "connections"},
-	{.heading = "FAMILY", .key = "family", .is_wide = true},
-	{.heading = "POOLS", .cell = pools_cell, .is_wide = true},
-	{.heading = "REASON", .key = "reason", .is_wide = true},
-};
-
-static const struct resource resources[] = {
-	{{"services", "service", "svc", NULL},
-	 CONTROL_SERVICES,
-	 service_columns,
-	 N_ELEMENTS(service_columns)},
-	{{"endpoints", "endpoint", "ep", NULL},
-	 CONTROL_ENDPOINTS,
-	 endpoint_columns,
-	 N_ELEMENTS(endpoint_columns)},
-};
-
-static void add_cell(struct table *t, const struct column *column, const json_t *row)
-{
-	const json_t *value = json_object_get(row, column->key ? column->key : "");
-
-	if (column->cell)
-		column->cell(t, row);
-	else if (json_is_integer(value))
-		table_printf(t, "%lld", (long long)json_integer_value(value));
-	else
-		table_add(t, json_string_value(value) ? json_string_value(value) : "");
-}
-
-static void print_table(const struct resource *r, const json_t *rows, bool is_wide,
-			struct buf *out)
-{
-	struct table t = {0};
-
-	for (size_t i = 0; i < r->n_columns; i++)
-		if (!r->columns[i].is_wide || is_wide) {
-			table_add(&t, r->columns[i].heading);
-			t.n_columns++;
-		}
-	for (size_t n = 0; n < json_array_size(rows); n++)
-		for (size_t i = 0; i < r->n_columns; i++)
-			if (!r->columns[i].is_wide || is_wide)
-				add_cell(&t, &r->columns[i], json_array_get(rows, n));
+	get_add_headings(&t, get->resource, is_wide, !get->options->no_headers);
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		get_add_row(&t, get->resource, is_wide, json_array_get(rows, i));
 	table_print(&t, out);
 	table_fini(&t);
 }
 
 /* On stderr: standard output stays empty for scripts. */
-static void print_none(const struct resource *r, const struct control_request *request)
+static int print_none(const struct get *get)
 {
-	if (*request->ns)
-		(void)fprintf(stderr, "No %s in namespace %s.\n", r->names[0],
-			      request->ns);
-	else
-		(void)fprintf(stderr, "No %s.\n", r->names[0]);
-}
+	const struct control_request *request = &get->request;
+	const char *what = get->resource->names[0];
+	bool has_ns = *request->ns;
 
-static const struct resource *find_resource(const char *name)
-{
-	for (size_t i = 0; i < N_ELEMENTS(resources); i++)
-		for (size_t j = 0; resources[i].names[j]; j++)
-			if (strcmp(name, resources[i].names[j]) == 0)
-				return &resources[i];
-	return NULL;
-}
-
-static int check(const struct options *options, const struct resource *r)
-{
-	if (!r) {
-		command_error("get: \"%s\" is not services or endpoints",
-			      options->arguments.items[0]);
-		return STATUS_USAGE;
+	if (*request->name) {
+		command_error("%s \"%s\" not found%s%s: there is no such Service, or it "
+			      "has no %s here",
+			      what, request->name, has_ns ? " in namespace " : "",
+			      request->ns,
+			      request->verb == CONTROL_SERVICES ? "address" : "endpoint");
+		return STATUS_FAILED;
 	}
-	if (*options->output && strcmp(options->output, "wide") != 0 &&
-	    strcmp(options->output, "json") != 0) {
-		command_error("--output: \"%s\" is not wide or json", options->output);
-		return STATUS_USAGE;
-	}
-	if (strlen(options->ns) >= CONTROL_FIELD_LEN) {
-		command_error("--namespace: too long");
-		return STATUS_USAGE;
-	}
+	(void)fprintf(stderr, "No %s%s%s%s%s.\n", what,
+		      *request->selector ? " of Services with these labels" : "",
+		      has_ns ? " in namespace " : "", request->ns, "");
 	return STATUS_OK;
+}
+
+static int print(const struct get *get, json_t *rows)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	bool is_data = get->format == GET_JSON || get->format == GET_YAML;
+
+	get_sort(rows, get->options->sort_by);
+	if (json_array_size(rows) == 0 && !is_data)
+		return print_none(get);
+	if (get->format == GET_JSON)
+		command_add_json(rows, &text);
+	else if (get->format == GET_YAML)
+		yaml_print(rows, &text);
+	else if (get->format == GET_NAME)
+		print_names(rows, &text);
+	else
+		print_table(get, rows, &text);
+	return command_print(&text);
+}
+
+static int take_field(const struct options *options, const void *member,
+		      const char *value, char *ret)
+{
+	if (strlen(value) >= CONTROL_FIELD_LEN)
+		return command_wrong_value(options, member, value, "short enough");
+	memcpy(ret, value, strlen(value) + 1);
+	return STATUS_OK;
+}
+
+/* NAME or NAMESPACE/NAME */
+static int read_name(struct get *get, const char *text)
+{
+	struct control_request *request = &get->request;
+	const char *slash = strchr(text, '/');
+	size_t ns_len = slash ? (size_t)(slash - text) : 0;
+
+	if (strlen(text) >= CONTROL_FIELD_LEN || !*text ||
+	    (slash && (!ns_len || !slash[1]))) {
+		command_error("get: \"%s\" is not NAME or NAMESPACE/NAME", text);
+		return STATUS_USAGE;
+	}
+	if (slash) {
+		memcpy(request->ns, text, ns_len);
+		request->ns[ns_len] = '\0';
+	}
+	memcpy(request->name, slash ? slash + 1 : text,
+	       strlen(slash ? slash + 1 : text) + 1);
+	return STATUS_OK;
+}
+
+static int read_options(struct get *get)
+{
+	const struct options *o = get->options;
+	struct label_selector labels;
+	int format = command_find_word(o->output, formats, N_ELEMENTS(formats));
+	int status = STATUS_OK;
+
+	get->resource = get_resource_find(o->arguments.items[0]);
+	if (!get->resource) {
+		command_error("get: \"%s\" is not services or endpoints",
+			      o->arguments.items[0]);
+		return STATUS_USAGE;
+	}
+	get->request.verb = get->resource->verb;
+	if (format < 0)
+		return command_wrong_value(o, &o->output, o->output,
+					   "wide, json, yaml or name");
+	get->format = (enum get_format)format;
+	if (!get_can_sort(o->sort_by))
+		return command_wrong_value(o, &o->sort_by, o->sort_by, get_sort_names);
+	if (label_selector_parse(o->selector, &labels) != 0)
+		return command_wrong_value(o, &o->selector, o->selector,
+					   "KEY=VALUE or KEY!=VALUE, several by comma");
+	if (!o->all_namespaces)
+		status = take_field(o, &o->ns, o->ns, get->request.ns);
+	if (status == STATUS_OK)
+		status = take_field(o, &o->selector, o->selector, get->request.selector);
+	if (status == STATUS_OK && o->arguments.n > 1)
+		status = read_name(get, o->arguments.items[1]);
+	return status;
 }
 
 int command_get(struct options *options, const struct parts *parts)
 {
-	const struct resource *r = find_resource(options->arguments.items[0]);
-	struct control_request request = {0};
-	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	struct get get = {.options = options};
 	json_auto_t *rows = NULL;
-	int status = check(options, r);
+	int status = read_options(&get);
 
 	if (status != STATUS_OK)
 		return status;
-	request.verb = r->verb;
-	if (!options->all_namespaces)
-		memcpy(request.ns, options->ns, strlen(options->ns));
-	if (control_ask(options->config.control_socket, &request, &rows) != 0)
+	if (options->watch)
+		return get_watch(&get);
+	if (control_ask(options->config.control_socket, &get.request, &rows) != 0)
 		return STATUS_FAILED;
-	if (strcmp(options->output, "json") == 0)
-		command_add_json(rows, &text);
-	else if (json_array_size(rows) == 0)
-		print_none(r, &request);
-	else
-		print_table(r, rows, strcmp(options->output, "wide") == 0, &text);
-	return command_print(&text);
+	return print(&get, rows);
 }

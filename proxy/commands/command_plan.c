@@ -64,11 +64,9 @@ int command_plan(struct options *options, const struct parts *parts)
 
 	if (status != STATUS_OK)
 		return status;
-	if (format < 0) {
-		command_error("--output: \"%s\" is not text, json or yaml",
-			      options->output);
-		return STATUS_USAGE;
-	}
+	if (format < 0)
+		return command_wrong_value(options, &options->output, options->output,
+					   "text, json or yaml");
 	return snapshot_show(&options->config, parts, true,
 			     options->strict ? print_strict : print, format);
 }

@@ -18,25 +18,16 @@
 /* "2026-11-28T21:00:01.000000Z" as "2026-11-28 21:00:01 (3m ago)". */
 static void print_time(const char *text, struct buf *out)
 {
-	static const struct {
-		const char *unit;
-		long long sec;
-	} units[] = {{"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1}};
 	struct tm tm = {0};
 	const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	long long age;
-	size_t i = 0;
 
 	if (!end) {
 		buf_add_string(out, "never");
 		return;
 	}
-	age = clock_wall_us() / 1000000 - timegm(&tm);
-	age = age > 0 ? age : 0;
-	while (i + 1 < N_ELEMENTS(units) && age < units[i].sec)
-		i++;
-	buf_printf(out, "%.10s %.8s UTC (%lld%s ago)", text, text + 11,
-		   age / units[i].sec, units[i].unit);
+	buf_printf(out, "%.10s %.8s UTC (", text, text + 11);
+	command_add_age(out, clock_wall_us() / 1000000 - timegm(&tm));
+	buf_add_string(out, " ago)");
 }
 
 static long long number(const json_t *json, const char *key)
@@ -163,10 +154,9 @@ int command_status(struct options *options, const struct parts *parts)
 	json_auto_t *status = NULL;
 	int result;
 
-	if (*options->output && !is_json) {
-		command_error("-o is json, not %s", options->output);
-		return STATUS_USAGE;
-	}
+	if (*options->output && !is_json)
+		return command_wrong_value(options, &options->output, options->output,
+					   "json");
 	if (control_ask(options->config.control_socket, &request, &status) != 0)
 		return STATUS_NO_DAEMON;
 	is_in_sync = json_is_true(json_object_get(status, "inSync"));

@@ -41,6 +41,14 @@ int command_print(const struct buf *text)
 	return STATUS_FAILED;
 }
 
+int command_wrong_value(const struct options *options, const void *member,
+			const char *value, const char *allowed)
+{
+	command_error("%s: \"%s\" is not %s", options_typed(options, member), value,
+		      allowed);
+	return STATUS_USAGE;
+}
+
 int command_find_word(const char *word, const char *const *words, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -54,6 +62,20 @@ void command_add_json(const json_t *json, struct buf *out)
 	_cleanup_(freep) char *text = json_dumps(json, JSON_INDENT(2));
 
 	buf_printf(out, "%s\n", text ? text : "");
+}
+
+void command_add_age(struct buf *out, long long sec)
+{
+	static const struct {
+		char unit;
+		long long sec;
+	} units[] = {{'d', 86400}, {'h', 3600}, {'m', 60}, {'s', 1}};
+	size_t i = 0;
+
+	sec = sec > 0 ? sec : 0;
+	while (i + 1 < N_ELEMENTS(units) && sec < units[i].sec)
+		i++;
+	buf_printf(out, "%lld%c", sec / units[i].sec, units[i].unit);
 }
 
 const char *command_pools(const json_t *endpoint)
@@ -79,12 +101,13 @@ static void warn_without_effect(const struct options *options)
 
 		if (flag->no_effect && !is_repeated(options, i) &&
 		    (!*options->config_file || (flag->properties & FLAG_WITH_FILE)))
-			log_warn("--%s has no effect: %s", flag->name, flag->no_effect);
+			log_warn("%s has no effect: %s", options->given[i].typed,
+				 flag->no_effect);
 	}
 }
 
-/* The flag on the command line that sets the field of this path; NULL: none does. */
-static const struct flag *flag_of_field(const struct options *options, const char *path)
+/* The typed flag that sets the field of this path; NULL: none does. */
+static const char *flag_of_field(const struct options *options, const char *path)
 {
 	const struct config_field *field = config_field_find(path);
 	size_t offset;
@@ -96,7 +119,7 @@ static const struct flag *flag_of_field(const struct options *options, const cha
 		const struct flag *flag = options->given[i].flag;
 
 		if (flag->offset == offset || flag->also == offset)
-			return flag;
+			return options->given[i].typed;
 	}
 	return NULL;
 }
@@ -105,13 +128,13 @@ static const struct flag *flag_of_field(const struct options *options, const cha
 static void print_error(const struct options *options, char *line, const char *file)
 {
 	char *reason = strstr(line, ": ");
-	const struct flag *flag;
+	const char *typed;
 
 	if (!file && reason) {
 		*reason = '\0';
-		flag = flag_of_field(options, line);
-		if (flag) {
-			command_error("--%s: %s", flag->name, reason + 2);
+		typed = flag_of_field(options, line);
+		if (typed) {
+			command_error("%s: %s", typed, reason + 2);
 			return;
 		}
 		*reason = ':';
@@ -146,7 +169,8 @@ static int read_file(struct options *options)
 		const struct flag *flag = options->given[i].flag;
 
 		if (!(flag->properties & FLAG_WITH_FILE) && !is_repeated(options, i))
-			log_warn("--%s is ignored beside --config", flag->name);
+			log_warn("%s is ignored beside --config",
+				 options->given[i].typed);
 	}
 	return 0;
 }

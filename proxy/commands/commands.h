@@ -36,9 +36,14 @@ int command_prepare(struct options *options);
 __attribute__((format(printf, 1, 2))) void command_error(const char *fmt, ...);
 /* Writes to stdout; STATUS_OK, or STATUS_FAILED if it could not be written. */
 int command_print(const struct buf *text);
+/* `FLAG: "value" is not ALLOWED`, with the flag of this member as it was typed; STATUS_USAGE. */
+int command_wrong_value(const struct options *options, const void *member,
+			const char *value, const char *allowed);
 /* The index of a word in a list, or -1. */
 int command_find_word(const char *word, const char *const *words, size_t n);
 /* Adds it as indented text. */
 void command_add_json(const json_t *json, struct buf *out);
+/* "5m"; negative ages are "0s". */
+void command_add_age(struct buf *out, long long sec);
 /* The pools that an endpoint is in: "cluster,local", "cluster", "local" or "". */
 const char *command_pools(const json_t *endpoint);

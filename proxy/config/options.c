@@ -5,6 +5,7 @@
 #include "proxy/config/options.h"
 
 #include <errno.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +39,7 @@ void options_fini(struct options *o)
 	for (size_t i = 0; i < n_flags; i++)
 		value_fini(flags[i].kind, slot_of(o, &flags[i]));
 	for (size_t i = 0; i < o->n_given; i++)
-		free(o->given[i].text);
+		free(o->given[i].typed), free(o->given[i].text);
 	free(o->given);
 	o->given = NULL;
 	o->n_given = 0;
@@ -93,19 +94,20 @@ static int apply_flag(struct options *o, const struct flag *flag, const char *te
 }
 
 static int give(struct options *o, struct reader *r, const struct flag *flag,
-		const char *text)
+		const char *typed, const char *text)
 {
 	bool append = is_repeated(o, flag, o->n_given);
 
 	if (apply_flag(o, flag, text, append) != 0) {
 		*r->ret_error =
-			xasprintf("--%s: \"%s\" is not a %s", flag->name, text,
+			xasprintf("%s: \"%s\" is not a %s", typed, text,
 				  flag->kind == VALUE_BOOL ? "boolean"
 							   : value_kind_name(flag->kind));
 		return -EINVAL;
 	}
 	o->given = xreallocarray(o->given, o->n_given + 1, sizeof(*o->given));
-	o->given[o->n_given++] = (struct option_given){flag, xstrdup(text)};
+	o->given[o->n_given++] =
+		(struct option_given){flag, xstrdup(typed), xstrdup(text)};
 	return 0;
 }
 
@@ -116,13 +118,14 @@ static int unknown(struct reader *r, const char *what)
 }
 
 /* The value is the next argument. */
-static int give_next(struct options *o, struct reader *r, const struct flag *flag)
+static int give_next(struct options *o, struct reader *r, const struct flag *flag,
+		     const char *typed)
 {
 	if (r->next >= r->argc) {
-		*r->ret_error = xasprintf("--%s needs a value", flag->name);
+		*r->ret_error = xasprintf("%s needs a value", typed);
 		return -EINVAL;
 	}
-	return give(o, r, flag, r->argv[r->next++]);
+	return give(o, r, flag, typed, r->argv[r->next++]);
 }
 
 /* Of the flag alone; NULL: a value must follow. */
@@ -140,10 +143,10 @@ static int parse_long(struct options *o, struct reader *r, const char *text)
 	if (!flag || !len)
 		return unknown(r, shown);
 	if (text[len] == '=')
-		return give(o, r, flag, text + len + 1);
+		return give(o, r, flag, shown, text + len + 1);
 	if (bare_value(flag))
-		return give(o, r, flag, bare_value(flag));
-	return give_next(o, r, flag);
+		return give(o, r, flag, shown, bare_value(flag));
+	return give_next(o, r, flag, shown);
 }
 
 /* One or more letters; the first that takes a value takes the rest. */
@@ -151,18 +154,17 @@ static int parse_short(struct options *o, struct reader *r, const char *letters)
 {
 	for (const char *s = letters; *s; s++) {
 		const struct flag *flag = find_shorthand(o->command, *s);
+		const char shown[] = {'-', *s, '\0'};
 		int err;
 
-		if (!flag) {
-			_cleanup_(freep) char *shown = xasprintf("-%c", *s);
-
+		if (!flag)
 			return unknown(r, shown);
-		}
 		if (s[1] == '=')
-			return give(o, r, flag, s + 2);
+			return give(o, r, flag, shown, s + 2);
 		if (!bare_value(flag))
-			return s[1] ? give(o, r, flag, s + 1) : give_next(o, r, flag);
-		err = give(o, r, flag, bare_value(flag));
+			return s[1] ? give(o, r, flag, shown, s + 1)
+				    : give_next(o, r, flag, shown);
+		err = give(o, r, flag, shown, bare_value(flag));
 		if (err != 0)
 			return err;
 	}
@@ -191,22 +193,38 @@ static int parse_all(struct options *o, struct reader *r)
 	return 0;
 }
 
+/* How many arguments "A [B]" or "A..." allows. */
+static void count_arguments(const char *arguments, size_t *ret_min, size_t *ret_max)
+{
+	*ret_min = *ret_max = 0;
+	while (*arguments) {
+		size_t len = strcspn(arguments, " ");
+		bool is_repeated_word =
+			len > 3 && strncmp(arguments + len - 3, "...", 3) == 0;
+
+		*ret_min += *arguments != '[';
+		*ret_max = is_repeated_word ? SIZE_MAX : *ret_max + 1;
+		arguments += len + strspn(arguments + len, " ");
+	}
+}
+
 static int check_arguments(const struct options *o, struct reader *r)
 {
 	const char *arguments = commands[o->command].arguments;
-	bool takes_one = *arguments, wants_one = takes_one && *arguments != '[';
+	size_t min, max;
 
 	if (o->help)
 		return 0;
-	if (wants_one && o->arguments.n == 0) {
+	count_arguments(arguments, &min, &max);
+	if (o->arguments.n < min) {
 		*r->ret_error = xasprintf("%s needs an argument: %s",
 					  commands[o->command].name, arguments);
 		return -EINVAL;
 	}
-	if (o->arguments.n > takes_one) {
-		*r->ret_error = xasprintf("%s: unexpected argument \"%s\"",
-					  commands[o->command].name,
-					  o->arguments.items[takes_one]);
+	if (o->arguments.n > max) {
+		*r->ret_error =
+			xasprintf("%s: unexpected argument \"%s\"",
+				  commands[o->command].name, o->arguments.items[max]);
 		return -EINVAL;
 	}
 	return 0;
@@ -261,6 +279,16 @@ int options_parse(struct options *o, int argc, char *const *argv, char **ret_err
 	}
 	err = parse_all(o, &r);
 	return err != 0 ? err : check_arguments(o, &r);
+}
+
+const char *options_typed(const struct options *o, const void *member)
+{
+	size_t offset = (size_t)((const char *)member - (const char *)o);
+
+	for (size_t i = o->n_given; i-- > 0;)
+		if (o->given[i].flag->offset == offset)
+			return o->given[i].typed;
+	return "";
 }
 
 void options_reapply(const struct options *given, struct options *to)

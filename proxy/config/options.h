@@ -31,7 +31,8 @@ enum command {
 
 struct command_info {
 	const char *name;
-	const char *arguments; /* one, or "": none; in brackets it is optional */
+	/* words, or "": none; optional in brackets; the last one may be repeated: "X..." */
+	const char *arguments;
 	const char *summary;
 };
 
@@ -62,7 +63,7 @@ extern const size_t n_flags;
 
 struct option_given {
 	const struct flag *flag;
-	char *text;
+	char *typed, *text; /* "-o" or "--output", and its value */
 };
 
 struct options {
@@ -74,8 +75,8 @@ struct options {
 	bool cleanup, init_only, once, strict, help;
 	bool kube_proxy; /* also clean up kube-proxy's rules; or called by its name */
 	char *output, *format; /* "" unless given */
-	char *ns, *from;
-	bool all_namespaces, watch;
+	char *ns, *from, *selector, *sort_by;
+	bool all_namespaces, watch, no_headers;
 	struct strings arguments; /* all that are not flags */
 
 	struct { /* values of flags without effect */
@@ -98,6 +99,9 @@ void options_fini(struct options *o);
  * one line in *ret_error that the caller frees.
  */
 int options_parse(struct options *o, int argc, char *const *argv, char **ret_error);
+
+/* The flag of this member of options as it was typed; "" if it was not given. */
+const char *options_typed(const struct options *o, const void *member);
 
 /* Applies to another one the given flags that count beside a configuration file. */
 void options_reapply(const struct options *given, struct options *to);

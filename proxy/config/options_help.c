@@ -30,8 +30,8 @@ static const struct {
 	  "feature-gates"}},
 	{"Output",
 	 ALL,
-	 {"output", "format", "namespace", "all-namespaces", "from", "watch",
-	  "kube-proxy"}},
+	 {"output", "format", "namespace", "all-namespaces", "selector", "sort-by",
+	  "no-headers", "from", "watch", "kube-proxy", "strict"}},
 	{"The daemon",
 	 RUN,
 	 {"once", "cleanup", "init-only", "write-config-to", "gather-period",
@@ -49,7 +49,7 @@ static void help_program(struct buf *out)
 	buf_add_string(out, "sluice: a Kubernetes service proxy for one node\n\n"
 			    "Usage: sluice COMMAND [flags]\n\nCommands:\n");
 	for (size_t i = 0; i < COMMAND_N; i++)
-		buf_printf(out, "  %-10s%s%-22s%s\n", commands[i].name, " ",
+		buf_printf(out, "  %-10s%s%-28s%s\n", commands[i].name, " ",
 			   commands[i].arguments, commands[i].summary);
 	buf_add_string(out,
 		       "\nsluice COMMAND --help, or sluice help COMMAND, lists the "

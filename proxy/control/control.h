@@ -35,7 +35,8 @@ struct control_request {
 	enum control_verb verb;
 	/* "" when absent */
 	char ns[CONTROL_FIELD_LEN];	  /* services, endpoints, events */
-	char name[CONTROL_FIELD_LEN];	  /* events */
+	char name[CONTROL_FIELD_LEN];	  /* the same: of the Service */
+	char selector[CONTROL_FIELD_LEN]; /* services, endpoints: of labels */
 	char since[CONTROL_FIELD_LEN];	  /* events: the number of the last known one */
 	char frontend[CONTROL_FIELD_LEN]; /* explain: ADDRESS:PORT[/PROTO] */
 	char from[CONTROL_FIELD_LEN];	  /* explain: an address */

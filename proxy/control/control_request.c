@@ -21,6 +21,7 @@ static const struct {
 } fields[] = {
 	{"namespace", offsetof(struct control_request, ns)},
 	{"name", offsetof(struct control_request, name)},
+	{"selector", offsetof(struct control_request, selector)},
 	{"since", offsetof(struct control_request, since)},
 	{"frontend", offsetof(struct control_request, frontend)},
 	{"from", offsetof(struct control_request, from)},

@@ -51,8 +51,9 @@ static json_t *inspect_events(const struct inspect *in,
 	json_t *entries =
 		journal_json(in->journal, request->ns, request->name, since, &n_dropped);
 
-	return json_pack("{s:o, s:I}", "entries", entries, "dropped",
-			 (json_int_t)n_dropped);
+	return json_pack("{s:o, s:I, s:I}", "entries", entries, "dropped",
+			 (json_int_t)n_dropped, "last",
+			 (json_int_t)journal_last(in->journal));
 }
 
 struct control_answer *inspect_answer(void *data, const struct control_request *request,
@@ -67,9 +68,8 @@ struct control_answer *inspect_answer(void *data, const struct control_request *
 		return NULL;
 	switch (request->verb) {
 	case CONTROL_SERVICES:
-		return inspect_services(in, request);
 	case CONTROL_ENDPOINTS:
-		return inspect_endpoints(in, request);
+		return inspect_rows(in, request, ret_error);
 	case CONTROL_EXPLAIN:
 		json = inspect_explain(in, request, ret_error);
 		break;

@@ -19,10 +19,13 @@ json_t *inspect_service_key(const struct service *s);
 struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
 						  const struct service *s, size_t *ret_n);
 
-struct control_answer *inspect_services(const struct inspect *in,
-					const struct control_request *request);
-struct control_answer *inspect_endpoints(const struct inspect *in,
-					 const struct control_request *request);
+/*
+ * The rows of `get`, in no order except that those of one service follow each other;
+ * first those of waiting claims.
+ */
+struct control_answer *inspect_rows(const struct inspect *in,
+				    const struct control_request *request,
+				    char **ret_error);
 struct control_answer *inspect_diff(const struct inspect *in, char **ret_error);
 json_t *inspect_explain(const struct inspect *in, const struct control_request *request,
 			char **ret_error);

@@ -17,17 +17,22 @@
 #include "proxy/host/node_info.h"
 #include "proxy/control/inspect_parts.h"
 #include "watchers/cluster.h"
+#include "watchers/labels.h"
 
 /* The approximate size of a piece, and the number of counters read for it. */
 #define PIECE_LEN      65536
 #define PIECE_COUNTERS 4096
 
+static const struct object_service *object_of(const struct inspect *in,
+					      const struct service *s)
+{
+	return cluster_service(in->cluster, service_namespace(s), service_name(s));
+}
+
 /* The traffic policy of a frontend; the service only has the resulting decision. */
-static const char *policy_of(const struct inspect *in, const struct service *s,
+static const char *policy_of(const struct object_service *object,
 			     const struct frontend *f)
 {
-	const struct object_service *object =
-		cluster_service(in->cluster, service_namespace(s), service_name(s));
 	bool is_local =
 		object && (f->kind == FRONTEND_CLUSTER_IP ? object->internal_local
 							  : object->external_local);
@@ -43,12 +48,33 @@ static const struct decision *main_decision(const struct frontend *f)
 
 static json_t *connections(const struct counts *counts, uint64_t n)
 {
-	return counts->is_known ? json_integer((json_int_t)n) : json_null();
+	return counts && counts->is_known ? json_integer((json_int_t)n) : json_null();
 }
 
+/* The creation of the Service in Unix time; null: not known. */
+static json_t *created(const struct object_service *object)
+{
+	return object && object->base.created_sec ? json_integer(object->base.created_sec)
+						  : json_null();
+}
+
+/* One word for what happens to connections. */
+static const char *state_of(const struct decision *d)
+{
+	static const char *const words[] = {
+		[ACTION_BALANCE] = "served",
+		[ACTION_REJECT] = "refused",
+		[ACTION_DROP] = "dropped",
+	};
+
+	return words[d->action];
+}
+
+/* counts: NULL for a frontend that another service holds. */
 static json_t *service_row(const struct inspect *in, const struct service *s,
 			   const struct frontend *f, const struct counts *counts)
 {
+	const struct object_service *object = object_of(in, s);
 	const struct decision *decision = main_decision(f);
 	uint32_t n_endpoints =
 		decision->action == ACTION_BALANCE ? s->n_pool[decision->pool] : 0;
@@ -56,15 +82,18 @@ static json_t *service_row(const struct inspect *in, const struct service *s,
 
 	(void)json_object_update_new(
 		row,
-		json_pack("{s:s, s:o, s:i, s:s, s:s, s:i, s:i, s:i, s:o}", "type",
-			  frontend_kind_name(f->kind), "address",
+		json_pack("{s:s, s:o, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}",
+			  "type", frontend_kind_name(f->kind), "address",
 			  frontend_is_everywhere(f) ? json_string("*")
 						    : inspect_addr(&f->addr),
-			  "port", f->port, "policy", policy_of(in, s, f), "action",
+			  "port", f->port, "policy", policy_of(object, f), "state",
+			  counts ? state_of(decision) : "waiting", "action",
 			  action_name(decision->action), "endpoints", n_endpoints,
 			  "affinitySeconds", s->affinity_sec, "healthCheckNodePort",
-			  s->health_check_port, "connections",
-			  connections(counts, counts_frontend(counts, f, s->proto))));
+			  s->health_check_port, "created", created(object), "connections",
+			  connections(counts,
+				      counts ? counts_frontend(counts, f, s->proto)
+					     : 0)));
 	return row;
 }
 
@@ -79,18 +108,20 @@ static uint64_t count_endpoint(const struct counts *counts, const struct service
 	return n;
 }
 
-static json_t *endpoint_row(const struct service *s, const struct counts *counts,
+static json_t *endpoint_row(const struct inspect *in, const struct service *s,
+			    const struct counts *counts,
 			    const struct plan_endpoint_reason *reason)
 {
 	json_t *row = inspect_service_key(s);
 
 	(void)json_object_update_new(
-		row, json_pack("{s:o, s:i, s:s, s:b, s:b, s:s, s:o}", "address",
-			       inspect_addr(&reason->addr), "port", reason->port, "node",
-			       reason->node, "inClusterPool", reason->in_cluster_pool,
-			       "inLocalPool", reason->in_local_pool, "reason",
-			       reason->reason, "connections",
-			       connections(counts, count_endpoint(counts, s, reason))));
+		row,
+		json_pack("{s:o, s:i, s:s, s:b, s:b, s:s, s:o, s:o}", "address",
+			  inspect_addr(&reason->addr), "port", reason->port, "node",
+			  reason->node, "inClusterPool", reason->in_cluster_pool,
+			  "inLocalPool", reason->in_local_pool, "reason", reason->reason,
+			  "created", created(object_of(in, s)), "connections",
+			  connections(counts, count_endpoint(counts, s, reason))));
 	return row;
 }
 
@@ -99,8 +130,10 @@ struct rows { /* an answer */
 	const struct inspect *in;
 	struct counts counts; /* of the services from next to counted_to */
 	bool with_endpoints;
-	struct service **services; /* a reference each */
+	struct service **services; /* a reference each, in no order */
 	size_t n, next, counted_to;
+	struct state_conflict *waiting; /* with references; rows of services only */
+	size_t n_waiting, next_waiting;
 	void (*add)(struct rows *r, const struct service *s, struct buf *out);
 	bool has_started, has_rows;
 };
@@ -129,6 +162,18 @@ static void add_service(struct rows *r, const struct service *s, struct buf *out
 			out);
 }
 
+/* A frontend that another service holds. */
+static void add_waiting(struct rows *r, const struct state_conflict *c, struct buf *out)
+{
+	json_t *row = service_row(r->in, c->waiting, &c->frontend, NULL);
+	char label[512];
+
+	(void)json_object_set_new(row, "heldBy",
+				  json_string(service_label(c->holder, label,
+							    sizeof(label))));
+	add_row(r, row, out);
+}
+
 static void add_endpoints(struct rows *r, const struct service *s, struct buf *out)
 {
 	size_t n;
@@ -136,7 +181,7 @@ static void add_endpoints(struct rows *r, const struct service *s, struct buf *o
 		inspect_endpoints_of(r->in, s, &n);
 
 	for (size_t i = 0; i < n; i++)
-		add_row(r, endpoint_row(s, &r->counts, &reasons[i]), out);
+		add_row(r, endpoint_row(r->in, s, &r->counts, &reasons[i]), out);
 }
 
 /* Reads the counts of the next services, of at least one. */
@@ -168,6 +213,10 @@ static bool rows_write(struct control_answer *answer, struct buf *out)
 	if (!r->has_started)
 		buf_add_char(out, '[');
 	r->has_started = true;
+	while (r->next_waiting < r->n_waiting && out->len < PIECE_LEN)
+		add_waiting(r, &r->waiting[r->next_waiting++], out);
+	if (r->next_waiting < r->n_waiting)
+		return true;
 	if (r->next == r->counted_to && r->next < r->n)
 		read_counts(r);
 	while (r->next < r->counted_to && out->len < PIECE_LEN)
@@ -178,6 +227,12 @@ static bool rows_write(struct control_answer *answer, struct buf *out)
 	return false;
 }
 
+/* The reference is ours, so the service may be changed. */
+static void unref(const struct service *s)
+{
+	service_unref((struct service *)(uintptr_t)s);
+}
+
 static void rows_free(struct control_answer *answer)
 {
 	struct rows *r = container_of(answer, struct rows, answer);
@@ -185,51 +240,96 @@ static void rows_free(struct control_answer *answer)
 	for (size_t i = 0; i < r->n; i++)
 		service_unref(r->services[i]);
 	free(r->services);
+	for (size_t i = 0; i < r->n_waiting; i++) {
+		unref(r->waiting[i].holder);
+		unref(r->waiting[i].waiting);
+	}
+	free(r->waiting);
 	counts_fini(&r->counts);
 	free(r);
 	(void)malloc_trim(0); /* everything's references are many */
 }
 
-static bool is_wanted(const struct service *s, const struct control_request *request)
+struct filter { /* of a request */
+	const struct inspect *in;
+	const char *ns, *name; /* "": all */
+	struct label_selector labels;
+};
+
+static bool is_wanted(const struct filter *filter, const struct service *s)
 {
-	return !*request->ns || strcmp(request->ns, service_namespace(s)) == 0;
+	const struct object_service *object;
+
+	if (*filter->ns && strcmp(filter->ns, service_namespace(s)) != 0)
+		return false;
+	if (*filter->name && strcmp(filter->name, service_name(s)) != 0)
+		return false;
+	if (!filter->labels.n_terms)
+		return true;
+	object = object_of(filter->in, s);
+	return object &&
+	       label_selector_matches(&filter->labels, object->labels, object->n_labels);
+}
+
+/* Claims change rarely, and are few. */
+static void take_waiting(struct rows *r, const struct filter *filter)
+{
+	size_t n;
+
+	r->waiting = state_conflicts(r->in->state, &n);
+	for (size_t i = 0; i < n; i++) {
+		struct state_conflict *c = &r->waiting[i];
+
+		if (!is_wanted(filter, c->waiting))
+			continue;
+		(void)service_ref(c->waiting);
+		(void)service_ref(c->holder);
+		r->waiting[r->n_waiting++] = *c;
+	}
+}
+
+static void take_services(struct rows *r, const struct filter *filter)
+{
+	const struct service *s;
+
+	r->services =
+		xcalloc(state_n_services(r->in->state) + 1, sizeof(struct service *));
+	for (size_t i = 0; (s = state_next(r->in->state, &i));)
+		if (is_wanted(filter, s))
+			r->services[r->n++] = service_ref(s);
 }
 
 static struct rows *rows_new(const struct inspect *in,
-			     const struct control_request *request)
+			     const struct control_request *request, char **ret_error)
 {
 	static const struct control_answer_ops ops = {
 		.write = rows_write,
 		.free = rows_free,
 	};
-	size_t n;
-	_cleanup_(freep) const struct service **services = state_sorted(in->state, &n);
-	struct rows *r = xcalloc(1, sizeof(*r));
+	struct filter filter = {.in = in, .ns = request->ns, .name = request->name};
+	struct rows *r;
 
+	if (label_selector_parse(request->selector, &filter.labels) != 0) {
+		*ret_error = xasprintf("\"%s\" is not a selector of labels",
+				       request->selector);
+		return NULL;
+	}
+	r = xcalloc(1, sizeof(*r));
 	r->answer.ops = &ops;
 	r->in = in;
-	r->services = xcalloc(n + 1, sizeof(struct service *));
-	for (size_t i = 0; i < n; i++)
-		if (is_wanted(services[i], request))
-			r->services[r->n++] = service_ref(services[i]);
+	r->with_endpoints = request->verb == CONTROL_ENDPOINTS;
+	r->add = r->with_endpoints ? add_endpoints : add_service;
+	if (!r->with_endpoints)
+		take_waiting(r, &filter);
+	take_services(r, &filter);
 	return r;
 }
 
-struct control_answer *inspect_services(const struct inspect *in,
-					const struct control_request *request)
+struct control_answer *inspect_rows(const struct inspect *in,
+				    const struct control_request *request,
+				    char **ret_error)
 {
-	struct rows *r = rows_new(in, request);
+	struct rows *r = rows_new(in, request, ret_error);
 
-	r->add = add_service;
-	return &r->answer;
-}
-
-struct control_answer *inspect_endpoints(const struct inspect *in,
-					 const struct control_request *request)
-{
-	struct rows *r = rows_new(in, request);
-
-	r->add = add_endpoints;
-	r->with_endpoints = true;
-	return &r->answer;
+	return r ? &r->answer : NULL;
 }

@@ -244,6 +244,11 @@ static json_t *entry_json(const struct entry *e, uint64_t number)
 			 "detail", e->detail);
 }
 
+uint64_t journal_last(const struct sink *sink)
+{
+	return container_of(sink, struct journal, sink)->n;
+}
+
 json_t *journal_json(const struct sink *sink, const char *ns, const char *name,
 		     uint64_t since, uint64_t *ret_dropped)
 {

@@ -26,6 +26,9 @@ struct sink *journal_new(void);
 json_t *journal_json(const struct sink *sink, const char *ns, const char *name,
 		     uint64_t since, uint64_t *ret_dropped);
 
+/* The number of the last entry; 0: none yet. */
+uint64_t journal_last(const struct sink *sink);
+
 /* Adds a repair after a change by another process. */
 void journal_add_repair(struct sink *sink, const char *by, uint64_t total_us);
 

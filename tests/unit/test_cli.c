@@ -3,76 +3,13 @@
  */
 #include "tests/test.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "core/buf.h"
 #include "core/cleanup.h"
-
-#define MAX_ARGS 12
-
-struct outcome {
-	int status;
-	struct buf out, err;
-};
-
-static void read_all(int fd, struct buf *ret)
-{
-	char bytes[4096];
-	ssize_t len;
-
-	(void)lseek(fd, 0, SEEK_SET);
-	while ((len = read(fd, bytes, sizeof(bytes))) > 0)
-		buf_add(ret, bytes, (size_t)len);
-}
-
-static int temporary(void)
-{
-	char path[] = "/tmp/sluice-cli-XXXXXX";
-	int fd = mkostemp(path, O_CLOEXEC);
-
-	assert_true(fd >= 0);
-	(void)unlink(path);
-	return fd;
-}
-
-/* Files rather than pipes: writing never blocks. */
-static struct outcome run(const char *name, const char *const *args, const char *input)
-{
-	_cleanup_(closep) int in = temporary(), out = temporary(), err = temporary();
-	struct outcome outcome = {.out = BUF_INIT, .err = BUF_INIT};
-	char *argv[MAX_ARGS + 2] = {(char *)name};
-	int status;
-	pid_t pid;
-
-	for (size_t i = 0; i < MAX_ARGS && args[i]; i++)
-		argv[i + 1] = (char *)args[i];
-	assert_int_equal(write(in, input, strlen(input)), strlen(input));
-	(void)lseek(in, 0, SEEK_SET);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0) {
-		if (dup2(in, 0) == 0 && dup2(out, 1) == 1 && dup2(err, 2) == 2)
-			(void)execv(SLUICE_PROGRAM, argv);
-		_exit(99);
-	}
-	assert_int_equal(waitpid(pid, &status, 0), pid);
-	assert_true(WIFEXITED(status));
-	outcome.status = WEXITSTATUS(status);
-	read_all(out, &outcome.out);
-	read_all(err, &outcome.err);
-	return outcome;
-}
-
-static void outcome_fini(struct outcome *o)
-{
-	buf_fini(&o->out);
-	buf_fini(&o->err);
-}
+#include "tests/unit/cli_run.h"
 
 #define SERVICE                                                                          \
 	"apiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: default}\n"     \
@@ -80,7 +17,7 @@ static void outcome_fini(struct outcome *o)
 
 static const struct {
 	const char *name;
-	const char *args[MAX_ARGS];
+	const char *args[CLI_MAX_ARGS];
 	const char *input;
 	int status;
 	const char *out, *err; /* a part of it; NULL: nothing is written there */
@@ -120,7 +57,12 @@ static const struct {
 	{"sluice", {"help", "plan"}, "", 0, "--cluster-cidr", NULL},
 	{"sluice", {"help"}, "", 0, "Commands:", NULL},
 	{"sluice", {"help", "frobnicate"}, "", 2, NULL, "unknown command"},
-	{"sluice", {"plan", "--manifests", "-", "-o", "xml"}, "", 2, NULL, "--output"},
+	{"sluice",
+	 {"plan", "--manifests", "-", "-o", "xml"},
+	 "",
+	 2,
+	 NULL,
+	 "sluice: -o: "},
 	{"sluice",
 	 {"dump", "--manifests", "-", "--format", "pf"},
 	 "",
@@ -128,7 +70,7 @@ static const struct {
 	 NULL,
 	 "--format"},
 	{"sluice", {"get", "pods"}, "", 2, NULL, "not services or endpoints"},
-	{"sluice", {"get", "services", "-o", "yaml"}, "", 2, NULL, "--output"},
+	{"sluice", {"get", "services", "-o", "xml"}, "", 2, NULL, "sluice: -o: "},
 	{"sluice", {"explain", "web"}, "", 2, NULL, "is not ADDRESS:PORT"},
 	{"sluice", {"explain", "10.0.0.1:80/ICMP"}, "", 2, NULL, "is not ADDRESS:PORT"},
 	{"sluice", {"explain", "10.0.0.1:80", "--from", "x"}, "", 2, NULL, "--from"},
@@ -285,7 +227,7 @@ static void assert_error_lines(const struct buf *text)
 	}
 }
 
-static void check(size_t i, const struct outcome *o)
+static void check(size_t i, const struct cli_outcome *o)
 {
 	const char *out = buf_string(&o->out), *err = buf_string(&o->err);
 
@@ -303,10 +245,11 @@ static void each_command_line_has_its_status_and_output(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
-		struct outcome o = run(cases[i].name, cases[i].args, cases[i].input);
+		struct cli_outcome o =
+			cli_run(cases[i].name, cases[i].args, cases[i].input);
 
 		check(i, &o);
-		outcome_fini(&o);
+		cli_outcome_fini(&o);
 	}
 }
 
@@ -314,21 +257,21 @@ static void a_configuration_is_written_and_read_back(void **state)
 {
 	char path[] = "/tmp/sluice-cli-config-XXXXXX";
 	_cleanup_(closep) int fd = mkstemp(path);
-	const char *const write_args[MAX_ARGS] = {"--proxy-mode",      "nftables",
-						  "--cluster-cidr",    "10.244.0.0/16",
-						  "--write-config-to", path};
-	const char *const read_args[MAX_ARGS] = {"plan", "--config", path, "--manifests",
-						 "-"};
-	struct outcome o = run("kube-proxy", write_args, "");
+	const char *const write_args[CLI_MAX_ARGS] = {
+		"--proxy-mode",	 "nftables",	      "--cluster-cidr",
+		"10.244.0.0/16", "--write-config-to", path};
+	const char *const read_args[CLI_MAX_ARGS] = {"plan", "--config", path,
+						     "--manifests", "-"};
+	struct cli_outcome o = cli_run("kube-proxy", write_args, "");
 
 	(void)state;
 	assert_true(fd >= 0);
 	assert_int_equal(o.status, 0);
-	outcome_fini(&o);
-	o = run("sluice", read_args, SERVICE);
+	cli_outcome_fini(&o);
+	o = cli_run("sluice", read_args, SERVICE);
 	assert_int_equal(o.status, 0);
 	assert_string_equal(buf_string(&o.err), "");
-	outcome_fini(&o);
+	cli_outcome_fini(&o);
 	(void)unlink(path);
 }
 

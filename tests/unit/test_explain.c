@@ -18,6 +18,7 @@
 #include "proxy/engine/dataplane.h"
 #include "proxy/host/node_info.h"
 #include "tests/unit/cluster_text.h"
+#include "tests/unit/inspect_world.h"
 #include "watchers/cluster.h"
 #include "watchers/plan/plan.h"
 
@@ -41,83 +42,28 @@ static const char objects[] = "apiVersion: v1\n"
 			      "endpoints: [{addresses: [10.244.1.1], nodeName: node-0}]\n"
 			      "ports: [{name: http, port: 8080}]\n";
 
-struct world {
-	struct config config;
-	struct cluster *cluster;
-	struct node_info info;
-	struct state *state;
-	struct dataplane dataplane;
-	struct inspect in;
-};
-
-static char *is_ready(const void *data)
-{
-	(void)data;
-	return NULL;
-}
-
 static int set_up(void **state)
 {
-	struct world *w = xcalloc(1, sizeof(*w));
-	struct addr host;
+	struct inspect_world *w = xcalloc(1, sizeof(*w));
 
-	config_init(&w->config);
-	config_complete(&w->config);
-	w->cluster = cluster_new("node-0");
-	w->state = state_new();
-	node_info_init(&w->info, &w->config, "node-0");
-	assert_int_equal(addr_parse("10.1.0.1", &host), 0);
-	node_info_set_hosts(&w->info, &host, 1);
-	(void)cluster_put_text(w->cluster, objects);
-	(void)node_info_update(&w->info, w->cluster);
-	(void)plan_dirty(w->cluster, &w->info.options, w->state, SIZE_MAX);
-	w->in = (struct inspect){
-		.cluster = w->cluster,
-		.node_info = &w->info,
-		.state = w->state,
-		.dataplane = &w->dataplane,
-		.unready = is_ready,
-	};
+	inspect_world_open(w, objects);
 	*state = w;
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	struct world *w = *state;
-
-	node_info_fini(&w->info);
-	state_free(w->state);
-	cluster_free(w->cluster);
-	config_fini(&w->config);
-	free(w);
+	inspect_world_close(*state);
+	free(*state);
 	return 0;
 }
 
-static json_t *ask(struct world *w, const struct control_request *request)
-{
-	_cleanup_(freep) char *error = NULL;
-	struct control_answer *answer;
-	struct buf out = BUF_INIT;
-	json_t *json;
-
-	answer = inspect_answer(&w->in, request, &error);
-	assert_non_null(answer);
-	while (answer->ops->write(answer, &out))
-		continue;
-	answer->ops->free(answer);
-	json = json_loads(buf_string(&out), 0, NULL);
-	buf_fini(&out);
-	assert_non_null(json);
-	return json;
-}
-
-static json_t *explain(struct world *w, const char *frontend)
+static json_t *explain(struct inspect_world *w, const char *frontend)
 {
 	struct control_request request = {.verb = CONTROL_EXPLAIN};
 
 	(void)snprintf(request.frontend, sizeof(request.frontend), "%s", frontend);
-	return ask(w, &request);
+	return inspect_world_ask(w, &request);
 }
 
 static const struct {
@@ -215,7 +161,7 @@ static void a_subject_of_another_form_is_refused(void **state)
 					    "web.svc",
 					    "web.demo.svcs",
 					    "10.0.0.1:80/ICMP"};
-	struct world *w = *state;
+	struct inspect_world *w = *state;
 
 	for (size_t i = 0; i < N_ELEMENTS(texts); i++) {
 		struct control_request request = {.verb = CONTROL_EXPLAIN};
@@ -245,7 +191,7 @@ static int list_chains(nf_chain_fn fn, void *data)
 
 static void explain_warns_of_a_chain_that_drops_by_default(void **state)
 {
-	struct world *w = *state;
+	struct inspect_world *w = *state;
 	json_t *result, *warnings;
 	bool is_there = false;
 
@@ -284,7 +230,7 @@ static void explain_says_which_port_the_slices_lack(void **state)
 		"addressType: IPv4\n"
 		"endpoints: [{addresses: [10.244.2.1]}, {addresses: [10.244.2.2]}]\n"
 		"ports: [{name: http, port: 8080}]\n";
-	struct world *w = *state;
+	struct inspect_world *w = *state;
 
 	for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
 		struct buf text = BUF_INIT;
@@ -351,7 +297,7 @@ static void explain_names_the_sink_that_decides_where_there_are_several(void **s
 	static const struct sink_ops toy_ops = {.name = "toy", .view = &toy_view};
 	static const struct sink_ops rest_ops = {.name = "rest", .view = &rest_view};
 	struct sink toy = {.ops = &toy_ops}, rest = {.ops = &rest_ops};
-	struct world *w = *state;
+	struct inspect_world *w = *state;
 	const json_t *sources;
 	json_t *json;
 
@@ -390,7 +336,7 @@ static const char *text_of(const json_t *json, const char *key)
 static void a_node_port_at_several_addresses_is_one_row_and_found_at_each(void **state)
 {
 	const struct control_request get = {.verb = CONTROL_SERVICES};
-	struct world *w = *state;
+	struct inspect_world *w = *state;
 	struct addr hosts[3];
 	size_t n_node_ports = 0;
 	json_t *json, *row;
@@ -405,7 +351,7 @@ static void a_node_port_at_several_addresses_is_one_row_and_found_at_each(void *
 	cluster_mark_all(w->cluster);
 	(void)plan_dirty(w->cluster, &w->info.options, w->state, SIZE_MAX);
 
-	json = ask(w, &get);
+	json = inspect_world_ask(w, &get);
 	json_array_foreach(json, i, row)
 	{
 		if (strcmp(text_of(row, "type"), "NodePort") != 0)

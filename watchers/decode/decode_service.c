@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "watchers/labels.h"
 
 #define DEFAULT_AFFINITY_SEC 10800
 #define MAX_AFFINITY_SEC     86400
@@ -281,6 +282,23 @@ static void decode_spec(const struct json_reader *spec, struct scratch *scratch,
 	svc->source_ranges = decode_cidrs(&ranges, scratch, &svc->n_source_ranges);
 }
 
+/* Values that are not strings are left out: an API server refuses them. */
+static void decode_labels(const struct json_reader *metadata, struct scratch *scratch,
+			  struct object_service *svc)
+{
+	struct json_reader labels = json_reader_object(metadata, "labels");
+	uint64_t *hashes =
+		scratch_take(scratch, json_object_size(labels.json), sizeof(*hashes));
+	const char *key;
+	const json_t *value;
+
+	json_object_foreach((json_t *)(uintptr_t)labels.json, key,
+			    value) if (json_is_string(value)) hashes[svc->n_labels++] =
+		label_hash(key, strlen(key), json_string_value(value),
+			   json_string_length(value));
+	svc->labels = hashes;
+}
+
 /* An API server refuses such a Service. */
 static void check_ports(const struct json_reader *spec, const struct object_service *svc)
 {
@@ -316,6 +334,7 @@ void decode_service(const struct json_reader *root, struct scratch *scratch,
 		return;
 	svc.is_hidden = decode_is_hidden(&metadata);
 	decode_options(&metadata, &svc);
+	decode_labels(&metadata, scratch, &svc);
 	spec = json_reader_object(root, "spec");
 	decode_ingress(root, scratch, &svc);
 	decode_spec(&spec, scratch, &svc);

@@ -1,0 +1,90 @@
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "proxy/commands/get_columns.h"
+#include "watchers/decode/json_text.h"
+
+static const char *const keys[] = {"namespace", "name", "portName", "protocol", "family"};
+
+#define N_KEYS N_ELEMENTS(keys)
+
+struct sorted { /* a row, with the values that are compared */
+	json_t *row;
+	const char *first; /* the text to sort by; NULL: the number */
+	json_int_t number; /* descending */
+	const char *texts[N_KEYS];
+	size_t index;
+};
+
+static const struct {
+	const char *name, *key;
+	bool is_number;
+} columns[] = {
+	{"name", "name", false},	  {"namespace", "namespace", false},
+	{"age", "created", true},	  {"connections", "connections", true},
+	{"endpoints", "endpoints", true},
+};
+
+const char get_sort_names[] = "name, namespace, age, connections or endpoints";
+
+static int compare(const void *a, const void *b)
+{
+	const struct sorted *x = a, *y = b;
+	int order = x->first ? strcmp(x->first, y->first) : 0;
+
+	if (!order && x->number != y->number)
+		order = x->number < y->number ? 1 : -1;
+	for (size_t i = 0; !order && i < N_KEYS; i++)
+		order = strcmp(x->texts[i], y->texts[i]);
+	if (order)
+		return order;
+	return x->index < y->index ? -1 : 1;
+}
+
+static int find(const char *by)
+{
+	for (size_t i = 0; i < N_ELEMENTS(columns); i++)
+		if (strcmp(by, columns[i].name) == 0)
+			return (int)i;
+	return -1;
+}
+
+bool get_can_sort(const char *by)
+{
+	return !*by || find(by) >= 0;
+}
+
+/* An unknown number is less than 0. */
+static json_int_t number_of(const json_t *row, const char *key)
+{
+	const json_t *value = json_object_get(row, key);
+
+	return json_is_integer(value) ? json_integer_value(value) : -1;
+}
+
+static void fill(struct sorted *s, json_t *row, size_t index, int column)
+{
+	*s = (struct sorted){.row = json_incref(row), .index = index};
+	if (column >= 0 && columns[column].is_number)
+		s->number = number_of(row, columns[column].key);
+	else if (column >= 0)
+		s->first = json_text(row, columns[column].key);
+	for (size_t i = 0; i < N_KEYS; i++)
+		s->texts[i] = json_text(row, keys[i]);
+}
+
+void get_sort(json_t *rows, const char *by)
+{
+	size_t n = json_array_size(rows);
+	_cleanup_(freep) struct sorted *sorted = xcalloc(n + 1, sizeof(*sorted));
+	int column = find(by);
+
+	for (size_t i = 0; i < n; i++)
+		fill(&sorted[i], json_array_get(rows, i), i, column);
+	qsort(sorted, n, sizeof(*sorted), compare);
+	(void)json_array_clear(rows);
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(rows, sorted[i].row);
+}

@@ -1,0 +1,17 @@
+/*
+ * Runs the program of this build.
+ */
+#pragma once
+
+#include "core/buf.h"
+
+#define CLI_MAX_ARGS 12
+
+struct cli_outcome {
+	int status;
+	struct buf out, err;
+};
+
+/* name is argv[0]; the arguments end with NULL or fill the array. */
+struct cli_outcome cli_run(const char *name, const char *const *args, const char *input);
+void cli_outcome_fini(struct cli_outcome *o);
