@@ -155,11 +155,18 @@ static int probe_userspace(const struct config *config, char **ret_why_not)
 	return 0; /* sockets can be had everywhere */
 }
 
+static uint32_t whole_seconds(int64_t ns)
+{
+	return (uint32_t)((ns + 999999999) / 1000000000);
+}
+
 static int open_userspace(const struct config *config, struct ev_loop *loop,
 			  struct dataplane *ret)
 {
 	const struct relay_params params = {
 		.n_workers = (unsigned)config->userspace.workers,
+		.udp_unanswered_sec = whole_seconds(config->conntrack.udp_ns),
+		.udp_answered_sec = whole_seconds(config->conntrack.udp_stream_ns),
 	};
 	_cleanup_(freep) char *why = NULL;
 	struct sink *sink;
@@ -206,7 +213,7 @@ static const struct plane planes[] = {
 	 .open = open_nftables,
 	 .cleanups = {clean_nftables}},
 	{.mode = "userspace",
-	 .merit = "sockets of this process relay TCP connections; endpoints see the "
+	 .merit = "sockets of this process relay TCP and UDP; endpoints see the "
 		  "node's address",
 	 .has_loopback = true,
 	 .needs_daemon = true,

@@ -1,11 +1,25 @@
 #include "proxy/relay/relay_limit.h"
 
+#include <stdio.h>
 #include <sys/resource.h>
 
-#define RESERVED      256 /* for the daemon: watches, control clients, servers */
-#define PIPES	      64  /* descriptors of a worker's pipes */
-#define OF_CONNECTION 2
-#define MAX_NOFILE    (1 << 24)
+#define RESERVED    256 /* for the daemon: watches, control clients, servers */
+#define PIPES	    64	/* descriptors of a worker's pipes */
+#define SHARES	    3	/* of descriptors: a connection has two, a flow one */
+#define USUAL_PORTS 28232
+#define MAX_NOFILE  (1 << 24)
+
+/* Each flow has a port of this host, which all its programs share. */
+static uint32_t n_ports(void)
+{
+	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
+	unsigned low, high;
+	bool is_read = file && fscanf(file, "%u %u", &low, &high) == 2 && low <= high;
+
+	if (file)
+		(void)fclose(file);
+	return is_read ? high - low + 1 : USUAL_PORTS;
+}
 
 void relay_limit_init(struct relay_limit *l, unsigned n_workers)
 {
@@ -16,6 +30,9 @@ void relay_limit_init(struct relay_limit *l, unsigned n_workers)
 	n = limit.rlim_cur < MAX_NOFILE ? limit.rlim_cur : MAX_NOFILE;
 	*l = (struct relay_limit){.n_max = (uint32_t)(n > own ? n - own : 0)};
 	l->n_max_ears = l->n_max / 2;
+	l->n_max_flows = n_ports() / 2;
+	if (l->n_max_flows > l->n_max / SHARES)
+		l->n_max_flows = l->n_max / SHARES;
 }
 
 static uint32_t load(const uint32_t *counter)
@@ -33,7 +50,14 @@ static bool take(uint32_t *counter, bool has_room)
 
 uint32_t relay_limit_max_conns(const struct relay_limit *l)
 {
-	return (l->n_max - load(&l->n_ears)) / OF_CONNECTION;
+	return (l->n_max - load(&l->n_ears)) / SHARES;
+}
+
+uint32_t relay_limit_max_flows(const struct relay_limit *l)
+{
+	uint32_t n = relay_limit_max_conns(l);
+
+	return n < l->n_max_flows ? n : l->n_max_flows;
 }
 
 bool relay_limit_take_ear(struct relay_limit *l)
@@ -44,6 +68,16 @@ bool relay_limit_take_ear(struct relay_limit *l)
 bool relay_limit_take_conn(struct relay_limit *l)
 {
 	return take(&l->n_conns, load(&l->n_conns) < relay_limit_max_conns(l));
+}
+
+bool relay_limit_take_flow(struct relay_limit *l)
+{
+	return take(&l->n_flows, load(&l->n_flows) < relay_limit_max_flows(l));
+}
+
+void relay_limit_give_flow(struct relay_limit *l)
+{
+	(void)__atomic_sub_fetch(&l->n_flows, 1, __ATOMIC_RELAXED);
 }
 
 void relay_limit_give_ear(struct relay_limit *l)

@@ -1,7 +1,8 @@
 /*
- * How many descriptors listeners and connections may use, so that neither the
- * daemon's own files nor each other's ever fail for want of them.  Shared by all
- * threads.
+ * How many descriptors listeners, connections and UDP flows may use, so that neither
+ * the daemon's own files nor each other's ever fail for want of them.  There is room
+ * for as many flows as connections, and flows leave half of the host's ports.  Shared
+ * by all threads.
  */
 #pragma once
 
@@ -11,7 +12,8 @@
 struct relay_limit {	     /* embedded; counters are atomic */
 	uint32_t n_max;	     /* descriptors that may be used */
 	uint32_t n_max_ears; /* of these by listeners */
-	uint32_t n_ears, n_conns;
+	uint32_t n_max_flows;
+	uint32_t n_ears, n_conns, n_flows;
 };
 
 /* From RLIMIT_NOFILE. */
@@ -21,4 +23,7 @@ bool relay_limit_take_ear(struct relay_limit *l);
 bool relay_limit_take_conn(struct relay_limit *l);
 void relay_limit_give_ear(struct relay_limit *l);
 void relay_limit_give_conn(struct relay_limit *l);
+bool relay_limit_take_flow(struct relay_limit *l);
+void relay_limit_give_flow(struct relay_limit *l);
+uint32_t relay_limit_max_flows(const struct relay_limit *l);
 uint32_t relay_limit_max_conns(const struct relay_limit *l);

@@ -37,7 +37,7 @@ struct relay_listener_key relay_listener_key_of(const struct service *service,
 
 bool relay_listener_is_needed(const struct service *service, const struct frontend *f)
 {
-	if (f->is_limited || service->options.hold_ms)
+	if (f->is_limited || (service->options.hold_ms && service->proto == IPPROTO_TCP))
 		return true;
 	for (int class = 0; class < CLIENT_N; class ++)
 		if (f->from[class].action != ACTION_REJECT)
@@ -45,20 +45,22 @@ bool relay_listener_is_needed(const struct service *service, const struct fronte
 	return false;
 }
 
-/* Accepted sockets inherit all of them. */
-static int set_options(int fd, enum family family)
+/* Accepted sockets inherit all of them. With SO_REUSEADDR a UDP socket would share its address. */
+static int set_options(int fd, enum family family, uint8_t proto)
 {
 	const struct {
 		int level, name;
+		bool is_tcp;
 	} options[] = {
-		{SOL_SOCKET, SO_REUSEADDR}, {SOL_SOCKET, SO_REUSEPORT},
-		{SOL_SOCKET, SO_KEEPALIVE}, {SOL_SOCKET, SO_OOBINLINE},
-		{IPPROTO_TCP, TCP_NODELAY}, {IPPROTO_IP, IP_FREEBIND},
+		{SOL_SOCKET, SO_REUSEPORT, false}, {IPPROTO_IP, IP_FREEBIND, false},
+		{SOL_SOCKET, SO_REUSEADDR, true},  {SOL_SOCKET, SO_KEEPALIVE, true},
+		{SOL_SOCKET, SO_OOBINLINE, true},  {IPPROTO_TCP, TCP_NODELAY, true},
 	};
 	int one = 1;
 
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
-		if (setsockopt(fd, options[i].level, options[i].name, &one,
+		if ((proto == IPPROTO_TCP || !options[i].is_tcp) &&
+		    setsockopt(fd, options[i].level, options[i].name, &one,
 			       sizeof(one)) == -1)
 			return -errno;
 	if (family == FAMILY_IPV6 &&
@@ -72,16 +74,20 @@ static int open_socket(const struct relay_listener *l, int *ret_fd)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = addr_to_sockaddr(&l->key.addr, l->key.port, &sa);
+	bool is_tcp = l->key.proto == IPPROTO_TCP;
 	_cleanup_(closep) int fd =
-		socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int err = fd == -1 ? -errno : set_options(fd, addr_family(&l->key.addr));
+		socket(sa.ss_family,
+		       (is_tcp ? SOCK_STREAM : SOCK_DGRAM) | SOCK_NONBLOCK | SOCK_CLOEXEC,
+		       0);
+	int err = fd == -1 ? -errno
+			   : set_options(fd, addr_family(&l->key.addr), l->key.proto);
 
 	if (!err)
 		err = relay_filter_attach(&l->filter, fd);
 	if (err)
 		return err;
 	if (bind(fd, (const struct sockaddr *)&sa, len) == -1 ||
-	    listen(fd, BACKLOG) == -1)
+	    (is_tcp && listen(fd, BACKLOG) == -1))
 		return -errno;
 	*ret_fd = take_fd(fd);
 	return 0;

@@ -125,13 +125,20 @@ struct relay_service *relay_service_new(const struct service *service,
 
 		s->endpoints[i] =
 			known ? relay_endpoint_ref(known) : endpoint_new(&endpoints[i]);
+		if (endpoints[i].flags & ENDPOINT_SERVING) /* perhaps again */
+			__atomic_store_n(&s->endpoints[i]->close_at_ms, 0,
+					 __ATOMIC_RELAXED);
 	}
 	fill_pools(s);
 	return s;
 }
 
-static uint64_t closing_time(const struct service_options *options, uint64_t now_ms)
+static uint64_t closing_time(const struct service *service, uint64_t now_ms)
 {
+	const struct service_options *options = &service->options;
+
+	if (service->proto == IPPROTO_UDP)
+		return now_ms;
 	switch ((enum endpoint_removal)options->on_endpoint_removed) {
 	case ENDPOINT_REMOVAL_KEEP:
 		break;
@@ -143,20 +150,29 @@ static uint64_t closing_time(const struct service_options *options, uint64_t now
 	return 0;
 }
 
+/* Whether its connections or flows continue. */
+static bool is_kept(const struct relay_service *successor, uint32_t *at,
+		    const struct endpoint *e)
+{
+	if (!find_old(successor, at, e))
+		return false;
+	return successor->service->proto != IPPROTO_UDP ||
+	       (service_endpoints(successor->service)[*at].flags & ENDPOINT_SERVING);
+}
+
 bool relay_service_retire(const struct relay_service *old,
 			  const struct relay_service *successor, uint64_t now_ms)
 {
 	const struct endpoint *endpoints = service_endpoints(old->service);
-	uint64_t close_at_ms = closing_time(successor ? &successor->service->options
-						      : &old->service->options,
-					    now_ms);
+	uint64_t close_at_ms =
+		closing_time(successor ? successor->service : old->service, now_ms);
 	uint32_t at = 0;
 	bool has_any = false;
 
 	if (!close_at_ms)
 		return false;
 	for (uint32_t i = 0; i < old->service->n_endpoints; i++) {
-		if (find_old(successor, &at, &endpoints[i]))
+		if (is_kept(successor, &at, &endpoints[i]))
 			continue;
 		__atomic_store_n(&old->endpoints[i]->close_at_ms, close_at_ms,
 				 __ATOMIC_RELAXED);

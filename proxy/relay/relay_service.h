@@ -30,6 +30,11 @@ enum relay_counter {
 	RELAY_RETRIES,	   /* endpoints that failed, and another one was tried */
 	RELAY_UP,	   /* bytes from clients */
 	RELAY_DOWN,	   /* bytes from endpoints */
+	RELAY_FLOWS,	   /* of UDP */
+	RELAY_EVICTED,	   /* of these: ended to make room for others */
+	RELAY_DATAGRAMS_UP,
+	RELAY_DATAGRAMS_DOWN,
+	RELAY_DROPPED, /* datagrams without an endpoint, or that could not be sent */
 	RELAY_COUNTER_N,
 };
 
@@ -70,7 +75,8 @@ void relay_endpoint_unref(struct relay_endpoint *e);
 
 /*
  * Decides what happens to connections of the endpoints that old has and its
- * successor (NULL: none) has not. True if some are to be closed.
+ * successor (NULL: none) has not. UDP flows end with their endpoint, and when it serves
+ * no longer. True if some are to be closed.
  */
 bool relay_service_retire(const struct relay_service *old,
 			  const struct relay_service *successor, uint64_t now_ms);

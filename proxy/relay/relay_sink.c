@@ -202,12 +202,9 @@ static int put_service(struct relay_sink *r, const struct changeset *cs,
 static int put_change(struct relay_sink *r, const struct changeset *cs,
 		      const struct service *service)
 {
-	if (service->proto == IPPROTO_TCP)
+	if (service->proto != IPPROTO_SCTP)
 		return put_service(r, cs, service);
-	changeset_refuse(cs, service,
-			 service->proto == IPPROTO_UDP
-				 ? "mode userspace does not serve UDP"
-				 : "mode userspace does not serve SCTP");
+	changeset_refuse(cs, service, "mode userspace does not serve SCTP");
 	return -EREMOTEIO;
 }
 
@@ -377,6 +374,11 @@ static unsigned count_cores(void)
 	return (unsigned)CPU_COUNT(&set);
 }
 
+static uint32_t or_default(uint32_t value, uint32_t usual)
+{
+	return value ? value : usual;
+}
+
 int relay_sink_new(const struct relay_params *params, struct sink **ret, char **ret_why)
 {
 	struct relay_routes *routes;
@@ -398,8 +400,13 @@ int relay_sink_new(const struct relay_params *params, struct sink **ret, char **
 	relay_limit_init(&r->limit, r->shared.n_workers);
 	hash_init(&r->entries, &entry_ops);
 	hash_init(&r->listeners, &relay_listener_ops);
-	log_info("userspace: %u workers, up to %u connections (limit of open files)",
-		 r->shared.n_workers, relay_limit_max_conns(&r->limit));
+	r->shared.udp_unanswered_sec = or_default(params->udp_unanswered_sec, 30);
+	r->shared.udp_answered_sec = or_default(params->udp_answered_sec, 120);
+	log_info(
+		"userspace: %u workers, up to %u connections and %u UDP flows (limits of "
+		"open files and ports)",
+		r->shared.n_workers, relay_limit_max_conns(&r->limit),
+		relay_limit_max_flows(&r->limit));
 	if (!r->can_route)
 		log_warn(
 			"userspace: CAP_NET_ADMIN is missing for local routes: only node "

@@ -10,6 +10,7 @@
 
 #include "core/mem.h"
 #include "proxy/relay/relay_conn.h"
+#include "proxy/relay/relay_udp.h"
 
 #define MAX_ACCEPTED 64 /* in a row */
 #define TICK_SEC     0.02
@@ -153,9 +154,20 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 
 /* ---- messages ---- */
 
+static bool is_udp(const struct relay_ear *ear)
+{
+	return ear->service->service->proto == IPPROTO_UDP;
+}
+
 static void start_ear(struct relay_worker *w, struct relay_ear *ear)
 {
 	LIST_INSERT_HEAD(&w->ears, ear, in_worker);
+	if (is_udp(ear)) {
+		if (!w->udp)
+			w->udp = relay_udp_new(w);
+		relay_udp_start_ear(w->udp, ear);
+		return;
+	}
 	ev_io_init(&ear->io, on_accept, ear->io.fd, EV_READ);
 	ear->io.data = ear;
 	ev_io_start(w->loop, &ear->io);
@@ -165,6 +177,8 @@ static void start_ear(struct relay_worker *w, struct relay_ear *ear)
 static void close_ear(struct relay_worker *w, struct relay_ear *ear)
 {
 	ev_io_stop(w->loop, &ear->io);
+	if (is_udp(ear))
+		relay_udp_stop_ear(w->udp, ear);
 	if (ear->is_paused)
 		LIST_REMOVE(ear, in_paused);
 	LIST_REMOVE(ear, in_worker);
@@ -206,6 +220,8 @@ static void retarget(struct relay_worker *w, struct relay_ear *ear,
 	relay_service_unref(ear->service);
 	ear->service = service;
 	ear->frontend = frontend;
+	if (is_udp(ear))
+		relay_udp_retarget(ear);
 }
 
 static void review(struct relay_worker *w, struct relay_conns *conns, uint64_t now_ms)
@@ -230,6 +246,8 @@ static void review_all(struct relay_worker *w)
 {
 	w->review_ms = 0;
 	review(w, &w->relaying, relay_now_ms());
+	if (w->udp)
+		relay_udp_review(w->udp, relay_now_ms());
 	if (w->review_ms)
 		relay_worker_need_tick(w);
 }
@@ -343,6 +361,8 @@ static void reap(struct relay_worker *w)
 		LIST_REMOVE(c, in_state);
 		relay_conn_free(c);
 	}
+	if (w->udp)
+		relay_udp_finish(w->udp);
 }
 
 static void on_reap(struct ev_loop *loop, ev_prepare *prepare, int revents)
@@ -444,5 +464,6 @@ void relay_worker_free(struct relay_worker *w)
 	close_conns(&w->holding);
 	close_conns(&w->relaying);
 	reap(w);
+	relay_udp_free(w->udp);
 	worker_fini(w);
 }

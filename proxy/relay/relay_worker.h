@@ -18,12 +18,15 @@
 #include "proxy/relay/relay_service.h"
 
 struct relay_conn;
+struct relay_flow;
+struct relay_udp;
 struct relay_worker;
 
 LIST_HEAD(relay_conns, relay_conn);
+LIST_HEAD(relay_flow_list, relay_flow);
 
 /*
- * A listening socket in a worker. Made by the sink, which keeps the pointer for
+ * A listening socket in a worker, or one for datagrams. Made by the sink, which keeps the pointer for
  * messages; between RELAY_LISTEN and RELAY_CLOSE it belongs to the worker.
  */
 struct relay_ear {
@@ -34,6 +37,7 @@ struct relay_ear {
 	uint64_t n_connections;		 /* atomic */
 	bool is_shared; /* what it accepts goes to the least busy worker */
 	bool is_paused;
+	struct relay_flow_list flows; /* of UDP */
 	LIST_ENTRY(relay_ear) in_paused, in_worker;
 };
 
@@ -65,6 +69,7 @@ struct relay_shared {
 	struct relay_limit *limit;
 	struct relay_worker **workers;
 	unsigned n_workers;
+	uint32_t udp_unanswered_sec, udp_answered_sec; /* idle flows end after that */
 };
 
 struct relay_worker {
@@ -80,6 +85,7 @@ struct relay_worker {
 	struct relay_messages inbox; /* under the lock */
 	struct relay_conns connecting, holding, relaying, closed;
 	struct relay_ears ears, paused;
+	struct relay_udp *udp; /* NULL until it is needed */
 	unsigned n_holding;
 	uint32_t n_conns; /* atomic: others look at it */
 	uint64_t

@@ -68,9 +68,7 @@ static void put_fresh(uint32_t seconds, const char *endpoints)
 static struct answer ask(const struct world *w, const char *from, const char *to,
 			 int kind)
 {
-	/* userspace mode serves TCP only: there each is tried twice */
-	bool is_udp = kind & 1 && !instance_is_userspace();
-	struct target t = target_named(from, to, is_udp ? IPPROTO_UDP : IPPROTO_TCP,
+	struct target t = target_named(from, to, kind & 1 ? IPPROTO_UDP : IPPROTO_TCP,
 				       kind & 2 ? FAMILY_IPV6 : FAMILY_IPV4);
 	struct answer a = probe(w, &t, 2000);
 	char text[ANSWER_TEXT_LEN];

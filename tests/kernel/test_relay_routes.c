@@ -17,11 +17,11 @@ static const struct manifest_service services[] = {
 	{.name = "web",
 	 .type = "LoadBalancer",
 	 .ip = "svc40",
-	 .ports = "p 80>80/TCP",
+	 .ports = "p 80>80",
 	 .vips = "vip4",
 	 .external = "ext11",
 	 .endpoints = "pod1R"},
-	{.name = "second", .ip = "svc41", .ports = "p 80>80/TCP", .endpoints = "pod2R"},
+	{.name = "second", .ip = "svc41", .ports = "p 80>80", .endpoints = "pod2R"},
 };
 
 static void put_both(struct instance *sluice)
@@ -37,9 +37,11 @@ static void assert_n_routes(struct instance *sluice, unsigned n)
 
 static bool is_served(struct instance *sluice, const char *to)
 {
-	struct target t = target_named("client", to, IPPROTO_TCP, FAMILY_IPV4);
+	struct target tcp = target_named("client", to, IPPROTO_TCP, FAMILY_IPV4),
+		      udp = target_named("client", to, IPPROTO_UDP, FAMILY_IPV4);
 
-	return probe(sluice->world, &t, 200).outcome == PROBE_ANSWERED;
+	return probe(sluice->world, &tcp, 200).outcome == PROBE_ANSWERED &&
+	       probe(sluice->world, &udp, 200).outcome == PROBE_ANSWERED;
 }
 
 static void await_served(struct instance *sluice, const char *to)

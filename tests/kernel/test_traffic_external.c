@@ -99,7 +99,7 @@ static void node_ports_are_on_the_primary_addresses(void **state)
 		{"node3", "node:3001", "pod1:80 +m", "TCP"},
 		{"pod2", "node:3001", "pod1:80 +m", "TCP"},
 		{"client", "node2:3001", "node2:3001 ~refused", NULL},
-		{"client", "node:3001", "node:3001", "UDP"},
+		{"client", "node:3001", "node:3001 ~refused", "UDP"},
 		{"client", "ext50:3001", "ext50:3001", NULL},
 	};
 
@@ -121,7 +121,7 @@ static void node_ports_are_on_the_chosen_networks(void **state)
 		{"client", "node2:3001", "pod1:80 +m", "TCP"},
 		{"node3", "node2:3001", "pod1:80 +m", "TCP"},
 		{"client", "node3:3001", "node3:3001 ~refused", "TCP"},
-		{"client", "node2:3001", "node2:3001", "UDP"},
+		{"client", "node2:3001", "node2:3001 ~refused", "UDP"},
 	};
 
 	(void)instance_end(sluice, SIGTERM);

@@ -26,14 +26,16 @@ struct expectation {
 
 /*
  * In userspace mode an endpoint sees the node wherever a connection is relayed, and
- * "A ~B" means B: what this mode cannot do as the kernel does.
+ * "A ~B" means B: what this mode cannot do as the kernel does. Datagrams cannot be reset.
  */
-static const char *expectation_of(const struct traffic_row *row, char buf[static 256])
+static const char *expectation_of(const struct traffic_row *row, uint8_t proto,
+				  char buf[static 256])
 {
 	const char *other = strchr(row->expect, '~');
 
 	if (other && instance_is_userspace())
-		return other + 1;
+		return proto == IPPROTO_UDP && !strcmp(other, "~reset") ? "silent"
+									: other + 1;
 	(void)snprintf(buf, 256, "%.*s",
 		       other ? (int)(other - row->expect) - 1 : (int)strlen(row->expect),
 		       row->expect);
@@ -175,7 +177,7 @@ static const char *try_row(const struct world *w, const struct traffic_row *row,
 {
 	struct expectation e;
 	char buf[256];
-	const char *expect = expectation_of(row, buf);
+	const char *expect = expectation_of(row, t->proto, buf);
 
 	if (!strcmp(expect, "silent")) {
 		*last = probe(w, t, SILENCE_MS);
@@ -200,7 +202,7 @@ static bool is_wanted(const struct traffic_row *row, uint8_t proto, enum family 
 		strstr(only, "TCP") || strstr(only, "UDP") || strstr(only, "SCTP");
 
 	if (strstr(only, other_family) ||
-	    (instance_is_userspace() && proto != IPPROTO_TCP))
+	    (instance_is_userspace() && proto == IPPROTO_SCTP))
 		return false;
 	/* "SCTP" has no "TCP" in it */
 	return names_proto ? strstr(only, proto_name(proto)) != NULL

@@ -13,10 +13,10 @@
  *                                and of pods are seen by their own address otherwise
  *          "refused"             immediately: TCP by a reset, UDP by ICMP
  *          "silent"
- *          "silent ~reset"        silent, but in userspace mode connected and then reset;
- *                                any other outcome can follow the ~, too
+ *          "silent ~reset"        silent, but in userspace mode TCP is connected and then
+ *                                reset; any other outcome can follow the ~, too
  *
- * In userspace mode only TCP is tried, and each endpoint sees an address of the node.
+ * In userspace mode each endpoint sees an address of the node. SCTP is not tried.
  */
 #pragma once
 

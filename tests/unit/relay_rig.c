@@ -45,12 +45,17 @@ static struct sockaddr_in loopback(uint16_t port)
 	};
 }
 
+static int socket_type(uint8_t proto)
+{
+	return (proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM) | SOCK_CLOEXEC;
+}
+
 /* Bound to a free port. */
-static int bound_socket(uint16_t *ret_port)
+static int bound_socket(uint8_t proto, uint16_t *ret_port)
 {
 	struct sockaddr_in sa = loopback(0);
 	socklen_t len = sizeof(sa);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, socket_type(proto), 0);
 
 	assert_true(fd >= 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
@@ -59,21 +64,51 @@ static int bound_socket(uint16_t *ret_port)
 	return fd;
 }
 
-struct relay_rig *rig_new(unsigned n_workers, size_t n_endpoints)
+static void set_timeouts(int fd)
 {
-	const struct relay_params params = {.n_workers = n_workers};
+	const struct timeval limit = {.tv_sec = RIG_TIMEOUT_MS / 1000};
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)),
+			 0);
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)),
+			 0);
+}
+
+static void open_endpoint(struct relay_rig *rig)
+{
+	int fd = bound_socket(rig->proto, &rig->ports[rig->n_listeners]);
+
+	if (rig->proto == IPPROTO_TCP)
+		assert_int_equal(listen(fd, 4096), 0);
+	else
+		set_timeouts(fd);
+	rig->listeners[rig->n_listeners++] = fd;
+}
+
+static struct relay_rig *make(const struct relay_params *params, uint8_t proto,
+			      size_t n_endpoints)
+{
 	struct relay_rig *rig = xcalloc(1, sizeof(*rig));
 	char *why = NULL;
 
-	(void)close(bound_socket(&rig->port));
-	for (; rig->n_listeners < n_endpoints; rig->n_listeners++) {
-		int fd = bound_socket(&rig->ports[rig->n_listeners]);
-
-		assert_int_equal(listen(fd, 4096), 0);
-		rig->listeners[rig->n_listeners] = fd;
-	}
-	assert_int_equal(relay_sink_new(&params, &rig->sink, &why), 0);
+	rig->proto = proto;
+	(void)close(bound_socket(proto, &rig->port));
+	while (rig->n_listeners < n_endpoints)
+		open_endpoint(rig);
+	assert_int_equal(relay_sink_new(params, &rig->sink, &why), 0);
 	return rig;
+}
+
+struct relay_rig *rig_new(unsigned n_workers, size_t n_endpoints)
+{
+	const struct relay_params params = {.n_workers = n_workers};
+
+	return make(&params, IPPROTO_TCP, n_endpoints);
+}
+
+struct relay_rig *rig_new_udp(const struct relay_params *params, size_t n_endpoints)
+{
+	return make(params, IPPROTO_UDP, n_endpoints);
 }
 
 void rig_free(struct relay_rig *rig)
@@ -119,7 +154,7 @@ void rig_put(struct relay_rig *rig, unsigned endpoints)
 			   .ns = "test",
 			   .name = "web",
 			   .port_name = "",
-			   .proto = IPPROTO_TCP,
+			   .proto = rig->proto,
 			   .affinity_sec = rig->affinity_sec,
 			   .options = rig->options,
 			   .frontends = &frontend,
@@ -161,20 +196,10 @@ double rig_stat(const struct relay_rig *rig, const char *name)
 	return wanted.value;
 }
 
-static void set_timeouts(int fd)
-{
-	const struct timeval limit = {.tv_sec = RIG_TIMEOUT_MS / 1000};
-
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)),
-			 0);
-	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit)),
-			 0);
-}
-
 int rig_connect(const struct relay_rig *rig)
 {
 	struct sockaddr_in sa = loopback(rig->port);
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err;
+	int fd = socket(AF_INET, socket_type(rig->proto), 0), err;
 
 	if (fd < 0)
 		return -errno;

@@ -1,6 +1,7 @@
 /*
  * The userspace plane in this process: one Service at a port of 127.0.0.1 in a
- * network namespace of the test's own, whose endpoints are sockets of the test.
+ * network namespace of the test's own, whose endpoints are sockets of the test: of TCP,
+ * or of UDP.
  */
 #pragma once
 
@@ -14,8 +15,11 @@
 #define RIG_MAX_ENDPOINTS 8
 #define RIG_TIMEOUT_MS	  20000
 
+struct relay_params;
+
 struct relay_rig {
 	struct sink *sink;
+	uint8_t proto;
 	uint16_t port;		 /* of the Service */
 	struct service *service; /* NULL: there is none */
 	/* Of the next rig_put(): */
@@ -30,6 +34,7 @@ struct relay_rig {
 /* A group's set-up: a namespace of its own. */
 int rig_enter(void **state);
 struct relay_rig *rig_new(unsigned n_workers, size_t n_endpoints);
+struct relay_rig *rig_new_udp(const struct relay_params *params, size_t n_endpoints);
 void rig_free(struct relay_rig *rig);
 /* The Service has these endpoints now (a bit each), or is removed. */
 void rig_put(struct relay_rig *rig, unsigned endpoints);

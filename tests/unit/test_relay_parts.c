@@ -235,20 +235,27 @@ static void dropped_classes_do_not_pass_the_filter(void **state)
 	relay_service_unref(s);
 }
 
-static void listeners_leave_room_for_connections(void **state)
+static void listeners_leave_room_for_connections_and_flows(void **state)
 {
-	struct relay_limit l = {.n_max = 10, .n_max_ears = 5};
+	struct relay_limit l = {.n_max = 11, .n_max_ears = 5, .n_max_flows = 100};
 
 	for (int i = 0; i < 5; i++)
 		assert_true(relay_limit_take_ear(&l));
 	assert_false(relay_limit_take_ear(&l));
-	assert_true(relay_limit_take_conn(&l));
-	assert_true(relay_limit_take_conn(&l));
+	for (int i = 0; i < 2; i++) {
+		assert_true(relay_limit_take_conn(&l));
+		assert_true(relay_limit_take_flow(&l));
+	}
 	assert_false(relay_limit_take_conn(&l));
+	assert_false(relay_limit_take_flow(&l));
 	relay_limit_give_conn(&l);
 	assert_true(relay_limit_take_conn(&l));
-	relay_limit_give_ear(&l);
+	relay_limit_give_flow(&l);
+	assert_true(relay_limit_take_flow(&l));
+	for (int i = 0; i < 3; i++)
+		relay_limit_give_ear(&l);
 	assert_true(relay_limit_take_conn(&l));
+	assert_true(relay_limit_take_flow(&l));
 }
 
 int main(void)
@@ -261,7 +268,7 @@ int main(void)
 		cmocka_unit_test(the_proxy_header_has_both_addresses),
 		cmocka_unit_test(source_ranges_and_the_own_address_pass_the_filter),
 		cmocka_unit_test(dropped_classes_do_not_pass_the_filter),
-		cmocka_unit_test(listeners_leave_room_for_connections),
+		cmocka_unit_test(listeners_leave_room_for_connections_and_flows),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,247 @@
+#include "proxy/relay/relay_udp.h"
+
+#include <errno.h>
+#include <netinet/udp.h>
+#include <stdlib.h>
+
+#include "core/mem.h"
+#include "proxy/relay/relay_search.h"
+#include "proxy/relay/relay_udp_private.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
+
+#define RECEIVE_BUFFER_LEN (4 << 20)
+#define SWEEP_SEC	   1.0
+#define MANY		   16 /* answers in one event: joined ones are worth their cost */
+
+static uint32_t now_sec(void)
+{
+	return (uint32_t)(relay_now_ms() / 1000);
+}
+
+/* Without them datagrams come one by one, or are lost earlier: no more than that. */
+static void set_option(int fd, int level, int name, int value)
+{
+	(void)setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+/* ---- towards clients ---- */
+
+static void drop_answers(void *data, const ev_io *to, int err, unsigned n)
+{
+	struct relay_udp *u = data;
+	const struct relay_ear *ear = to->data;
+
+	relay_worker_count(u->worker, ear->service, RELAY_DROPPED, n);
+}
+
+static void flush_answers(struct relay_udp *u)
+{
+	if (u->down->n)
+		relay_batch_send(u->down, drop_answers, u);
+}
+
+static void address_answer(struct relay_udp *u, struct relay_flow *flow, unsigned i)
+{
+	struct msghdr *m = &u->down->messages[i].msg_hdr;
+
+	m->msg_name = &flow->client;
+	m->msg_namelen = flow->client_len;
+	u->down->datagrams[i].to = &flow->ear->io;
+	flow->n_down += relay_batch_n_parts(u->down, i);
+	flow->down_len += u->down->messages[i].msg_len;
+}
+
+static void on_answer(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct relay_flow *flow = io->data;
+	struct relay_udp *u = flow->udp;
+	unsigned first;
+	int n;
+
+	if (RELAY_BATCH_N - u->down->n < flow->n_expected)
+		flush_answers(u);
+	first = u->down->n;
+	n = relay_batch_receive(u->down, io->fd, flow->n_expected);
+	if (n < 0) {
+		if (relay_flow_is_loss(n))
+			relay_flow_lose(flow);
+		return;
+	}
+	for (unsigned i = first; i < u->down->n; i++)
+		address_answer(u, flow, i);
+	relay_flows_use(&u->flows, &flow->node, now_sec(), true);
+	if ((unsigned)n < flow->n_expected)
+		flow->n_expected = (unsigned)n;
+	else if (flow->n_expected < RELAY_BATCH_N)
+		flow->n_expected *= 2;
+	if (n >= MANY && !flow->is_joining) {
+		flow->is_joining = true;
+		set_option(io->fd, IPPROTO_UDP, UDP_GRO, 1);
+	}
+}
+
+/* ---- towards endpoints ---- */
+
+static void fail_datagrams(void *data, const ev_io *to, int err, unsigned n)
+{
+	struct relay_udp *u = data;
+	struct relay_flow *flow = to->data;
+
+	relay_worker_count(u->worker, flow->service, RELAY_DROPPED, n);
+	if (relay_flow_is_loss(err))
+		relay_flow_lose(flow);
+}
+
+static bool key_of(const struct relay_ear *ear, const struct msghdr *m,
+		   struct relay_flow_key *ret)
+{
+	const struct sockaddr_in6 *sa = m->msg_name;
+
+	*ret = (struct relay_flow_key){.frontend = ear};
+	if (sa->sin6_family == AF_INET6)
+		ret->scope = sa->sin6_scope_id;
+	return addr_from_sockaddr((const struct sockaddr *)sa, &ret->client,
+				  &ret->port) == 0;
+}
+
+/* The flow of a received datagram, or a new one. */
+static struct relay_flow *flow_of(struct relay_udp *u, struct relay_ear *ear, unsigned i)
+{
+	struct msghdr *m = &u->up->messages[i].msg_hdr;
+	struct relay_flow_key key;
+	struct relay_flow_node *n;
+
+	if (!key_of(ear, m, &key))
+		return NULL;
+	n = relay_flows_find(&u->flows, &key);
+	if (n) {
+		relay_flows_use(&u->flows, n, now_sec(), false);
+		return (struct relay_flow *)n;
+	}
+	if (!ev_is_active(&u->sweep))
+		ev_timer_again(u->worker->loop, &u->sweep);
+	return relay_flow_open(u, ear, &key, m, on_answer);
+}
+
+static void on_datagrams(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct relay_ear *ear = io->data;
+	struct relay_udp *u = ear->worker->udp;
+
+	if (relay_batch_receive(u->up, io->fd, RELAY_BATCH_N) < 0)
+		return; /* none is there, or a passing shortage: the loop reports it again */
+	for (unsigned i = 0; i < u->up->n; i++) {
+		struct relay_flow *flow = flow_of(u, ear, i);
+		struct msghdr *m = &u->up->messages[i].msg_hdr;
+		unsigned n_parts = relay_batch_n_parts(u->up, i);
+
+		if (!flow) {
+			relay_worker_count(u->worker, ear->service, RELAY_DROPPED,
+					   n_parts);
+			continue;
+		}
+		m->msg_name = NULL;
+		m->msg_namelen = 0;
+		u->up->datagrams[i].to = &flow->io;
+		flow->n_up += n_parts;
+		flow->up_len += u->up->messages[i].msg_len;
+	}
+	relay_batch_send(u->up, fail_datagrams, u);
+}
+
+/* ---- time ---- */
+
+static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct relay_udp *u = timer->data;
+	const struct relay_shared *shared = u->worker->shared;
+	struct relay_flow_node *n;
+
+	while ((n = relay_flows_idle(&u->flows, now_sec(), shared->udp_unanswered_sec,
+				     shared->udp_answered_sec)))
+		relay_flow_end((struct relay_flow *)n);
+	if (!relay_flows_n(&u->flows))
+		ev_timer_stop(loop, timer);
+}
+
+void relay_udp_finish(struct relay_udp *u)
+{
+	struct relay_flow *flow;
+
+	flush_answers(u);
+	while ((flow = LIST_FIRST(&u->ended))) {
+		LIST_REMOVE(flow, in_ended);
+		relay_flow_free(flow);
+	}
+}
+
+void relay_udp_review(struct relay_udp *u, uint64_t now_ms)
+{
+	struct relay_flow_node *n;
+
+	for (size_t i = 0; (n = hash_next(&u->flows.by_key, &i));) {
+		struct relay_flow *flow = (struct relay_flow *)n;
+		uint64_t at_ms = relay_counted(&flow->endpoint->close_at_ms);
+
+		if (at_ms && at_ms <= now_ms)
+			relay_flow_end(flow);
+	}
+}
+
+/* ---- frontends ---- */
+
+void relay_udp_retarget(struct relay_ear *ear)
+{
+	bool is_ipv4 = ear->service->service->family == FAMILY_IPV4;
+
+	set_option(ear->io.fd, is_ipv4 ? IPPROTO_IP : IPPROTO_IPV6,
+		   is_ipv4 ? IP_PKTINFO : IPV6_RECVPKTINFO,
+		   relay_search_needs_class(ear->frontend));
+}
+
+void relay_udp_start_ear(struct relay_udp *u, struct relay_ear *ear)
+{
+	LIST_INIT(&ear->flows);
+	set_option(ear->io.fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_LEN);
+	set_option(ear->io.fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_LEN);
+	set_option(ear->io.fd, IPPROTO_UDP, UDP_GRO, 1);
+	relay_udp_retarget(ear);
+	ev_io_init(&ear->io, on_datagrams, ear->io.fd, EV_READ);
+	ear->io.data = ear;
+	ev_io_start(u->worker->loop, &ear->io);
+}
+
+void relay_udp_stop_ear(struct relay_udp *u, struct relay_ear *ear)
+{
+	flush_answers(u); /* while its socket is open */
+	while (!LIST_EMPTY(&ear->flows))
+		relay_flow_end(LIST_FIRST(&ear->flows));
+}
+
+struct relay_udp *relay_udp_new(struct relay_worker *w)
+{
+	struct relay_udp *u = xcalloc(1, sizeof(*u));
+
+	u->worker = w;
+	u->up = relay_batch_new();
+	u->down = relay_batch_new();
+	relay_flows_init(&u->flows, w->shared->limit->n_max_flows);
+	LIST_INIT(&u->ended);
+	ev_timer_init(&u->sweep, on_sweep, 0., SWEEP_SEC);
+	u->sweep.data = u;
+	return u;
+}
+
+void relay_udp_free(struct relay_udp *u)
+{
+	if (!u)
+		return;
+	relay_udp_finish(u);
+	relay_flows_fini(&u->flows);
+	relay_batch_free(u->up);
+	relay_batch_free(u->down);
+	free(u);
+}

@@ -1,0 +1,28 @@
+/*
+ * UDP of a worker.  A client at a frontend is a flow: it has an endpoint, and a socket
+ * that is connected to it, so ICMP errors find their flow and datagrams of other
+ * senders never arrive.  Answers leave by the frontend's socket, which is bound to
+ * the frontend's address.
+ */
+#pragma once
+
+#include <stdint.h>
+
+struct relay_ear;
+struct relay_udp;
+struct relay_worker;
+
+struct relay_udp *relay_udp_new(struct relay_worker *w);
+/* All ears are closed. */
+void relay_udp_free(struct relay_udp *u);
+
+/* A frontend's socket: from now on it is watched. */
+void relay_udp_start_ear(struct relay_udp *u, struct relay_ear *ear);
+/* It has another version of its service, which may need the class of clients. */
+void relay_udp_retarget(struct relay_ear *ear);
+/* Ends its flows; the caller closes the socket. */
+void relay_udp_stop_ear(struct relay_udp *u, struct relay_ear *ear);
+/* Ends the flows of removed endpoints. */
+void relay_udp_review(struct relay_udp *u, uint64_t now_ms);
+/* After each batch of events: sends answers, frees ended flows. */
+void relay_udp_finish(struct relay_udp *u);

@@ -1,0 +1,177 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/cleanup.h"
+#include "core/mem.h"
+#include "proxy/relay/relay_search.h"
+#include "proxy/relay/relay_udp_private.h"
+
+static void count_flow(const struct relay_flow *flow, enum relay_counter counter,
+		       uint64_t n)
+{
+	relay_worker_count(flow->udp->worker, flow->service, counter, n);
+}
+
+/* ---- the end ---- */
+
+void relay_flow_end(struct relay_flow *flow)
+{
+	struct relay_worker *w = flow->udp->worker;
+
+	ev_io_stop(w->loop, &flow->io);
+	(void)close(flow->io.fd);
+	flow->io.fd = -1;
+	relay_flows_del(&flow->udp->flows, &flow->node);
+	LIST_REMOVE(flow, in_ear);
+	LIST_INSERT_HEAD(&flow->udp->ended, flow, in_ended);
+	count_flow(flow, RELAY_UP, flow->up_len);
+	count_flow(flow, RELAY_DOWN, flow->down_len);
+	count_flow(flow, RELAY_DATAGRAMS_UP, flow->n_up);
+	count_flow(flow, RELAY_DATAGRAMS_DOWN, flow->n_down);
+	(void)__atomic_sub_fetch(&flow->service->account->n_current, 1, __ATOMIC_RELAXED);
+	relay_limit_give_flow(w->shared->limit);
+}
+
+void relay_flow_lose(struct relay_flow *flow)
+{
+	relay_search_failed(flow->udp->worker, flow->service, flow->endpoint);
+	relay_flow_end(flow);
+}
+
+bool relay_flow_is_loss(int err)
+{
+	switch (err) {
+	case -ECONNREFUSED:
+	case -EHOSTUNREACH:
+	case -ENETUNREACH:
+	case -EHOSTDOWN:
+	case -ENETDOWN:
+	case -ENOPROTOOPT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+void relay_flow_free(struct relay_flow *flow)
+{
+	relay_service_unref(flow->service);
+	relay_endpoint_unref(flow->endpoint);
+	free(flow);
+}
+
+/* ---- the start ---- */
+
+/* Makes room: of the service that has most flows, the one idle for longest goes. */
+static bool evict(struct relay_udp *u)
+{
+	struct relay_flow_node *n = relay_flows_victim(&u->flows);
+
+	if (!n)
+		return false;
+	count_flow((struct relay_flow *)n, RELAY_EVICTED, 1);
+	relay_flow_end((struct relay_flow *)n);
+	return true;
+}
+
+static bool take_room(struct relay_udp *u)
+{
+	while (!relay_limit_take_flow(u->worker->shared->limit))
+		if (!evict(u))
+			return false;
+	return true;
+}
+
+static int open_socket(const struct endpoint *e, int *ret_fd)
+{
+	struct sockaddr_storage sa;
+	socklen_t len = addr_to_sockaddr(&e->addr, e->port, &sa);
+	_cleanup_(closep) int fd =
+		socket(sa.ss_family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd == -1 || connect(fd, (const struct sockaddr *)&sa, len) == -1)
+		return -errno;
+	*ret_fd = take_fd(fd);
+	return 0;
+}
+
+/* Of descriptors, memory, or ports of this host. */
+static bool is_shortage(int err)
+{
+	return err == -EMFILE || err == -ENFILE || err == -ENOBUFS || err == -ENOMEM ||
+	       err == -EAGAIN || err == -EADDRNOTAVAIL || err == -EADDRINUSE;
+}
+
+/* Towards the next endpoint until one is reachable. The index, or UINT32_MAX. */
+static uint32_t find_endpoint(struct relay_udp *u, const struct relay_service *s,
+			      const struct addr *client, uint8_t pool, int *ret_fd)
+{
+	struct relay_search search;
+	uint32_t i;
+
+	relay_search_start(&search, u->worker, s, client, pool);
+	while (relay_search_next(&search, u->worker, s, &i)) {
+		const struct endpoint *e = &service_endpoints(s->service)[i];
+		int err = open_socket(e, ret_fd);
+
+		if (is_shortage(err) && evict(u))
+			err = open_socket(e, ret_fd);
+		if (!err)
+			return i;
+		if (is_shortage(err))
+			break;
+		relay_search_failed(u->worker, s, s->endpoints[i]);
+	}
+	return UINT32_MAX;
+}
+
+static struct relay_flow *make(struct relay_udp *u, struct relay_ear *ear,
+			       const struct relay_flow_key *key,
+			       const struct msghdr *first, uint32_t i)
+{
+	struct relay_flow *flow = xcalloc(1, sizeof(*flow));
+
+	flow->node.key = *key;
+	flow->udp = u;
+	flow->ear = ear;
+	flow->service = relay_service_ref(ear->service);
+	flow->endpoint = relay_endpoint_ref(ear->service->endpoints[i]);
+	flow->client_len = first->msg_namelen;
+	memcpy(&flow->client, first->msg_name, first->msg_namelen);
+	flow->n_expected = 1;
+	LIST_INSERT_HEAD(&ear->flows, flow, in_ear);
+	relay_count(&ear->n_connections, 1);
+	relay_count(&ear->service->account->n_current, 1);
+	count_flow(flow, RELAY_FLOWS, 1);
+	relay_search_found(u->worker, flow->service, &key->client, flow->endpoint);
+	return flow;
+}
+
+struct relay_flow *relay_flow_open(struct relay_udp *u, struct relay_ear *ear,
+				   const struct relay_flow_key *key, struct msghdr *first,
+				   void (*on_answer)(struct ev_loop *, ev_io *, int))
+{
+	const struct decision *d =
+		relay_search_decide(ear->service, ear->frontend, &key->client,
+				    relay_class_ifindex_of(first));
+	struct relay_flow *flow;
+	uint32_t i;
+	int fd;
+
+	if (d->action != ACTION_BALANCE || !take_room(u))
+		return NULL;
+	i = find_endpoint(u, ear->service, &key->client, d->pool, &fd);
+	if (i == UINT32_MAX) {
+		relay_limit_give_flow(u->worker->shared->limit);
+		return NULL;
+	}
+	flow = make(u, ear, key, first, i);
+	relay_flows_put(&u->flows, &flow->node, ear->service->account,
+			(uint32_t)(relay_now_ms() / 1000));
+	ev_io_init(&flow->io, on_answer, fd, EV_READ);
+	flow->io.data = flow;
+	ev_io_start(u->worker->loop, &flow->io);
+	return flow;
+}
