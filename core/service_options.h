@@ -32,6 +32,32 @@ struct service_options {	     /* part of hashed and compared blocks: no padding 
 	uint32_t connect_timeout_ms; /* to one endpoint */
 	uint32_t set_aside_ms;	     /* how long a failed endpoint is avoided */
 	uint32_t health_interval_ms; /* between two checks */
+	uint32_t health_timeout_ms;  /* of one check */
 };
 
-_Static_assert(sizeof(struct service_options) == 28, "service_options has padding");
+_Static_assert(sizeof(struct service_options) == 32, "service_options has padding");
+
+/* Where options are 0, and the largest default of the time-out. */
+#define HEALTH_INTERVAL_MS 2000u
+#define HEALTH_TIMEOUT_MS  1000u
+#define HEALTH_RISE	   2u
+#define HEALTH_FALL	   3u
+
+/* The options of health checks with defaults in place of 0. */
+static inline struct service_options
+service_options_with_defaults(const struct service_options *options)
+{
+	struct service_options o = *options;
+
+	if (!o.health_interval_ms)
+		o.health_interval_ms = HEALTH_INTERVAL_MS;
+	if (!o.health_timeout_ms)
+		o.health_timeout_ms = o.health_interval_ms / 2 < HEALTH_TIMEOUT_MS
+					      ? o.health_interval_ms / 2
+					      : HEALTH_TIMEOUT_MS;
+	if (!o.health_rise)
+		o.health_rise = HEALTH_RISE;
+	if (!o.health_fall)
+		o.health_fall = HEALTH_FALL;
+	return o;
+}

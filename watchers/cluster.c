@@ -356,6 +356,14 @@ bool cluster_take_pod_change(struct cluster *c)
 	return take_flag(&c->pods_changed);
 }
 
+void cluster_mark(struct cluster *c, const char *ns, const char *name)
+{
+	struct service_record *record = service_index_find(&c->index, ns, name);
+
+	if (record)
+		service_index_mark(&c->index, record);
+}
+
 void cluster_mark_all(struct cluster *c)
 {
 	service_index_mark_all(&c->index);

@@ -62,6 +62,8 @@ bool cluster_take_pod_change(struct cluster *c);
  */
 const char **cluster_opted_out(const struct cluster *c, size_t *ret_n);
 
+/* This Service must be planned again: the health of an endpoint changed. */
+void cluster_mark(struct cluster *c, const char *ns, const char *name);
 /* Everything must be planned again (options or node changed). */
 void cluster_mark_all(struct cluster *c);
 

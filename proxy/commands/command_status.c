@@ -85,6 +85,12 @@ static void print_counts(const json_t *counts, struct buf *out)
 		   "%lld Services: %lld service ports, %lld frontends, %lld endpoints\n",
 		   number(counts, "services"), number(counts, "servicePorts"),
 		   number(counts, "frontends"), number(counts, "endpoints"));
+	if (number(counts, "checkedEndpoints")) {
+		add_label(out, "checks");
+		buf_printf(out, "%lld endpoints, of which %lld are down\n",
+			   number(counts, "checkedEndpoints"),
+			   number(counts, "downEndpoints"));
+	}
 	add_label(out, "attention");
 	buf_printf(out,
 		   "%lld service ports without endpoints, %lld claims wait, %lld objects "

@@ -88,6 +88,7 @@ static void state_cell(struct table *t, const json_t *row)
 		{"ready,", "unused"}, /* by policy or hints */
 		{"ready", "ready"},	    {"terminating", "terminating"},
 		{"not ready", "not-ready"}, {"removed", "removed"}, /* by get -w */
+		{"down", "down"},				    /* by health checks */
 	};
 	const char *reason = json_text(row, "reason");
 

@@ -44,6 +44,13 @@ struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
 			    s->family, ret_n);
 }
 
+json_t *inspect_reason(const struct plan_endpoint_reason *reason)
+{
+	if (reason->down)
+		return json_sprintf("%s: %s", reason->reason, reason->down);
+	return json_string(reason->reason);
+}
+
 static json_t *inspect_events(const struct inspect *in,
 			      const struct control_request *request)
 {

@@ -149,13 +149,13 @@ static json_t *explain_endpoints(const struct question *q, const struct service 
 
 	for (size_t i = 0; i < n; i++)
 		(void)json_array_append_new(
-			list,
-			json_pack("{s:s, s:s, s:b, s:b, s:s}", "endpoint",
-				  addr_port_format(&reasons[i].addr, reasons[i].port,
-						   text),
-				  "node", reasons[i].node, "inClusterPool",
-				  reasons[i].in_cluster_pool, "inLocalPool",
-				  reasons[i].in_local_pool, "reason", reasons[i].reason));
+			list, json_pack("{s:s, s:s, s:b, s:b, s:o}", "endpoint",
+					addr_port_format(&reasons[i].addr,
+							 reasons[i].port, text),
+					"node", reasons[i].node, "inClusterPool",
+					reasons[i].in_cluster_pool, "inLocalPool",
+					reasons[i].in_local_pool, "reason",
+					inspect_reason(&reasons[i])));
 	return list;
 }
 

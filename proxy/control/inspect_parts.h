@@ -30,6 +30,9 @@ struct control_answer *inspect_diff(const struct inspect *in, char **ret_error);
 json_t *inspect_explain(const struct inspect *in, const struct control_request *request,
 			char **ret_error);
 
+/* The reason of an endpoint, with that of its health checks. */
+json_t *inspect_reason(const struct plan_endpoint_reason *reason);
+
 struct question { /* of explain */
 	const struct inspect *in;
 	struct target target;

@@ -115,13 +115,13 @@ static json_t *endpoint_row(const struct inspect *in, const struct service *s,
 	json_t *row = inspect_service_key(s);
 
 	(void)json_object_update_new(
-		row,
-		json_pack("{s:o, s:i, s:s, s:b, s:b, s:s, s:o, s:o}", "address",
-			  inspect_addr(&reason->addr), "port", reason->port, "node",
-			  reason->node, "inClusterPool", reason->in_cluster_pool,
-			  "inLocalPool", reason->in_local_pool, "reason", reason->reason,
-			  "created", created(object_of(in, s)), "connections",
-			  connections(counts, count_endpoint(counts, s, reason))));
+		row, json_pack("{s:o, s:i, s:s, s:b, s:b, s:o, s:o, s:o}", "address",
+			       inspect_addr(&reason->addr), "port", reason->port, "node",
+			       reason->node, "inClusterPool", reason->in_cluster_pool,
+			       "inLocalPool", reason->in_local_pool, "reason",
+			       inspect_reason(reason), "created",
+			       created(object_of(in, s)), "connections",
+			       connections(counts, count_endpoint(counts, s, reason))));
 	return row;
 }
 

@@ -16,6 +16,7 @@
 #include "proxy/engine/planes.h"
 #include "proxy/engine/rejections.h"
 #include "proxy/engine/sync.h"
+#include "watchers/checks/checker.h"
 #include "watchers/cluster.h"
 
 /* How long to wait for the Node's podCIDRs, where pods are known by them. */
@@ -160,6 +161,16 @@ static void log_mode(const struct config *c)
 			"its mode iptables does");
 }
 
+static void on_checked(void *data, const struct checker_endpoint *endpoint)
+{
+	struct engine *e = data;
+
+	e->endpoint_health.sync = e->is_ready ? e->sync : NULL;
+	endpoint_health_changed(&e->endpoint_health, endpoint);
+	if (e->hooks.checked)
+		e->hooks.checked(e->hooks.data, endpoint);
+}
+
 static void make_knowledge(struct engine *e)
 {
 	e->loop = ev_loop_new(EVFLAG_AUTO);
@@ -171,6 +182,9 @@ static void make_knowledge(struct engine *e)
 	node_info_init(&e->node_info, e->config, e->node_name);
 	e->node_info.options.reject = rejections_reject(e->rejections);
 	node_info_ask_host(&e->node_info);
+	e->checker = checker_new(e->loop, on_checked, e);
+	e->endpoint_health.cluster = e->cluster;
+	e->node_info.options.health = checker_plan_health(e->checker);
 	ev_timer_init(&e->pod_cidr_timer, on_pod_cidr_timeout, POD_CIDR_TIMEOUT_SEC, 0.);
 	e->pod_cidr_timer.data = e;
 }
@@ -289,6 +303,7 @@ void engine_close(struct engine *e)
 	sync_free(e->sync);
 	dataplane_close(&e->dataplane);
 	node_info_fini(&e->node_info);
+	checker_free(e->checker);
 	rejections_free(e->rejections);
 	cluster_free(e->cluster);
 	netns_lock_release(e->lock);

@@ -11,9 +11,12 @@
 
 #include "core/buf.h"
 #include "proxy/engine/dataplane.h"
+#include "proxy/engine/endpoint_health.h"
 #include "proxy/engine/left_out_log.h"
 #include "proxy/host/node_info.h"
 
+struct checker;
+struct checker_endpoint;
 struct cluster;
 struct config;
 struct host_addresses;
@@ -35,6 +38,8 @@ struct engine_hooks {
 	/* These may be NULL. */
 	void (*ran)(void *data, const struct sync_run *run);
 	void (*answered)(void *data, int status, const char *method);
+	/* A health check took an endpoint out, or back in. */
+	void (*checked)(void *data, const struct checker_endpoint *endpoint);
 	void *data;
 };
 
@@ -47,6 +52,8 @@ struct engine { /* embedded, zeroed before engine_open() */
 	struct cluster *cluster;
 	struct rejections *rejections;
 	struct left_out_log left_out;
+	struct checker *checker;
+	struct endpoint_health endpoint_health;
 	struct node_info node_info;
 	struct host_addresses *hosts;
 	const struct parts *parts;

@@ -1,5 +1,6 @@
 #include "proxy/engine/journal.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "core/log_limiter.h"
 #include "core/mem.h"
 #include "core/sink.h"
+#include "watchers/checks/checker.h"
 
 #define LOG_BURST	20
 #define LOG_INTERVAL_US 1000000
@@ -208,6 +210,33 @@ void journal_add_repair(struct sink *sink, const char *by, uint64_t total_us)
 	add(container_of(sink, struct journal, sink), NULL, JOURNAL_REPAIRED, detail);
 }
 
+/* Some service port of the endpoint's Service and family: entries name one. */
+static const struct service *find_service(const struct journal *j,
+					  const struct checker_endpoint *e)
+{
+	const struct service *s;
+
+	for (size_t i = 0; (s = hash_next(&j->known, &i));)
+		if (s->family == addr_family(&e->addr) && s->proto == IPPROTO_TCP &&
+		    strcmp(service_namespace(s), e->ns) == 0 &&
+		    strcmp(service_name(s), e->name) == 0)
+			return s;
+	return NULL;
+}
+
+void journal_add_health(struct sink *sink, const struct checker_endpoint *e)
+{
+	struct journal *j = container_of(sink, struct journal, sink);
+	char at[ADDR_PORT_TEXT_LEN];
+	_cleanup_(freep) char *detail =
+		xasprintf("%s%s%s, after %u checks",
+			  addr_port_format(&e->addr, e->port, at), e->is_down ? ": " : "",
+			  e->is_down ? e->why : "", e->n_in_row);
+
+	add(j, find_service(j, e),
+	    e->is_down ? JOURNAL_ENDPOINT_DOWN : JOURNAL_ENDPOINT_UP, detail);
+}
+
 static const char *const names[JOURNAL_WHAT_N] = {
 	[JOURNAL_STARTED] = "Started",
 	[JOURNAL_REPAIRED] = "Repaired",
@@ -221,6 +250,8 @@ static const char *const names[JOURNAL_WHAT_N] = {
 	[JOURNAL_NO_ENDPOINTS] = "NoEndpoints",
 	[JOURNAL_HAS_ENDPOINTS] = "HasEndpoints",
 	[JOURNAL_POLICY_CHANGED] = "PolicyChanged",
+	[JOURNAL_ENDPOINT_DOWN] = "EndpointDown",
+	[JOURNAL_ENDPOINT_UP] = "EndpointUp",
 };
 
 static bool is_wanted(const struct service *s, const char *ns, const char *name)

@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
+struct checker_endpoint;
 struct journal;
 struct service;
 struct sink;
@@ -32,6 +33,9 @@ uint64_t journal_last(const struct sink *sink);
 /* Adds a repair after a change by another process. */
 void journal_add_repair(struct sink *sink, const char *by, uint64_t total_us);
 
+/* Adds a change of an endpoint's health; its removal is another entry. */
+void journal_add_health(struct sink *sink, const struct checker_endpoint *endpoint);
+
 enum journal_what {
 	JOURNAL_STARTED,
 	JOURNAL_REPAIRED,
@@ -45,6 +49,8 @@ enum journal_what {
 	JOURNAL_NO_ENDPOINTS,
 	JOURNAL_HAS_ENDPOINTS,
 	JOURNAL_POLICY_CHANGED,
+	JOURNAL_ENDPOINT_DOWN,
+	JOURNAL_ENDPOINT_UP,
 	JOURNAL_WHAT_N,
 };
 

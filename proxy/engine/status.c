@@ -14,6 +14,7 @@
 #include "proxy/engine/sink_set.h"
 #include "proxy/engine/source.h"
 #include "proxy/engine/sync.h"
+#include "watchers/checks/checker.h"
 #include "watchers/cluster.h"
 
 #define LATE_US 1000000 /* a change that waits for longer is missing */
@@ -203,6 +204,7 @@ static json_t *sinks_json(const struct engine *e)
 
 static json_t *counts_json(const struct engine *e)
 {
+	const struct checker_stats checks = checker_stats(e->checker);
 	const struct state *state = sync_state(e->sync);
 	size_t n_frontends = 0, n_endpoints = 0, n_without = 0;
 	const struct service *service;
@@ -212,7 +214,7 @@ static json_t *counts_json(const struct engine *e)
 		n_endpoints += service->n_endpoints;
 		n_without += service->n_endpoints == 0;
 	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "services",
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "services",
 			 (json_int_t)cluster_n(e->cluster, OBJECT_SERVICE),
 			 "endpointSlices",
 			 (json_int_t)cluster_n(e->cluster, OBJECT_SLICE), "servicePorts",
@@ -220,7 +222,9 @@ static json_t *counts_json(const struct engine *e)
 			 (json_int_t)n_frontends, "endpoints", (json_int_t)n_endpoints,
 			 "withoutEndpoints", (json_int_t)n_without, "waitingClaims",
 			 (json_int_t)state_n_conflicts(state), "ignored",
-			 (json_int_t)rejections_n(e->rejections));
+			 (json_int_t)rejections_n(e->rejections), "checkedEndpoints",
+			 (json_int_t)checks.n_endpoints, "downEndpoints",
+			 (json_int_t)checks.n_down);
 }
 
 static void add_hint(void *data, bool is_warning, const char *hint)
@@ -235,10 +239,13 @@ json_t *status_json(struct status *s)
 	struct sync_stats stats = sync_stats(e->sync);
 	struct problems p = find_problems(e);
 	json_t *warnings = json_array();
+	_cleanup_(freep) char *down = endpoint_health_warning(e->checker);
 
 	note(s, &p);
 	if (stats.n_runs)
 		hints_check(e, s->list_chains, add_hint, warnings);
+	if (down)
+		(void)json_array_append_new(warnings, json_string(down));
 	return json_pack(
 		"{s:s, s:s, s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o, "
 		"s:o, s:s, s:o, s:o, s:o, s:o}",

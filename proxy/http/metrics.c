@@ -12,6 +12,7 @@
 #include "proxy/http/process_metrics.h"
 #include "proxy/http/service_metrics.h"
 #include "proxy/http/sink_metrics.h"
+#include "watchers/checks/checker.h"
 
 #define USEC_PER_SEC 1e6
 #define N_STATUSES   16
@@ -209,6 +210,47 @@ static void write_api(const struct metrics *m, const struct metrics_input *in,
 			 (double)api->n_watch_restarts);
 }
 
+/* Samples of one family that differ in one label. */
+struct check_count {
+	const char *value;
+	uint64_t n;
+};
+
+static void add_counts(struct buf *out, const char *name, const char *help,
+		       const char *label, const struct check_count *counts, size_t n)
+{
+	exposition_family(out, name, "counter", help);
+	for (size_t i = 0; i < n; i++) {
+		struct label with = {label, counts[i].value};
+
+		exposition_sample(out, name, &with, 1, (double)counts[i].n);
+	}
+}
+
+static void write_checks(const struct checker *checker, struct buf *out)
+{
+	const struct checker_stats s = checker_stats(checker);
+	const struct check_count results[] = {{"success", s.n_succeeded},
+					      {"failure", s.n_failed},
+					      {"unknown", s.n_unknown}};
+	const struct check_count changes[] = {{"down", s.n_went_down},
+					      {"up", s.n_came_up}};
+
+	exposition_value(out, "sluice_endpoint_health_checked", "gauge",
+			 "Endpoints that health checks are made of.",
+			 (double)s.n_endpoints);
+	exposition_value(out, "sluice_endpoint_health_down", "gauge",
+			 "Those of sluice_endpoint_health_checked that are down.",
+			 (double)s.n_down);
+	add_counts(out, "sluice_endpoint_health_checks_total",
+		   "Health checks of endpoints by result; unknown: this host lacked "
+		   "resources.",
+		   "result", results, N_ELEMENTS(results));
+	add_counts(out, "sluice_endpoint_health_changes_total",
+		   "Endpoints that health checks found down, or up again.", "to", changes,
+		   N_ELEMENTS(changes));
+}
+
 static void write_build(const struct metrics_input *in, struct buf *out)
 {
 	struct label labels[] = {{"version", in->version},
@@ -235,6 +277,8 @@ void metrics_write(struct metrics *m, const struct metrics_input *in, struct buf
 	write_sync(m, in, out);
 	if (in->sinks)
 		sink_metrics_write(in, out);
+	if (in->checker)
+		write_checks(in->checker, out);
 	if (in->api)
 		write_api(m, in, out);
 	add_statuses(out, "kubeproxy_proxy_healthz_total",

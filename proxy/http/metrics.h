@@ -15,6 +15,7 @@
 #include "proxy/engine/source.h"
 #include "proxy/engine/sync.h"
 
+struct checker;
 struct metrics;
 struct sink_set;
 struct state;
@@ -38,8 +39,9 @@ struct metrics_input {
 	const struct sync_stats *sync;
 	size_t n_pending, n_rejected, n_missing;
 	const struct state *state;
-	const struct sink_set *sinks; /* NULL: none */
-	const struct source_api *api; /* NULL: without a server */
+	const struct sink_set *sinks;  /* NULL: none */
+	const struct source_api *api;  /* NULL: without a server */
+	const struct checker *checker; /* of endpoints */
 	bool family_used[FAMILY_N];
 	bool with_services; /* series for each service */
 	bool is_in_sync;

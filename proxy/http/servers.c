@@ -226,6 +226,7 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 		.n_rejected = s->p.n_rejected ? s->p.n_rejected(s->p.data) : 0,
 		.sinks = sync_sinks(s->p.sync),
 		.state = sync_state(s->p.sync),
+		.checker = s->p.checker,
 		.with_services = s->p.config->service_metrics,
 		.is_in_sync = s->p.is_in_sync && s->p.is_in_sync(s->p.data),
 	};

@@ -17,6 +17,7 @@ struct dataplane;
 struct ev_loop;
 struct node_info;
 struct object_source;
+struct checker;
 struct servers;
 struct sync;
 struct sync_run;
@@ -29,6 +30,7 @@ struct servers_params { /* all borrowed until servers_free() */
 	const struct dataplane *dataplane;
 	const struct object_source *source;
 	const struct sync *sync;
+	const struct checker *checker;	  /* of endpoints; NULL: none */
 	size_t (*n_rejected)(void *data); /* objects or fields that are ignored now */
 	json_t *(*status)(void *data);	  /* the page /status; NULL: there is none */
 	bool (*is_in_sync)(void *data);

@@ -116,6 +116,13 @@ static void on_answered(void *data, int status, const char *method)
 	servers_api_answered(d->servers, status, method);
 }
 
+static void on_checked(void *data, const struct checker_endpoint *endpoint)
+{
+	const struct daemon *d = data;
+
+	journal_add_health(d->journal, endpoint);
+}
+
 static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	const struct daemon *d = w->data;
@@ -271,6 +278,7 @@ static int start_servers(struct daemon *d)
 		.dataplane = &d->engine.dataplane,
 		.source = d->engine.source,
 		.sync = d->engine.sync,
+		.checker = d->engine.checker,
 		.n_rejected = count_rejected,
 		.status = status_of,
 		.is_in_sync = is_in_sync,
@@ -340,6 +348,7 @@ int daemon_run(struct options *options, const struct parts *parts)
 		.failed = on_failed,
 		.ran = on_ran,
 		.answered = on_answered,
+		.checked = on_checked,
 		.data = &d,
 	};
 	int err;

@@ -178,8 +178,8 @@ void manifest_add_service(struct buf *out, const struct manifest_service *s)
 
 	buf_printf(out,
 		   "---\napiVersion: v1\nkind: Service\n"
-		   "metadata: { namespace: test, name: %s }\nspec:\n",
-		   s->name);
+		   "metadata: { namespace: test, name: %s, annotations: {%s} }\nspec:\n",
+		   s->name, s->annotations ? s->annotations : "");
 	add_spec(out, s);
 	add_ports(out, ports, n);
 	add_status(out, s);

@@ -24,10 +24,11 @@ struct manifest_service {
 	const char *ports;
 	const char *endpoints;
 	const char *policy;
-	const char *external; /* "ext11 ext12" */
-	const char *vips;     /* "vip4 vip8": status.loadBalancer */
-	const char *ip_mode;  /* of the vips */
-	const char *ranges;   /* loadBalancerSourceRanges, as they are */
+	const char *external;	 /* "ext11 ext12" */
+	const char *vips;	 /* "vip4 vip8": status.loadBalancer */
+	const char *ip_mode;	 /* of the vips */
+	const char *ranges;	 /* loadBalancerSourceRanges, as they are */
+	const char *annotations; /* as they are, in one line */
 	uint32_t affinity_sec;
 	bool no_slices; /* not even empty ones */
 };

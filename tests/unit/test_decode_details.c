@@ -64,6 +64,24 @@ static const struct {
 	 {0},
 	 "",
 	 "metadata.annotations[\"sluice.io/health-check-rise\"]: must be a string"},
+	{"sluice.io/health-check-fall: '0'", {0}, "", "is not a number from 1 to 255"},
+	{"sluice.io/health-check-interval: 99ms",
+	 {0},
+	 "",
+	 "Service default/web: "
+	 "metadata.annotations[\"sluice.io/health-check-interval\"]: \"99ms\" is not a "
+	 "duration from 100ms to 1h"},
+	{"sluice.io/health-check-interval: 61m", {0}, "", "from 100ms to 1h"},
+	{"sluice.io/health-check-timeout: 9ms", {0}, "", "from 10ms to 1h"},
+	{"sluice.io/health-check-timeout: 2s", {.health_timeout_ms = 2000}, "", ""},
+	{"sluice.io/health-check-timeout: 2001ms",
+	 {0},
+	 "",
+	 "is longer than the interval of checks"},
+	{"sluice.io/health-check-interval: 1s, sluice.io/health-check-timeout: 1100ms",
+	 {.health_interval_ms = 1000},
+	 "",
+	 "metadata.annotations[\"sluice.io/health-check-timeout\"]: is longer than"},
 	{"sluice.io/conect-timeout: 5s",
 	 {0},
 	 "",
@@ -92,6 +110,47 @@ static void options_of_a_service_come_from_annotations(void **state)
 		    (rejected.len > 0) != (*option_cases[i].rejected != '\0'))
 			fail_msg("%s: %s", option_cases[i].annotations,
 				 buf_string(&rejected));
+		object_unref(o);
+		buf_fini(&objects);
+		buf_fini(&rejected);
+	}
+}
+
+/* Which ports may be checked, and what of the option remains. */
+static const struct {
+	const char *ports, *path, *rejected;
+} check_cases[] = {
+	{"{port: 80}", "/live", ""},
+	{"{port: 53, protocol: UDP}", "",
+	 "Service default/web: metadata.annotations[\"sluice.io/health-check\"]: only "
+	 "TCP "
+	 "ports can be checked, and there is none\n"},
+	{"{port: 80, protocol: SCTP}", "",
+	 "Service default/web: metadata.annotations[\"sluice.io/health-check\"]: only "
+	 "TCP "
+	 "ports can be checked, and there is none\n"},
+	{"{port: 53, name: a, protocol: UDP}, {port: 53, name: b}", "/live", ""},
+};
+
+static void only_tcp_ports_can_be_checked(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(check_cases); i++) {
+		_cleanup_(freep) char *text = xasprintf(
+			"---\n{apiVersion: v1, kind: Service, metadata: {name: web, "
+			"annotations: {sluice.io/health-check: 'http:/live'}}, spec: "
+			"{clusterIP: 10.96.0.1, ports: [%s]}}",
+			check_cases[i].ports);
+		struct buf objects = BUF_INIT, rejected = BUF_INIT;
+		struct object *o = object_text_first(text);
+		const struct object_service *s = object_as_service(o);
+
+		object_text_decode(text, &objects, &rejected);
+		assert_string_equal(buf_string(&rejected), check_cases[i].rejected);
+		assert_string_equal(s->health_path, check_cases[i].path);
+		assert_int_equal(s->options.health_check, *check_cases[i].path
+								  ? HEALTH_CHECK_HTTP
+								  : HEALTH_CHECK_NONE);
 		object_unref(o);
 		buf_fini(&objects);
 		buf_fini(&rejected);
@@ -171,6 +230,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(options_of_a_service_come_from_annotations),
+		cmocka_unit_test(only_tcp_ports_can_be_checked),
 		cmocka_unit_test(manifests_get_advice_that_an_api_server_would_give),
 	};
 

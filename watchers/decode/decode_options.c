@@ -3,6 +3,7 @@
  * the table; a new one needs a field in struct service_options and a row.
  */
 #include <ctype.h>
+#include <netinet/in.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,8 +14,12 @@
 #include "watchers/decode/near_miss.h"
 
 #define PREFIX	     "sluice.io/"
+#define CHECK	     "health-check"
 #define DURATION_MAX (24ull * 3600 * 1000)
 #define PATH_MAX_LEN 1024
+#define INTERVAL_MIN 100 /* ms */
+#define TIMEOUT_MIN  10
+#define HEALTH_MAX   3600000
 
 /* "1m30s", "500ms": as Go writes durations, but with whole numbers. */
 static bool parse_duration(const char *text, uint32_t *ret_ms)
@@ -54,6 +59,26 @@ static bool parse_duration(const char *text, uint32_t *ret_ms)
 static bool take_duration(const char *text, struct object_service *s, void *field)
 {
 	return parse_duration(text, field);
+}
+
+static bool take_limited(const char *text, uint32_t min_ms, void *field)
+{
+	uint32_t ms;
+
+	if (!parse_duration(text, &ms) || ms < min_ms || ms > HEALTH_MAX)
+		return false;
+	*(uint32_t *)field = ms;
+	return true;
+}
+
+static bool take_interval(const char *text, struct object_service *s, void *field)
+{
+	return take_limited(text, INTERVAL_MIN, field);
+}
+
+static bool take_timeout(const char *text, struct object_service *s, void *field)
+{
+	return take_limited(text, TIMEOUT_MIN, field);
 }
 
 static bool take_count(const char *text, struct object_service *s, void *field)
@@ -135,10 +160,13 @@ static const struct {
 	{"hold", take_duration, FIELD(hold_ms), DURATION},
 	{"connect-timeout", take_duration, FIELD(connect_timeout_ms), DURATION},
 	{"set-aside", take_duration, FIELD(set_aside_ms), DURATION},
-	{"health-check", take_check, FIELD(health_check), "tcp or http:/PATH"},
-	{"health-check-interval", take_duration, FIELD(health_interval_ms), DURATION},
-	{"health-check-rise", take_count, FIELD(health_rise), "a number from 1 to 255"},
-	{"health-check-fall", take_count, FIELD(health_fall), "a number from 1 to 255"},
+	{CHECK, take_check, FIELD(health_check), "tcp or http:/PATH"},
+	{CHECK "-interval", take_interval, FIELD(health_interval_ms),
+	 "a duration from 100ms to 1h"},
+	{CHECK "-timeout", take_timeout, FIELD(health_timeout_ms),
+	 "a duration from 10ms to 1h"},
+	{CHECK "-rise", take_count, FIELD(health_rise), "a number from 1 to 255"},
+	{CHECK "-fall", take_count, FIELD(health_fall), "a number from 1 to 255"},
 };
 
 static void reject_unknown(const struct json_reader *annotation, const char *key)
@@ -189,5 +217,34 @@ void decode_options(const struct json_reader *meta, struct object_service *s)
 
 		if (strncmp(key, PREFIX, strlen(PREFIX)) == 0 && annotation.json)
 			take_option(&annotation, key + strlen(PREFIX), s);
+	}
+}
+
+static bool has_tcp(const struct object_service *s)
+{
+	for (uint32_t i = 0; i < s->n_ports; i++)
+		if (s->ports[i].proto == IPPROTO_TCP)
+			return true;
+	return false;
+}
+
+void decode_check_options(const struct json_reader *meta, struct object_service *s)
+{
+	struct json_reader notes = json_reader_member(meta, "annotations");
+	struct service_options *options = &s->options;
+	struct json_reader annotation;
+
+	if (options->health_check && s->n_ports > 0 && !has_tcp(s)) {
+		annotation = json_reader_member(&notes, PREFIX CHECK);
+		json_reader_reject(&annotation,
+				   "only TCP ports can be checked, and there is none");
+		options->health_check = HEALTH_CHECK_NONE;
+		s->health_path = "";
+	}
+	if (options->health_timeout_ms >
+	    service_options_with_defaults(options).health_interval_ms) {
+		annotation = json_reader_member(&notes, PREFIX CHECK "-timeout");
+		json_reader_reject(&annotation, "is longer than the interval of checks");
+		options->health_timeout_ms = 0;
 	}
 }

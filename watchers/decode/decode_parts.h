@@ -82,5 +82,7 @@ int64_t decode_trigger_time(const struct json_reader *metadata);
 
 /* Reports fields that are near misses of those of the API. */
 void decode_check_fields(const struct json_reader *root);
+/* Rejects options that contradict each other or the ports, which were read. */
+void decode_check_options(const struct json_reader *meta, struct object_service *s);
 /* The annotations "sluice.io/..." into options and health_path. */
 void decode_options(const struct json_reader *meta, struct object_service *s);

@@ -340,5 +340,6 @@ void decode_service(const struct json_reader *root, struct scratch *scratch,
 	decode_spec(&spec, scratch, &svc);
 	check_ports(&spec, &svc);
 	check_health_port(&spec, &svc);
+	decode_check_options(&metadata, &svc);
 	decode_add(ret, &svc.base);
 }

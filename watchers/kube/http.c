@@ -1,8 +1,6 @@
 /*
- * libcurl multi on libev.  curl requests descriptors to watch and a timer; every
- * event is passed to curl_multi_socket_action(), and finished transfers are
- * reaped afterwards, outside of curl's callbacks, so that our callbacks may start
- * and cancel calls freely.
+ * Ended transfers are reaped outside of curl's callbacks, so that our callbacks may
+ * start and cancel calls freely.
  */
 #include "watchers/kube/http.h"
 
@@ -21,73 +19,11 @@
 #define OPENSSL_EXPIRED 10	   /* X509_V_ERR_CERT_HAS_EXPIRED */
 #define GNUTLS_EXPIRED	(1l << 10) /* GNUTLS_CERT_EXPIRED */
 
-struct watch { /* one for each descriptor of curl */
-	struct ev_io io;
-	struct http *http;
-};
-
 static void reap(struct http *h);
-
-static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
-{
-	struct http *h = w->data;
-	int running;
-
-	(void)curl_multi_socket_action(h->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	reap(h);
-}
-
-static void on_io(struct ev_loop *loop, struct ev_io *w, int revents)
-{
-	struct http *h = container_of(w, struct watch, io)->http;
-	int mask = (revents & EV_READ ? CURL_CSELECT_IN : 0) |
-		   (revents & EV_WRITE ? CURL_CSELECT_OUT : 0);
-	int running;
-
-	(void)curl_multi_socket_action(h->multi, w->fd, mask, &running);
-	reap(h);
-}
 
 static void on_reaper(struct ev_loop *loop, struct ev_timer *w, int revents)
 {
 	reap(w->data);
-}
-
-static int curl_wants_timer(CURLM *multi, long timeout_ms, void *data)
-{
-	struct http *h = data;
-
-	ev_timer_stop(h->loop, &h->timer);
-	if (timeout_ms >= 0) {
-		ev_timer_set(&h->timer, (double)timeout_ms / 1000.0, 0);
-		ev_timer_start(h->loop, &h->timer);
-	}
-	return 0;
-}
-
-static int curl_wants_socket(CURL *easy, curl_socket_t fd, int what, void *data,
-			     void *socket_data)
-{
-	struct http *h = data;
-	struct watch *w = socket_data;
-	int events = (what & CURL_POLL_IN ? EV_READ : 0) |
-		     (what & CURL_POLL_OUT ? EV_WRITE : 0);
-
-	if (w)
-		ev_io_stop(h->loop, &w->io);
-	if (what == CURL_POLL_REMOVE) {
-		free(w);
-		(void)curl_multi_assign(h->multi, fd, NULL);
-		return 0;
-	}
-	if (!w) {
-		w = xcalloc(1, sizeof(*w));
-		w->http = h;
-		(void)curl_multi_assign(h->multi, fd, w);
-	}
-	ev_io_init(&w->io, on_io, fd, events);
-	ev_io_start(h->loop, &w->io);
-	return 0;
 }
 
 static void report_status(struct http_call *call)
@@ -196,7 +132,7 @@ static int error_of(CURL *easy, CURLcode code)
 
 static void call_free(struct http_call *call)
 {
-	(void)curl_multi_remove_handle(call->http->multi, call->easy);
+	(void)curl_multi_remove_handle(call->http->transfers.multi, call->easy);
 	curl_easy_cleanup(call->easy);
 	curl_slist_free_all(call->headers);
 	*call->link = call->next;
@@ -240,7 +176,7 @@ static void start(struct http_call *call)
 
 	if (!take_token(h))
 		return;
-	call->is_started = !curl_multi_add_handle(h->multi, call->easy);
+	call->is_started = !curl_multi_add_handle(h->transfers.multi, call->easy);
 	if (call->is_started)
 		return;
 	h->tokens++;
@@ -251,17 +187,13 @@ static void start(struct http_call *call)
 static void reap(struct http *h)
 {
 	struct http_call *call, *next;
-	CURLMsg *msg;
-	int left;
+	CURLcode code;
+	CURL *easy;
 
-	while ((msg = curl_multi_info_read(h->multi, &left))) {
-		CURLcode code = msg->data.result;
+	while ((easy = transfers_next_ended(&h->transfers, &code))) {
 		const char *why;
 
-		if (msg->msg != CURLMSG_DONE)
-			continue;
-		(void)curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE,
-					(char **)&call);
+		(void)curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&call);
 		if (code == CURLE_OK)
 			report_status(call);
 		why = *call->why ? call->why : curl_easy_strerror(code);
@@ -284,6 +216,11 @@ static void reap(struct http *h)
 		else if (!call->is_started)
 			start(call);
 	}
+}
+
+static void on_progress(void *data)
+{
+	reap(data);
 }
 
 struct http_call *http_call_start(struct http *h, const struct http_spec *spec,
@@ -380,25 +317,16 @@ struct http *http_new(struct ev_loop *loop, const struct kube_config *config,
 {
 	struct http *h = xcalloc(1, sizeof(*h));
 
-	if (curl_global_init(CURL_GLOBAL_DEFAULT))
-		abort();
 	h->loop = loop;
 	h->config = config;
 	h->user_agent = xstrdup(user_agent);
 	replace_string(&h->token, config->token);
 	set_server_name(h);
-	ev_timer_init(&h->timer, on_timer, 0, 0);
-	h->timer.data = h;
 	ev_timer_init(&h->reaper, on_reaper, 0, 0);
 	h->reaper.data = h;
-	h->multi = curl_multi_init();
-	if (!h->multi)
-		abort();
-	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETFUNCTION, curl_wants_socket);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_SOCKETDATA, h);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERFUNCTION, curl_wants_timer);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_TIMERDATA, h);
-	(void)curl_multi_setopt(h->multi, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+	transfers_init(&h->transfers, loop, on_progress, h);
+	(void)curl_multi_setopt(h->transfers.multi, CURLMOPT_PIPELINING,
+				CURLPIPE_MULTIPLEX);
 	return h;
 }
 
@@ -408,8 +336,7 @@ void http_free(struct http *h)
 		return;
 	while (h->calls)
 		call_free(h->calls);
-	curl_multi_cleanup(h->multi);
-	ev_timer_stop(h->loop, &h->timer);
+	transfers_fini(&h->transfers);
 	ev_timer_stop(h->loop, &h->reaper);
 	curl_slist_free_all(h->connect_to);
 	free(h->base);
@@ -419,5 +346,4 @@ void http_free(struct http *h)
 	free(h->cert_pem);
 	free(h->key_pem);
 	free(h);
-	curl_global_cleanup();
 }

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "watchers/kube/http.h"
+#include "watchers/transfer/transfers.h"
 
 struct http_call {
 	struct http *http;
@@ -24,8 +25,7 @@ struct http_call {
 
 struct http {
 	struct ev_loop *loop;
-	CURLM *multi;
-	struct ev_timer timer;	   /* requested by curl */
+	struct transfers transfers;
 	struct ev_timer reaper;	   /* runs reap() after a cancel, or to start calls */
 	double qps, burst, tokens; /* calls that may start now; qps 0: any number */
 	uint64_t tokens_us;	   /* when tokens was right */

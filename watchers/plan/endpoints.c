@@ -4,6 +4,7 @@
  */
 #include "watchers/plan/endpoints.h"
 
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,6 +112,33 @@ void merged_collect(struct merged_list *list, const struct slices *slices,
 	keep_last_of_equals(list);
 }
 
+static const char *why_down(const struct merged *m, const struct object_service *s,
+			    const struct plan_health *health)
+{
+	if (!merged_is_ready(m) || m->slice_port->proto != IPPROTO_TCP)
+		return NULL;
+	return health->why_down(health->data, s, &m->addr, m->port);
+}
+
+void merged_apply_health(struct merged_list *list, const struct object_service *s,
+			 const struct plan_health *health)
+{
+	size_t n_up = 0;
+
+	if (!health || !s->options.health_check)
+		return;
+	for (size_t i = 0; i < list->n; i++) {
+		struct merged *m = &list->items[i];
+
+		m->down = why_down(m, s, health);
+		n_up += merged_is_ready(m) && !m->down;
+	}
+	for (size_t i = 0; n_up > 0 && i < list->n; i++)
+		if (list->items[i].down)
+			list->items[i].flags &= (uint8_t) ~(OBJECT_ENDPOINT_READY |
+							    OBJECT_ENDPOINT_SERVING);
+}
+
 static bool has_local(const struct slices *slices, enum family family)
 {
 	for (size_t i = 0; i < slices->n; i++) {
@@ -124,8 +152,9 @@ static bool has_local(const struct slices *slices, enum family family)
 	return false;
 }
 
-uint32_t merged_local_ready(struct merged_list *list, const struct slices *slices,
-			    enum family family)
+uint32_t merged_local_ready(struct merged_list *list, const struct object_service *s,
+			    const struct slices *slices, enum family family,
+			    const struct plan_health *health)
 {
 	const struct addr *last = NULL;
 	uint32_t n = 0;
@@ -140,6 +169,7 @@ uint32_t merged_local_ready(struct merged_list *list, const struct slices *slice
 			add_slice_port(list, slices, slice, &slice->ports[j]);
 	}
 	keep_last_of_equals(list);
+	merged_apply_health(list, s, health);
 	for (size_t i = 0; i < list->n; i++) {
 		const struct merged *m = &list->items[i];
 

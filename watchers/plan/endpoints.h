@@ -14,6 +14,7 @@
 
 #include "core/service.h"
 #include "watchers/objects.h"
+#include "watchers/plan/plan.h"
 
 struct merged {
 	struct addr addr;
@@ -24,6 +25,7 @@ struct merged {
 	uint32_t order; /* position in the slices */
 	const struct object_endpoint *endpoint;
 	const struct object_slice_port *slice_port;
+	const char *down; /* by health checks, and why; NULL: it is not */
 };
 
 struct merged_list { /* embedded; reused scratch memory */
@@ -43,9 +45,17 @@ void merged_fini(struct merged_list *list);
 void merged_collect(struct merged_list *list, const struct slices *slices,
 		    enum family family, const char *port_name, uint8_t proto);
 
+/*
+ * Marks ready endpoints that health checks found down; they are no longer ready, unless
+ * all are down.  health may be NULL.
+ */
+void merged_apply_health(struct merged_list *list, const struct object_service *s,
+			 const struct plan_health *health);
+
 /* How many distinct addresses on our node are ready, whatever the port. Uses the list as scratch. */
-uint32_t merged_local_ready(struct merged_list *list, const struct slices *slices,
-			    enum family family);
+uint32_t merged_local_ready(struct merged_list *list, const struct object_service *s,
+			    const struct slices *slices, enum family family,
+			    const struct plan_health *health);
 
 static inline bool merged_is_ready(const struct merged *m)
 {

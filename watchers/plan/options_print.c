@@ -29,6 +29,7 @@ static const struct option_row rows[] = {
 	{"healthRise", "rise", "", AT(health_rise), .is_byte = true},
 	{"healthFall", "fall", "", AT(health_fall), .is_byte = true},
 	{"healthIntervalMilliseconds", "interval", " ms", AT(health_interval_ms)},
+	{"healthTimeoutMilliseconds", "time-out", " ms", AT(health_timeout_ms)},
 	{"holdMilliseconds", "hold", " ms", AT(hold_ms)},
 	{"connectTimeoutMilliseconds", "connect timeout", " ms", AT(connect_timeout_ms)},
 	{"setAsideMilliseconds", "set aside", " ms", AT(set_aside_ms)},

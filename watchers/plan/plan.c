@@ -149,6 +149,7 @@ static void decide_port(struct planner *p, const struct exposure *exposure,
 
 	selection_init(&selection, exposure, port, p->options, p->node);
 	merged_collect(&p->merged, slices, exposure->family, port->name, port->proto);
+	merged_apply_health(&p->merged, exposure->service, p->options->health);
 	topology_select(&selection, &p->merged);
 	frontend_list_fill(&p->frontends,
 			   &(struct frontend_input){
@@ -201,7 +202,8 @@ static void plan_family(struct planner *p, const struct object_service *s,
 	exposure_init(&exposure, s, family, p->options);
 	source_ranges_fill(&p->allowed, s, family,
 			   node->has_primary ? &node->primary : NULL);
-	local_ready = merged_local_ready(&p->merged, slices, family);
+	local_ready =
+		merged_local_ready(&p->merged, s, slices, family, p->options->health);
 	for (uint32_t i = 0; i < s->n_ports; i++) {
 		p->services = xgrow(p->services, p->n, &p->cap, sizeof(*p->services));
 		p->services[p->n++] =
@@ -267,6 +269,9 @@ static void plan_one(struct planner *p, struct cluster *cluster, struct state *s
 		planner_run(p, s, slices, n);
 	}
 	reject_end(p->options->reject);
+	if (p->options->health)
+		p->options->health->planned(p->options->health->data, ns, name,
+					    p->n > 0 ? s : NULL, slices, n);
 	state_replace(state, ns, name, p->services, p->n);
 	p->n = 0; /* the state has the references now */
 }
@@ -308,6 +313,7 @@ struct plan_endpoint_reason *plan_explain(const struct object_service *svc,
 	exposure_init(&exposure, svc, family, options);
 	selection_init(&sel, &exposure, port, options, node);
 	merged_collect(&list, &all, family, port_name, proto);
+	merged_apply_health(&list, svc, options->health);
 	topology_select(&sel, &list);
 	reasons = xcalloc(list.n, sizeof(*reasons));
 	for (size_t i = 0; i < list.n; i++)
@@ -318,6 +324,7 @@ struct plan_endpoint_reason *plan_explain(const struct object_service *svc,
 			.in_cluster_pool = list.items[i].in_pool[POOL_CLUSTER],
 			.in_local_pool = list.items[i].in_pool[POOL_LOCAL],
 			.reason = topology_reason(&sel, &list.items[i]),
+			.down = list.items[i].down,
 		};
 	*ret_n = list.n;
 	merged_fini(&list);

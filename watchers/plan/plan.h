@@ -16,6 +16,24 @@ struct cluster;
 struct reject;
 struct state;
 
+/*
+ * The health of endpoints by active checks: of those of TCP ports, for Services that
+ * ask for it.  Both functions are called while Services are planned.
+ */
+struct plan_health {
+	/* The Service as it is planned now; NULL: it is deleted, or not served. */
+	void (*planned)(void *data, const char *ns, const char *name,
+			const struct object_service *s,
+			const struct object_slice *const *slices, size_t n_slices);
+	/*
+	 * Why the endpoint is down; NULL: it is up, or not known yet. The text is valid
+	 * until the loop's next event.
+	 */
+	const char *(*why_down)(void *data, const struct object_service *s,
+				const struct addr *addr, uint16_t port);
+	void *data;
+};
+
 /* --nodeport-addresses, parsed */
 struct nodeport_addresses {
 	bool primary, localhost, all; /* keywords */
@@ -46,6 +64,7 @@ struct plan_options {
 	/* the primary node address by family, from the Node or --bind-address; unspecified when unknown */
 	struct addr node_ip[FAMILY_N];
 	const struct reject *reject; /* gets a Service over its budget; may be NULL */
+	const struct plan_health *health; /* NULL: nothing is checked */
 };
 
 /*
@@ -80,6 +99,7 @@ struct plan_endpoint_reason {
 	bool in_cluster_pool, in_local_pool;
 	const char
 		*reason; /* static text: "ready", "not ready", "other zone (hints)", … */
+	const char *down; /* by health checks, and why; valid as that of plan_health */
 };
 /* For one port and family of a Service; the caller frees the array. */
 struct plan_endpoint_reason *plan_explain(const struct object_service *svc,

@@ -114,6 +114,8 @@ const char *topology_reason(const struct selection *sel, const struct merged *m)
 {
 	bool is_in = m->in_pool[POOL_CLUSTER] || m->in_pool[POOL_LOCAL];
 
+	if (m->down)
+		return is_in ? "down, but used because all are" : "down";
 	if (merged_is_ready(m))
 		return is_in ? "ready" : far_reasons[sel->topology];
 	if (is_in)
