@@ -17,6 +17,8 @@
 #include "proxy/commands/commands.h"
 #include "proxy/config/options.h"
 #include "proxy/engine/parts.h"
+#include "proxy/host/listen_fds.h"
+#include "proxy/host/notify.h"
 #include "proxy/host/privileges.h"
 #include "proxy/relay/relay.h"
 #include "rules/conntrack/stale_flows.h"
@@ -163,10 +165,22 @@ static uint32_t whole_seconds(int64_t ns)
 static int open_userspace(const struct config *config, struct ev_loop *loop,
 			  struct dataplane *ret)
 {
+	static const struct relay_store store = {notify_store_fds, notify_remove_fds};
+	_cleanup_(freep) char *path =
+		*config->control_socket ? xasprintf("%s.handover", config->control_socket)
+					: NULL;
+	size_t n_inherited;
+	_cleanup_(freep) int *inherited = listen_fds_take(&n_inherited);
 	const struct relay_params params = {
 		.n_workers = (unsigned)config->userspace.workers,
 		.udp_unanswered_sec = whole_seconds(config->conntrack.udp_ns),
 		.udp_answered_sec = whole_seconds(config->conntrack.udp_stream_ns),
+		.loop = loop,
+		.handover_path = path,
+		.take_over = config->userspace.take_over,
+		.inherited = inherited,
+		.n_inherited = n_inherited,
+		.store = notify_has_manager() ? &store : NULL,
 	};
 	_cleanup_(freep) char *why = NULL;
 	struct sink *sink;
@@ -177,7 +191,10 @@ static int open_userspace(const struct config *config, struct ev_loop *loop,
 		return err;
 	}
 	sink->is_vital = true;
-	*ret = (struct dataplane){.mode = "userspace"};
+	*ret = (struct dataplane){
+		.mode = "userspace",
+		.is_taking_over = relay_sink_is_taking_over(sink),
+	};
 	dataplane_add(ret, sink);
 	return 0;
 }

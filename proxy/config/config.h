@@ -61,6 +61,7 @@ struct config_ebpf {
 
 struct config_userspace {
 	int32_t workers; /* threads; 0: one for each core */
+	bool take_over;	 /* the listeners of a daemon that runs */
 };
 
 struct config {

@@ -34,7 +34,7 @@ static const struct {
 	  "no-headers", "from", "watch", "kube-proxy", "strict"}},
 	{"The daemon",
 	 RUN,
-	 {"once", "cleanup", "init-only", "write-config-to", "gather-period",
+	 {"once", "take-over", "cleanup", "init-only", "write-config-to", "gather-period",
 	  "iptables-min-sync-period", "iptables-sync-period", "audit-period"}},
 	{"The daemon's HTTP servers",
 	 RUN,

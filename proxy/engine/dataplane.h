@@ -15,6 +15,8 @@ struct dataplane {
 	const char *mode; /* "nftables" */
 	struct sink *sinks[DATAPLANE_MAX_SINKS];
 	size_t n_sinks;
+	/* From a daemon that runs: its lock and its ports are free once it was relieved. */
+	bool is_taking_over;
 };
 
 /* Takes a sink, which receives changes last. */

@@ -190,26 +190,47 @@ static void make_knowledge(struct engine *e)
 }
 
 /* Two daemons would undo each other's rules for ever. */
-static int take_lock(struct engine *e)
+static int log_holder(pid_t pid)
 {
-	pid_t pid;
-	int err = netns_lock_take(&e->lock, &pid);
+	static const char hint[] = "run --take-over replaces it in mode userspace";
 
-	if (err == -EADDRINUSE && pid)
-		log_err("another sluice (pid %d) programs this network namespace",
-			(int)pid);
-	else if (err == -EADDRINUSE)
+	if (pid)
+		log_err("another sluice (pid %d) programs this network namespace; %s",
+			(int)pid, hint);
+	else
 		log_err("another sluice, in another PID namespace, programs this network "
-			"namespace");
-	else if (err)
+			"namespace; %s",
+			hint);
+	return -EADDRINUSE;
+}
+
+/* *ret_pid is that of a holder that may hand over. */
+static int take_lock(struct engine *e, pid_t *ret_pid)
+{
+	int err = netns_lock_take(&e->lock, ret_pid);
+
+	if (err == -EADDRINUSE)
+		return e->config->userspace.take_over ? 0 : log_holder(*ret_pid);
+	if (err)
 		log_err("lock of the network namespace: %s", strerror(-err));
 	return err;
+}
+
+bool engine_take_lock(struct engine *e)
+{
+	pid_t pid;
+
+	if (netns_lock_take(&e->lock, &pid) != 0)
+		return false;
+	netns_lock_start(e->lock, e->loop);
+	return true;
 }
 
 int engine_open(struct engine *e, const struct config *config, const struct parts *parts,
 		const struct engine_hooks *hooks)
 {
 	int err = node_name_find(config->hostname_override, &e->node_name);
+	pid_t holder = 0;
 
 	if (err != 0) {
 		log_err("this node has no name: set --hostname-override");
@@ -220,7 +241,7 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 	e->hooks = *hooks;
 	make_knowledge(e);
 	log_mode(config);
-	err = take_lock(e);
+	err = take_lock(e, &holder);
 	if (err == 0)
 		err = open_hosts(e);
 	if (err == 0)
@@ -229,6 +250,8 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 	if (err == 0)
 		err = planes_open(parts, config, e->loop, &e->dataplane, &e->plane,
 				  &e->plane_why);
+	if (err == 0 && !e->lock && !e->dataplane.is_taking_over)
+		err = log_holder(holder);
 	if (err != 0)
 		return err;
 	node_info_set_loopback(&e->node_info, e->plane->has_loopback);
@@ -255,7 +278,8 @@ int engine_start(struct engine *e)
 		.answered = on_source_answered,
 	};
 
-	netns_lock_start(e->lock, e->loop);
+	if (e->lock)
+		netns_lock_start(e->lock, e->loop);
 	host_addresses_start(e->hosts, e->loop, on_hosts_changed, e);
 	for (size_t i = 0; i < e->dataplane.n_sinks; i++)
 		e->source->wants_pods |= e->dataplane.sinks[i]->ops->exclude_pods != NULL;
@@ -301,11 +325,12 @@ void engine_close(struct engine *e)
 	source_close(e->source);
 	host_addresses_free(e->hosts);
 	sync_free(e->sync);
+	/* before the sinks: connections of userspace mode may outlive a hand-over for long */
+	netns_lock_release(e->lock);
 	dataplane_close(&e->dataplane);
 	node_info_fini(&e->node_info);
 	checker_free(e->checker);
 	rejections_free(e->rejections);
 	cluster_free(e->cluster);
-	netns_lock_release(e->lock);
 	ev_loop_destroy(e->loop);
 }

@@ -70,6 +70,8 @@ struct engine { /* embedded, zeroed before engine_open() */
 /* Starts nothing. 0, or -errno, logged. engine_close() follows in any case. */
 int engine_open(struct engine *e, const struct config *config, const struct parts *parts,
 		const struct engine_hooks *hooks);
+/* After a hand-over: true once the daemon before this one has released its lock. */
+bool engine_take_lock(struct engine *e);
 /* After the first good run: removes the rules and maps of other modes. */
 void engine_cleanup_others(const struct engine *e);
 /* The source may call back, and all may be ready, before it returns. */

@@ -10,6 +10,7 @@
 
 #include "core/hash.h"
 #include "core/mem.h"
+#include "proxy/relay/relay_state.h"
 
 #define N_SHARDS     64
 #define MAX_IN_SHARD 4096
@@ -141,6 +142,28 @@ void relay_affinity_put(struct relay_affinity *t, uint32_t service,
 	b->port = port;
 	b->until_ms = now_ms + UINT64_C(1000) * timeout_sec;
 	unlock(shard);
+}
+
+void relay_affinity_each(struct relay_affinity *t,
+			 void (*fn)(void *data, const struct relay_state_binding *b),
+			 void *data)
+{
+	const struct binding *b;
+
+	for (size_t i = 0; i < N_SHARDS; i++) {
+		struct shard *shard = &t->shards[i];
+
+		(void)pthread_mutex_lock(&shard->lock);
+		for (size_t at = 0; (b = hash_next(&shard->bindings, &at));)
+			fn(data, &(struct relay_state_binding){
+					 .service = b->key.service,
+					 .port = b->port,
+					 .client = b->key.client,
+					 .endpoint = b->endpoint,
+					 .until_ms = b->until_ms,
+				 });
+		unlock(shard);
+	}
 }
 
 size_t relay_affinity_n(struct relay_affinity *t)

@@ -13,6 +13,7 @@
 #include "core/addr.h"
 
 struct relay_affinity;
+struct relay_state_binding;
 
 struct relay_affinity *relay_affinity_new(void);
 void relay_affinity_free(struct relay_affinity *t);
@@ -25,4 +26,8 @@ bool relay_affinity_find(struct relay_affinity *t, uint32_t service,
 void relay_affinity_put(struct relay_affinity *t, uint32_t service,
 			const struct addr *client, uint64_t now_ms, uint32_t timeout_sec,
 			const struct addr *endpoint, uint16_t port);
+/* Reports all. */
+void relay_affinity_each(struct relay_affinity *t,
+			 void (*fn)(void *data, const struct relay_state_binding *b),
+			 void *data);
 size_t relay_affinity_n(struct relay_affinity *t);

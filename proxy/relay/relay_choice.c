@@ -13,22 +13,40 @@ void relay_aside_put(struct relay_aside *a, const struct addr *addr, uint16_t po
 {
 	uint32_t i = place_of(addr, port);
 
+	(void)pthread_mutex_lock(&a->lock);
 	a->items[i].addr = *addr;
 	a->items[i].port = port;
 	a->items[i].since_ms = now_ms;
 	a->items[i].until_ms = now_ms + duration_ms;
+	(void)pthread_mutex_unlock(&a->lock);
 }
 
-bool relay_aside_has(const struct relay_aside *a, const struct addr *addr, uint16_t port,
+bool relay_aside_has(struct relay_aside *a, const struct addr *addr, uint16_t port,
 		     uint64_t now_ms, uint64_t *ret_since_ms)
 {
 	uint32_t i = place_of(addr, port);
+	bool has;
 
-	if (a->items[i].until_ms <= now_ms || a->items[i].port != port ||
-	    !addr_equal(&a->items[i].addr, addr))
-		return false;
-	*ret_since_ms = a->items[i].since_ms;
-	return true;
+	(void)pthread_mutex_lock(&a->lock);
+	has = a->items[i].until_ms > now_ms && a->items[i].port == port &&
+	      addr_equal(&a->items[i].addr, addr);
+	if (has)
+		*ret_since_ms = a->items[i].since_ms;
+	(void)pthread_mutex_unlock(&a->lock);
+	return has;
+}
+
+void relay_aside_each(struct relay_aside *a, uint64_t now_ms,
+		      void (*fn)(void *data, const struct addr *addr, uint16_t port,
+				 uint64_t until_ms),
+		      void *data)
+{
+	(void)pthread_mutex_lock(&a->lock);
+	for (size_t i = 0; i < RELAY_ASIDE_N; i++)
+		if (a->items[i].until_ms > now_ms)
+			fn(data, &a->items[i].addr, a->items[i].port,
+			   a->items[i].until_ms);
+	(void)pthread_mutex_unlock(&a->lock);
 }
 
 static uint32_t common_divisor(uint32_t a, uint32_t b)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -13,7 +14,8 @@
 #define RELAY_ASIDE_N 1024
 
 /* Failed endpoints, of one worker. Two with the same place replace each other. */
-struct relay_aside { /* embedded; zeroed is empty */
+struct relay_aside { /* embedded; zeroed is empty, and may be used by all threads */
+	pthread_mutex_t lock;
 	struct {
 		struct addr addr;
 		uint16_t port;
@@ -24,8 +26,14 @@ struct relay_aside { /* embedded; zeroed is empty */
 void relay_aside_put(struct relay_aside *a, const struct addr *addr, uint16_t port,
 		     uint64_t now_ms, uint64_t duration_ms);
 /* True while it is set aside; *ret_since_ms is since when. */
-bool relay_aside_has(const struct relay_aside *a, const struct addr *addr, uint16_t port,
+bool relay_aside_has(struct relay_aside *a, const struct addr *addr, uint16_t port,
 		     uint64_t now_ms, uint64_t *ret_since_ms);
+
+/* Reports all that are set aside. */
+void relay_aside_each(struct relay_aside *a, uint64_t now_ms,
+		      void (*fn)(void *data, const struct addr *addr, uint16_t port,
+				 uint64_t until_ms),
+		      void *data);
 
 struct relay_order { /* embedded */
 	uint32_t n, at, stride, n_left;

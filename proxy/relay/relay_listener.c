@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "proxy/relay/relay_inheritance.h"
 
 #define BACKLOG 4096 /* net.core.somaxconn bounds it */
 
@@ -93,6 +94,22 @@ static int open_socket(const struct relay_listener *l, int *ret_fd)
 	return 0;
 }
 
+/* One that the process before this one opened, or a new one. */
+static int get_socket(const struct relay_listener *l,
+		      struct relay_inheritance *inheritance, int *ret_fd)
+{
+	int fd = inheritance ? relay_inheritance_take(inheritance, &l->key) : -1, err;
+
+	if (fd == -1)
+		return open_socket(l, ret_fd);
+	err = relay_filter_attach(&l->filter, fd);
+	if (err)
+		(void)close(fd);
+	else
+		*ret_fd = fd;
+	return err;
+}
+
 static void send_to(struct relay_outbox *out, const struct relay_ear *ear,
 		    struct relay_message *m)
 {
@@ -110,7 +127,7 @@ static int add_ear(struct relay_listener *l, struct relay_worker *worker,
 
 	if (!relay_limit_take_ear(worker->shared->limit))
 		return -EMFILE;
-	err = open_socket(l, &fd);
+	err = get_socket(l, worker->shared->inheritance, &fd);
 	if (err) {
 		relay_limit_give_ear(worker->shared->limit);
 		return err;
@@ -160,12 +177,17 @@ int relay_listener_open(struct relay_outbox *out, struct relay_service *service,
 			struct relay_listener **ret, const char **ret_why)
 {
 	const struct relay_shared *shared = out->shared;
-	struct relay_listener *l =
-		xcalloc(1, sizeof(*l) + shared->n_workers * sizeof(l->ears[0]));
+	const struct relay_listener_key key =
+		relay_listener_key_of(service->service, f, addr);
 	unsigned n = is_shared ? 1 : shared->n_workers, first = 0;
+	struct relay_listener *l;
 	int err = 0;
 
-	l->key = relay_listener_key_of(service->service, f, addr);
+	/* clients wait at each of the inherited sockets: a worker may get two */
+	if (shared->inheritance && relay_inheritance_n(shared->inheritance, &key) > n)
+		n = (unsigned)relay_inheritance_n(shared->inheritance, &key);
+	l = xcalloc(1, sizeof(*l) + n * sizeof(l->ears[0]));
+	l->key = key;
 	if (!relay_filter_build(&l->filter, service, f)) {
 		*ret_why = "it has more source ranges than a socket filter can hold";
 		discard(l);
@@ -174,8 +196,8 @@ int relay_listener_open(struct relay_outbox *out, struct relay_service *service,
 	if (is_shared)
 		first = (unsigned)(key_hash(&l->key) % shared->n_workers);
 	for (unsigned i = 0; i < n && !err; i++)
-		err = add_ear(l, shared->workers[first + i], service, f,
-			      is_shared && shared->n_workers > 1);
+		err = add_ear(l, shared->workers[(first + i) % shared->n_workers],
+			      service, f, is_shared && shared->n_workers > 1);
 	if (err) {
 		*ret_why = reason(err);
 		discard(l);
@@ -232,17 +254,28 @@ int relay_listener_retarget(struct relay_listener *l, struct relay_outbox *out,
 	return 0;
 }
 
-void relay_listener_close(struct relay_listener *l, struct relay_outbox *out)
+static void end(struct relay_listener *l, struct relay_outbox *out,
+		enum relay_message_kind kind)
 {
 	for (unsigned i = 0; i < l->n_ears; i++)
-		send_to(out, l->ears[i], relay_message_new(RELAY_CLOSE, l->ears[i]));
+		send_to(out, l->ears[i], relay_message_new(kind, l->ears[i]));
 	relay_filter_fini(&l->filter);
 	free(l);
 }
 
+void relay_listener_close(struct relay_listener *l, struct relay_outbox *out)
+{
+	end(l, out, RELAY_CLOSE);
+}
+
+void relay_listener_leave(struct relay_listener *l, struct relay_outbox *out)
+{
+	end(l, out, RELAY_LEAVE);
+}
+
 uint64_t relay_listener_n_connections(const struct relay_listener *l)
 {
-	uint64_t n = 0;
+	uint64_t n = l->n_before;
 
 	for (unsigned i = 0; i < l->n_ears; i++)
 		n += relay_counted(&l->ears[i]->n_connections);

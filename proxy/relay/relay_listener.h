@@ -23,6 +23,7 @@ struct relay_listener {
 	struct relay_filter filter;    /* attached to all of them */
 	const void *owner; /* of the sink; NULL: closed at the end of the change set */
 	bool is_orphan;	   /* in the sink's list of those that lost their owner */
+	uint64_t n_before; /* connections that earlier processes accepted */
 	unsigned n_ears;
 	struct relay_ear *ears[];
 };
@@ -54,4 +55,6 @@ int relay_listener_retarget(struct relay_listener *l, struct relay_outbox *out,
 			    struct relay_service *service, const struct frontend *f);
 /* Takes it. */
 void relay_listener_close(struct relay_listener *l, struct relay_outbox *out);
+/* The same, but the next process serves it, and accepted connections continue. */
+void relay_listener_leave(struct relay_listener *l, struct relay_outbox *out);
 uint64_t relay_listener_n_connections(const struct relay_listener *l);

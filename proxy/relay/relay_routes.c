@@ -35,6 +35,7 @@ struct relay_routes {
 	struct addr source[FAMILY_N];
 	bool has_source[FAMILY_N];
 	unsigned lo;
+	bool is_kept; /* see relay_routes_keep() */
 };
 
 static uint64_t net_hash(const void *key)
@@ -301,6 +302,11 @@ void relay_routes_prune(struct relay_routes *r)
 	}
 }
 
+void relay_routes_keep(struct relay_routes *r)
+{
+	r->is_kept = true;
+}
+
 void relay_routes_close(struct relay_routes *r)
 {
 	struct route *route;
@@ -309,8 +315,10 @@ void relay_routes_close(struct relay_routes *r)
 		return;
 	for (size_t i = 0; (route = hash_next(&r->routes, &i));)
 		route->refs = 0;
-	if (r->fd >= 0)
+	if (r->fd >= 0 && !r->is_kept)
 		relay_routes_prune(r);
+	for (size_t i = 0; (route = hash_next(&r->routes, &i));)
+		free(route);
 	hash_fini(&r->routes);
 	closep(&r->fd);
 	closep(&r->events);

@@ -17,6 +17,8 @@ struct relay_routes;
 
 /* 0, or -errno. Reads the routes that an earlier run left. */
 int relay_routes_open(struct relay_routes **ret);
+/* From now on relay_routes_close() leaves them, for the next process. */
+void relay_routes_keep(struct relay_routes *r);
 /* Removes all of ours. */
 void relay_routes_close(struct relay_routes *r);
 

@@ -120,6 +120,7 @@ static struct relay_entry *put_version(struct relay_sink *r,
 
 	if (!e) {
 		e = xcalloc(1, sizeof(*e));
+		relay_sink_restore_service(r, made);
 	} else {
 		(void)hash_del(&r->entries, service);
 		retire(r, old, made);
@@ -257,6 +258,7 @@ static int start_workers(struct relay_sink *r)
 		}
 		STAILQ_INIT(&r->outbox.of_worker[i]);
 	}
+	relay_sink_restore_workers(r);
 	return 0;
 }
 
@@ -312,6 +314,8 @@ static int relay_apply(struct sink *sink, const struct changeset *cs)
 	if (cs->full && r->can_route)
 		relay_routes_prune(r->routes);
 	send_messages(r);
+	if (cs->full)
+		relay_sink_adopted(r);
 	return result;
 }
 
@@ -333,6 +337,7 @@ static void relay_close(struct sink *sink)
 	struct relay_entry *e;
 	struct relay_listener *l;
 
+	relay_sink_leave(r);
 	for (size_t i = 0; r->shared.workers && i < r->shared.n_workers; i++)
 		relay_worker_free(r->shared.workers[i]);
 	for (size_t i = 0; (l = hash_next(&r->listeners, &i));) {
@@ -400,6 +405,8 @@ int relay_sink_new(const struct relay_params *params, struct sink **ret, char **
 	relay_limit_init(&r->limit, r->shared.n_workers);
 	hash_init(&r->entries, &entry_ops);
 	hash_init(&r->listeners, &relay_listener_ops);
+	r->params = *params;
+	relay_sink_inherit(r);
 	r->shared.udp_unanswered_sec = or_default(params->udp_unanswered_sec, 30);
 	r->shared.udp_answered_sec = or_default(params->udp_answered_sec, 120);
 	log_info(

@@ -67,6 +67,7 @@ void relay_sink_close_orphans(struct relay_sink *r)
 		if (l->owner)
 			continue;
 		(void)hash_del(&r->listeners, &l->key);
+		relay_sink_unstore(r, &l->key);
 		relay_listener_close(l, &r->outbox);
 	}
 	r->n_orphans = 0;
@@ -108,7 +109,10 @@ int relay_sink_listen(struct relay_sink *r, struct relay_entry *e,
 		if (err)
 			return err;
 		l->owner = e;
+		if (r->state)
+			l->n_before = relay_state_frontend_n(r->state, &l->key);
 		(void)hash_put(&r->listeners, l);
+		relay_sink_store(r, l);
 	}
 	e->listeners =
 		xgrow(e->listeners, e->n_listeners, &e->cap, sizeof(*e->listeners));

@@ -6,8 +6,12 @@
 #include "core/hash.h"
 #include "core/node_list.h"
 #include "core/sink.h"
+#include "proxy/relay/relay.h"
+#include "proxy/relay/relay_handover.h"
+#include "proxy/relay/relay_inheritance.h"
 #include "proxy/relay/relay_listener.h"
 #include "proxy/relay/relay_routes.h"
+#include "proxy/relay/relay_state.h"
 
 struct relay_entry { /* a service port */
 	struct relay_service *current;
@@ -36,6 +40,16 @@ struct relay_sink {
 		[ENVIRONMENT_MAX_SERVICE_CIDRS]; /* service networks with a route */
 	size_t n_networks;
 	bool has_reviews; /* endpoints were removed whose connections must end */
+	/* relay_sink_handover.c: */
+	struct relay_params params;
+	char *handover_path;		      /* NULL: none */
+	struct relay_inheritance inheritance; /* until all Services are served */
+	struct relay_state *state;	      /* as long; NULL: none */
+	int predecessor_fd;		      /* the process that hands over; -1: none */
+	struct relay_handover *handover;
+	ev_timer snapshot;
+	int state_fd;
+	bool has_adopted, is_handed_over;
 };
 
 extern const struct sink_view relay_view;
@@ -61,5 +75,17 @@ void relay_sink_close_orphans(struct relay_sink *r);
 int relay_sink_listen(struct relay_sink *r, struct relay_entry *e,
 		      const struct frontend *f, const struct addr *addr,
 		      const char **ret_why);
+
+/* relay_sink_handover.c. Takes what the process before this one left. */
+void relay_sink_inherit(struct relay_sink *r);
+void relay_sink_restore_workers(struct relay_sink *r);
+void relay_sink_restore_service(struct relay_sink *r, struct relay_service *s);
+/* All Services are served: the rest is closed, and the next process may come. */
+void relay_sink_adopted(struct relay_sink *r);
+/* Before the workers end; after a hand-over connections end first. */
+void relay_sink_leave(struct relay_sink *r);
+/* For a listener that was opened, and before it is closed. */
+void relay_sink_store(const struct relay_sink *r, const struct relay_listener *l);
+void relay_sink_unstore(const struct relay_sink *r, const struct relay_listener_key *key);
 
 struct relay_entry *relay_sink_find(const struct relay_sink *r, const struct service *s);

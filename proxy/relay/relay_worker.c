@@ -173,7 +173,11 @@ static void start_ear(struct relay_worker *w, struct relay_ear *ear)
 	ev_io_start(w->loop, &ear->io);
 }
 
-/* Connections that were not accepted yet are reset by the kernel. */
+/*
+ * Connections that were not accepted yet are reset by the kernel, unless another process
+ * has the socket, too. Then the file stays in this epoll set after close(), which libev
+ * notices: it makes a new set when an event does not fit.
+ */
 static void close_ear(struct relay_worker *w, struct relay_ear *ear)
 {
 	ev_io_stop(w->loop, &ear->io);
@@ -278,6 +282,9 @@ static void handle(struct relay_worker *w, const struct relay_message *m)
 		break;
 	case RELAY_CLOSE:
 		review_holding(w, m->ear, NULL, NULL);
+		close_ear(w, m->ear);
+		break;
+	case RELAY_LEAVE:
 		close_ear(w, m->ear);
 		break;
 	case RELAY_ACCEPTED:

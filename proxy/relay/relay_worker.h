@@ -20,6 +20,7 @@
 struct relay_conn;
 struct relay_flow;
 struct relay_udp;
+struct relay_inheritance;
 struct relay_worker;
 
 LIST_HEAD(relay_conns, relay_conn);
@@ -47,6 +48,7 @@ enum relay_message_kind {
 	RELAY_LISTEN,	/* ear */
 	RELAY_RETARGET, /* ear, service, frontend */
 	RELAY_CLOSE,	/* ear */
+	RELAY_LEAVE,	/* ear: the next process has it, too */
 	RELAY_ACCEPTED, /* fd, service, frontend: another worker accepted it */
 	RELAY_REVIEW,	/* endpoints were removed: some connections may have to end */
 	RELAY_STOP,
@@ -67,6 +69,7 @@ STAILQ_HEAD(relay_messages, relay_message);
 struct relay_shared {
 	struct relay_affinity *affinity;
 	struct relay_limit *limit;
+	struct relay_inheritance *inheritance; /* of the sink's thread; may be NULL */
 	struct relay_worker **workers;
 	unsigned n_workers;
 	uint32_t udp_unanswered_sec, udp_answered_sec; /* idle flows end after that */

@@ -23,6 +23,7 @@
 #include "proxy/host/host_setup.h"
 #include "proxy/control/inspect.h"
 #include "proxy/run/node_events.h"
+#include "proxy/host/listen_fds.h"
 #include "proxy/host/notify.h"
 #include "proxy/config/options.h"
 #include "proxy/engine/parts.h"
@@ -32,6 +33,8 @@
 #include "proxy/http/servers.h"
 #include "proxy/engine/sync.h"
 #include "watchers/cluster.h"
+
+#define SUCCESSION_SEC 0.02
 
 struct daemon {
 	struct engine engine;
@@ -45,8 +48,9 @@ struct daemon {
 	struct servers *servers;
 	struct path_watch *config_watch;
 	ev_signal term, interrupt, hangup;
-	bool is_announced; /* the service manager was notified */
-	int err;	   /* why the loop ended; 0: by a signal */
+	ev_timer succession; /* runs while another daemon hands over to this one */
+	bool is_announced;   /* the service manager was notified */
+	int err;	     /* why the loop ended; 0: by a signal */
 };
 
 static void announce(const struct engine *e, const struct sync_run *run)
@@ -260,7 +264,7 @@ static void log_unused_gates(const struct config *config)
 }
 
 /* Health and metrics, and the health check node ports, which report our health, too. */
-static int start_servers(struct daemon *d)
+static void make_servers(struct daemon *d)
 {
 	const struct health_ports_hooks hooks = {
 		.is_healthy = is_healthy,
@@ -289,6 +293,37 @@ static int start_servers(struct daemon *d)
 	/* an endpoint is counted once traffic can reach it */
 	health_ports->after = dataplane_last_vital(&d->engine.dataplane);
 	dataplane_add(&d->engine.dataplane, health_ports);
+}
+
+/* The lock, the control socket and the ports are those of the daemon that hands over. */
+static void on_succession(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct daemon *d = timer->data;
+	int err;
+
+	if (!engine_take_lock(&d->engine))
+		return;
+	ev_timer_stop(loop, timer);
+	err = start_control(d);
+	if (err == 0)
+		err = servers_start(d->servers);
+	if (err != 0)
+		stop(d, err);
+}
+
+static int start_services(struct daemon *d)
+{
+	int err;
+
+	if (d->engine.dataplane.is_taking_over) {
+		make_servers(d);
+		ev_timer_start(d->engine.loop, &d->succession);
+		return 0;
+	}
+	err = start_control(d);
+	if (err != 0)
+		return err;
+	make_servers(d);
 	return servers_start(d->servers);
 }
 
@@ -361,16 +396,19 @@ int daemon_run(struct options *options, const struct parts *parts)
 		.is_healthy = is_healthy,
 		.data = &d,
 	};
+	ev_timer_init(&d.succession, on_succession, SUCCESSION_SEC, SUCCESSION_SEC);
+	d.succession.data = &d;
 	err = engine_open(&d.engine, &options->config, parts, &hooks);
-	if (err == 0)
+	if (err == 0) {
+		listen_fds_discard();
 		add_journal(&d);
-	if (err == 0)
-		err = start_control(&d);
-	if (err == 0)
-		err = start_servers(&d);
+		err = start_services(&d);
+	}
 	if (err == 0)
 		err = run(&d);
 	path_watch_free(d.config_watch);
+	if (d.engine.loop)
+		ev_timer_stop(d.engine.loop, &d.succession);
 	control_free(d.control);
 	servers_free(d.servers);
 	engine_close(&d.engine);
