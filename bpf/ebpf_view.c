@@ -18,14 +18,15 @@ struct reader {
 };
 
 static void report(const struct reader *r, const struct service *s,
-		   const struct endpoint *endpoint, uint64_t n)
+		   enum sink_count_kind kind, const struct endpoint *endpoint, uint64_t n)
 {
 	const struct frontend *f = service_frontends(s);
 	struct sink_count count = {
 		.frontend = f->addr,
 		.port = f->port,
-		.proto = s->proto,
-		.n_connections = n,
+		.kind = (uint8_t)kind,
+		.service = s,
+		.n = n,
 	};
 
 	if (endpoint) {
@@ -44,9 +45,10 @@ static void read_service(const struct reader *r, const struct service *s)
 	if (s->n_frontends == 0 || !ebpf_table_counts(r->e->table, s, &counts))
 		return;
 	for (uint32_t i = 0; r->with_endpoints && i < s->n_endpoints; i++)
-		report(r, s, &endpoints[i],
+		report(r, s, COUNT_CONNECTIONS, &endpoints[i],
 		       ebpf_table_endpoint_count(r->e->table, &counts, i));
-	report(r, s, NULL, counts.n_connections);
+	report(r, s, COUNT_CONNECTIONS, NULL, counts.n_connections);
+	report(r, s, COUNT_NO_ENDPOINTS, NULL, counts.n_refused);
 }
 
 static int ebpf_counts(struct sink *sink, const struct changeset *of, bool with_endpoints,

@@ -19,14 +19,30 @@ struct histogram_bounds;
 struct sink;
 struct sink_diff;
 
-/* Connections of a frontend, or of one of its endpoints. Padding is zero. */
+enum sink_count_kind {
+	COUNT_CONNECTIONS,	  /* that got an endpoint */
+	COUNT_NO_ENDPOINTS,	  /* refused */
+	COUNT_NO_LOCAL_ENDPOINTS, /* dropped: the policy is Local */
+	COUNT_SOURCE_RANGES,	  /* dropped: the client is not in the ranges */
+	COUNT_N,
+};
+
+/*
+ * One counter of a frontend, or of one of its endpoints. All but the last two is its
+ * identity, padding is zero.
+ */
 struct sink_count {
-	struct addr frontend, endpoint;
+	struct addr frontend;
+	struct addr
+		endpoint; /* of a frontend: zero, or an address that separates two counters */
 	uint16_t port, endpoint_port;
-	uint8_t proto;
-	bool is_endpoint; /* else endpoint and its port are zero */
-	uint8_t zero[2];
-	uint64_t n_connections;
+	uint8_t kind;	 /* enum sink_count_kind; of an endpoint: connections */
+	uint8_t counter; /* which one of several that the sink has for this */
+	bool is_endpoint;
+	uint8_t zero;
+	uint64_t epoch; /* another one: counters have started again from 0 */
+	const struct service *service;
+	uint64_t n;
 };
 
 enum sink_stat_kind { SINK_COUNTER, SINK_GAUGE, SINK_HISTOGRAM };
@@ -53,8 +69,8 @@ struct sink_question {
 
 struct sink_view {
 	/*
-	 * Counters of the new services of a change set. A frontend or endpoint may be
-	 * reported several times: add them up. 0, or -errno if they cannot be read.
+	 * Counters of the new services of a change set. A frontend or endpoint may have
+	 * several. 0, or -errno if they cannot be read.
 	 */
 	int (*counts)(struct sink *sink, const struct changeset *of, bool with_endpoints,
 		      void (*fn)(void *data, const struct sink_count *count), void *data);

@@ -94,6 +94,18 @@ static void print_warnings(const json_t *warnings, struct buf *out)
 			   json_string_value(json_array_get(warnings, i)));
 }
 
+static void print_counts(const json_t *counts, struct buf *out)
+{
+	static const char *const fields[] = {"connections", "refused", "dropped"};
+
+	if (!json_is_integer(json_object_get(counts, "connections")))
+		return;
+	for (size_t i = 0; i < N_ELEMENTS(fields); i++)
+		buf_printf(out, "%s%s %lld", i ? ", " : "counted: ", fields[i],
+			   json_integer_value(json_object_get(counts, fields[i])));
+	buf_add_char(out, '\n');
+}
+
 static void print_match(const json_t *result, struct buf *out)
 {
 	const json_t *sources = json_object_get(result, "sources");
@@ -111,6 +123,7 @@ static void print_match(const json_t *result, struct buf *out)
 		print_source(json_array_get(sources, i), out);
 	print_allowed(json_object_get(result, "allowedSources"), out);
 	print_waiting(json_object_get(result, "waiting"), out);
+	print_counts(json_object_get(result, "counts"), out);
 	print_endpoints(json_object_get(result, "endpoints"), out);
 }
 

@@ -100,6 +100,16 @@ static void state_cell(struct table *t, const json_t *row)
 	table_add(t, "unknown");
 }
 
+static void rate_cell(struct table *t, const json_t *row)
+{
+	const json_t *rate = json_object_get(row, "rate");
+
+	if (json_is_number(rate))
+		table_printf(t, "%.1f/s", json_number_value(rate));
+	else
+		table_add(t, "");
+}
+
 static const struct get_column service_columns[] = {
 	{.heading = "NAMESPACE", .key = "namespace"},
 	{.heading = "NAME", .key = "name"},
@@ -111,6 +121,9 @@ static const struct get_column service_columns[] = {
 	{.heading = "STATE", .key = "state"},
 	{.heading = "CONNS", .key = "connections"},
 	{.heading = "AGE", .cell = age_cell},
+	{.heading = "RATE", .cell = rate_cell, .is_wide = true},
+	{.heading = "REFUSED", .key = "refused", .is_wide = true},
+	{.heading = "DROPPED", .key = "dropped", .is_wide = true},
 	{.heading = "PORTNAME", .key = "portName", .is_wide = true},
 	{.heading = "AFFINITY", .cell = affinity_cell, .is_wide = true},
 	{.heading = "HEALTHPORT", .cell = health_port_cell, .is_wide = true},

@@ -8,6 +8,7 @@
 #include "proxy/control/control.h"
 
 struct cluster;
+struct counts;
 struct dataplane;
 struct node_info;
 struct sink;
@@ -19,6 +20,7 @@ struct inspect { /* all borrowed */
 	const struct node_info *node_info;
 	const struct state *state;
 	const struct dataplane *dataplane;
+	struct counts *counts; /* NULL: not known */
 	/* Reports every chain of netfilter on this host; NULL: explain does without. */
 	int (*list_chains)(nf_chain_fn fn, void *data);
 	struct status *status;

@@ -238,19 +238,28 @@ static json_t *explain_warnings(const struct question *q, const struct service *
 	return w.list;
 }
 
+static json_t *explain_counts(const struct question *q, const struct service *s,
+			      const struct frontend *f)
+{
+	(void)inspect_counts_read(q->in, &s, 1, false); /* then they are null */
+	return inspect_counts(q->in, s, f);
+}
+
 static void explain_match(const struct question *q, const struct service *s,
 			  const struct frontend *f, json_t *result)
 {
-	(void)json_object_update_new(result,
-				     json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:o, s:o}",
-					       "service", inspect_service_key(s), "kind",
-					       frontend_kind_name(f->kind),
-					       "affinitySeconds", s->affinity_sec,
-					       "sources", explain_sources(q, s, f),
-					       "allowedSources", explain_allowed(s, f),
-					       "endpoints", explain_endpoints(q, s),
-					       "waiting", explain_conflicts(q, s),
-					       "warnings", explain_warnings(q, s)));
+	struct frontend decided = *f;
+
+	decided.addr = q->target.addr; /* one of the node's, where it is everywhere */
+	(void)json_object_update_new(
+		result,
+		json_pack("{s:o, s:s, s:i, s:o, s:o, s:o, s:o, s:o, s:o}", "service",
+			  inspect_service_key(s), "kind", frontend_kind_name(f->kind),
+			  "affinitySeconds", s->affinity_sec, "sources",
+			  explain_sources(q, s, &decided), "allowedSources",
+			  explain_allowed(s, f), "endpoints", explain_endpoints(q, s),
+			  "waiting", explain_conflicts(q, s), "counts",
+			  explain_counts(q, s, f), "warnings", explain_warnings(q, s)));
 }
 
 json_t *inspect_explain_target(const struct question *q)
@@ -264,14 +273,10 @@ json_t *inspect_explain_target(const struct question *q)
 			  "port", (int)q->target.port, "protocol",
 			  proto_name(q->target.proto));
 
-	if (s) {
-		struct frontend at = *f;
-
-		at.addr = q->target.addr; /* one of the node's, where it is everywhere */
-		explain_match(q, s, &at, result);
-	} else {
+	if (s)
+		explain_match(q, s, f, result);
+	else
 		inspect_explain_unmatched(q, result);
-	}
 	return result;
 }
 

@@ -19,6 +19,18 @@ json_t *inspect_service_key(const struct service *s);
 struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
 						  const struct service *s, size_t *ret_n);
 
+/* Reads the counters of these services now. False: they are not known. */
+bool inspect_counts_read(const struct inspect *in, const struct service *const *services,
+			 size_t n, bool with_endpoints);
+/*
+ * The fields of a frontend, null if not known: connections, refused, dropped, droppedBy,
+ * rate. f: NULL for one that another service holds, which has no counts.
+ */
+json_t *inspect_counts(const struct inspect *in, const struct service *s,
+		       const struct frontend *f);
+json_t *inspect_endpoint_connections(const struct inspect *in, const struct service *s,
+				     const struct addr *addr, uint16_t port);
+
 /*
  * The rows of `get`, in no order except that those of one service follow each other;
  * first those of waiting claims.

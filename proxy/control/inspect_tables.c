@@ -12,8 +12,6 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/state.h"
-#include "proxy/engine/counts.h"
-#include "proxy/engine/dataplane.h"
 #include "proxy/host/node_info.h"
 #include "proxy/control/inspect_parts.h"
 #include "watchers/cluster.h"
@@ -46,11 +44,6 @@ static const struct decision *main_decision(const struct frontend *f)
 	return &f->from[f->kind == FRONTEND_CLUSTER_IP ? CLIENT_NODE : CLIENT_EXTERNAL];
 }
 
-static json_t *connections(const struct counts *counts, uint64_t n)
-{
-	return counts && counts->is_known ? json_integer((json_int_t)n) : json_null();
-}
-
 /* The creation of the Service in Unix time; null: not known. */
 static json_t *created(const struct object_service *object)
 {
@@ -70,9 +63,8 @@ static const char *state_of(const struct decision *d)
 	return words[d->action];
 }
 
-/* counts: NULL for a frontend that another service holds. */
 static json_t *service_row(const struct inspect *in, const struct service *s,
-			   const struct frontend *f, const struct counts *counts)
+			   const struct frontend *f, bool is_waiting)
 {
 	const struct object_service *object = object_of(in, s);
 	const struct decision *decision = main_decision(f);
@@ -81,35 +73,20 @@ static json_t *service_row(const struct inspect *in, const struct service *s,
 	json_t *row = inspect_service_key(s);
 
 	(void)json_object_update_new(
-		row,
-		json_pack("{s:s, s:o, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:o, s:o}",
-			  "type", frontend_kind_name(f->kind), "address",
-			  frontend_is_everywhere(f) ? json_string("*")
-						    : inspect_addr(&f->addr),
-			  "port", f->port, "policy", policy_of(object, f), "state",
-			  counts ? state_of(decision) : "waiting", "action",
-			  action_name(decision->action), "endpoints", n_endpoints,
-			  "affinitySeconds", s->affinity_sec, "healthCheckNodePort",
-			  s->health_check_port, "created", created(object), "connections",
-			  connections(counts,
-				      counts ? counts_frontend(counts, f, s->proto)
-					     : 0)));
+		row, json_pack("{s:s, s:o, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:o}",
+			       "type", frontend_kind_name(f->kind), "address",
+			       frontend_is_everywhere(f) ? json_string("*")
+							 : inspect_addr(&f->addr),
+			       "port", f->port, "policy", policy_of(object, f), "state",
+			       is_waiting ? "waiting" : state_of(decision), "action",
+			       action_name(decision->action), "endpoints", n_endpoints,
+			       "affinitySeconds", s->affinity_sec, "healthCheckNodePort",
+			       s->health_check_port, "created", created(object)));
+	(void)json_object_update_new(row, inspect_counts(in, s, is_waiting ? NULL : f));
 	return row;
 }
 
-static uint64_t count_endpoint(const struct counts *counts, const struct service *s,
-			       const struct plan_endpoint_reason *reason)
-{
-	uint64_t n = 0;
-
-	for (uint32_t i = 0; i < s->n_frontends; i++)
-		n += counts_endpoint(counts, &service_frontends(s)[i], s->proto,
-				     &reason->addr, reason->port);
-	return n;
-}
-
 static json_t *endpoint_row(const struct inspect *in, const struct service *s,
-			    const struct counts *counts,
 			    const struct plan_endpoint_reason *reason)
 {
 	json_t *row = inspect_service_key(s);
@@ -121,17 +98,17 @@ static json_t *endpoint_row(const struct inspect *in, const struct service *s,
 			       "inLocalPool", reason->in_local_pool, "reason",
 			       inspect_reason(reason), "created",
 			       created(object_of(in, s)), "connections",
-			       connections(counts, count_endpoint(counts, s, reason))));
+			       inspect_endpoint_connections(in, s, &reason->addr,
+							    reason->port)));
 	return row;
 }
 
 struct rows { /* an answer */
 	struct control_answer answer;
 	const struct inspect *in;
-	struct counts counts; /* of the services from next to counted_to */
 	bool with_endpoints;
-	struct service **services; /* a reference each, in no order */
-	size_t n, next, counted_to;
+	struct service **services;	/* a reference each, in no order */
+	size_t n, next, counted_to;	/* those before it have fresh counts */
 	struct state_conflict *waiting; /* with references; rows of services only */
 	size_t n_waiting, next_waiting;
 	void (*add)(struct rows *r, const struct service *s, struct buf *out);
@@ -158,14 +135,13 @@ static void add_row(struct rows *r, json_t *row, struct buf *out)
 static void add_service(struct rows *r, const struct service *s, struct buf *out)
 {
 	for (uint32_t i = 0; i < s->n_frontends; i++)
-		add_row(r, service_row(r->in, s, &service_frontends(s)[i], &r->counts),
-			out);
+		add_row(r, service_row(r->in, s, &service_frontends(s)[i], false), out);
 }
 
 /* A frontend that another service holds. */
 static void add_waiting(struct rows *r, const struct state_conflict *c, struct buf *out)
 {
-	json_t *row = service_row(r->in, c->waiting, &c->frontend, NULL);
+	json_t *row = service_row(r->in, c->waiting, &c->frontend, true);
 	char label[512];
 
 	(void)json_object_set_new(row, "heldBy",
@@ -181,28 +157,23 @@ static void add_endpoints(struct rows *r, const struct service *s, struct buf *o
 		inspect_endpoints_of(r->in, s, &n);
 
 	for (size_t i = 0; i < n; i++)
-		add_row(r, endpoint_row(r->in, s, &r->counts, &reasons[i]), out);
+		add_row(r, endpoint_row(r->in, s, &reasons[i]), out);
 }
 
 /* Reads the counts of the next services, of at least one. */
 static void read_counts(struct rows *r)
 {
-	_cleanup_(freep) struct change *changes = NULL;
-	struct changeset of = {.env = &r->in->node_info->env};
-	size_t cap = 0, n_counters = 0;
+	size_t first = r->counted_to, n_counters = 0;
 
 	while (r->counted_to < r->n && n_counters < PIECE_COUNTERS) {
 		const struct service *s = r->services[r->counted_to++];
 
-		changes = xgrow(changes, of.n, &cap, sizeof(*changes));
-		changes[of.n++] = (struct change){.new = s};
 		n_counters += s->n_frontends *
 			      (1 + (r->with_endpoints ? (size_t)s->n_endpoints : 0));
 	}
-	of.changes = changes;
-	counts_fini(&r->counts);
-	counts_read(&r->counts, r->in->dataplane, &of, r->with_endpoints);
-	if (!r->counts.is_known)
+	if (!inspect_counts_read(r->in,
+				 (const struct service *const *)r->services + first,
+				 r->counted_to - first, r->with_endpoints))
 		r->counted_to = r->n; /* the failure is logged once */
 }
 
@@ -245,7 +216,6 @@ static void rows_free(struct control_answer *answer)
 		unref(r->waiting[i].waiting);
 	}
 	free(r->waiting);
-	counts_fini(&r->counts);
 	free(r);
 	(void)malloc_trim(0); /* everything's references are many */
 }

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "proxy/config/config.h"
+#include "proxy/engine/counts.h"
 #include "proxy/host/host_addresses.h"
 #include "proxy/host/netns_lock.h"
 #include "proxy/host/node_name.h"
@@ -255,6 +256,7 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 	if (err != 0)
 		return err;
 	node_info_set_loopback(&e->node_info, e->plane->has_loopback);
+	e->counts = counts_new(&e->dataplane);
 	e->sync = sync_new(&(struct sync_params){
 		.loop = e->loop,
 		.config = config,
@@ -264,6 +266,8 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 		.ran = hooks->ran,
 		.data = hooks->data,
 	});
+	counts_timer_init(&e->counts_timer, e->counts, sync_state(e->sync),
+			  &e->node_info.env);
 	log_info("sluice %s: mode %s, node %s, objects from %s", SLUICE_VERSION,
 		 e->dataplane.mode, e->node_name, e->source->ops->name);
 	return 0;
@@ -324,6 +328,9 @@ void engine_close(struct engine *e)
 	ev_timer_stop(e->loop, &e->pod_cidr_timer);
 	source_close(e->source);
 	host_addresses_free(e->hosts);
+	if (e->counts)
+		counts_timer_stop(&e->counts_timer, e->loop);
+	counts_free(e->counts);
 	sync_free(e->sync);
 	/* before the sinks: connections of userspace mode may outlive a hand-over for long */
 	netns_lock_release(e->lock);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "core/buf.h"
+#include "proxy/engine/counts_timer.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/engine/endpoint_health.h"
 #include "proxy/engine/left_out_log.h"
@@ -19,6 +20,7 @@ struct checker;
 struct checker_endpoint;
 struct cluster;
 struct config;
+struct counts;
 struct host_addresses;
 struct netns_lock;
 struct object_source;
@@ -60,6 +62,8 @@ struct engine { /* embedded, zeroed before engine_open() */
 	const struct plane *plane; /* in use */
 	struct buf plane_why;	   /* with auto: why this one */
 	struct dataplane dataplane;
+	struct counts *counts; /* of its sinks */
+	struct counts_timer counts_timer;
 	struct sync *sync;
 	struct object_source *source;
 	ev_timer pod_cidr_timer;

@@ -16,6 +16,8 @@
 #include "proxy/engine/sync.h"
 
 struct checker;
+struct counts;
+struct environment;
 struct metrics;
 struct sink_set;
 struct state;
@@ -45,8 +47,8 @@ struct metrics_input {
 	bool family_used[FAMILY_N];
 	bool with_services; /* series for each service */
 	bool is_in_sync;
-	/* connections by service, in the order of state_sorted(); NULL: not known */
-	const uint64_t *connections;
+	struct counts *counts; /* NULL: not known; read for the services with series */
+	const struct environment *env; /* with counts */
 };
 
 void metrics_write(struct metrics *m, const struct metrics_input *in, struct buf *out);

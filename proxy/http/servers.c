@@ -15,11 +15,9 @@
 #include "core/mem.h"
 #include "core/state.h"
 #include "proxy/config/config.h"
-#include "proxy/engine/counts.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/http/exposition.h"
 #include "proxy/host/node_info.h"
-#include "proxy/engine/full_changes.h"
 #include "proxy/http/health.h"
 #include "proxy/http/http_server.h"
 #include "proxy/http/metrics.h"
@@ -184,34 +182,10 @@ static void show_statusz(struct servers *s, const struct http_request *request,
 		      &reply->body);
 }
 
-/* Connections of each service, in the order of state_sorted(); NULL when they aren't known. */
-static uint64_t *count_connections(const struct servers *s, const struct state *state)
-{
-	_cleanup_(counts_fini) struct counts counts = {0};
-	_cleanup_(full_changes_fini) struct full_changes all = {0};
-	uint64_t *n_connections;
-
-	full_changes_init(&all, state, &s->p.node_info->env);
-	counts_read(&counts, s->p.dataplane, &all.cs, false);
-	if (!counts.is_known)
-		return NULL;
-	n_connections = xcalloc(all.cs.n + 1, sizeof(*n_connections));
-	for (size_t i = 0; i < all.cs.n; i++) {
-		const struct service *service = all.changes[i].new;
-		const struct frontend *frontends = service_frontends(service);
-
-		for (uint32_t f = 0; f < service->n_frontends; f++)
-			n_connections[i] +=
-				counts_frontend(&counts, &frontends[f], service->proto);
-	}
-	return n_connections;
-}
-
 static void show_metrics(struct servers *s, const struct http_request *request,
 			 struct http_reply *reply)
 {
 	struct sync_stats stats = sync_stats(s->p.sync);
-	_cleanup_(freep) uint64_t *connections = NULL;
 	struct source_api api;
 	struct metrics_input in = {
 		.now_us = clock_wall_us(),
@@ -228,6 +202,8 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 		.state = sync_state(s->p.sync),
 		.checker = s->p.checker,
 		.with_services = s->p.config->service_metrics,
+		.counts = s->p.counts,
+		.env = &s->p.node_info->env,
 		.is_in_sync = s->p.is_in_sync && s->p.is_in_sync(s->p.data),
 	};
 
@@ -237,10 +213,6 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 		api = s->p.source->ops->api(s->p.source);
 		in.api = &api;
 	}
-	/* The counters of many services are not read for a few of them. */
-	if (in.with_services && state_n_services(in.state) <= METRICS_MAX_SERVICES)
-		connections = count_connections(s, in.state);
-	in.connections = connections;
 	reply->content_type = EXPOSITION_CONTENT_TYPE;
 	reply->header_name = "Process-Start-Time-Unix";
 	(void)snprintf(reply->header_value, sizeof(reply->header_value), "%lld",

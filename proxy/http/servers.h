@@ -13,6 +13,7 @@
 
 struct cluster;
 struct config;
+struct counts;
 struct dataplane;
 struct ev_loop;
 struct node_info;
@@ -28,6 +29,7 @@ struct servers_params { /* all borrowed until servers_free() */
 	const struct cluster *cluster;
 	const struct node_info *node_info;
 	const struct dataplane *dataplane;
+	struct counts *counts;
 	const struct object_source *source;
 	const struct sync *sync;
 	const struct checker *checker;	  /* of endpoints; NULL: none */

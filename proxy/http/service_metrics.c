@@ -1,10 +1,16 @@
 /*
- * One walk over the services as sinks see them.
+ * A walk over the services as sinks see them, and series for those with the most
+ * connections.
  */
 #include "proxy/http/service_metrics.h"
 
+#include <stdlib.h>
+
+#include "core/changeset.h"
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "core/state.h"
+#include "proxy/engine/counts.h"
 #include "proxy/http/exposition.h"
 
 enum policy { POLICY_INTERNAL, POLICY_EXTERNAL, POLICY_N };
@@ -52,18 +58,149 @@ static void write_no_local(const struct metrics_input *in, struct buf *out)
 		}
 }
 
+/* Connections that got no endpoint. */
+static const struct {
+	enum sink_count_kind kind;
+	const char *reason;
+} failures[] = {
+	{COUNT_NO_ENDPOINTS, "no-endpoints"},
+	{COUNT_NO_LOCAL_ENDPOINTS, "no-local-endpoints"},
+	{COUNT_SOURCE_RANGES, "source-ranges"},
+};
+
+/* reason: of a failure, else NULL. */
 static void write_one(struct buf *out, const char *name, const struct service *s,
-		      double value)
+		      const char *reason, double value)
 {
-	struct label labels[] = {
+	const struct label labels[] = {
 		{"namespace", service_namespace(s)},
 		{"service", service_name(s)},
 		{"port_name", service_port_name(s)},
 		{"protocol", proto_name(s->proto)},
 		{"ip_family", family_name((enum family)s->family)},
+		{"reason", reason},
 	};
 
-	exposition_sample(out, name, labels, N_ELEMENTS(labels), value);
+	exposition_sample(out, name, labels, N_ELEMENTS(labels) - !reason, value);
+}
+
+struct busy {
+	const struct service *service;
+	uint64_t n;
+	size_t index; /* in the order of names */
+};
+
+static int compare_busy(const void *a, const void *b)
+{
+	const struct busy *x = a, *y = b;
+
+	if (x->n != y->n)
+		return x->n > y->n ? -1 : 1;
+	return x->index < y->index ? -1 : 1;
+}
+
+static int compare_index(const void *a, const void *b)
+{
+	const struct busy *x = a, *y = b;
+
+	return x->index < y->index ? -1 : 1;
+}
+
+/* The n services with the most traffic come first, by name. */
+static void put_busy_first(const struct service **all, size_t n_all, size_t n,
+			   const struct counts *counts)
+{
+	_cleanup_(freep) struct busy *busy = xcalloc(n_all + 1, sizeof(*busy));
+
+	for (size_t i = 0; i < n_all; i++)
+		busy[i] =
+			(struct busy){all[i],
+				      counts_total(counts, all[i], COUNT_CONNECTIONS), i};
+	qsort(busy, n_all, sizeof(*busy), compare_busy);
+	qsort(busy, n, sizeof(*busy), compare_index);
+	for (size_t i = 0; i < n; i++)
+		all[i] = busy[i].service;
+}
+
+static bool read_counts(const struct metrics_input *in,
+			const struct service *const *services, size_t n)
+{
+	_cleanup_(freep) struct change *changes = xcalloc(n + 1, sizeof(*changes));
+	const struct changeset of = {.env = in->env, .changes = changes, .n = n};
+
+	for (size_t i = 0; i < n; i++)
+		changes[i].new = services[i];
+	return counts_read(in->counts, &of, false);
+}
+
+static bool may_fail(const struct service *s, enum sink_count_kind kind)
+{
+	if (kind == COUNT_SOURCE_RANGES)
+		return s->n_allowed > 0;
+	return kind == COUNT_NO_ENDPOINTS || lacks_local(s, POLICY_INTERNAL) ||
+	       lacks_local(s, POLICY_EXTERNAL);
+}
+
+/* A failure that cannot occur now has a series only once it has occurred. */
+static void write_failures(const struct metrics_input *in, struct buf *out,
+			   const char *name, size_t i, const struct service *s)
+{
+	uint64_t n = counts_total(in->counts, s, failures[i].kind);
+
+	if (n || may_fail(s, failures[i].kind))
+		write_one(out, name, s, failures[i].reason, (double)n);
+}
+
+static void write_counts(const struct metrics_input *in, struct buf *out,
+			 const struct service *const *services, size_t n)
+{
+	static const char refused[] = "sluice_service_refused_connections_total";
+	static const char dropped[] = "sluice_service_dropped_connections_total";
+
+	exposition_family(out, "sluice_service_connections_total", "counter",
+			  "New connections, as counted by the data plane.");
+	for (size_t i = 0; i < n; i++)
+		write_one(out, "sluice_service_connections_total", services[i], NULL,
+			  (double)counts_total(in->counts, services[i],
+					       COUNT_CONNECTIONS));
+	exposition_family(out, refused, "counter",
+			  "Attempts to connect that were refused.");
+	for (size_t i = 0; i < n; i++)
+		write_failures(in, out, refused, 0, services[i]);
+	exposition_family(out, dropped, "counter",
+			  "Packets of attempts to connect that were dropped.");
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = 1; j < N_ELEMENTS(failures); j++)
+			write_failures(in, out, dropped, j, services[i]);
+}
+
+static void write_sums(const struct metrics_input *in, struct buf *out)
+{
+	static const char refused[] = "sluice_refused_connections_total";
+	static const char dropped[] = "sluice_dropped_connections_total";
+
+	exposition_value(out, "sluice_connections_total", "counter",
+			 "New connections of all services.",
+			 (double)counts_all(in->counts, COUNT_CONNECTIONS));
+	exposition_family(out, refused, "counter",
+			  "Attempts to connect that were refused, of all services.");
+	for (size_t i = 0; i < N_ELEMENTS(failures); i++) {
+		const struct label reason = {"reason", failures[i].reason};
+
+		if (i == 1)
+			exposition_family(out, dropped, "counter",
+					  "Packets of attempts to connect that were "
+					  "dropped, of all services.");
+		exposition_sample(out, i ? dropped : refused, &reason, 1,
+				  (double)counts_all(in->counts, failures[i].kind));
+	}
+}
+
+static double n_endpoints(const struct service *s)
+{
+	const uint32_t *n = s->n_pool;
+
+	return n[POOL_CLUSTER] > n[POOL_LOCAL] ? n[POOL_CLUSTER] : n[POOL_LOCAL];
 }
 
 static void write_each(const struct metrics_input *in, struct buf *out)
@@ -72,24 +209,18 @@ static void write_each(const struct metrics_input *in, struct buf *out)
 	_cleanup_(freep) const struct service **all = state_sorted(in->state, &n);
 
 	n_written = n < METRICS_MAX_SERVICES ? n : METRICS_MAX_SERVICES;
+	if (n > n_written && in->counts)
+		put_busy_first(all, n, n_written, in->counts);
 	exposition_family(out, "sluice_service_endpoints", "gauge",
 			  "Endpoints that new connections may go to.");
 	for (size_t i = 0; i < n_written; i++)
-		write_one(out, "sluice_service_endpoints", all[i],
-			  (double)(all[i]->n_pool[POOL_CLUSTER] >
-						   all[i]->n_pool[POOL_LOCAL]
-					   ? all[i]->n_pool[POOL_CLUSTER]
-					   : all[i]->n_pool[POOL_LOCAL]));
+		write_one(out, "sluice_service_endpoints", all[i], NULL,
+			  n_endpoints(all[i]));
 	exposition_value(out, "sluice_services_without_series", "gauge",
 			 "Services beyond those that have series of their own.",
 			 (double)(n - n_written));
-	if (!in->connections)
-		return;
-	exposition_family(out, "sluice_service_connections_total", "counter",
-			  "New connections, as counted by the kernel.");
-	for (size_t i = 0; i < n_written; i++)
-		write_one(out, "sluice_service_connections_total", all[i],
-			  (double)in->connections[i]);
+	if (in->counts && read_counts(in, all, n_written))
+		write_counts(in, out, all, n_written);
 }
 
 static size_t n_without_endpoints(const struct state *state)
@@ -118,4 +249,6 @@ void service_metrics_write(const struct metrics_input *in, struct buf *out)
 	write_no_local(in, out);
 	if (in->with_services)
 		write_each(in, out);
+	if (in->counts && counts_are_known(in->counts))
+		write_sums(in, out);
 }

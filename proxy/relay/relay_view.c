@@ -25,15 +25,16 @@ static void count_endpoints(const struct reader *reader, const struct relay_serv
 	for (uint32_t i = 0; i < s->service->n_endpoints; i++) {
 		count.endpoint = s->endpoints[i]->addr;
 		count.endpoint_port = s->endpoints[i]->port;
-		count.n_connections = relay_counted(&s->endpoints[i]->n_connections);
+		count.n = relay_counted(&s->endpoints[i]->n_connections);
 		reader->fn(reader->data, &count);
 	}
 }
 
-static uint64_t n_connections(const struct relay_sink *r, const struct service *s,
-			      const struct frontend *f)
+static void count_frontend(const struct reader *reader, const struct relay_service *of,
+			   const struct frontend *f, struct sink_count count)
 {
-	uint64_t sum = 0;
+	const struct relay_sink *r = reader->r;
+	const struct service *s = of->service;
 	size_t n;
 	const struct addr *addresses = relay_sink_addresses(r, s, f, &n);
 
@@ -42,25 +43,30 @@ static uint64_t n_connections(const struct relay_sink *r, const struct service *
 			relay_listener_key_of(s, f, &addresses[i]);
 		const struct relay_listener *l = hash_find(&r->listeners, &key);
 
-		sum += l ? relay_listener_n_connections(l) : 0;
+		if (!l)
+			continue;
+		count.endpoint = addresses[i]; /* each listener has its own */
+		count.n = relay_listener_n_connections(l);
+		reader->fn(reader->data, &count);
 	}
-	return sum;
 }
 
-static void count_service(const struct reader *reader, const struct relay_entry *e)
+static void count_service(const struct reader *reader, const struct relay_entry *e,
+			  const struct service *wanted)
 {
 	const struct service *s = e->current->service;
 
 	for (uint32_t i = 0; i < s->n_frontends; i++) {
 		const struct frontend *f = &service_frontends(s)[i];
-		struct sink_count count = {.frontend = f->addr,
-					   .port = f->port,
-					   .proto = s->proto};
+		const struct sink_count count = {
+			.frontend = f->addr,
+			.port = f->port,
+			.service = wanted,
+		};
 
 		if (i == 0 && reader->with_endpoints)
 			count_endpoints(reader, e->current, count);
-		count.n_connections = n_connections(reader->r, s, f);
-		reader->fn(reader->data, &count);
+		count_frontend(reader, e->current, f, count);
 	}
 }
 
@@ -82,7 +88,7 @@ static int relay_counts(struct sink *sink, const struct changeset *of,
 					   : NULL;
 
 		if (e)
-			count_service(&reader, e);
+			count_service(&reader, e, of->changes[i].new);
 	}
 	return 0;
 }

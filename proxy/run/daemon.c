@@ -191,6 +191,7 @@ static int start_control(struct daemon *d)
 		.node_info = &d->engine.node_info,
 		.state = sync_state(d->engine.sync),
 		.dataplane = &d->engine.dataplane,
+		.counts = d->engine.counts,
 		.list_chains = d->parts->list_chains,
 		.status = &d->status,
 		.journal = d->journal,
@@ -280,6 +281,7 @@ static void make_servers(struct daemon *d)
 		.cluster = d->engine.cluster,
 		.node_info = &d->engine.node_info,
 		.dataplane = &d->engine.dataplane,
+		.counts = d->engine.counts,
 		.source = d->engine.source,
 		.sync = d->engine.sync,
 		.checker = d->engine.checker,
@@ -367,6 +369,7 @@ static int run(struct daemon *d)
 	if (err == 0) {
 		/* not before: a start that fails leaves the kernel as it was */
 		host_setup_conntrack(d->engine.config);
+		counts_timer_start(&d->engine.counts_timer, d->engine.loop);
 		ev_run(d->engine.loop, 0);
 		err = d->err;
 	}

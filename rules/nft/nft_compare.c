@@ -340,20 +340,19 @@ static int compare_table(struct family_state *s, uint32_t flags)
 static int compare_structure(struct family_state *s)
 {
 	const struct nft_comparison *c = s->c;
-	bool exists;
-	uint32_t flags;
-	int err = nft_read_table(c->link, s->family, &exists, &flags);
+	struct nft_table_info table;
+	int err = nft_read_table(c->link, s->family, &table);
 
 	if (err)
 		return err;
 	if (!c->env->enabled[s->family]) {
-		if (exists)
+		if (table.exists)
 			c->ops->table(c->data, VERB_DELETE, s->family);
 		return 0;
 	}
 	want_chains(s);
-	if (exists)
-		err = compare_table(s, flags);
+	if (table.exists)
+		err = compare_table(s, table.flags);
 	else
 		c->ops->table(c->data, VERB_ADD, s->family);
 	if (!err)

@@ -5,11 +5,15 @@
  * A connection to a frontend with affinity is counted after its translation, in
  * `affinity-numbers`, whether its endpoint was picked or remembered.  Picked ones
  * are counted in `endpoints`, too, which is not reported then.
+ *
+ * Clients that get no endpoint pass `no-endpoints`, and those outside of the source
+ * ranges `source-drops`, with each packet that could start a connection.
  */
 #include "rules/nft/nft_inspect.h"
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "rules/nft/nft_elements.h"
@@ -25,6 +29,7 @@ struct question {
 struct counting {
 	struct nft_link *link;
 	bool with_endpoints;
+	uint64_t epochs[FAMILY_N];
 	const struct service *service; /* the current one */
 	struct nft_numbers *numbers;
 	struct question questions[FAMILY_N][SET_N];
@@ -47,16 +52,40 @@ static uint16_t port_at(const uint8_t *bytes)
 	return (uint16_t)(bytes[0] << 8 | bytes[1]);
 }
 
+static enum sink_count_kind kind_of(const struct nft_element *e)
+{
+	if (e->set == SET_SOURCE_DROPS)
+		return COUNT_SOURCE_RANGES;
+	if (e->set != SET_NO_ENDPOINTS)
+		return COUNT_CONNECTIONS;
+	return nft_element_verdict(e).code == VERDICT_DROP ? COUNT_NO_LOCAL_ENDPOINTS
+							   : COUNT_NO_ENDPOINTS;
+}
+
+/* Slots of the two pools count apart, other elements by set. */
+static uint8_t counter_of(const struct nft_element *e)
+{
+	uint32_t slot;
+
+	if (e->set != SET_ENDPOINTS)
+		return e->set;
+	memcpy(&slot, e->key + nft_shape_offset(SHAPE_SLOT, e->family, 3), sizeof(slot));
+	return slot < NFT_LOCAL_SLOT ? e->set : SET_N;
+}
+
 /* bytes: an endpoint as in data and keys, or NULL for the frontend itself. */
-static void report(const struct counting *c, const struct nft_element *e,
-		   const uint8_t *bytes)
+static void report(const struct counting *c, const struct service *service,
+		   const struct nft_element *e, const uint8_t *bytes)
 {
 	const enum family family = e->family;
 	struct sink_count count = {
 		.frontend = addr_from_bytes(family, e->key),
-		.proto = e->key[nft_shape_offset(SHAPE_FRONTEND, family, 1)],
 		.port = port_at(e->key + nft_shape_offset(SHAPE_FRONTEND, family, 2)),
-		.n_connections = e->n_packets,
+		.kind = (uint8_t)kind_of(e),
+		.counter = counter_of(e),
+		.epoch = c->epochs[family],
+		.service = service,
+		.n = e->n_packets,
 	};
 
 	if (bytes) {
@@ -77,7 +106,15 @@ static void report_numbered(const struct counting *c, const struct service *serv
 
 	of_frontend.key_len = (uint8_t)nft_key_frontend(of_frontend.key, &first->addr,
 							service->proto, first->port);
-	report(c, &of_frontend, e->key + nft_shape_offset(SHAPE_NUMBERED, e->family, 1));
+	report(c, service, &of_frontend,
+	       e->key + nft_shape_offset(SHAPE_NUMBERED, e->family, 1));
+}
+
+/* Clients inside that are refused where those outside are balanced. */
+static bool is_passed_on(const struct nft_element *e)
+{
+	return e->set == SET_INTERNAL_FRONTENDS &&
+	       nft_element_verdict(e).code == VERDICT_ACCEPT;
 }
 
 static void take_answer(void *data, const struct nft_read_element *read)
@@ -87,14 +124,14 @@ static void take_answer(void *data, const struct nft_read_element *read)
 	size_t at = c->asked->n_done + c->asked->n_answered++;
 	const struct service *service = c->asked->services[at];
 
-	if (!is_whole(e))
+	if (!is_whole(e) || is_passed_on(e))
 		return;
 	if (e->set == SET_ENDPOINTS)
-		report(c, e, e->value);
+		report(c, service, e, e->value);
 	else if (e->set == SET_AFFINITY_NUMBERS)
 		report_numbered(c, service, e);
 	else
-		report(c, e, NULL);
+		report(c, service, e, NULL);
 }
 
 /* Requests all of them; a missing one is skipped. */
@@ -121,6 +158,8 @@ static bool is_counted(const struct counting *c, enum nft_set set)
 	switch ((int)set) {
 	case SET_FRONTENDS:
 	case SET_INTERNAL_FRONTENDS:
+	case SET_NO_ENDPOINTS:
+	case SET_SOURCE_DROPS:
 		return true;
 	case SET_ENDPOINTS:
 		return c->with_endpoints && !c->service->affinity_sec;
@@ -143,6 +182,19 @@ static void add_key(void *data, const struct nft_element *e)
 		c->err = ask(c, q);
 }
 
+static int read_epochs(struct counting *c)
+{
+	struct nft_table_info table;
+	int err = 0;
+
+	for (enum family family = 0; family < FAMILY_N && !err; family++) {
+		err = nft_read_table(c->link, family, &table);
+		if (!err)
+			c->epochs[family] = table.handle;
+	}
+	return err;
+}
+
 int nft_counts_each(struct nft_kernel *k, const struct changeset *of, bool with_endpoints,
 		    void (*fn)(void *data, const struct sink_count *count), void *data)
 {
@@ -154,6 +206,7 @@ int nft_counts_each(struct nft_kernel *k, const struct changeset *of, bool with_
 	c->with_endpoints = with_endpoints;
 	c->fn = fn;
 	c->data = data;
+	c->err = read_epochs(c);
 	for (size_t i = 0; i < of->n && !c->err; i++) {
 		const struct service *service = of->changes[i].new;
 

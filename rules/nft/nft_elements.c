@@ -198,6 +198,14 @@ static void emit_limited(struct walk *w, const struct frontend *f)
 	emit(w);
 }
 
+static void emit_source_drop(struct walk *w, const struct frontend *f)
+{
+	if (!f->is_limited)
+		return;
+	key_frontend(w, SET_SOURCE_DROPS, f);
+	emit_verdict(w, (struct nft_verdict){.code = VERDICT_DROP});
+}
+
 static void emit_range(struct walk *w, const struct frontend *f, const struct cidr *range)
 {
 	struct addr first, last;
@@ -377,6 +385,7 @@ static const struct {
 	[SET_NO_ENDPOINTS] = {emit_empty, false},
 	[SET_SOURCE_LIMITED] = {emit_limited, false},
 	[SET_SOURCE_RANGES] = {emit_allowed, false},
+	[SET_SOURCE_DROPS] = {emit_source_drop, false},
 	[SET_HAIRPIN] = {emit_hairpin, true},
 	[SET_AFFINITY_SERVICES] = {emit_affinity_service, false},
 	[SET_AFFINITY_TIMEOUTS] = {emit_affinity_timeout, true},

@@ -230,6 +230,8 @@ static const struct nft_set_info sets[SET_N] = {
 	[SET_SOURCE_LIMITED] = {"source-limited", SHAPE_FRONTEND, SHAPE_NONE, 0},
 	[SET_SOURCE_RANGES] = {"source-ranges", SHAPE_SOURCE, SHAPE_NONE,
 			       SET_HAS_INTERVALS},
+	[SET_SOURCE_DROPS] = {"source-drops", SHAPE_FRONTEND, SHAPE_NONE,
+			      SET_COUNTS | SET_HAS_VERDICTS},
 	[SET_HAIRPIN] = {"hairpin", SHAPE_HAIRPIN, SHAPE_NONE, SET_IS_SHARED},
 	[SET_AFFINITY_SERVICES] = {"affinity-services", SHAPE_FRONTEND, SHAPE_NUMBER, 0},
 	[SET_AFFINITY_TIMEOUTS] = {"affinity-timeouts", SHAPE_NUMBER, SHAPE_NONE,

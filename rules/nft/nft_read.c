@@ -4,6 +4,7 @@
  */
 #include "rules/nft/nft_read.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
@@ -44,25 +45,29 @@ static const struct nlattr *attr_of(const struct nlmsghdr *message, uint16_t typ
 
 static int take_table(void *data, const struct nlmsghdr *message)
 {
-	(void)netlink_u32(attr_of(message, NFTA_TABLE_FLAGS), data);
+	const struct nlattr *handle = attr_of(message, NFTA_TABLE_HANDLE);
+	struct nft_table_info *info = data;
+
+	(void)netlink_u32(attr_of(message, NFTA_TABLE_FLAGS), &info->flags);
+	if (netlink_has_len(handle, sizeof(info->handle)))
+		info->handle = be64toh(mnl_attr_get_u64(handle));
 	return 0;
 }
 
-int nft_read_table(struct nft_link *link, enum family family, bool *ret_exists,
-		   uint32_t *ret_flags)
+int nft_read_table(struct nft_link *link, enum family family, struct nft_table_info *ret)
 {
 	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_LEN];
 	struct nlmsghdr *request = nft_link_request(link, buf, NFT_MSG_GETTABLE,
 						    nft_family_number(family), 0);
-	uint32_t flags = 0;
+	struct nft_table_info info = {0};
 	int err;
 
 	mnl_attr_put_strz(request, NFTA_TABLE_NAME, NFT_TABLE_NAME);
-	err = nft_link_ask(link, request, take_table, &flags);
+	err = nft_link_ask(link, request, take_table, &info);
 	if (err && err != -ENOENT && err != -EAFNOSUPPORT && err != -EOPNOTSUPP)
 		return err;
-	*ret_exists = !err;
-	*ret_flags = flags;
+	info.exists = !err;
+	*ret = info;
 	return 0;
 }
 

@@ -14,9 +14,13 @@ struct nftnl_chain;
 struct nftnl_rule;
 struct nftnl_set;
 
+struct nft_table_info {
+	bool exists;
+	uint32_t flags;
+	uint64_t handle; /* another one after it was deleted and made again */
+};
 /* A family that this kernel does not support has no table. */
-int nft_read_table(struct nft_link *link, enum family family, bool *ret_exists,
-		   uint32_t *ret_flags);
+int nft_read_table(struct nft_link *link, enum family family, struct nft_table_info *ret);
 
 /*
  * Arguments of fn are valid during the call. n_elements is -1 when the kernel

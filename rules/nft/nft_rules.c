@@ -81,7 +81,9 @@ static const struct row rows[] = {
 	{CHAIN_DISPATCH, 0, {VMAP(FRONTEND, FRONTENDS)}},
 	{CHAIN_DISPATCH, WHEN_NODE_ADDRESSES, {IS_NODE_ADDRESS, VMAP(NODE_PORT, FRONTENDS)}},
 
-	{CHAIN_CHECK_SOURCE, 0, {IN(FRONTEND, SOURCE_LIMITED), NOT_IN(SOURCE, SOURCE_RANGES), DO(DROP)}},
+	/* a map, because its elements count: the set before it would count all clients */
+	{CHAIN_CHECK_SOURCE, 0, {IN(FRONTEND, SOURCE_LIMITED), NOT_IN(SOURCE, SOURCE_RANGES),
+		VMAP(FRONTEND, SOURCE_DROPS)}},
 	/* A translated packet has an endpoint's address, which may be a frontend's, too. */
 	{CHAIN_REFUSE_NO_ENDPOINTS, 0, {DO(IS_TRANSLATED), DO(RETURN)}},
 	{CHAIN_REFUSE_NO_ENDPOINTS, 0, {VMAP(FRONTEND, NO_ENDPOINTS)}},

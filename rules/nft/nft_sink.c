@@ -199,11 +199,10 @@ static int cleanup_family(struct nft_link *link, enum family family)
 {
 	struct nft_refusals refusals = {0};
 	struct nft_tx tx = {0};
-	uint32_t flags;
-	bool exists;
-	int err = nft_read_table(link, family, &exists, &flags);
+	struct nft_table_info table;
+	int err = nft_read_table(link, family, &table);
 
-	if (!err && exists) {
+	if (!err && table.exists) {
 		nft_schema_delete_table(&tx, family);
 		err = nft_tx_commit(&tx, link, 0, &refusals);
 		if (err == -EREMOTEIO)

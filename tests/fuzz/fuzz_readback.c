@@ -47,12 +47,11 @@ static void look_at_element(void *data, const struct nft_read_element *read)
 static int ask_for(struct nft_link *link, uint8_t what)
 {
 	enum family family = what % FAMILY_N;
-	uint32_t flags;
-	bool exists;
+	struct nft_table_info table;
 
 	switch (what / FAMILY_N % N_REQUESTS) {
 	case 0:
-		return nft_read_table(link, family, &exists, &flags);
+		return nft_read_table(link, family, &table);
 	case 1:
 		return nft_read_objects(link, family, look_at_object, NULL);
 	default:

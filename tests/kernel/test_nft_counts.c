@@ -114,13 +114,12 @@ static void take_count(void *data, const struct sink_count *count)
 	if (!addr_equal(&count->frontend, &t->frontend))
 		return;
 	t->n_lines++;
-	if (!count->is_endpoint) {
-		t->n_frontend += count->n_connections;
-		return;
-	}
-	t->n_endpoints += count->n_connections;
-	if (t->n_most < count->n_connections)
-		t->n_most = count->n_connections;
+	if (!count->is_endpoint)
+		t->n_frontend += count->n;
+	else
+		t->n_endpoints += count->n;
+	if (count->is_endpoint && t->n_most < count->n)
+		t->n_most = count->n;
 }
 
 static struct tally tally_of(struct sample_world *w, const char *at)

@@ -11,9 +11,13 @@
 
 #include "core/cleanup.h"
 #include "core/state.h"
+#include "proxy/engine/counts.h"
+#include "proxy/engine/dataplane.h"
+#include "proxy/engine/full_changes.h"
 #include "proxy/http/exposition.h"
 #include "proxy/http/metrics.h"
 #include "tests/short_service.h"
+#include "tests/unit/counting_sink.h"
 
 #define SEC 1000000ll
 
@@ -97,6 +101,10 @@ struct world {
 	struct state *state;
 	struct sync_stats sync;
 	struct source_api api;
+	struct environment env;
+	struct dataplane dataplane;
+	struct counting_sink sink;
+	struct counts *counts;
 	struct metrics_input in;
 	struct buf out;
 };
@@ -105,6 +113,9 @@ static void world_open(struct world *w)
 {
 	*w = (struct world){.metrics = metrics_new(), .state = state_new()};
 	w->api.host = "api:6443";
+	counting_sink_init(&w->sink);
+	dataplane_add(&w->dataplane, &w->sink.sink);
+	w->counts = counts_new(&w->dataplane);
 	w->in = (struct metrics_input){
 		.now_us = 1000 * SEC,
 		.mode = "nftables",
@@ -113,6 +124,8 @@ static void world_open(struct world *w)
 		.sync = &w->sync,
 		.state = w->state,
 		.api = &w->api,
+		.counts = w->counts,
+		.env = &w->env,
 		.family_used = {true, true},
 	};
 }
@@ -121,6 +134,7 @@ static void world_close(struct world *w)
 {
 	buf_fini(&w->out);
 	metrics_free(w->metrics);
+	counts_free(w->counts);
 	state_free(w->state);
 }
 
@@ -282,9 +296,16 @@ static void put_service(struct world *w, const char *name, const char *frontends
 	state_replace(w->state, "test", name, &s, 1); /* takes s */
 }
 
+static void read_all(struct world *w)
+{
+	_cleanup_(full_changes_fini) struct full_changes all = {0};
+
+	full_changes_init(&all, w->state, &w->env);
+	assert_true(counts_read(w->counts, &all.cs, false));
+}
+
 static void services_have_series_when_configured(void **state)
 {
-	const uint64_t connections[] = {7, 9};
 	struct world w;
 
 	(void)state;
@@ -292,20 +313,34 @@ static void services_have_series_when_configured(void **state)
 	put_service(&w, "web", "10.96.0.1:80", "10.0.0.1:80 10.0.0.2:80");
 	put_service(&w, "dns", "10.96.0.2:53", "10.0.0.3:53");
 	w.in.with_services = true;
-	w.in.connections = connections;
+	counting_sink_set(&w.sink, "dns", COUNT_CONNECTIONS, 7);
+	counting_sink_set(&w.sink, "web", COUNT_CONNECTIONS, 9);
+	counting_sink_set(&w.sink, "web", COUNT_NO_ENDPOINTS, 4);
+	counting_sink_set(&w.sink, "web", COUNT_SOURCE_RANGES, 5);
 	expect(&w, "sluice_services 2");
 	expect(&w,
 	       "sluice_service_endpoints{namespace=\"test\",service=\"web\",port_name="
 	       "\"\",protocol=\"TCP\",ip_family=\"IPv4\"} 2");
-	/* in the order of names */
 	expect(&w, "sluice_service_connections_total{namespace=\"test\",service=\"dns\","
 		   "port_name=\"\",protocol=\"TCP\",ip_family=\"IPv4\"} 7");
+	expect(&w, "sluice_service_refused_connections_total{namespace=\"test\",service="
+		   "\"web\",port_name=\"\",protocol=\"TCP\",ip_family=\"IPv4\",reason="
+		   "\"no-endpoints\"} 4");
+	expect(&w, "sluice_service_dropped_connections_total{namespace=\"test\",service="
+		   "\"web\",port_name=\"\",protocol=\"TCP\",ip_family=\"IPv4\",reason="
+		   "\"source-ranges\"} 5");
+	expect_none(&w, "service=\"dns\",port_name=\"\",protocol=\"TCP\",ip_family="
+			"\"IPv4\",reason=\"source-ranges\"");
+	expect(&w, "sluice_connections_total 16");
+	expect(&w, "sluice_refused_connections_total{reason=\"no-endpoints\"} 4");
+	expect(&w, "sluice_dropped_connections_total{reason=\"no-local-endpoints\"} 0");
+	expect(&w, "sluice_dropped_connections_total{reason=\"source-ranges\"} 5");
 	w.in.with_services = false;
 	expect_none(&w, "service=\"web\"");
 	world_close(&w);
 }
 
-static void services_beyond_the_limit_have_no_series(void **state)
+static void services_beyond_the_limit_with_the_least_traffic_have_no_series(void **state)
 {
 	struct world w;
 
@@ -322,6 +357,15 @@ static void services_beyond_the_limit_have_no_series(void **state)
 	w.in.with_services = true;
 	expect(&w, "sluice_services_without_series 5");
 	expect_none(&w, "service=\"s-1000\"");
+	/* a reading of all, as the daemon does it every few seconds */
+	counting_sink_set(&w.sink, "s-1002", COUNT_CONNECTIONS, 3);
+	read_all(&w);
+	buf_clear(&w.out);
+	expect(&w,
+	       "sluice_service_connections_total{namespace=\"test\",service=\"s-1002\","
+	       "port_name=\"\",protocol=\"TCP\",ip_family=\"IPv4\"} 3");
+	expect(&w, "sluice_services_without_series 5");
+	expect_none(&w, "service=\"s-0999\"");
 	world_close(&w);
 }
 
@@ -373,7 +417,8 @@ int main(void)
 		cmocka_unit_test(an_outage_counts_its_seconds),
 		cmocka_unit_test(without_an_api_server_it_has_no_series),
 		cmocka_unit_test(services_have_series_when_configured),
-		cmocka_unit_test(services_beyond_the_limit_have_no_series),
+		cmocka_unit_test(
+			services_beyond_the_limit_with_the_least_traffic_have_no_series),
 		cmocka_unit_test(the_series_of_a_metric_are_contiguous),
 	};
 

@@ -319,7 +319,8 @@ static void source_ranges_inside_others_are_left_out(void **state)
 	       "no-endpoints { 10.96.0.1 . tcp . 80 : drop }\n"
 	       "source-limited { 10.96.0.1 . tcp . 80 }\n"
 	       "source-ranges { 10.96.0.1 . tcp . 80 . 10.0.0.0/8 }\n"
-	       "source-ranges { 10.96.0.1 . tcp . 80 . 11.0.0.1 }\n");
+	       "source-ranges { 10.96.0.1 . tcp . 80 . 11.0.0.1 }\n"
+	       "source-drops { 10.96.0.1 . tcp . 80 : drop }\n");
 }
 
 static void a_limited_frontend_without_ranges_admits_no_client(void **state)
@@ -333,7 +334,8 @@ static void a_limited_frontend_without_ranges_admits_no_client(void **state)
 	expect(&d, &(struct options){.no_endpoints = true},
 	       "external-addresses { 10.96.0.1 }\n"
 	       "no-endpoints { 10.96.0.1 . tcp . 80 : drop }\n"
-	       "source-limited { 10.96.0.1 . tcp . 80 }\n");
+	       "source-limited { 10.96.0.1 . tcp . 80 }\n"
+	       "source-drops { 10.96.0.1 . tcp . 80 : drop }\n");
 }
 
 /* On a node with three addresses; packets from the last one cannot be translated. */

@@ -71,14 +71,15 @@ static int toy_counts(struct sink *sink, const struct changeset *of, bool with_e
 	(void)with_endpoints;
 	for (size_t i = 0; i < of->n; i++) {
 		const struct frontend *f = service_frontends(of->changes[i].new);
-		const struct sink_count count = {
+		struct sink_count count = {
 			.frontend = f->addr,
 			.port = f->port,
-			.proto = of->changes[i].new->proto,
-			.n_connections = 3,
+			.service = of->changes[i].new,
+			.n = 3,
 		};
 
 		fn(data, &count);
+		count.counter = 1;
 		fn(data, &count);
 	}
 	return 0;
@@ -241,6 +242,7 @@ struct plane_world {
 	struct cluster *cluster;
 	struct node_info node_info;
 	struct dataplane dataplane;
+	struct counts *counts;
 	const struct plane *plane;
 	struct buf plane_why;
 	struct sync *sync;
@@ -266,6 +268,7 @@ static int set_up(void **state)
 	config_init(&w->config);
 	w->cluster = cluster_new("node-0");
 	node_info_init(&w->node_info, &w->config, "node-0");
+	w->counts = counts_new(&w->dataplane);
 	*state = w;
 	return 0;
 }
@@ -275,6 +278,7 @@ static int tear_down(void **state)
 	struct plane_world *w = *state;
 
 	sync_free(w->sync);
+	counts_free(w->counts);
 	dataplane_close(&w->dataplane);
 	node_info_fini(&w->node_info);
 	cluster_free(w->cluster);
@@ -416,15 +420,13 @@ static void its_counters_are_added_up(void **state)
 	const struct service *service;
 	struct change change = {0};
 	const struct changeset of = {.changes = &change, .n = 1};
-	_cleanup_(counts_fini) struct counts counts = {0};
 
 	start(w);
 	service = state_next(sync_state(w->sync), &(size_t){0});
 	change.new = service;
-	counts_read(&counts, &w->dataplane, &of, false);
-	assert_true(counts.is_known);
-	assert_int_equal(counts_frontend(&counts, service_frontends(service),
-					 service->proto),
+	assert_true(counts_read(w->counts, &of, false));
+	assert_int_equal(counts_frontend(w->counts, service, service_frontends(service),
+					 COUNT_CONNECTIONS),
 			 6);
 }
 
