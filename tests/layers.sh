@@ -14,6 +14,7 @@ watchers/files    core watchers watchers/decode watchers/files
 watchers/transfer core watchers/transfer
 watchers/checks   core watchers watchers/plan watchers/transfer watchers/checks
 watchers/kube     core watchers watchers/decode watchers/transfer watchers/kube
+watchers/saved    core watchers watchers/decode watchers/saved
 rules             core rules
 rules/nft         core rules rules/nft
 rules/conntrack   core rules rules/conntrack
@@ -22,7 +23,7 @@ bpf               core bpf
 proxy/relay       core proxy/relay
 proxy/config      core watchers watchers/decode watchers/plan proxy/config
 proxy/host        core watchers watchers/plan proxy/config proxy/host
-proxy/engine      core watchers watchers/kube watchers/files watchers/decode watchers/plan watchers/checks proxy/config proxy/host proxy/engine
+proxy/engine      core watchers watchers/kube watchers/files watchers/decode watchers/plan watchers/checks watchers/saved proxy/config proxy/host proxy/engine
 proxy/http        core watchers watchers/decode watchers/checks proxy/config proxy/host proxy/engine proxy/http
 proxy/control     core watchers watchers/plan proxy/host proxy/engine proxy/control
 proxy/run         core watchers watchers/kube proxy/config proxy/host proxy/engine proxy/http proxy/control proxy/run

@@ -82,6 +82,12 @@ const struct object_slice *cluster_next_slice(const struct cluster *c, size_t *p
 const struct object_service **cluster_services(const struct cluster *c, size_t *ret_n);
 
 /*
+ * A reference of every Service, slice, ServiceCIDR and of the Node, in no order. The
+ * caller owns them and the array.
+ */
+struct object **cluster_objects(const struct cluster *c, size_t *ret_n);
+
+/*
  * Trigger times (trigger_us) of slices put since the last call, for metrics; at
  * most max are written, the rest is dropped.  Times before since_us are ignored:
  * a change before our start is not our delay.

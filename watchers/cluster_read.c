@@ -126,6 +126,33 @@ const struct object_service **cluster_services(const struct cluster *c, size_t *
 	return services;
 }
 
+static size_t add_all(const struct hash *table, struct object **objects, size_t n)
+{
+	const struct object *o;
+
+	for (size_t i = 0; (o = hash_next(table, &i));)
+		objects[n++] = object_ref(o);
+	return n;
+}
+
+struct object **cluster_objects(const struct cluster *c, size_t *ret_n)
+{
+	struct object **objects =
+		xcalloc(c->n_services + c->slices.n + c->service_cidrs.n + 1,
+			sizeof(struct object *));
+	const struct service_record *record;
+	size_t n = 0;
+
+	if (c->node)
+		objects[n++] = object_ref(c->node);
+	n = add_all(&c->service_cidrs, objects, n);
+	for (size_t i = 0; (record = service_index_next(&c->index, &i));)
+		if (record->service)
+			objects[n++] = object_ref(record->service);
+	*ret_n = add_all(&c->slices, objects, n);
+	return objects;
+}
+
 /* The Pod's own annotation counts before that of its Namespace. */
 static bool opts_out(const struct cluster *c, const struct object_pod *pod)
 {

@@ -128,6 +128,14 @@ static void print_source(const json_t *status, struct buf *out)
 	add_label(out, "objects");
 	buf_printf(out, "from %s %s\n", json_text(source, "kind"),
 		   json_text(source, "server"));
+	if (!*json_text(source, "savedSince"))
+		return;
+	add_label(out, "");
+	buf_add_string(out, "until it has been read, the last known ones of ");
+	print_time(json_text(source, "savedAt"), out);
+	buf_add_string(out, ", since ");
+	print_time(json_text(source, "savedSince"), out);
+	buf_add_char(out, '\n');
 }
 
 static void print(const json_t *status, bool is_in_sync, struct buf *out)

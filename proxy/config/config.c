@@ -118,6 +118,7 @@ void config_init(struct config *c)
 		.healthz_port = HEALTHZ_PORT,
 		.metrics_port = METRICS_PORT,
 		.control_socket = xstrdup("/run/sluice/sluice.sock"),
+		.state_dir = xstrdup("/var/lib/sluice"),
 		.master = xstrdup(""),
 		.ebpf.cgroup_root = xstrdup(""),
 		.ebpf.bpffs_root = xstrdup(""),
@@ -133,11 +134,12 @@ void config_fini(struct config *c)
 		value_fini(config_fields[i].kind, config_slot(c, &config_fields[i]));
 	strings_fini(&c->manifests);
 	free(c->control_socket);
+	free(c->state_dir);
 	free(c->master);
 	free(c->ebpf.cgroup_root);
 	free(c->ebpf.bpffs_root);
 	strings_fini(&c->ebpf.exclude_cgroups);
-	c->control_socket = c->master = NULL;
+	c->control_socket = c->state_dir = c->master = NULL;
 	c->ebpf = (struct config_ebpf){0};
 }
 

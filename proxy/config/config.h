@@ -96,6 +96,7 @@ struct config {
 	char *master;
 	struct strings manifests;
 	char *control_socket;
+	char *state_dir; /* of the last known objects; "": none */
 	struct config_ebpf ebpf;
 	struct config_userspace userspace;
 	int64_t gather_period_ns; /* how long a burst of changes is gathered */

@@ -13,6 +13,7 @@
 #include "proxy/host/host_addresses.h"
 #include "proxy/host/netns_lock.h"
 #include "proxy/host/node_name.h"
+#include "proxy/engine/engine_saved.h"
 #include "proxy/engine/parts.h"
 #include "proxy/engine/planes.h"
 #include "proxy/engine/rejections.h"
@@ -56,8 +57,7 @@ static int open_hosts(struct engine *e)
 	return 0;
 }
 
-/* With NodeCIDR, an API server's Node that has none yet will get some. */
-static bool lacks_pod_cidr(const struct engine *e)
+bool engine_lacks_pod_cidr(const struct engine *e)
 {
 	const struct object_node *node = cluster_node(e->cluster);
 
@@ -80,7 +80,7 @@ static void check_ready(struct engine *e)
 {
 	if (e->is_ready)
 		return;
-	if (lacks_pod_cidr(e)) {
+	if (engine_lacks_pod_cidr(e)) {
 		if (!ev_is_active(&e->pod_cidr_timer)) {
 			log_info("node %s: waiting for its podCIDRs", e->node_name);
 			ev_timer_start(e->loop, &e->pod_cidr_timer);
@@ -122,7 +122,11 @@ static void on_source_synced(void *data, int err)
 	(void)cluster_take_pod_change(e->cluster);
 	exclude_pods(e);
 	e->hooks.synced(e->hooks.data, err);
-	check_ready(e);
+	engine_saved_synced(e);
+	if (e->is_ready)
+		sync_mark(e->sync);
+	else
+		check_ready(e);
 }
 
 static void on_source_changed(void *data)
@@ -134,6 +138,7 @@ static void on_source_changed(void *data)
 		if (cluster_take_pod_change(e->cluster))
 			exclude_pods(e);
 		check_ready(e);
+		engine_saved_changed(e);
 	}
 	if (e->is_ready)
 		sync_mark(e->sync);
@@ -287,6 +292,7 @@ int engine_start(struct engine *e)
 	host_addresses_start(e->hosts, e->loop, on_hosts_changed, e);
 	for (size_t i = 0; i < e->dataplane.n_sinks; i++)
 		e->source->wants_pods |= e->dataplane.sinks[i]->ops->exclude_pods != NULL;
+	engine_saved_start(e);
 	return e->source->ops->start(e->source, e->loop, &events);
 }
 
@@ -326,6 +332,7 @@ void engine_close(struct engine *e)
 	if (!e->loop)
 		return;
 	ev_timer_stop(e->loop, &e->pod_cidr_timer);
+	engine_saved_stop(e);
 	source_close(e->source);
 	host_addresses_free(e->hosts);
 	if (e->counts)

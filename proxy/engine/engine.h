@@ -1,7 +1,8 @@
 /*
  * Everything between the source and the kernel: the objects, the facts of this
  * node, the data plane and the sync that drives it.  Nothing is programmed
- * before all input is complete; the rules of an earlier run serve meanwhile.
+ * before all input is complete; the rules of an earlier run serve meanwhile.  Where
+ * there are none, the last known objects are programmed (engine_saved.h).
  */
 #pragma once
 
@@ -27,6 +28,7 @@ struct object_source;
 struct parts;
 struct plane;
 struct rejections;
+struct saver;
 struct sync;
 struct sync_run;
 
@@ -68,6 +70,13 @@ struct engine { /* embedded, zeroed before engine_open() */
 	struct object_source *source;
 	ev_timer pod_cidr_timer;
 	bool is_synced, is_ready;
+	struct engine_saved {
+		bool is_wanted;	     /* set before engine_start() */
+		struct saver *saver; /* NULL: off */
+		ev_timer patience;
+		int64_t written_us; /* of the objects that were loaded; 0: none */
+		int64_t since_us; /* they are programmed, Unix time; 0: not, or no more */
+	} saved;
 	uint64_t opened_us; /* monotonic clock */
 };
 
@@ -85,4 +94,6 @@ int engine_start(struct engine *e);
  * once the first sync has run.
  */
 char *engine_unready(const struct engine *e);
+/* With NodeCIDR, an API server's Node that has none yet will get some. */
+bool engine_lacks_pod_cidr(const struct engine *e);
 void engine_close(struct engine *e);

@@ -48,6 +48,8 @@ struct source_ops {
 	size_t (*n_missing)(const struct object_source *source);
 	/* NULL: there is no server. */
 	struct source_api (*api)(const struct object_source *source);
+	/* A text that differs between servers, for the caller to free; NULL: no server. */
+	char *(*identity)(const struct object_source *source);
 	/* Kinds that were never read, and why, for messages; NULL: none. May be NULL. */
 	char *(*unread)(const struct object_source *source);
 	/* Records an Event, best effort, once it is started; NULL: not supported. */

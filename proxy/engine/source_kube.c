@@ -82,6 +82,11 @@ static struct source_api kube_source_api(const struct object_source *source)
 	};
 }
 
+static char *kube_source_identity(const struct object_source *source)
+{
+	return kube_identity(container_of(source, struct kube_source, source)->kube);
+}
+
 static char *kube_source_unread(const struct object_source *source)
 {
 	return kube_unread(container_of(source, struct kube_source, source)->kube);
@@ -100,6 +105,7 @@ static const struct source_ops kube_source_ops = {
 	.start = kube_source_start,
 	.close = kube_source_close,
 	.api = kube_source_api,
+	.identity = kube_source_identity,
 	.unread = kube_source_unread,
 	.record = kube_source_record,
 };

@@ -104,6 +104,17 @@ static void check_source(const struct engine *e, struct problems *p)
 				      n_missing));
 }
 
+static void check_saved(const struct engine *e, struct problems *p)
+{
+	char text[CLOCK_TEXT_LEN];
+
+	if (e->saved.since_us)
+		add_problem(p, e->saved.since_us,
+			    xasprintf("runs from the last known objects, of %s: the API "
+				      "server has not been read yet",
+				      clock_format(e->saved.written_us, text)));
+}
+
 static struct problems find_problems(const struct engine *e)
 {
 	struct problems p = {.texts = json_array()};
@@ -115,6 +126,7 @@ static struct problems find_problems(const struct engine *e)
 		check_pending(e, &p);
 		check_sinks(e, &p);
 	}
+	check_saved(e, &p);
 	check_source(e, &p);
 	return p;
 }
@@ -154,6 +166,9 @@ static json_t *source_json(const struct engine *e)
 	api = e->source->ops->api(e->source);
 	(void)json_object_set_new(json, "server", json_string(api.host));
 	(void)json_object_set_new(json, "silentSince", time_json(api.silent_since_us));
+	(void)json_object_set_new(json, "savedSince", time_json(e->saved.since_us));
+	(void)json_object_set_new(json, "savedAt",
+				  time_json(e->saved.since_us ? e->saved.written_us : 0));
 	return json;
 }
 

@@ -105,7 +105,10 @@ static void show_livez(struct servers *s, const struct http_request *request,
 	answer_health(s, true, reply);
 }
 
-/* Have the objects been read and programmed once? The rules of an earlier run do not count. */
+/*
+ * Have the objects been read and programmed once? The rules of an earlier run, and
+ * the last known objects, do not count.
+ */
 static void show_readyz(struct servers *s, const struct http_request *request,
 			struct http_reply *reply)
 {
@@ -114,12 +117,13 @@ static void show_readyz(struct servers *s, const struct http_request *request,
 	reply->nosniff = true;
 	http_reply_text(reply, "ok");
 	for (int family = 0; family < FAMILY_N; family++)
-		if (h.family[family].is_used && !h.family[family].updated_us) {
+		if (h.family[family].is_used &&
+		    (!h.family[family].updated_us || !s->p.has_read(s->p.data))) {
 			reply->status = 503;
 			buf_clear(&reply->body);
 			buf_add_string(&reply->body,
-				       "nothing has been programmed yet: not all objects "
-				       "have been read");
+				       "not all objects have been read and programmed "
+				       "yet");
 			return;
 		}
 }

@@ -36,6 +36,7 @@ struct servers_params { /* all borrowed until servers_free() */
 	size_t (*n_rejected)(void *data); /* objects or fields that are ignored now */
 	json_t *(*status)(void *data);	  /* the page /status; NULL: there is none */
 	bool (*is_in_sync)(void *data);
+	bool (*has_read)(void *data); /* the source has reported all objects once */
 	/* Called after each failed attempt to listen; may be NULL. */
 	void (*failed)(void *data, const char *server, const char *address, int err);
 	void *data;

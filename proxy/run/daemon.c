@@ -50,6 +50,7 @@ struct daemon {
 	ev_signal term, interrupt, hangup;
 	ev_timer succession; /* runs while another daemon hands over to this one */
 	bool is_announced;   /* the service manager was notified */
+	bool is_hinted;	     /* the hints were logged */
 	int err;	     /* why the loop ended; 0: by a signal */
 };
 
@@ -76,14 +77,19 @@ static void on_ran(void *data, const struct sync_run *run)
 	if (run->reason == SYNC_REASON_REPAIR)
 		journal_add_repair(d->journal, dataplane_changed_by(&d->engine.dataplane),
 				   run->total_us);
-	if (d->is_announced || (run->err != 0 && run->err != -EREMOTEIO))
+	if (run->err != 0 && run->err != -EREMOTEIO)
 		return;
-	d->is_announced = true;
-	announce(&d->engine, run);
-	engine_cleanup_others(&d->engine);
-	hints_check(&d->engine, d->parts->list_chains, log_hint, NULL);
-	(void)notify_send(
-		"READY=1\nSTATUS=programmed"); /* a service manager is optional */
+	if (!d->is_announced) {
+		d->is_announced = true;
+		announce(&d->engine, run);
+		engine_cleanup_others(&d->engine);
+		(void)notify_send(
+			"READY=1\nSTATUS=programmed"); /* a service manager is optional */
+	}
+	if (!d->is_hinted && d->engine.is_synced) {
+		d->is_hinted = true;
+		hints_check(&d->engine, d->parts->list_chains, log_hint, NULL);
+	}
 }
 
 static void on_synced(void *data, int err)
@@ -242,6 +248,13 @@ static bool is_in_sync(void *data)
 	return d->status.is_in_sync;
 }
 
+static bool has_read(void *data)
+{
+	const struct daemon *d = data;
+
+	return d->engine.is_synced;
+}
+
 static json_t *status_of(void *data)
 {
 	struct daemon *d = data;
@@ -288,6 +301,7 @@ static void make_servers(struct daemon *d)
 		.n_rejected = count_rejected,
 		.status = status_of,
 		.is_in_sync = is_in_sync,
+		.has_read = has_read,
 		.failed = on_server_failed,
 		.data = d,
 	});
@@ -401,6 +415,7 @@ int daemon_run(struct options *options, const struct parts *parts)
 	};
 	ev_timer_init(&d.succession, on_succession, SUCCESSION_SEC, SUCCESSION_SEC);
 	d.succession.data = &d;
+	d.engine.saved.is_wanted = true;
 	err = engine_open(&d.engine, &options->config, parts, &hooks);
 	if (err == 0) {
 		listen_fds_discard();

@@ -41,7 +41,7 @@ config() {
 
 begin() {
 	spawn "$1" "$SLUICE" run --kubeconfig "$STATE/$1.kubeconfig" --hostname-override node-a --proxy-mode nftables \
-		--conntrack-max-per-core 0 --bpffs-root "$STATE/bpf" --control-socket "$STATE/$1.sock"
+		--conntrack-max-per-core 0 --bpffs-root "$STATE/bpf" --control-socket "$STATE/$1.sock" --state-dir ""
 }
 
 # Lines of the log that a person has to act on.
@@ -75,7 +75,7 @@ ends() {
 	local name=$1 status=0 problem
 	shift
 	timeout 10 "$SLUICE" run --kubeconfig "$STATE/$name.kubeconfig" --hostname-override node-a --proxy-mode nftables \
-		--bpffs-root "$STATE/bpf" --control-socket "$STATE/$name.sock" >"$STATE/$name.log" 2>&1 </dev/null || status=$?
+		--bpffs-root "$STATE/bpf" --control-socket "$STATE/$name.sock" --state-dir "" >"$STATE/$name.log" 2>&1 </dev/null || status=$?
 	problem=$(says "$name" "$@")
 	[ "$status" = 1 ] || problem="exit status $status, wanted 1"
 	verdict "$name" "$problem"

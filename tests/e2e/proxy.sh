@@ -25,7 +25,7 @@ proxy_start() {
 		[ "$SLUICE_MODE" != ebpf ] || ebpf_up "$ns"
 		spawn "$name" ip netns exec "$ns" "$SLUICE" run "${source[@]}" --hostname-override node-a \
 			"${MODE_FLAGS[@]}" --cluster-cidr "$NODE_CIDRS" --bpffs-root "$STATE/bpf" \
-			--control-socket "$STATE/$name.sock"
+			--control-socket "$STATE/$name.sock" --state-dir "$STATE/$name.objects"
 		;;
 	kube-proxy)
 		cat >"$STATE/$name.yaml" <<-END

@@ -77,6 +77,12 @@ static void set_address(char **where, uint16_t port)
 	*where = xasprintf("127.0.0.1:%u", port);
 }
 
+static bool has_read(void *data)
+{
+	(void)data;
+	return true;
+}
+
 static void world_init(struct world *w)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -107,6 +113,7 @@ static void world_init(struct world *w)
 		.dataplane = &w->dataplane,
 		.source = &w->source,
 		.sync = w->sync,
+		.has_read = has_read,
 	});
 	assert(servers_start(w->servers) == 0);
 }

@@ -226,8 +226,10 @@ static void exec_sluice(struct instance *in, const char *const *args)
 		"nftables",
 		"--bpffs-root",
 		in->bpffs,
+		"--state-dir",
+		in->state_dir ? in->state_dir : "",
 	};
-	size_t n = 12;
+	size_t n = 14;
 	int fd = open(in->log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
 	if (stage) { /* the last one counts */

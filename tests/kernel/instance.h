@@ -20,9 +20,10 @@ struct instance {
 	struct world *world;
 	char *manifests, *socket, *log;
 	char *bpffs; /* where the pins of eBPF mode go: never those of the machine */
-	const char *master; /* an API server instead of the manifests; NULL: none */
-	const char *cgroup; /* that of the eBPF programs; NULL in nftables mode */
-	char *yaml;	    /* the manifest that was written last */
+	const char *master;    /* an API server instead of the manifests; NULL: none */
+	const char *state_dir; /* of the last known objects; NULL: none */
+	const char *cgroup;    /* that of the eBPF programs; NULL in nftables mode */
+	char *yaml;	       /* the manifest that was written last */
 	void (*before_exec)(void); /* called in the daemon's process; may be NULL */
 	pid_t pid;		   /* 0: not running */
 	unsigned written;	   /* the last marker's port */

@@ -202,6 +202,11 @@ const char *kube_server(const struct kube *k)
 	return k->config.server;
 }
 
+char *kube_identity(const struct kube *k)
+{
+	return kube_config_identity(&k->config);
+}
+
 bool kube_runs_programs(const struct kube *k)
 {
 	return k->config.exec != NULL;

@@ -44,6 +44,7 @@ void kube_want_pods(struct kube *k);
 void kube_start(struct kube *k, struct ev_loop *loop, const struct kube_events *events);
 
 const char *kube_server(const struct kube *k); /* its URL */
+char *kube_identity(const struct kube *k);     /* see kube_config_identity() */
 struct http *kube_http(struct kube *k);	       /* for other calls, after kube_start() */
 bool kube_runs_programs(const struct kube *k); /* a credential plugin is configured */
 /* "services, nodes (api: WHY)": the kinds never read so far. NULL: none. Freed by the caller. */

@@ -46,4 +46,9 @@ struct kube_config {
  */
 int kube_config_load(const char *path, const char *master, const char *service_account,
 		     struct kube_config *ret, char **ret_error);
+/*
+ * "URL FINGERPRINT": the server, and the authority that its certificate must have,
+ * as a text that differs between clusters. The caller frees it.
+ */
+char *kube_config_identity(const struct kube_config *config);
 void kube_config_fini(struct kube_config *config);

@@ -5,6 +5,7 @@
 #include "watchers/kube/kubeconfig.h"
 
 #include <errno.h>
+#include <nettle/sha2.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -130,4 +131,23 @@ int kube_config_load(const char *path, const char *master, const char *service_a
 	else
 		*ret = config;
 	return err;
+}
+
+char *kube_config_identity(const struct kube_config *c)
+{
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	uint8_t digest[SHA256_DIGEST_SIZE];
+	struct sha256_ctx sha;
+
+	if (c->ca_pem)
+		buf_add_string(&text, c->ca_pem);
+	else if (!c->ca_file ||
+		 file_text_read(c->ca_file, FILE_TEXT_FILE, FILE_MAX_LEN, &text) != 0)
+		return xstrdup(c->server); /* by the system's authorities */
+	sha256_init(&sha);
+	sha256_update(&sha, text.len, (const uint8_t *)text.data);
+	sha256_digest(&sha, sizeof(digest), digest);
+	return xasprintf("%s %02x%02x%02x%02x%02x%02x%02x%02x", c->server, digest[0],
+			 digest[1], digest[2], digest[3], digest[4], digest[5], digest[6],
+			 digest[7]);
 }
