@@ -83,7 +83,7 @@ static int open_nftables(const struct config *config, struct ev_loop *loop,
 	return add_nftables(ret);
 }
 
-static int clean_nftables(const struct config *config)
+static int clean_nftables(const struct config *config, struct buf *removed)
 {
 	return nft_cleanup();
 }
@@ -132,7 +132,7 @@ static int open_ebpf(const struct config *config, struct ev_loop *loop,
 	return err;
 }
 
-static int clean_ebpf(const struct config *config)
+static int clean_ebpf(const struct config *config, struct buf *removed)
 {
 	const struct ebpf_params params = ebpf_params(config);
 	unsigned n_removed;
@@ -143,7 +143,7 @@ static int clean_ebpf(const struct config *config)
 		return 0;
 	}
 	if (!err && n_removed)
-		log_info("ebpf: removed %u maps and links", n_removed);
+		buf_printf(removed, ", %u maps and links", n_removed);
 	return err;
 }
 
@@ -199,13 +199,13 @@ static int open_userspace(const struct config *config, struct ev_loop *loop,
 	return 0;
 }
 
-static int clean_userspace(const struct config *config)
+static int clean_userspace(const struct config *config, struct buf *removed)
 {
 	size_t n_removed;
 	int err = relay_cleanup(&n_removed);
 
 	if (!err && n_removed)
-		log_info("userspace: removed %zu local routes", n_removed);
+		buf_printf(removed, ", %zu local routes", n_removed);
 	return err;
 }
 

@@ -17,7 +17,7 @@
 
 struct listing {
 	char last[32];	 /* family of our table that was added last */
-	struct buf ours; /* "ip sluice, ip6 sluice" */
+	struct buf ours; /* ", ip sluice, ip6 sluice" */
 	size_t n_kube_proxy;
 };
 
@@ -31,8 +31,7 @@ static void take_chain(void *data, const struct nf_chain *chain)
 	if (strcmp(chain->table, OUR_TABLE) != 0 || strcmp(chain->family, l->last) == 0)
 		return;
 	(void)snprintf(l->last, sizeof(l->last), "%s", chain->family);
-	buf_printf(&l->ours, "%s%s %s", l->ours.len ? ", " : "", chain->family,
-		   chain->table);
+	buf_printf(&l->ours, ", %s %s", chain->family, chain->table);
 }
 
 /* A daemon would program everything again within milliseconds. */
@@ -73,10 +72,10 @@ static int clean(const struct options *options, const struct parts *parts,
 
 	/* without a listing they are removed all the same */
 	(void)parts->list_chains(take_chain, &before);
-	if (planes_cleanup(parts, &options->config, NULL) != 0)
+	if (planes_cleanup(parts, &options->config, NULL, &before.ours) != 0)
 		status = STATUS_FAILED;
 	else if (before.ours.len)
-		buf_printf(out, "removed: %s\n", buf_string(&before.ours));
+		buf_printf(out, "removed: %s\n", buf_string(&before.ours) + 2);
 	else
 		buf_add_string(out, "nothing of sluice is there\n");
 	if (options->kube_proxy)

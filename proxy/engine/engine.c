@@ -321,8 +321,12 @@ char *engine_unready(const struct engine *e)
 
 void engine_cleanup_others(const struct engine *e)
 {
-	(void)planes_cleanup(e->parts, e->config,
-			     e->plane); /* logged; traffic does not depend on it */
+	_cleanup_(buf_fini) struct buf removed = BUF_INIT;
+
+	/* errors are logged; traffic does not depend on it */
+	(void)planes_cleanup(e->parts, e->config, e->plane, &removed);
+	if (removed.len)
+		log_info("removed what other modes left: %s", buf_string(&removed) + 2);
 }
 
 void engine_close(struct engine *e)

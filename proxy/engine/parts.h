@@ -37,10 +37,12 @@ struct plane {
 	/* Adds the mode's own view to `dump --format json`: a JSON value. NULL: none. */
 	void (*dump)(const struct changeset *full, struct buf *out);
 	/*
-	 * Each removes one thing that the mode leaves in place; the list ends with NULL.
-	 * Modes share functions where they share things. They work with CAP_NET_ADMIN.
+	 * Each removes one thing that the mode leaves in place, and adds its name to
+	 * removed if it was there, such as ", 3 maps"; the list ends with NULL. Modes
+	 * share functions where they share things. They work with CAP_NET_ADMIN.
 	 */
-	int (*cleanups[PLANE_MAX_CLEANUPS + 1])(const struct config *config);
+	int (*cleanups[PLANE_MAX_CLEANUPS + 1])(const struct config *config,
+						struct buf *removed);
 };
 
 /* The formats of `dump`. */

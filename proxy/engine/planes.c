@@ -71,8 +71,9 @@ int planes_open(const struct parts *parts, const struct config *config,
 	return err;
 }
 
-static bool has_cleanup(const struct plane *plane,
-			int (*cleanup)(const struct config *config))
+typedef int (*cleanup_fn)(const struct config *config, struct buf *removed);
+
+static bool has_cleanup(const struct plane *plane, cleanup_fn cleanup)
 {
 	for (size_t i = 0; plane->cleanups[i]; i++)
 		if (plane->cleanups[i] == cleanup)
@@ -81,8 +82,7 @@ static bool has_cleanup(const struct plane *plane,
 }
 
 /* Is it the job of a plane before this one? */
-static bool is_done(const struct parts *parts, size_t i_plane,
-		    int (*cleanup)(const struct config *config))
+static bool is_done(const struct parts *parts, size_t i_plane, cleanup_fn cleanup)
 {
 	for (size_t i = 0; i < i_plane; i++)
 		if (has_cleanup(&parts->planes[i], cleanup))
@@ -91,7 +91,7 @@ static bool is_done(const struct parts *parts, size_t i_plane,
 }
 
 static int clean_plane(const struct parts *parts, const struct config *config,
-		       size_t i_plane, const struct plane *used)
+		       size_t i_plane, const struct plane *used, struct buf *removed)
 {
 	const struct plane *plane = &parts->planes[i_plane];
 	int result = 0;
@@ -103,7 +103,7 @@ static int clean_plane(const struct parts *parts, const struct config *config,
 			continue;
 		if (is_done(parts, i_plane, plane->cleanups[i]))
 			continue;
-		err = plane->cleanups[i](config);
+		err = plane->cleanups[i](config, removed);
 		if (err)
 			log_err("mode %s: could not remove its rules and maps: %s",
 				plane->mode, strerror(-err));
@@ -113,12 +113,12 @@ static int clean_plane(const struct parts *parts, const struct config *config,
 }
 
 int planes_cleanup(const struct parts *parts, const struct config *config,
-		   const struct plane *used)
+		   const struct plane *used, struct buf *removed)
 {
 	int result = 0;
 
 	for (size_t i = 0; i < parts->n_planes; i++) {
-		int err = clean_plane(parts, config, i, used);
+		int err = clean_plane(parts, config, i, used, removed);
 
 		result = result ? result : err;
 	}

@@ -18,7 +18,8 @@ int planes_open(const struct parts *parts, const struct config *config,
 
 /*
  * Removes the rules and maps of other modes: all of them (used is NULL), or what the
- * mode in use does not share. 0, or the first error; each is logged.
+ * mode in use does not share. 0, or the first error; each is logged. Adds to removed
+ * as the cleanups of a plane do.
  */
 int planes_cleanup(const struct parts *parts, const struct config *config,
-		   const struct plane *used);
+		   const struct plane *used, struct buf *removed);

@@ -367,6 +367,7 @@ static const struct sink_ops relay_ops = {
 	.close = relay_close,
 	.fd = relay_fd,
 	.check = relay_check,
+	.made = "local routes",
 	.view = &relay_view,
 };
 
@@ -415,9 +416,10 @@ int relay_sink_new(const struct relay_params *params, struct sink **ret, char **
 		r->shared.n_workers, relay_limit_max_conns(&r->limit),
 		relay_limit_max_flows(&r->limit));
 	if (!r->can_route)
-		log_warn(
-			"userspace: CAP_NET_ADMIN is missing for local routes: only node "
-			"ports are served");
+		log_warn("userspace: without CAP_NET_ADMIN this host gets no local "
+			 "routes: "
+			 "node ports are served; cluster IPs, external IPs and load "
+			 "balancer addresses are not");
 	*ret = &r->sink;
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/log.h"
 #include "core/mem.h"
 #include "proxy/relay/relay_conn.h"
 #include "proxy/relay/relay_udp.h"
@@ -384,6 +385,11 @@ static void *run(void *data)
 	struct relay_worker *w = data;
 
 	(void)ev_run(w->loop, 0);
+	if (!__atomic_load_n(&w->is_stopped, __ATOMIC_ACQUIRE)) {
+		/* its clients would wait for ever; the supervisor starts a whole process */
+		log_err("userspace: a worker ended; the process ends with it");
+		abort();
+	}
 	return NULL;
 }
 
@@ -461,6 +467,7 @@ void relay_worker_free(struct relay_worker *w)
 	struct relay_messages messages = STAILQ_HEAD_INITIALIZER(messages);
 	struct relay_message *stop = relay_message_new(RELAY_STOP, NULL);
 
+	__atomic_store_n(&w->is_stopped, true, __ATOMIC_RELEASE);
 	STAILQ_INSERT_TAIL(&messages, stop, next);
 	relay_worker_send(w, &messages);
 	(void)pthread_join(w->thread, NULL);

@@ -78,6 +78,7 @@ struct relay_shared {
 struct relay_worker {
 	const struct relay_shared *shared;
 	pthread_t thread;
+	bool is_stopped; /* atomic: the end of its loop is wanted */
 	struct ev_loop *loop;
 	ev_async wake;
 	ev_prepare reaper; /* frees closed connections after each batch of events */

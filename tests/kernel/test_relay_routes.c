@@ -4,6 +4,7 @@
  */
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 
 #include "core/cleanup.h"
 #include "tests/kernel/instance.h"
@@ -78,6 +79,10 @@ static void a_removed_route_is_added_again(void **state)
 		   "ip route del local 1.2.3.4 dev lo table local proto 183");
 	await_served(sluice, "vip4:80");
 	assert_n_routes(sluice, 6);
+	world_must(
+		sluice->world, PLACE_NODE,
+		"grep -q 'userspace: another process changed local routes; checked' %s",
+		sluice->log);
 }
 
 static void local_routes_and_addresses_of_others_stay(void **state)
@@ -121,10 +126,35 @@ static void routes_of_a_killed_daemon_are_adopted_and_cleaned_up(void **state)
 	assert_n_routes(sluice, 2);
 	put_both(sluice);
 	(void)instance_end(sluice, SIGKILL);
-	world_must(sluice->world, PLACE_NODE, "%s cleanup --bpffs-root %s",
+	world_must(sluice->world, PLACE_NODE,
+		   "%s cleanup --bpffs-root %s | grep -qx 'removed: 6 local routes'",
+		   instance_program(), sluice->bpffs);
+	world_must(sluice->world, PLACE_NODE,
+		   "%s cleanup --bpffs-root %s | grep -qx 'nothing of sluice is there'",
 		   instance_program(), sluice->bpffs);
 	world_must(sluice->world, PLACE_NODE, "test -z \"$(" OURS ")\"");
 	instance_start(sluice, NULL);
+}
+
+/* Its number is that of the thread. */
+static void a_daemon_whose_worker_is_killed_ends_and_the_next_one_serves(void **state)
+{
+	struct instance *sluice = *state;
+	int status;
+
+	put_both(sluice);
+	world_must(sluice->world, PLACE_NODE, "ls /proc/%d/task | tail -n 1 >%s/worker",
+		   (int)sluice->pid, sluice->world->dir);
+	world_must(sluice->world, PLACE_NODE,
+		   "worker=$(cat %s/worker); test $worker != %d && kill -SEGV $worker",
+		   sluice->world->dir, (int)sluice->pid);
+	assert_int_equal(waitpid(sluice->pid, &status, 0), sluice->pid);
+	sluice->pid = 0;
+	assert_int_not_equal(status, 0);
+	assert_n_routes(sluice, 6);
+	instance_start(sluice, NULL);
+	put_both(sluice);
+	assert_true(is_served(sluice, "vip4:80"));
 }
 
 /* Not even the loopback interface is up. */
@@ -178,6 +208,8 @@ int main(void)
 		cmocka_unit_test(a_removed_route_is_added_again),
 		cmocka_unit_test(local_routes_and_addresses_of_others_stay),
 		cmocka_unit_test(routes_of_a_killed_daemon_are_adopted_and_cleaned_up),
+		cmocka_unit_test(
+			a_daemon_whose_worker_is_killed_ends_and_the_next_one_serves),
 		cmocka_unit_test(cleanup_in_a_namespace_without_routes_succeeds),
 		cmocka_unit_test(sigterm_leaves_no_route),
 		cmocka_unit_test(diff_reports_nothing_when_all_is_there),

@@ -198,23 +198,26 @@ static int plain_open(const struct config *config, struct ev_loop *loop,
 	return 0;
 }
 
-static int clean_toy(const struct config *config)
+static int clean_toy(const struct config *config, struct buf *removed)
 {
 	(void)config;
+	buf_add_string(removed, ", a toy");
 	n_cleanups[0]++;
 	return 0;
 }
 
-static int clean_shared(const struct config *config)
+static int clean_shared(const struct config *config, struct buf *removed)
 {
 	(void)config;
+	(void)removed;
 	n_cleanups[1]++;
 	return 0;
 }
 
-static int clean_plain(const struct config *config)
+static int clean_plain(const struct config *config, struct buf *removed)
 {
 	(void)config;
+	(void)removed;
 	n_cleanups[2]++;
 	return -EIO;
 }
@@ -374,8 +377,11 @@ static void a_plane_that_is_asked_for_must_work(void **state)
 
 static void a_change_of_mode_removes_what_the_other_one_left(void **state)
 {
+	_cleanup_(buf_fini) struct buf removed = BUF_INIT;
+
 	(void)state;
-	assert_int_equal(planes_cleanup(&parts, NULL, &planes[0]), -EIO);
+	assert_int_equal(planes_cleanup(&parts, NULL, &planes[0], &removed), -EIO);
+	assert_string_equal(buf_string(&removed), "");
 	assert_int_equal(n_cleanups[0], 0);
 	assert_int_equal(n_cleanups[1], 0); /* the mode in use has it, too */
 	assert_int_equal(n_cleanups[2], 1);
@@ -383,8 +389,11 @@ static void a_change_of_mode_removes_what_the_other_one_left(void **state)
 
 static void cleanup_removes_everything_once(void **state)
 {
+	_cleanup_(buf_fini) struct buf removed = BUF_INIT;
+
 	(void)state;
-	assert_int_equal(planes_cleanup(&parts, NULL, NULL), -EIO);
+	assert_int_equal(planes_cleanup(&parts, NULL, NULL, &removed), -EIO);
+	assert_string_equal(buf_string(&removed), ", a toy");
 	for (size_t i = 0; i < N_ELEMENTS(n_cleanups); i++)
 		assert_int_equal(n_cleanups[i], 1);
 }
