@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
- * Closing the sockets of endpoints that are gone, in two steps, because the
- * iterator over a storage map may not destroy sockets: first the namespaces
+ * Closing the sockets of endpoints and UDP frontends that are gone, in two steps, because
+ * the iterator over a storage map may not destroy sockets: first the namespaces
  * that have such sockets, then in each of those its UDP or TCP sockets.
  */
 #include "bpf/stale.bpf.h"
@@ -45,6 +45,18 @@ static __always_inline bool is_written(const struct ebpf_netns *found)
 	return false;
 }
 
+/* TCP connections outlive their frontend, and their endpoint unless the Service resets them. */
+static __always_inline bool is_to_close(const struct sock_common *sk,
+					const struct ebpf_socket *s, bool is_tcp)
+{
+	bool resets = false;
+	bool is_stale = ebpf_is_stale(&s->route, &resets);
+
+	if (!ebpf_is_peer(sk, &s->route))
+		return false;
+	return is_tcp ? is_stale && resets : is_stale || ebpf_is_lost(s);
+}
+
 SEC("iter/bpf_sk_storage_map")
 int find_namespaces(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
@@ -52,16 +64,14 @@ int find_namespaces(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct ebpf_socket *value = ctx->value;
 	struct ebpf_netns found = {0};
 	struct ebpf_socket copy;
-	bool resets = false;
 
 	if (!sk || !value)
 		return 0;
 	copy = *value;
-	if (!ebpf_is_stale(&copy.route, &resets) ||
-	    !ebpf_is_peer(&sk->__sk_common, &copy.route))
-		return 0;
 	found.has_tcp = sk->sk_protocol == PROTO_TCP;
-	if (found.has_tcp ? !resets : sk->__sk_common.skc_state != TCP_ESTABLISHED)
+	if (!found.has_tcp && sk->__sk_common.skc_state != TCP_ESTABLISHED)
+		return 0;
+	if (!is_to_close(&sk->__sk_common, &copy, found.has_tcp))
 		return 0;
 	found.cookie = sk->__sk_common.skc_net.net->net_cookie;
 	found.inode = sk->__sk_common.skc_net.net->ns.inum;
@@ -74,7 +84,6 @@ static __always_inline int close_stale(struct sock_common *sk, bool is_tcp)
 {
 	struct ebpf_socket *value;
 	struct ebpf_socket copy;
-	bool resets = false;
 
 	if (!sk)
 		return 0;
@@ -82,11 +91,7 @@ static __always_inline int close_stale(struct sock_common *sk, bool is_tcp)
 	if (!value)
 		return 0;
 	copy = *value;
-	if (!ebpf_is_stale(&copy.route, &resets) || !ebpf_is_peer(sk, &copy.route))
-		return 0;
-	if (is_tcp && !resets)
-		return 0;
-	if (bpf_sock_destroy(sk) == 0)
+	if (is_to_close(sk, &copy, is_tcp) && bpf_sock_destroy(sk) == 0)
 		__sync_fetch_and_add(&n_closed, 1);
 	return 0;
 }

@@ -19,9 +19,10 @@ static void log_closed(struct ebpf_sink *e, const struct ebpf_closed *closed)
 {
 	e->n_closed += closed->n_sockets;
 	if (closed->n_sockets)
-		log_debug("ebpf: closed %llu sockets of removed endpoints in %u network "
-			  "namespaces",
-			  (unsigned long long)closed->n_sockets, closed->n_namespaces);
+		log_debug(
+			"ebpf: closed %llu sockets of removed endpoints and addresses in "
+			"%u network namespaces",
+			(unsigned long long)closed->n_sockets, closed->n_namespaces);
 	if (closed->n_unreachable && !e->has_logged_unreachable)
 		log_warn("ebpf: cannot enter %u network namespaces: sockets of removed "
 			 "endpoints stay open there (CAP_SYS_ADMIN is needed)",
@@ -35,18 +36,19 @@ static void give_up_sockets(struct ebpf_sink *e, int err)
 	ebpf_sockets_free(take_ptr(e->sockets));
 }
 
-/* Closes the sockets of endpoints that went; does nothing when none did. */
-static void close_sockets(struct ebpf_sink *e, const struct ebpf_table_stats *before)
+/* Closes the sockets of endpoints and frontends that went; does nothing when none did. */
+static void close_sockets(struct ebpf_sink *e)
 {
-	struct ebpf_table_stats now = ebpf_table_stats(e->table);
+	struct ebpf_table_stats now = ebpf_table_stats(e->table), before = e->closed_at;
 	struct ebpf_closed closed;
 	int err = 0;
 
+	e->closed_at = now;
 	if (!e->sockets)
 		return;
-	if (now.n_grown != before->n_grown)
+	if (now.n_grown != before.n_grown)
 		ebpf_sockets_renew(e->sockets);
-	if (now.n_gone != before->n_gone) {
+	if (now.n_gone != before.n_gone || now.n_lost != before.n_lost) {
 		err = ebpf_sockets_close_stale(e->sockets, &closed);
 		if (err == 0)
 			log_closed(e, &closed);
@@ -71,14 +73,13 @@ static int attach(struct ebpf_sink *e)
 static int ebpf_apply(struct sink *sink, const struct changeset *cs)
 {
 	struct ebpf_sink *e = container_of(sink, struct ebpf_sink, sink);
-	struct ebpf_table_stats before = ebpf_table_stats(e->table);
 	int err = ebpf_table_apply(e->table, cs);
 
 	if (err == 0 && cs->full)
 		err = attach(e);
 	if (err != 0)
 		return err;
-	close_sockets(e, &before);
+	close_sockets(e);
 	e->has_applied = true;
 	return 0;
 }

@@ -9,8 +9,9 @@ struct ebpf_sink {
 	struct sink sink;
 	struct ebpf_kernel *kernel;
 	struct ebpf_table *table;
-	struct ebpf_sockets *sockets; /* NULL: this kernel cannot do it */
-	struct ebpf_optout *optout;   /* NULL: no cgroup can be excluded */
+	struct ebpf_sockets *sockets;	   /* NULL: this kernel cannot do it */
+	struct ebpf_optout *optout;	   /* NULL: no cgroup can be excluded */
+	struct ebpf_table_stats closed_at; /* when sockets were closed last */
 	uint64_t n_closed, n_attached_again;
 	int timer; /* when to look whether the programs are attached */
 	bool has_logged_unreachable;

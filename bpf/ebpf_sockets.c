@@ -73,6 +73,8 @@ static int load(struct ebpf_sockets *s)
 	if (err == 0)
 		err = reuse(s->programs->maps.endpoints, k->hooks->maps.endpoints);
 	if (err == 0)
+		err = reuse(s->programs->maps.frontends, k->hooks->maps.frontends);
+	if (err == 0)
 		err = closer__load(s->programs);
 	if (err != 0)
 		return err;

@@ -1,7 +1,8 @@
 /*
  * Closes the sockets of this node and of its pods whose endpoint stopped
  * serving: connected UDP sockets always, TCP connections where the Service
- * asks for it. The client's blocked calls return ECONNABORTED immediately.
+ * asks for it. Connected UDP sockets are closed, too, when the address that they
+ * asked for leads to their Service no longer. The client's blocked calls return ECONNABORTED immediately.
  * Sockets that are connected elsewhere by now are left alone.
  *
  * Needs Linux 6.5 (bpf_sock_destroy), and CAP_SYS_ADMIN for namespaces other

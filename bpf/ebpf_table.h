@@ -34,6 +34,7 @@ struct ebpf_table_stats {
 	uint64_t
 		n_repaired; /* records and frontends that full change sets had to correct */
 	uint64_t n_gone;    /* endpoints that stopped serving, ever */
+	uint64_t n_lost;    /* UDP frontends and node addresses that went, ever */
 };
 struct ebpf_table_stats ebpf_table_stats(const struct ebpf_table *t);
 

@@ -284,6 +284,12 @@ static bool reuses_retired(const struct ebpf_table *t)
 	return false;
 }
 
+/* Sockets can be connected through it: a UDP frontend, or a node port at a node address. */
+static bool is_named_by_udp(const struct ebpf_frontend_key *key)
+{
+	return key->kind == EBPF_KEY_NODE_ADDRESS || key->proto == IPPROTO_UDP;
+}
+
 /*
  * A frontend that changes its service is deleted and added again after a grace
  * period; in between nftables serves it.
@@ -315,6 +321,8 @@ static int flush_frontends(struct ebpf_table *t)
 						moved.n);
 	if (err == 0)
 		t->stats.n_frontends += added->n - deleted->n;
+	for (size_t i = 0; i < deleted->n; i++)
+		t->stats.n_lost += is_named_by_udp(&deleted->keys[i]);
 	free(moved.keys);
 	free(moved.values);
 	added->n = deleted->n = 0;

@@ -8,16 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "bpf/ebpf_layout.h"
-
-/* Each object file has them; the linker makes one of equal weak ones. */
-#define EBPF_MAP __attribute__((section(".maps"), used, weak))
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, struct ebpf_frontend_key);
-	__type(value, struct ebpf_frontend);
-} frontends EBPF_MAP;
+#include "bpf/frontends.bpf.h"
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -1,5 +1,5 @@
 /*
- * Sockets whose endpoint is gone. The few fields of kernel structures that are
+ * Sockets whose endpoint or frontend is gone. The few fields of kernel structures that are
  * read here are found by the kernel's own BTF when the programs are loaded.
  */
 #pragma once
@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "bpf/ebpf_layout.h"
+#include "bpf/frontends.bpf.h"
 
 #define AF_INET	  2
 #define AF_INET6  10
@@ -87,6 +88,20 @@ static __always_inline bool ebpf_is_stale(const struct ebpf_route *r, bool *ret_
 		return false;
 	*ret_resets = e->generation == r->generation && e->options & EBPF_ENDPOINT_RESETS;
 	return e->generation != r->generation || !(e->flags & EBPF_ENDPOINT_SERVING);
+}
+
+/* True when the frontend of this UDP socket leads elsewhere by now, or nowhere. */
+static __always_inline bool ebpf_is_lost(const struct ebpf_socket *s)
+{
+	struct ebpf_place place = {
+		.addr = {s->route.frontend[0], s->route.frontend[1], s->route.frontend[2],
+			 s->route.frontend[3]},
+		.port = s->route.frontend_port,
+	};
+	struct ebpf_frontend now;
+
+	return s->route.endpoint_port && (!ebpf_find_frontend(&place, PROTO_UDP, &now) ||
+					  now.service != s->service);
 }
 
 /* Is the socket connected to the endpoint of this route, and not to another place by now? */

@@ -1,6 +1,7 @@
 /*
  * Which sockets are closed when an endpoint is removed: those that would send
- * to it for ever, in all namespaces, and no others.
+ * to it for ever, in all namespaces, and no others. And when only the address goes
+ * that they asked for.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -16,15 +17,18 @@
 #include "tests/kernel/ebpf_plane.h"
 #include "tests/short_service.h"
 
-#define GOES	"10.96.0.10:80"
-#define GOES_6	"[fd00:96::10]:80"
-#define RESETS	"10.96.0.11:80"
-#define STAYS	"10.96.0.12:80"
-#define OLD	"10.244.0.1:8080"
-#define OLD_6	"[fd00:244::1]:8080"
-#define NEW	"10.244.0.2:8080"
-#define NEW_6	"[fd00:244::2]:8080"
-#define N_KINDS N_ELEMENTS(kinds)
+#define GOES	  "10.96.0.10:80"
+#define GOES_6	  "[fd00:96::10]:80"
+#define RESETS	  "10.96.0.11:80"
+#define STAYS	  "10.96.0.12:80"
+#define OLD	  "10.244.0.1:8080"
+#define OLD_6	  "[fd00:244::1]:8080"
+#define NEW	  "10.244.0.2:8080"
+#define NEW_6	  "[fd00:244::2]:8080"
+#define LEAVES	  "10.96.0.20:80"
+#define MOVES	  "10.96.0.21:80"
+#define REMAINS	  "10.96.0.22:80"
+#define MAX_KINDS 16
 
 /* One after the other with the same socket; NULL: no more. */
 #define MAX_STEPS 2
@@ -36,52 +40,84 @@ static const struct kind {
 	const char *sends_to;
 	bool is_mapped, is_elsewhere; /* in another namespace */
 	bool is_closed;
-} kinds[] = {
-	{.name = "UDP", .type = SOCK_DGRAM, .connects = {GOES}, .is_closed = true},
-	{.name = "UDP over IPv6",
-	 .type = SOCK_DGRAM,
-	 .connects = {GOES_6},
-	 .is_closed = true},
-	{.name = "UDP, IPv4-mapped",
-	 .type = SOCK_DGRAM,
-	 .connects = {GOES},
-	 .is_mapped = true,
-	 .is_closed = true},
-	{.name = "UDP in another namespace",
-	 .type = SOCK_DGRAM,
-	 .connects = {GOES},
-	 .is_elsewhere = true,
-	 .is_closed = true},
-	{.name = "UDP that came from another service",
-	 .type = SOCK_DGRAM,
-	 .connects = {STAYS, GOES},
-	 .is_closed = true},
-	{.name = "UDP, not connected", .type = SOCK_DGRAM, .sends_to = GOES},
-	{.name = "UDP, connected to the endpoint itself",
-	 .type = SOCK_DGRAM,
-	 .connects = {OLD}},
-	{.name = "UDP that moved to the endpoint itself",
-	 .type = SOCK_DGRAM,
-	 .connects = {GOES, OLD}},
-	{.name = "UDP that moved to another service",
-	 .type = SOCK_DGRAM,
-	 .connects = {GOES, STAYS}},
-	{.name = "UDP of an endpoint that stays",
-	 .type = SOCK_DGRAM,
-	 .connects = {STAYS}},
-	{.name = "TCP", .type = SOCK_STREAM, .connects = {GOES}},
-	{.name = "TCP with reset",
-	 .type = SOCK_STREAM,
-	 .connects = {RESETS},
-	 .is_closed = true},
-	{.name = "TCP with reset, IPv4-mapped",
-	 .type = SOCK_STREAM,
-	 .connects = {RESETS},
-	 .is_mapped = true,
-	 .is_closed = true},
-	{.name = "TCP, connected to the endpoint itself",
-	 .type = SOCK_STREAM,
-	 .connects = {OLD}},
+} of_endpoint[] =
+	{
+		{.name = "UDP",
+		 .type = SOCK_DGRAM,
+		 .connects = {GOES},
+		 .is_closed = true},
+		{.name = "UDP over IPv6",
+		 .type = SOCK_DGRAM,
+		 .connects = {GOES_6},
+		 .is_closed = true},
+		{.name = "UDP, IPv4-mapped",
+		 .type = SOCK_DGRAM,
+		 .connects = {GOES},
+		 .is_mapped = true,
+		 .is_closed = true},
+		{.name = "UDP in another namespace",
+		 .type = SOCK_DGRAM,
+		 .connects = {GOES},
+		 .is_elsewhere = true,
+		 .is_closed = true},
+		{.name = "UDP that came from another service",
+		 .type = SOCK_DGRAM,
+		 .connects = {STAYS, GOES},
+		 .is_closed = true},
+		{.name = "UDP, not connected", .type = SOCK_DGRAM, .sends_to = GOES},
+		{.name = "UDP, connected to the endpoint itself",
+		 .type = SOCK_DGRAM,
+		 .connects = {OLD}},
+		{.name = "UDP that moved to the endpoint itself",
+		 .type = SOCK_DGRAM,
+		 .connects = {GOES, OLD}},
+		{.name = "UDP that moved to another service",
+		 .type = SOCK_DGRAM,
+		 .connects = {GOES, STAYS}},
+		{.name = "UDP of an endpoint that stays",
+		 .type = SOCK_DGRAM,
+		 .connects = {STAYS}},
+		{.name = "TCP", .type = SOCK_STREAM, .connects = {GOES}},
+		{.name = "TCP with reset",
+		 .type = SOCK_STREAM,
+		 .connects = {RESETS},
+		 .is_closed = true},
+		{.name = "TCP with reset, IPv4-mapped",
+		 .type = SOCK_STREAM,
+		 .connects = {RESETS},
+		 .is_mapped = true,
+		 .is_closed = true},
+		{.name = "TCP, connected to the endpoint itself",
+		 .type = SOCK_STREAM,
+		 .connects = {OLD}},
+},
+  of_address[] = {
+	  {.name = "UDP", .type = SOCK_DGRAM, .connects = {LEAVES}, .is_closed = true},
+	  {.name = "UDP, IPv4-mapped",
+	   .type = SOCK_DGRAM,
+	   .connects = {LEAVES},
+	   .is_mapped = true,
+	   .is_closed = true},
+	  {.name = "UDP in another namespace",
+	   .type = SOCK_DGRAM,
+	   .connects = {LEAVES},
+	   .is_elsewhere = true,
+	   .is_closed = true},
+	  {.name = "UDP to an address that another service has now",
+	   .type = SOCK_DGRAM,
+	   .connects = {MOVES},
+	   .is_closed = true},
+	  {.name = "UDP to another address of the service",
+	   .type = SOCK_DGRAM,
+	   .connects = {REMAINS}},
+	  {.name = "UDP that moved to another address",
+	   .type = SOCK_DGRAM,
+	   .connects = {LEAVES, REMAINS}},
+	  {.name = "UDP that moved to the endpoint itself",
+	   .type = SOCK_DGRAM,
+	   .connects = {LEAVES, OLD}},
+	  {.name = "UDP, not connected", .type = SOCK_DGRAM, .sends_to = LEAVES},
+	  {.name = "TCP", .type = SOCK_STREAM, .connects = {LEAVES}},
 };
 
 static struct ebpf_stage *stage;
@@ -163,11 +199,11 @@ static int open_kind(const struct kind *k)
 }
 
 /* All in one namespace but those that are elsewhere. */
-static void open_all(int *fds)
+static void open_all(const struct kind *kinds, size_t n, int *fds)
 {
 	_cleanup_(closep) int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
-	for (size_t i = 0; i < N_KINDS; i++) {
+	for (size_t i = 0; i < n; i++) {
 		fds[i] = open_kind(&kinds[i]);
 		assert_int_equal(setns(home, CLONE_NEWNET), 0);
 	}
@@ -183,20 +219,19 @@ static int error_of(int fd)
 	return errno == EAGAIN || errno == ECONNREFUSED ? 0 : errno;
 }
 
-static void sockets_of_a_removed_endpoint_are_closed_and_no_others(void **state)
+/* Sockets of all kinds are open while it happens. */
+static void expect_closed(const struct kind *kinds, size_t n, void (*change)(void))
 {
 	struct ebpf_closed closed;
 	uint64_t n_expected = 0;
-	int fds[N_KINDS];
+	int fds[MAX_KINDS];
 
-	if (!sockets)
-		skip();
-	open_all(fds);
+	open_all(kinds, n, fds);
 	assert_int_equal(ebpf_sockets_close_stale(sockets, &closed), 0);
 	assert_int_equal(closed.n_sockets, 0);
-	put(NEW, NEW_6);
+	change();
 	assert_int_equal(ebpf_sockets_close_stale(sockets, &closed), 0);
-	for (size_t i = 0; i < N_KINDS; i++) {
+	for (size_t i = 0; i < n; i++) {
 		int err = error_of(fds[i]);
 
 		if (err != (kinds[i].is_closed ? ECONNABORTED : 0))
@@ -208,6 +243,50 @@ static void sockets_of_a_removed_endpoint_are_closed_and_no_others(void **state)
 	assert_int_equal(closed.n_unreachable, 0);
 	assert_int_equal(ebpf_sockets_close_stale(sockets, &closed), 0);
 	assert_int_equal(closed.n_sockets, 0);
+}
+
+static void remove_endpoint(void)
+{
+	put(NEW, NEW_6);
+}
+
+static void sockets_of_a_removed_endpoint_are_closed_and_no_others(void **state)
+{
+	_Static_assert(N_ELEMENTS(of_endpoint) <= MAX_KINDS, "MAX_KINDS");
+	if (!sockets)
+		skip();
+	expect_closed(of_endpoint, N_ELEMENTS(of_endpoint), remove_endpoint);
+}
+
+/* Two services with one endpoint, which stays. */
+static void put_addresses(const char *of_first, const char *of_second)
+{
+	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP};
+
+	for (size_t i = 0; i < N_ELEMENTS(protos); i++) {
+		ebpf_plane_put(&plane, short_service("first", protos[i], of_first, OLD));
+		ebpf_plane_put(&plane,
+			       short_service("second", protos[i], of_second, OLD));
+	}
+}
+
+static void remove_address(void)
+{
+	struct ebpf_table_stats before = ebpf_table_stats(plane.table);
+
+	put_addresses(REMAINS, "10.96.0.30:80 " MOVES);
+	/* those of TCP do not count */
+	assert_int_equal(ebpf_table_stats(plane.table).n_lost - before.n_lost, 2);
+	assert_int_equal(ebpf_table_stats(plane.table).n_gone, before.n_gone);
+}
+
+static void udp_sockets_of_a_removed_address_are_closed_and_no_others(void **state)
+{
+	_Static_assert(N_ELEMENTS(of_address) <= MAX_KINDS, "MAX_KINDS");
+	if (!sockets)
+		skip();
+	put_addresses(LEAVES " " MOVES " " REMAINS, "10.96.0.30:80");
+	expect_closed(of_address, N_ELEMENTS(of_address), remove_address);
 }
 
 /* A socket that has connected again goes to the endpoint that took over. */
@@ -238,6 +317,9 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
 			sockets_of_a_removed_endpoint_are_closed_and_no_others, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			udp_sockets_of_a_removed_address_are_closed_and_no_others, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(a_closed_socket_can_connect_again, set_up,
 						tear_down),
