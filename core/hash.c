@@ -3,6 +3,9 @@
  * use.  A deleted slot becomes a tombstone and nothing moves, which is what
  * makes deleting during an iteration safe; tombstones go when the table grows.
  *
+ * The low half of each hash is kept beside the slots: items that do not match are not
+ * read, which would be a miss of the cache each, and growing reads none.
+ *
  * Keys come from outside, so bytes are hashed with SipHash-1-3 under a key
  * that is random for each process.
  */
@@ -39,7 +42,8 @@ static size_t find_slot(const struct hash *h, const void *key, uint64_t hash)
 	if (h->n == 0)
 		return h->n_slots;
 	for (size_t i = hash & mask; h->slots[i]; i = (i + 1) & mask)
-		if (h->slots[i] != TOMB && h->ops->equal(h->slots[i], key))
+		if (h->hashes[i] == (uint32_t)hash && h->slots[i] != TOMB &&
+		    h->ops->equal(h->slots[i], key))
 			return i;
 	return h->n_slots;
 }
@@ -54,20 +58,24 @@ static void insert(struct hash *h, void *item, uint64_t hash)
 	if (h->slots[i] == TOMB)
 		h->n_tombs--;
 	h->slots[i] = item;
+	h->hashes[i] = (uint32_t)hash;
 	h->n++;
 }
 
 static void rehash(struct hash *h, size_t n_slots)
 {
 	_cleanup_(freep) void **old = h->slots;
+	_cleanup_(freep) uint32_t *hashes = h->hashes;
 	size_t n_old = h->n_slots;
 
+	assert(n_slots - 1 <= UINT32_MAX); /* a kept hash has all bits of a position */
 	h->slots = xcalloc(n_slots, sizeof(*h->slots));
+	h->hashes = xcalloc(n_slots, sizeof(*h->hashes));
 	h->n_slots = n_slots;
 	h->n = h->n_tombs = 0;
 	for (size_t i = 0; i < n_old; i++)
 		if (is_item(old[i]))
-			insert(h, old[i], h->ops->hash(key_of(h, old[i])));
+			insert(h, old[i], hashes[i]);
 }
 
 static bool has_room(const struct hash *h, size_t n)
@@ -95,6 +103,7 @@ void hash_init(struct hash *h, const struct hash_ops *ops)
 void hash_fini(struct hash *h)
 {
 	free(h->slots);
+	free(h->hashes);
 	*h = (struct hash){.ops = h->ops};
 }
 

@@ -20,6 +20,7 @@ struct hash_ops {
 struct hash { /* embedded */
 	const struct hash_ops *ops;
 	void **slots;
+	uint32_t *hashes; /* of the slots in use */
 	size_t n, n_tombs, n_slots;
 };
 
