@@ -22,7 +22,7 @@ source <("$program" completion bash)
 expect bash "$(offered sluice st)" 'status '
 expect bash "$(offered sluice get s)" 'services '
 expect bash "$(offered sluice get services --sort)" '--sort-by '
-expect bash "$(offered sluice explain --f)" '--from '
+expect bash "$(offered sluice explain --fr)" '--from '
 expect bash "$(offered sluice plan --manif)" '--manifests '
 expect bash "$(offered sluice get --manif)" ' '
 if command -v zsh >/dev/null; then

@@ -4,6 +4,7 @@
 #include "core/cleanup.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/control_client.h"
+#include "proxy/commands/diff_manifests.h"
 #include "proxy/control/control.h"
 #include "proxy/config/options.h"
 
@@ -13,8 +14,12 @@ int command_diff(struct options *options, const struct parts *parts)
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 	const char *lines;
 	json_auto_t *result = NULL;
-	int status = STATUS_OK;
+	int status = command_check_manifests(options);
 
+	if (status != STATUS_OK)
+		return status;
+	if (options->config.manifests.n)
+		return diff_manifests(options, parts);
 	if (control_ask(options->config.control_socket, &request, &result) != 0)
 		return STATUS_FAILED;
 	lines = json_string_value(json_object_get(result, "lines"));

@@ -1,11 +1,12 @@
 /*
- * `sluice explain`: the daemon's answer as sentences.
+ * `sluice explain`: the answer of the daemon, or about manifests, as sentences.
  */
 #include <string.h>
 
 #include "core/cleanup.h"
 #include "proxy/commands/commands.h"
 #include "proxy/commands/control_client.h"
+#include "proxy/commands/offline.h"
 #include "proxy/control/control.h"
 #include "proxy/config/options.h"
 #include "proxy/commands/table.h"
@@ -161,9 +162,9 @@ static void print_result(const json_t *result, struct buf *out)
 			   json_text(result, "why"));
 }
 
-static int check(const struct options *options)
+/* One of the arguments. */
+static int check_target(const struct options *options, const char *text)
 {
-	const char *text = options->arguments.items[0];
 	struct wide_target wide;
 	struct target target;
 	bool is_wide = target_parse(text, &target) != 0;
@@ -174,40 +175,89 @@ static int check(const struct options *options)
 		command_error("explain: \"%s\" is not " TARGET_FORMS, text);
 		return STATUS_USAGE;
 	}
+	if (!*options->from || is_wide)
+		return STATUS_OK;
+	(void)addr_parse(options->from, &from); /* checked before */
+	if (addr_family(&from) != addr_family(&target.addr)) {
+		command_error("%s: \"%s\" is not of the family of %s",
+			      options_typed(options, &options->from), options->from,
+			      text);
+		return STATUS_USAGE;
+	}
+	return STATUS_OK;
+}
+
+static int check(const struct options *options)
+{
+	int status = command_check_manifests(options);
+	struct addr from;
+
 	if (*options->from && addr_parse(options->from, &from) != 0)
 		return command_wrong_value(options, &options->from, options->from,
 					   "an address");
-	if (*options->from && !is_wide &&
-	    addr_family(&from) != addr_family(&target.addr)) {
-		command_error("--from: \"%s\" is not of the family of %s", options->from,
-			      options->arguments.items[0]);
-		return STATUS_USAGE;
-	}
 	if (*options->output && strcmp(options->output, "json") != 0)
 		return command_wrong_value(options, &options->output, options->output,
 					   "json");
-	return STATUS_OK;
+	for (size_t i = 0; i < options->arguments.n && status == STATUS_OK; i++)
+		status = check_target(options, options->arguments.items[i]);
+	return status;
+}
+
+/* offline: NULL if the daemon answers. */
+static int explain(const struct options *options, struct offline *offline,
+		   const char *target, json_t **ret)
+{
+	struct control_request request = {.verb = CONTROL_EXPLAIN};
+	int err;
+
+	/* both were parsed, so both are short */
+	memcpy(request.frontend, target, strnlen(target, CONTROL_FIELD_LEN - 1));
+	memcpy(request.from, options->from,
+	       strnlen(options->from, CONTROL_FIELD_LEN - 1));
+	err = offline ? offline_ask(offline, &request, ret)
+		      : control_ask(options->config.control_socket, &request, ret);
+	return err ? STATUS_FAILED : STATUS_OK;
+}
+
+/* One target: its answer; several: each with its name, or as an array. */
+static int explain_all(const struct options *options, struct offline *offline)
+{
+	bool is_json = strcmp(options->output, "json") == 0;
+	size_t n = options->arguments.n;
+	json_auto_t *results = json_array();
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	int status = STATUS_OK;
+
+	for (size_t i = 0; i < n && status == STATUS_OK; i++) {
+		const char *target = options->arguments.items[i];
+		json_t *result = NULL;
+
+		status = explain(options, offline, target, &result);
+		if (status == STATUS_OK && !is_json) {
+			if (n > 1)
+				buf_printf(&text, "%s%s\n", i ? "\n" : "", target);
+			print_result(result, &text);
+		}
+		if (result)
+			(void)json_array_append_new(results, result);
+	}
+	if (is_json && status == STATUS_OK)
+		command_add_json(n == 1 ? json_array_get(results, 0) : results, &text);
+	return command_print(&text) == STATUS_OK ? status : STATUS_FAILED;
 }
 
 int command_explain(struct options *options, const struct parts *parts)
 {
-	struct control_request request = {.verb = CONTROL_EXPLAIN};
-	_cleanup_(buf_fini) struct buf text = BUF_INIT;
-	json_auto_t *result = NULL;
 	int status = check(options);
+	struct offline offline;
 
 	if (status != STATUS_OK)
 		return status;
-	/* both were parsed, so both are short */
-	memcpy(request.frontend, options->arguments.items[0],
-	       strnlen(options->arguments.items[0], CONTROL_FIELD_LEN - 1));
-	memcpy(request.from, options->from,
-	       strnlen(options->from, CONTROL_FIELD_LEN - 1));
-	if (control_ask(options->config.control_socket, &request, &result) != 0)
-		return STATUS_FAILED;
-	if (strcmp(options->output, "json") == 0)
-		command_add_json(result, &text);
-	else
-		print_result(result, &text);
-	return command_print(&text);
+	if (!options->config.manifests.n)
+		return explain_all(options, NULL);
+	status = offline_open(&offline, options, parts);
+	if (status == STATUS_OK)
+		status = explain_all(options, &offline);
+	offline_close(&offline);
+	return status;
 }

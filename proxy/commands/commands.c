@@ -49,6 +49,20 @@ int command_wrong_value(const struct options *options, const void *member,
 	return STATUS_USAGE;
 }
 
+int command_check_manifests(const struct options *options)
+{
+	for (size_t i = 0; i < options->n_given && !options->config.manifests.n; i++) {
+		unsigned users = options->given[i].flag->commands;
+
+		if ((users & 1u << COMMAND_PLAN) && !(users & 1u << COMMAND_GET)) {
+			command_error("%s: only with --manifests",
+				      options->given[i].typed);
+			return STATUS_USAGE;
+		}
+	}
+	return STATUS_OK;
+}
+
 int command_find_word(const char *word, const char *const *words, size_t n)
 {
 	for (size_t i = 0; i < n; i++)

@@ -39,6 +39,11 @@ int command_print(const struct buf *text);
 /* `FLAG: "value" is not ALLOWED`, with the flag of this member as it was typed; STATUS_USAGE. */
 int command_wrong_value(const struct options *options, const void *member,
 			const char *value, const char *allowed);
+/*
+ * Flags that need --manifests are given without it: prints which, STATUS_USAGE; else
+ * STATUS_OK.
+ */
+int command_check_manifests(const struct options *options);
 /* The index of a word in a list, or -1. */
 int command_find_word(const char *word, const char *const *words, size_t n);
 /* Adds it as indented text. */

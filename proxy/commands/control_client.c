@@ -97,6 +97,14 @@ static void print_no_connection(const char *path, int err)
 		command_error("%s: no daemon answers there: %s", path, strerror(-err));
 }
 
+bool control_is_served(const char *path)
+{
+	_cleanup_(closep) int fd = -1;
+	int err = connect_to(path, &fd);
+
+	return err != -ENOENT && err != -ECONNREFUSED;
+}
+
 int control_ask(const char *path, const struct control_request *request,
 		json_t **ret_result)
 {

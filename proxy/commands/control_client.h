@@ -4,6 +4,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 struct control_request;
 
@@ -13,5 +14,7 @@ struct control_request;
  */
 int control_ask(const char *path, const struct control_request *request,
 		json_t **ret_result);
+/* Does a daemon listen there? Also true if that cannot be known. */
+bool control_is_served(const char *path);
 /* How long to wait without a byte of the answer; 30 s unless set. For tests. */
 void control_client_set_timeout(int sec);

@@ -6,6 +6,8 @@
 
 #define RUN	(1u << COMMAND_RUN)
 #define OBJECTS (RUN | 1u << COMMAND_PLAN | 1u << COMMAND_DUMP)
+/* For these with --manifests. */
+#define PLANNED (OBJECTS | 1u << COMMAND_EXPLAIN | 1u << COMMAND_DIFF)
 #define CLIENTS                                                                          \
 	(1u << COMMAND_GET | 1u << COMMAND_EXPLAIN | 1u << COMMAND_STATUS |              \
 	 1u << COMMAND_EVENTS | 1u << COMMAND_DIFF)
@@ -25,7 +27,7 @@
 	  .offset = (slot), .help = "without effect", .no_effect = (why) }
 
 const struct flag flags[] = {
-	{ .name = "bind-address", .kind = VALUE_STRING, .commands = OBJECTS,
+	{ .name = "bind-address", .kind = VALUE_STRING, .commands = PLANNED,
 	  .offset = CONFIG(bind_address), .value_name = "ip",
 	  .help = "the node's primary address; 0.0.0.0 and :: use the Node object's address" },
 	{ .name = "bind-address-hard-fail", .kind = VALUE_BOOL, .commands = OBJECTS,
@@ -35,10 +37,10 @@ const struct flag flags[] = {
 	{ .name = "cleanup", .kind = VALUE_BOOL, .commands = RUN, .properties = FLAG_WITH_FILE,
 	  .offset = OPTION(cleanup),
 	  .help = "do what sluice cleanup does and exit" },
-	{ .name = "cluster-cidr", .kind = VALUE_STRING, .commands = OBJECTS,
+	{ .name = "cluster-cidr", .kind = VALUE_STRING, .commands = PLANNED,
 	  .offset = CONFIG(cluster_cidr), .value_name = "cidrs",
 	  .help = "addresses of pods, one CIDR for each family; for detect-local-mode ClusterCIDR" },
-	{ .name = "config", .kind = VALUE_STRING, .commands = OBJECTS, .properties = FLAG_WITH_FILE,
+	{ .name = "config", .kind = VALUE_STRING, .commands = PLANNED, .properties = FLAG_WITH_FILE,
 	  .offset = OPTION(config_file), .value_name = "path",
 	  .help = "KubeProxyConfiguration file; of kube-proxy's flags, only hostname-override, master and those about logging count beside it" },
 	WITHOUT_EFFECT("config-sync-period", DURATION, CONFIG(config_sync_period_ns), 0,
@@ -66,12 +68,12 @@ const struct flag flags[] = {
 	  .help = "conntrack timeout of UDP flows with answers; 0 leaves the kernel's" },
 	WITHOUT_EFFECT("container-hints", STRING, OPTION(unused.text), 0, CADVISOR),
 	WITHOUT_EFFECT("crio-client-timeout", DURATION, OPTION(unused.duration_ns), 0, CADVISOR),
-	{ .name = "detect-local-mode", .kind = VALUE_STRING, .commands = OBJECTS,
+	{ .name = "detect-local-mode", .kind = VALUE_STRING, .commands = PLANNED,
 	  .offset = CONFIG(detect_local_mode), .value_name = "mode",
 	  .help = "how connections of this node's pods are recognized: ClusterCIDR, NodeCIDR, BridgeInterface, InterfaceNamePrefix" },
 	WITHOUT_EFFECT("disable-root-cgroup-stats", BOOL, OPTION(unused.yes), 0, CADVISOR),
 	WITHOUT_EFFECT("enable-load-reader", BOOL, OPTION(unused.yes), 0, CADVISOR),
-	{ .name = "feature-gates", .kind = VALUE_GATES, .commands = OBJECTS,
+	{ .name = "feature-gates", .kind = VALUE_GATES, .commands = PLANNED,
 	  .offset = CONFIG(feature_gates),
 	  .help = "kube-proxy's gates; PreferSameTrafficDistribution and AllowServiceExternalIPs have an effect" },
 	{ .name = "healthz-bind-address", .kind = VALUE_STRING, .commands = OBJECTS,
@@ -83,7 +85,7 @@ const struct flag flags[] = {
 	{ .name = "help", .shorthand = 'h', .kind = VALUE_BOOL, .commands = ALL,
 	  .properties = FLAG_WITH_FILE, .offset = OPTION(help),
 	  .help = "print this text" },
-	{ .name = "hostname-override", .kind = VALUE_STRING, .commands = OBJECTS,
+	{ .name = "hostname-override", .kind = VALUE_STRING, .commands = PLANNED,
 	  .properties = FLAG_WITH_FILE, .offset = CONFIG(hostname_override), .value_name = "name",
 	  .help = "name of this node's Node object (default: the hostname in lower case)" },
 	{ .name = "init-only", .kind = VALUE_BOOL, .commands = RUN, .properties = FLAG_WITH_FILE,
@@ -131,7 +133,7 @@ const struct flag flags[] = {
 	  .properties = FLAG_WITH_FILE, .offset = CONFIG(logging.format), .value_name = "format",
 	  .help = "text, or json: one object a line" },
 	WITHOUT_EFFECT("machine-id-file", STRING, OPTION(unused.text), FLAG_HIDDEN, CADVISOR),
-	{ .name = "masquerade-all", .kind = VALUE_BOOL, .commands = OBJECTS,
+	{ .name = "masquerade-all", .kind = VALUE_BOOL, .commands = PLANNED,
 	  .offset = CONFIG(iptables.masquerade_all), .also = CONFIG(nftables.masquerade_all),
 	  .help = "masquerade everything that is sent to a cluster IP" },
 	{ .name = "master", .kind = VALUE_STRING, .commands = OBJECTS, .properties = FLAG_WITH_FILE,
@@ -143,15 +145,15 @@ const struct flag flags[] = {
 	{ .name = "metrics-port", .kind = VALUE_INT, .commands = OBJECTS, .properties = FLAG_HIDDEN,
 	  .offset = CONFIG(metrics_port),
 	  .help = "the port, if metrics-bind-address has none; 0: none" },
-	{ .name = "nodeport-addresses", .kind = VALUE_STRINGS, .commands = OBJECTS,
+	{ .name = "nodeport-addresses", .kind = VALUE_STRINGS, .commands = PLANNED,
 	  .offset = CONFIG(nodeport_addresses),
 	  .help = "addresses of node ports: CIDRs, primary (default), localhost, all" },
 	{ .name = "oom-score-adj", .kind = VALUE_INT, .commands = OBJECTS,
 	  .offset = CONFIG(oom_score_adj), .help = "of the daemon's process, -1000..1000" },
-	{ .name = "pod-bridge-interface", .kind = VALUE_STRING, .commands = OBJECTS,
+	{ .name = "pod-bridge-interface", .kind = VALUE_STRING, .commands = PLANNED,
 	  .offset = CONFIG(bridge_interface), .value_name = "name",
 	  .help = "the pods' bridge, for detect-local-mode BridgeInterface" },
-	{ .name = "pod-interface-name-prefix", .kind = VALUE_STRING, .commands = OBJECTS,
+	{ .name = "pod-interface-name-prefix", .kind = VALUE_STRING, .commands = PLANNED,
 	  .offset = CONFIG(interface_name_prefix), .value_name = "prefix",
 	  .help = "first letters of the pods' interfaces, for detect-local-mode InterfaceNamePrefix" },
 	WITHOUT_EFFECT("profiling", BOOL, CONFIG(enable_profiling), 0, "there are no pprof handlers"),
@@ -206,9 +208,9 @@ const struct flag flags[] = {
 	{ .name = "kube-proxy", .kind = VALUE_BOOL, .commands = 1u << COMMAND_CLEANUP,
 	  .offset = OPTION(kube_proxy),
 	  .help = "also remove the tables and chains that kube-proxy left" },
-	{ .name = "manifests", .kind = VALUE_PATHS, .commands = OBJECTS, .properties = FLAG_WITH_FILE,
+	{ .name = "manifests", .kind = VALUE_PATHS, .commands = PLANNED, .properties = FLAG_WITH_FILE,
 	  .offset = CONFIG(manifests), .value_name = "path",
-	  .help = "take objects from this file or folder instead of an API server; - is standard input; may be repeated" },
+	  .help = "take objects from this file or folder instead of an API server, or of the daemon; - is standard input; may be repeated" },
 	{ .name = "no-headers", .kind = VALUE_BOOL, .commands = 1u << COMMAND_GET,
 	  .offset = OPTION(no_headers), .help = "rows without the line of headings" },
 	{ .name = "namespace", .shorthand = 'n', .kind = VALUE_STRING, .commands = 1u << COMMAND_GET,
@@ -259,14 +261,21 @@ const struct command_info commands[COMMAND_N] = {
 	[COMMAND_DUMP] = {"dump", "", "print the rules for these objects"},
 	[COMMAND_GET] = {"get", "services|endpoints [NAME]",
 			 "print the running daemon's table"},
-	[COMMAND_EXPLAIN] = {"explain", "ADDRESS:PORT[/PROTO]",
-			     "print why a connection goes where it goes"},
+	[COMMAND_EXPLAIN] = {"explain", "TARGET...",
+			     "print why a connection goes where it goes",
+			     "TARGET is ADDRESS:PORT[/PROTO], ADDRESS, "
+			     "NAMESPACE/NAME[:PORT], NAME.NAMESPACE.svc[:PORT] or "
+			     ":NODEPORT[/PROTO]. With --manifests it is explained for "
+			     "these objects, without a daemon."},
 	[COMMAND_STATUS] = {"status", "",
 			    "in sync or not, since when, and why; 1 if not"},
 	[COMMAND_EVENTS] = {"events", "[NAMESPACE[/NAME]]",
 			    "print the last changes of services"},
 	[COMMAND_DIFF] = {"diff", "",
-			  "compare the kernel's rules with ours; 1 if they differ"},
+			  "compare the kernel's rules with ours; 1 if they differ",
+			  "With --manifests: what would change if these objects were "
+			  "applied, in the plan of the running daemon; without a daemon, "
+			  "in the kernel."},
 	[COMMAND_CLEANUP] = {"cleanup", "",
 			     "remove our rules, or also kube-proxy's, from the kernel"},
 	[COMMAND_COMPLETION] = {"completion", "bash|zsh|fish",

@@ -34,6 +34,7 @@ struct command_info {
 	/* words, or "": none; optional in brackets; the last one may be repeated: "X..." */
 	const char *arguments;
 	const char *summary;
+	const char *details; /* of its help; NULL: none */
 };
 
 extern const struct command_info commands[COMMAND_N];

@@ -10,8 +10,10 @@
 #define HELP_COLUMN 36
 #define HELP_WIDTH  100
 #define RUN	    (1u << COMMAND_RUN)
-#define PLANNERS    (RUN | 1u << COMMAND_PLAN | 1u << COMMAND_DUMP)
-#define ALL	    ((1u << COMMAND_N) - 1)
+#define PLANNERS                                                                         \
+	(RUN | 1u << COMMAND_PLAN | 1u << COMMAND_DUMP | 1u << COMMAND_EXPLAIN |         \
+	 1u << COMMAND_DIFF)
+#define ALL ((1u << COMMAND_N) - 1)
 
 static const struct {
 	const char *title;
@@ -175,6 +177,8 @@ void options_help(const struct options *options, struct buf *out)
 	buf_printf(out, "%s\n\nUsage: sluice %s%s%s [flags]\n", commands[command].summary,
 		   commands[command].name, *commands[command].arguments ? " " : "",
 		   commands[command].arguments);
+	if (commands[command].details)
+		add_wrapped(out, commands[command].details, 0, 0);
 	for (size_t group = 0; group < N_ELEMENTS(groups); group++)
 		help_group(options, group, out);
 	if (command == COMMAND_RUN)

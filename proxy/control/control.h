@@ -28,6 +28,8 @@ enum control_verb {
 	CONTROL_DIFF,
 	CONTROL_STATUS,
 	CONTROL_EVENTS,
+	CONTROL_PLAN,	/* all services, as `plan -o json` prints them */
+	CONTROL_CONFIG, /* the configuration, and whether objects come from manifests */
 	CONTROL_VERB_N,
 };
 

@@ -13,6 +13,7 @@ static const char *const verbs[CONTROL_VERB_N] = {
 	[CONTROL_SERVICES] = "services", [CONTROL_ENDPOINTS] = "endpoints",
 	[CONTROL_EXPLAIN] = "explain",	 [CONTROL_DIFF] = "diff",
 	[CONTROL_STATUS] = "status",	 [CONTROL_EVENTS] = "events",
+	[CONTROL_PLAN] = "plan",	 [CONTROL_CONFIG] = "config",
 };
 
 static const struct {
@@ -59,8 +60,8 @@ static int decode_object(const json_t *root, struct control_request *ret,
 		return -EINVAL;
 	}
 	if (decode_verb(root, &ret->verb) != 0) {
-		*ret_error = "request is not services, endpoints, explain, diff, status "
-			     "or events";
+		*ret_error = "request is not services, endpoints, explain, diff, status, "
+			     "events, plan or config";
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < N_ELEMENTS(fields); i++)

@@ -76,6 +76,7 @@ struct control_answer *inspect_answer(void *data, const struct control_request *
 	switch (request->verb) {
 	case CONTROL_SERVICES:
 	case CONTROL_ENDPOINTS:
+	case CONTROL_PLAN:
 		return inspect_rows(in, request, ret_error);
 	case CONTROL_EXPLAIN:
 		json = inspect_explain(in, request, ret_error);
@@ -87,6 +88,9 @@ struct control_answer *inspect_answer(void *data, const struct control_request *
 		break;
 	case CONTROL_EVENTS:
 		json = inspect_events(in, request);
+		break;
+	case CONTROL_CONFIG:
+		json = in->config(in->data);
 		break;
 	case CONTROL_VERB_N:
 		break;

@@ -21,12 +21,15 @@ struct inspect { /* all borrowed */
 	const struct state *state;
 	const struct dataplane *dataplane;
 	struct counts *counts; /* NULL: not known */
+	bool is_offline; /* the objects are not those of this host: it is not looked at */
 	/* Reports every chain of netfilter on this host; NULL: explain does without. */
 	int (*list_chains)(nf_chain_fn fn, void *data);
 	struct status *status;
 	const struct sink *journal;
 	/* Why there is nothing to show so far, freed by the caller; NULL: there is. */
 	char *(*unready)(const void *data);
+	/* The configuration, and whether objects come from manifests: for CONTROL_CONFIG. */
+	json_t *(*config)(const void *data);
 	const void *data;
 };
 

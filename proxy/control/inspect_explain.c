@@ -234,7 +234,8 @@ static json_t *explain_warnings(const struct question *q, const struct service *
 		if (may_be(q, client))
 			w.clients |= 1u << client;
 	warn_of_port(q, s, w.list);
-	preconditions_check(&preconditions, add_warning, &w);
+	if (!q->in->is_offline)
+		preconditions_check(&preconditions, add_warning, &w);
 	return w.list;
 }
 

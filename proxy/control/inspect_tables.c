@@ -1,5 +1,5 @@
 /*
- * `get services` and `get endpoints`: the decisions of the daemon, with the
+ * `get services` and `get endpoints`, and the plan: the decisions of the daemon, with the
  * kernel's counters beside it.  The services are held by reference while the
  * rows go out, a few at a time: the state may change meanwhile.  A frontend at all node
  * addresses is one row, with the address "*" as in `plan`.
@@ -16,6 +16,7 @@
 #include "proxy/control/inspect_parts.h"
 #include "watchers/cluster.h"
 #include "watchers/labels.h"
+#include "watchers/plan/plan_print.h"
 
 /* The approximate size of a piece, and the number of counters read for it. */
 #define PIECE_LEN      65536
@@ -160,6 +161,11 @@ static void add_endpoints(struct rows *r, const struct service *s, struct buf *o
 		add_row(r, endpoint_row(r->in, s, &reasons[i]), out);
 }
 
+static void add_plan(struct rows *r, const struct service *s, struct buf *out)
+{
+	add_row(r, plan_print_service(s, NULL), out);
+}
+
 /* Reads the counts of the next services, of at least one. */
 static void read_counts(struct rows *r)
 {
@@ -288,10 +294,14 @@ static struct rows *rows_new(const struct inspect *in,
 	r->answer.ops = &ops;
 	r->in = in;
 	r->with_endpoints = request->verb == CONTROL_ENDPOINTS;
-	r->add = r->with_endpoints ? add_endpoints : add_service;
-	if (!r->with_endpoints)
+	r->add = request->verb == CONTROL_PLAN ? add_plan
+		 : r->with_endpoints	       ? add_endpoints
+					       : add_service;
+	if (request->verb == CONTROL_SERVICES)
 		take_waiting(r, &filter);
 	take_services(r, &filter);
+	if (request->verb == CONTROL_PLAN)
+		r->counted_to = r->n; /* it has no counts */
 	return r;
 }
 

@@ -12,6 +12,7 @@
 
 #include "core/log.h"
 #include "proxy/config/config.h"
+#include "proxy/config/config_json.h"
 #include "proxy/config/config_load.h"
 #include "proxy/engine/conflict_log.h"
 #include "proxy/engine/hints.h"
@@ -184,6 +185,14 @@ static char *unready(const void *data)
 	return engine_unready(data);
 }
 
+static json_t *config_of(const void *data)
+{
+	const struct engine *e = data;
+
+	return json_pack("{s:o, s:b}", "config", config_to_json(e->config),
+			 "fromManifests", e->config->manifests.n > 0);
+}
+
 /* Traffic does not depend on it: the daemon runs without it, for example with a full disk. */
 static int start_control(struct daemon *d)
 {
@@ -202,6 +211,7 @@ static int start_control(struct daemon *d)
 		.status = &d->status,
 		.journal = d->journal,
 		.unready = unready,
+		.config = config_of,
 		.data = &d->engine,
 	};
 	err = control_new(d->engine.loop, path, inspect_answer, &d->inspect, &d->control);

@@ -4,6 +4,7 @@
 
 #include "core/cleanup.h"
 #include "core/state.h"
+#include "proxy/config/config_json.h"
 #include "tests/unit/cluster_text.h"
 #include "watchers/cluster.h"
 #include "watchers/plan/plan.h"
@@ -12,6 +13,14 @@ static char *is_ready(const void *data)
 {
 	(void)data;
 	return NULL;
+}
+
+static json_t *config_of(const void *data)
+{
+	const struct inspect_world *w = data;
+
+	return json_pack("{s:o, s:b}", "config", config_to_json(&w->config),
+			 "fromManifests", w->config.manifests.n > 0);
 }
 
 void inspect_world_open(struct inspect_world *w, const char *objects)
@@ -35,6 +44,8 @@ void inspect_world_open(struct inspect_world *w, const char *objects)
 		.state = w->state,
 		.dataplane = &w->dataplane,
 		.unready = is_ready,
+		.config = config_of,
+		.data = w,
 	};
 }
 

@@ -175,10 +175,12 @@ static const struct {
 	 ERROR("another version of the protocol is needed: 1")},
 	{"{\"version\":\"1\",\"request\":\"services\"}\n",
 	 ERROR("another version of the protocol is needed: 1")},
-	{LINE("\"request\":\"reboot\""),
-	 ERROR("request is not services, endpoints, explain, diff, status or events")},
-	{LINE("\"request\":7"),
-	 ERROR("request is not services, endpoints, explain, diff, status or events")},
+	{LINE("\"request\":\"reboot\""), ERROR("request is not services, endpoints, "
+					       "explain, diff, status, events, plan or "
+					       "config")},
+	{LINE("\"request\":7"), ERROR("request is not services, endpoints, explain, "
+				      "diff, status, events, plan or "
+				      "config")},
 	{LINE("\"request\":\"services\",\"namespace\":7"),
 	 ERROR("a field is not a string or is too long")},
 	{LINE("\"version\":1,\"request\":\"services\""), ERROR("not a JSON object")},

@@ -4,19 +4,12 @@
  */
 #include "tests/test.h"
 
-#include <ev.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "tests/unit/cli_run.h"
-#include "tests/unit/inspect_world.h"
-#include "tests/unit/world.h"
+#include "tests/unit/served.h"
 
 /* demo/old holds the external IP that demo/web claims, too. */
 static const char objects[] =
@@ -48,47 +41,15 @@ static const char objects[] =
 	"metadata: {name: web, namespace: other}\n"
 	"spec: {clusterIP: 10.96.0.12, ports: [{port: 80}]}\n";
 
-struct served {
-	struct world world;
-	struct inspect_world inspect;
-	struct control *control;
-	char *path;
-	pid_t pid; /* serves the socket */
-};
-
 static int set_up(void **state)
 {
-	struct served *s = xcalloc(1, sizeof(*s));
-
-	world_open(&s->world);
-	inspect_world_open(&s->inspect, objects);
-	s->path = world_path(&s->world, "s.sock");
-	assert_int_equal(control_new(s->world.loop, s->path, inspect_answer,
-				     &s->inspect.in, &s->control),
-			 0);
-	s->pid = fork();
-	assert_true(s->pid >= 0);
-	if (s->pid == 0) {
-		ev_loop_fork(s->world.loop);
-		ev_run(s->world.loop, 0);
-		_exit(0);
-	}
-	*state = s;
+	*state = served_new(objects, NULL);
 	return 0;
 }
 
 static int tear_down(void **state)
 {
-	struct served *s = *state;
-
-	assert_int_equal(kill(s->pid, SIGKILL), 0);
-	assert_int_equal(waitpid(s->pid, NULL, 0), s->pid);
-	control_free(s->control);
-	world_remove(&s->world, "s.sock.lock");
-	inspect_world_close(&s->inspect);
-	world_close(&s->world);
-	free(s->path);
-	free(s);
+	served_free(*state);
 	return 0;
 }
 

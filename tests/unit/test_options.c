@@ -135,7 +135,7 @@ static const struct {
 	{{"sluice", "get"}, "get needs an argument: services|endpoints [NAME]"},
 	{{"sluice", "get", "services", "web", "more"},
 	 "get: unexpected argument \"more\""},
-	{{"sluice", "explain"}, "explain needs an argument: ADDRESS:PORT[/PROTO]"},
+	{{"sluice", "explain"}, "explain needs an argument: TARGET..."},
 	{{"sluice", "version", "--manifests=x"}, "unknown flag: --manifests"},
 	{{"kube-proxy", "run"}, "run: unexpected argument \"run\""},
 };
@@ -333,6 +333,8 @@ static const struct {
 	{COMMAND_PLAN, "--output ", "--metrics-bind-address "},
 	{COMMAND_GET, "--namespace ", "text (default)"},
 	{COMMAND_GET, "--sort-by ", "--from "},
+	{COMMAND_EXPLAIN, "NAMESPACE/NAME[:PORT]", "--selector "},
+	{COMMAND_DIFF, "--manifests ", "--metrics-bind-address "},
 	{COMMAND_EVENTS, "--watch ", "--selector "},
 	{COMMAND_DIFF, "--control-socket ", "--output "},
 	{COMMAND_CLEANUP, "--kube-proxy ", "--manifests "},

@@ -96,7 +96,7 @@ static void add_frontend(json_t *list, const struct service *s, const struct fro
 	}
 }
 
-static json_t *format_service(const struct service *s, const struct environment *env)
+json_t *plan_print_service(const struct service *s, const struct environment *env)
 {
 	json_t *frontends = json_array(), *options = options_print_json(s), *object;
 
@@ -121,7 +121,7 @@ static json_t *format_services(const struct state *state, const struct environme
 	json_t *list = json_array();
 
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(list, format_service(sorted[i], env));
+		json_array_append_new(list, plan_print_service(sorted[i], env));
 	return list;
 }
 

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stddef.h>
 
 #include "core/buf.h"
@@ -20,5 +21,7 @@ struct plan_print_input {
 	const struct environment *env;
 };
 
+/* A service as in the list of the plan; env as above. */
+json_t *plan_print_service(const struct service *s, const struct environment *env);
 /* format: "text", "json" or "yaml"; -EINVAL for others. */
 int plan_print(const struct plan_print_input *in, const char *format, struct buf *out);
