@@ -14,6 +14,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "core/sink.h"
 #include "proxy/relay/relay.h"
 #include "tests/test.h"
 #include "tests/unit/relay_rig_udp.h"
@@ -344,6 +345,47 @@ static void changes_of_endpoints_lose_no_client(void **state)
 		(void)close(clients[i]);
 }
 
+struct counts {
+	uint64_t of_frontend, of_endpoints;
+};
+
+static void add_count(void *data, const struct sink_count *count)
+{
+	struct counts *sum = data;
+
+	if (count->is_endpoint)
+		sum->of_endpoints += count->n_connections;
+	else
+		sum->of_frontend += count->n_connections;
+}
+
+static void each_flow_counts_as_a_connection(void **state)
+{
+	struct change now = {NULL};
+	const struct changeset cs = {.full = true, .changes = &now, .n = 1};
+	struct counts sum = {0};
+
+	rig_put(rig, ALL);
+	for (int i = 0; i < 5; i++) {
+		int client = open_client();
+
+		(void)rig_ask(rig, client, NULL);
+		(void)rig_ask(rig, client, NULL);
+		(void)close(client);
+	}
+	now.new = rig->service;
+	assert_int_equal(rig->sink->ops->view->counts(rig->sink, &cs, true, add_count,
+						      &sum),
+			 0);
+	assert_int_equal(sum.of_frontend, 5);
+	assert_int_equal(sum.of_endpoints, 5);
+	/* datagrams are counted when their flow ends */
+	rig_remove(rig);
+	await_flows(0);
+	assert_true(rig_stat(rig, "sluice_userspace_client_datagrams_total") == 10);
+	assert_true(rig_stat(rig, "sluice_userspace_endpoint_datagrams_total") == 10);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
 
 int main(void)
@@ -360,6 +402,7 @@ int main(void)
 		TEST(idle_flows_end),
 		TEST(affinity_holds_for_all_flows_of_a_client),
 		TEST(changes_of_endpoints_lose_no_client),
+		TEST(each_flow_counts_as_a_connection),
 	};
 
 	return cmocka_run_group_tests(tests, rig_enter, NULL);
