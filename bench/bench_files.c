@@ -72,6 +72,25 @@ static void write_last(const struct bench *b, uint32_t version)
 	write_services(b, "last.json", &text);
 }
 
+/* All but the last in a file each. */
+static void write_files(const struct bench *b)
+{
+	for (uint32_t i = 0; i + 1 < b->size.n_services; i++) {
+		_cleanup_(freep) char *name = xasprintf("svc-%u.json", i);
+		_cleanup_(buf_fini) struct buf text = BUF_INIT;
+
+		workload_add_list(&text, i, i + 1, b->size.n_endpoints);
+		write_services(b, name, &text);
+	}
+}
+
+static void remove_file(const struct bench *b, const char *name)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/%s", b->folder, name);
+
+	(void)unlink(path);
+}
+
 static void bring_up_lo(void)
 {
 	if (system("ip link set lo up") != 0)
@@ -179,7 +198,7 @@ static void wait_settled(const struct bench *b)
 	}
 }
 
-static void measure_daemon(const struct bench *b)
+static void measure_daemon(const struct bench *b, const char *what)
 {
 	struct row row = {0};
 	pid_t pid = start_program(b, false);
@@ -197,7 +216,7 @@ static void measure_daemon(const struct bench *b)
 			rows_fail(-ETIMEDOUT, "a change did not come to the kernel");
 		samples_add(&row.total, samples_now_us() - start_us);
 	}
-	rows_print(b->size, "files: one changed", &row);
+	rows_print(b->size, what, &row);
 	rows_note(b->size, "memory: daemon %.1f MB after changes",
 		  samples_memory_mb(pid, "VmRSS:"));
 	(void)kill(pid, SIGTERM);
@@ -215,15 +234,28 @@ static void open_events(struct bench *b)
 		rows_fail(-errno, "nftables notifications");
 }
 
+/* A fresh one, without rules. */
+static void enter_namespace(struct bench *b)
+{
+	if (b->events)
+		(void)mnl_socket_close(b->events);
+	if (unshare(CLONE_NEWNET) == -1)
+		rows_fail(-errno, "a network namespace");
+	bring_up_lo();
+	open_events(b);
+}
+
 static void remove_files(const struct bench *b)
 {
 	static const char *const names[] = {"all.json", "last.json", "sluice.sock",
 					    "sluice.sock.lock"};
 
-	for (size_t i = 0; i < N_ELEMENTS(names); i++) {
-		_cleanup_(freep) char *path = xasprintf("%s/%s", b->folder, names[i]);
+	for (size_t i = 0; i < N_ELEMENTS(names); i++)
+		remove_file(b, names[i]);
+	for (uint32_t i = 0; i < b->size.n_services; i++) {
+		_cleanup_(freep) char *name = xasprintf("svc-%u.json", i);
 
-		(void)unlink(path);
+		remove_file(b, name);
 	}
 	if (rmdir(b->folder) == -1)
 		(void)fprintf(stderr, "bench_files: %s is left: %s\n", b->folder,
@@ -236,16 +268,19 @@ int main(int argc, char **argv)
 	struct bench b = {.size = rows_parse_size(argc, argv, 4, "SLUICE ")};
 
 	b.program = argv[1];
-	if (unshare(CLONE_NEWNET) == -1 || !mkdtemp(template))
-		rows_fail(-errno, "a network namespace and a folder");
+	if (!mkdtemp(template))
+		rows_fail(-errno, "%s", template);
 	b.folder = template;
 	b.socket = xasprintf("%s/sluice.sock", template);
-	bring_up_lo();
-	open_events(&b);
+	enter_namespace(&b);
 	write_rest(&b);
 	write_last(&b, 0);
 	measure_once(&b);
-	measure_daemon(&b);
+	measure_daemon(&b, "files: one changed");
+	remove_file(&b, "all.json");
+	write_files(&b);
+	enter_namespace(&b);
+	measure_daemon(&b, "files: one of as many");
 	remove_files(&b);
 	(void)mnl_socket_close(b.events);
 	free(b.socket);

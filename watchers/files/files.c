@@ -1,7 +1,8 @@
 /*
- * Any event in a watched folder starts a pause, after which everything is
- * looked at again: it costs a stat a file, and nothing has to be remembered
- * about events.  Changed files are read in slices, so that the loop keeps turning.
+ * The loop of the file source.  A change that is complete by its nature is read
+ * in the next turn (files_events.c).  All others start a pause, after which
+ * everything is looked at again: it costs a stat a file, and nothing has to be
+ * remembered about events.  Files are read in slices, so that the loop keeps turning.
  */
 #include "watchers/files/files.h"
 
@@ -15,7 +16,7 @@
 #include "watchers/files/files_private.h"
 
 #define TURN_US	  10000ull /* of reading without returning to the loop */
-#define PAUSE_SEC 0.05
+#define PAUSE_SEC (FILE_PAUSE_US / 1e6)
 #define RETRY_SEC 2.0 /* a path may come back, as by a mount, without an event */
 
 int file_compare(const struct file *a, const struct file *b)
@@ -34,6 +35,29 @@ void file_free(struct file *file)
 	free(file);
 }
 
+struct file *file_new(const struct file_source *source, const char *name)
+{
+	struct file *file = xcalloc(1, sizeof(*file));
+
+	file->source = source;
+	file->name = "";
+	if (source->is_stdin) {
+		file->path = xstrdup("standard input");
+	} else if (!*name) {
+		file->path = xstrdup(source->path);
+	} else {
+		file->path = xasprintf("%s/%s", source->path, name);
+		file->name = file->path + strlen(source->path) + 1;
+	}
+	return file;
+}
+
+void file_want(struct files *f, struct file *file)
+{
+	f->n_wanted += !file->wants_read;
+	file->wants_read = true;
+}
+
 static void wait_for_scan(struct files *f, double sec)
 {
 	if (ev_is_active(&f->pause))
@@ -44,18 +68,18 @@ static void wait_for_scan(struct files *f, double sec)
 
 static int watch_all(struct files *f)
 {
-	int rc;
+	int rc = file_watch_begin(&f->watch);
 
-	ev_io_stop(f->loop, &f->events);
-	rc = file_watch_reset(&f->watch);
 	for (size_t i = 0; i < f->n_sources && f->watch.fd != -1; i++) {
 		int err = f->sources[i].is_stdin
 				  ? 0
-				  : file_watch_add(&f->watch, f->sources[i].path);
+				  : file_watch_add(&f->watch, f->sources[i].path,
+						   &f->sources[i]);
 
 		rc = rc != 0 ? rc : err;
 	}
-	if (f->watch.fd != -1) {
+	file_watch_end(&f->watch);
+	if (f->watch.fd != -1 && !ev_is_active(&f->events)) {
 		ev_io_set(&f->events, f->watch.fd, EV_READ);
 		ev_io_start(f->loop, &f->events);
 	}
@@ -79,6 +103,25 @@ static void rescan(struct files *f, bool all)
 	ev_timer_start(f->loop, &f->work);
 }
 
+/* Starts what events and reading have made due. */
+static void schedule(struct files *f)
+{
+	uint64_t now_us = clock_monotonic_us();
+	bool is_soon = f->due == FILE_SCAN_SOON && now_us - f->swap_us >= FILE_PAUSE_US;
+	double sec = is_soon ? 0. : PAUSE_SEC;
+
+	if (f->n_wanted > 0)
+		ev_timer_start(f->loop, &f->work);
+	if (f->due == FILE_SCAN_NONE)
+		return;
+	f->due = FILE_SCAN_NONE;
+	if (is_soon)
+		f->swap_us = now_us;
+	if (ev_is_active(&f->pause) && ev_timer_remaining(f->loop, &f->pause) > sec)
+		ev_timer_stop(f->loop, &f->pause); /* it was for a retry, or a pause */
+	wait_for_scan(f, sec);
+}
+
 static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	struct files *f = timer->data;
@@ -91,10 +134,19 @@ static void on_work(struct ev_loop *loop, ev_timer *timer, int revents)
 	while (rc != 0 && clock_monotonic_us() < end_us);
 	if (rc != 0)
 		ev_timer_start(loop, timer);
+	schedule(f);
 	if (f->is_changed) {
 		f->is_changed = false;
 		f->changed(f->data);
 	}
+}
+
+static void on_events(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct files *f = io->data;
+
+	file_watch_read(&f->watch, files_take_event, f);
+	schedule(f);
 }
 
 static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
@@ -102,21 +154,12 @@ static void on_pause(struct ev_loop *loop, ev_timer *timer, int revents)
 	struct files *f = timer->data;
 
 	ev_timer_stop(loop, timer);
+	if (f->watch.fd != -1) /* a successor of a missing file may have come */
+		on_events(loop, &f->events, EV_READ);
 	if (ev_is_active(&f->work)) /* files are being read */
 		wait_for_scan(f, PAUSE_SEC);
 	else
 		rescan(f, false);
-}
-
-static void on_events(struct ev_loop *loop, ev_io *io, int revents)
-{
-	struct files *f = io->data;
-
-	if (!file_watch_read(&f->watch))
-		return;
-	if (ev_is_active(&f->pause) && ev_timer_remaining(loop, &f->pause) > PAUSE_SEC)
-		ev_timer_stop(loop, &f->pause); /* it was for a retry */
-	wait_for_scan(f, PAUSE_SEC);
 }
 
 static int compare_sources(const void *a, const void *b)

@@ -8,6 +8,10 @@
  * hold the same object, the first in path order counts and the other is
  * reported; it takes over when the first goes.
  *
+ * A file that is renamed into place or closed by its writer, and the swap of a link
+ * or folder, are read immediately, later changes of the same file after a pause of
+ * 50 ms.  A file that is being written waits until it was not written for 40 ms.
+ *
  * A link in a folder is followed when it is read; a change of the file it leads
  * to is noticed for a ConfigMap's "..data" only.  A pipe is read once, before
  * anything is followed.  Where inotify has no watch left, and where a path is

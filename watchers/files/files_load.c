@@ -1,7 +1,8 @@
 /*
  * One file -> the objects that it holds, in steps that a turn of the loop can
  * afford.  A file that does not parse keeps its last good objects; the first
- * time, those before the bad place count.
+ * time, those before the bad place count.  A file that is written while it is read
+ * keeps them, too, and is read again.
  */
 #include "watchers/files/files_private.h"
 
@@ -87,11 +88,18 @@ static int finish(struct files *f, int rc, const char *error)
 	return rc != 0 ? rc : 1;
 }
 
-/* It was deleted or replaced by a folder or pipe: the next scan notices that. */
+/* It was deleted or replaced by a folder or pipe: a scan notices that. */
 static bool is_gone(int err)
 {
 	return err == -ENOENT || err == -ENOTDIR || err == -EISDIR || err == -ELOOP ||
 	       err == -ESPIPE;
+}
+
+/* Truncated since it was looked at: a scan decides how long it may stay empty. */
+static bool is_emptied(const struct files *f, const struct file_loading *l)
+{
+	return f->loop && S_ISREG(l->st.st_mode) && l->st.st_size == 0 &&
+	       l->file->n_holdings > 0 && !l->file->gone_us;
 }
 
 static int start(struct files *f, struct file *file)
@@ -100,9 +108,11 @@ static int start(struct files *f, struct file *file)
 	int rc;
 
 	file->wants_read = false;
+	f->n_wanted--;
 	l->file = file;
 	rc = open_file(f, l);
-	if (is_gone(rc)) {
+	if (is_gone(rc) || (rc == 0 && is_emptied(f, l))) {
+		f->due = FILE_SCAN_LATER;
 		end(l);
 		return 1;
 	}
@@ -131,6 +141,17 @@ static int feed(struct file_loading *l)
 	return !S_ISREG(l->st.st_mode) || l->len != (size_t)l->st.st_size;
 }
 
+/* Has it been written since it was opened? Then it may not have been complete. */
+static bool is_written(const struct files *f, const struct file_loading *l)
+{
+	struct stat now;
+
+	return f->loop && S_ISREG(l->st.st_mode) && fstat(l->fd, &now) == 0 &&
+	       (now.st_size != l->st.st_size ||
+		now.st_mtim.tv_sec != l->st.st_mtim.tv_sec ||
+		now.st_mtim.tv_nsec != l->st.st_mtim.tv_nsec);
+}
+
 static int go_on(struct files *f)
 {
 	struct file_loading *l = &f->loading;
@@ -141,12 +162,19 @@ static int go_on(struct files *f)
 		l->is_read = true;
 		rc = manifest_finish(&l->manifest, &error);
 	}
-	return rc == 1 ? 1 : finish(f, rc, error);
+	if (rc == 1)
+		return 1;
+	if (!is_written(f, l))
+		return finish(f, rc, error);
+	f->due = FILE_SCAN_LATER;
+	reject_end(f->reject);
+	end(l);
+	return 1;
 }
 
 static struct file *find_wanted(struct files *f)
 {
-	for (size_t i = 0; i < f->n; i++) {
+	for (size_t i = 0; f->n_wanted > 0 && i < f->n; i++) {
 		struct file *file = f->files[(f->next + i) % f->n];
 
 		if (file->wants_read) {
@@ -170,7 +198,7 @@ int files_load_step(struct files *f)
 void files_load_abort(struct files *f)
 {
 	if (f->loading.file) {
-		f->loading.file->wants_read = true;
+		file_want(f, f->loading.file);
 		reject_end(f->reject);
 		end(&f->loading);
 	}

@@ -56,9 +56,10 @@ static void report(const struct file_owners *o, const struct object *object,
 }
 
 /* Others of its objects count now: reading it again reports which. */
-static void read_again(struct file *file)
+static void read_again(struct file_owners *o, struct file *file)
 {
-	file->wants_read |= !file->is_once;
+	if (!file->is_once)
+		file_want(container_of(o, struct files, owners), file);
 }
 
 /* Where in the chain the file's own place is, or should be. */
@@ -103,7 +104,7 @@ static bool put(struct file_owners *o, struct holding *new, bool *ret_changed)
 	if (head != new)
 		report(o, new->object, new->file, head->file);
 	else if (!old && was_first)
-		read_again(was_first->file);
+		read_again(o, was_first->file);
 	if (old)
 		object_unref(take_ptr(old->object));
 	return true;
@@ -120,7 +121,7 @@ static void drop(struct file_owners *o, struct holding *old, bool *ret_changed)
 	if (was_first == old && head) {
 		(void)hash_put(&o->table, head);
 		*ret_changed |= cluster_put(o->cluster, object_ref(head->object));
-		read_again(head->file);
+		read_again(o, head->file);
 	} else if (was_first == old) {
 		(void)hash_del(&o->table, old);
 		*ret_changed |=

@@ -1,5 +1,6 @@
 /*
- * Which files there are.  A scan costs a stat for each file.
+ * Which files there are.  A scan costs a stat for each file; most changes of a
+ * single file do without one (files_events.c).
  *
  * A scan may come in the middle of a change: editors and deployers move the old
  * file away before the new one is there, or create it empty, and Services must
@@ -67,6 +68,16 @@ static bool has_ending(const char *name, int (*compare)(const char *, const char
 	return false;
 }
 
+static bool is_hidden(const char *name)
+{
+	return *name == '.' || *name == '#';
+}
+
+bool file_name_counts(const char *name)
+{
+	return !is_hidden(name) && has_ending(name, strcasecmp);
+}
+
 uint64_t file_fingerprint(const struct stat *st)
 {
 	const uint64_t facts[] = {
@@ -96,7 +107,7 @@ static void take_entry(struct files *f, const struct file_source *source,
 {
 	const char *name = entry->d_name;
 
-	if (*name == '.' || *name == '#')
+	if (is_hidden(name))
 		return;
 	if (entry->d_type == DT_DIR) {
 		if (strcmp(name, "lost+found") != 0)
@@ -133,13 +144,20 @@ static int list_folder(struct files *f, const struct file_source *source,
 	return rc;
 }
 
-/* The device of the folder that path is in, or 0. */
-static dev_t parent_dev(const char *path)
+/* Of the folder that path is in, or zeroes. */
+static struct stat stat_parent(const char *path)
 {
 	_cleanup_(freep) char *copy = xstrdup(path);
 	struct stat st;
 
-	return stat(dirname(copy), &st) == 0 ? st.st_dev : 0;
+	return stat(dirname(copy), &st) == 0 ? st : (struct stat){.st_dev = 0};
+}
+
+static void note_folder(struct file_source *source, const struct stat *st)
+{
+	source->is_replaced = source->dev != st->st_dev || source->ino != st->st_ino;
+	source->dev = st->st_dev;
+	source->ino = st->st_ino;
 }
 
 /*
@@ -162,10 +180,11 @@ static int list_source(struct files *f, struct file_source *source, bool had_fil
 		rc = list_folder(f, source, ret);
 		if (rc == 0 && ret->n == 0 && had_files && source->dev != st.st_dev)
 			return -ENOENT;
-		source->dev = st.st_dev;
+		note_folder(source, &st);
 	} else if (rc == 0) {
 		name_list_add(ret, "");
-		source->dev = parent_dev(source->path);
+		st = stat_parent(source->path);
+		note_folder(source, &st);
 	}
 	return rc;
 }
@@ -199,6 +218,7 @@ static void drop(struct files *f, struct file *file)
 {
 	reject_gone(f->reject, "", "", file->path);
 	f->is_changed |= file_owners_replace(&f->owners, file, NULL, 0);
+	f->n_wanted -= file->wants_read;
 	file_free(file);
 }
 
@@ -237,6 +257,18 @@ static bool is_fresh(const struct files *f, const struct stat *st)
 	return f->loop && age_us >= 0 && age_us < SETTLED_US;
 }
 
+/*
+ * Was it complete before it appeared here?  A link or the folder was replaced in one
+ * step: files are not written where a swap leads to.
+ */
+static bool is_swapped_in(const struct files *f, const struct file *file)
+{
+	struct stat st;
+
+	return f->is_swapped && (file->source->is_replaced ||
+				 (lstat(file->path, &st) == 0 && S_ISLNK(st.st_mode)));
+}
+
 static void saw_regular(struct files *f, struct file *file, const struct stat *st,
 			bool all)
 {
@@ -245,11 +277,15 @@ static void saw_regular(struct files *f, struct file *file, const struct stat *s
 	keep(f, file);
 	if (is_changed && st->st_size == 0 && is_in_grace(f, file))
 		return;
-	file->gone_us = 0;
-	if (is_changed && is_fresh(f, st))
-		f->is_waiting = f->has_unread = true;
-	else if (is_changed || all)
-		file->wants_read = f->has_unread = true;
+	if (st->st_size > 0 || !is_changed)
+		file->gone_us = 0;
+	if (!is_changed && !all)
+		return;
+	f->has_unread = true;
+	if (is_changed && is_fresh(f, st) && !is_swapped_in(f, file))
+		f->is_waiting = true;
+	else
+		file_want(f, file);
 }
 
 static void saw(struct files *f, struct file *file, bool all)
@@ -257,7 +293,8 @@ static void saw(struct files *f, struct file *file, bool all)
 	struct stat st;
 
 	if (file->source->is_stdin) {
-		file->wants_read |= !file->is_once;
+		if (!file->is_once)
+			file_want(f, file);
 		keep(f, file);
 	} else if (stat(file->path, &st) == -1 || S_ISDIR(st.st_mode)) {
 		saw_missing(f, file);
@@ -267,27 +304,11 @@ static void saw(struct files *f, struct file *file, bool all)
 		saw_missing(f, file); /* a pipe in a folder is not waited for */
 	} else {
 		/* one that was named is read once, before anything is followed */
-		file->wants_read |= !f->loop && !file->is_once;
+		if (!f->loop && !file->is_once)
+			file_want(f, file);
 		file->gone_us = 0;
 		keep(f, file);
 	}
-}
-
-static struct file *file_new(const struct file_source *source, const char *name)
-{
-	struct file *file = xcalloc(1, sizeof(*file));
-
-	file->source = source;
-	file->name = "";
-	if (source->is_stdin) {
-		file->path = xstrdup("standard input");
-	} else if (!*name) {
-		file->path = xstrdup(source->path);
-	} else {
-		file->path = xasprintf("%s/%s", source->path, name);
-		file->name = file->path + strlen(source->path) + 1;
-	}
-	return file;
 }
 
 /* old: the files that were known of the source, in order. */
@@ -318,7 +339,7 @@ static int scan_source(struct files *f, struct file_source *source,
 	_cleanup_(name_list_fini) struct name_list list = {0};
 	int rc = list_source(f, source, n_old > 0, &list);
 	bool is_deleted = is_missing(rc) && n_old == 1 && !*old[0]->name &&
-			  parent_dev(source->path) == source->dev;
+			  stat_parent(source->path).st_dev == source->dev;
 
 	note_error(source, rc, n_old > 0 && !is_deleted);
 	if (rc == 0 || is_deleted) {
@@ -351,5 +372,6 @@ int files_scan(struct files *f, bool all)
 		rc = scan_source(f, &f->sources[i], old + first, at - first, all);
 		err = err != 0 ? err : rc;
 	}
+	f->is_swapped = false;
 	return err;
 }
