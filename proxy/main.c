@@ -258,11 +258,17 @@ static const struct parts parts = {
 };
 
 static int (*const functions[COMMAND_N])(struct options *, const struct parts *) = {
-	[COMMAND_RUN] = command_run,	     [COMMAND_PLAN] = command_plan,
-	[COMMAND_DUMP] = command_dump,	     [COMMAND_GET] = command_get,
-	[COMMAND_EXPLAIN] = command_explain, [COMMAND_STATUS] = command_status,
-	[COMMAND_EVENTS] = command_events,   [COMMAND_DIFF] = command_diff,
-	[COMMAND_CLEANUP] = command_cleanup, [COMMAND_COMPLETION] = command_completion,
+	[COMMAND_RUN] = command_run,
+	[COMMAND_PLAN] = command_plan,
+	[COMMAND_DUMP] = command_dump,
+	[COMMAND_GET] = command_get,
+	[COMMAND_EXPLAIN] = command_explain,
+	[COMMAND_STATUS] = command_status,
+	[COMMAND_TOP] = command_top,
+	[COMMAND_EVENTS] = command_events,
+	[COMMAND_DIFF] = command_diff,
+	[COMMAND_CLEANUP] = command_cleanup,
+	[COMMAND_COMPLETION] = command_completion,
 	[COMMAND_VERSION] = command_version,
 };
 

@@ -21,6 +21,7 @@ int command_get(struct options *options, const struct parts *parts);
 int command_explain(struct options *options, const struct parts *parts);
 int command_status(struct options *options, const struct parts *parts);
 int command_events(struct options *options, const struct parts *parts);
+int command_top(struct options *options, const struct parts *parts);
 int command_diff(struct options *options, const struct parts *parts);
 int command_cleanup(struct options *options, const struct parts *parts);
 int command_completion(struct options *options, const struct parts *parts);

@@ -10,7 +10,7 @@
 #define PLANNED (OBJECTS | 1u << COMMAND_EXPLAIN | 1u << COMMAND_DIFF)
 #define CLIENTS                                                                          \
 	(1u << COMMAND_GET | 1u << COMMAND_EXPLAIN | 1u << COMMAND_STATUS |              \
-	 1u << COMMAND_EVENTS | 1u << COMMAND_DIFF)
+	 1u << COMMAND_EVENTS | 1u << COMMAND_TOP | 1u << COMMAND_DIFF)
 #define ALL ((1u << COMMAND_N) - 1)
 
 #define CONFIG(member) offsetof(struct options, config.member)
@@ -191,6 +191,8 @@ const struct flag flags[] = {
 	{ .name = "control-socket", .kind = VALUE_STRING, .commands = RUN | CLIENTS,
 	  .properties = FLAG_WITH_FILE, .offset = CONFIG(control_socket), .value_name = "path",
 	  .help = "Unix socket for get, explain, status, events and diff; empty: none" },
+	{ .name = "count", .shorthand = 'n', .kind = VALUE_INT, .commands = 1u << COMMAND_TOP,
+	  .offset = OPTION(count), .value_name = "n", .help = "exit after so many readings; 0: never" },
 	{ .name = "ebpf-exclude-cgroup", .kind = VALUE_PATHS, .commands = RUN,
 	  .properties = FLAG_WITH_FILE, .offset = CONFIG(ebpf.exclude_cgroups), .value_name = "path",
 	  .help = "leave the sockets of this cgroup to nftables; may be repeated" },
@@ -205,6 +207,8 @@ const struct flag flags[] = {
 	{ .name = "gather-period", .kind = VALUE_DURATION, .commands = RUN, .properties = FLAG_WITH_FILE,
 	  .offset = CONFIG(gather_period_ns),
 	  .help = "how long a burst of changes is gathered before it is programmed" },
+	{ .name = "interval", .kind = VALUE_DURATION, .commands = 1u << COMMAND_TOP,
+	  .offset = OPTION(interval_ns), .help = "time between two readings" },
 	{ .name = "kube-proxy", .kind = VALUE_BOOL, .commands = 1u << COMMAND_CLEANUP,
 	  .offset = OPTION(kube_proxy),
 	  .help = "also remove the tables and chains that kube-proxy left" },
@@ -215,6 +219,10 @@ const struct flag flags[] = {
 	  .offset = OPTION(no_headers), .help = "rows without the line of headings" },
 	{ .name = "namespace", .shorthand = 'n', .kind = VALUE_STRING, .commands = 1u << COMMAND_GET,
 	  .offset = OPTION(ns), .help = "only this namespace" },
+	{ .name = "namespace", .kind = VALUE_STRING, .commands = 1u << COMMAND_TOP,
+	  .offset = OPTION(ns), .help = "only this namespace" },
+	{ .name = "once", .kind = VALUE_BOOL, .commands = 1u << COMMAND_TOP,
+	  .offset = OPTION(once), .help = "print one reading and exit" },
 	{ .name = "once", .kind = VALUE_BOOL, .commands = RUN, .properties = FLAG_WITH_FILE,
 	  .offset = OPTION(once),
 	  .help = "program the kernel, print one line, exit" },
@@ -236,6 +244,9 @@ const struct flag flags[] = {
 	{ .name = "state-dir", .kind = VALUE_STRING, .commands = RUN, .properties = FLAG_WITH_FILE,
 	  .offset = CONFIG(state_dir), .value_name = "path",
 	  .help = "keep the last known objects of the API server in this folder, for a start without it; empty: do not" },
+	{ .name = "sort-by", .kind = VALUE_STRING, .commands = 1u << COMMAND_TOP,
+	  .offset = OPTION(sort_by), .value_name = "column",
+	  .help = "rate (default), connections, refused, dropped, endpoints or name" },
 	{ .name = "strict", .kind = VALUE_BOOL, .commands = 1u << COMMAND_PLAN,
 	  .properties = FLAG_WITH_FILE, .offset = OPTION(strict),
 	  .help = "exit with 1 also for endpoints without a Service and for ports that no slice has" },
@@ -271,6 +282,10 @@ const struct command_info commands[COMMAND_N] = {
 			    "in sync or not, since when, and why; 1 if not"},
 	[COMMAND_EVENTS] = {"events", "[NAMESPACE[/NAME]]",
 			    "print the last changes of services"},
+	[COMMAND_TOP] = {"top", "", "print the busiest services, again and again",
+			 "On a terminal: q quits; r, c, f, d, e and n sort by rate, "
+			 "connections, refused, dropped, endpoints or name; / filters, "
+			 "Escape shows all again."},
 	[COMMAND_DIFF] = {"diff", "",
 			  "compare the kernel's rules with ours; 1 if they differ",
 			  "With --manifests: what would change if these objects were "

@@ -27,7 +27,7 @@ static void *slot_of(struct options *o, const struct flag *flag)
 
 void options_init(struct options *o)
 {
-	*o = (struct options){.command = COMMAND_N};
+	*o = (struct options){.command = COMMAND_N, .interval_ns = 2000000000};
 	config_init(&o->config);
 	for (size_t i = 0; i < n_flags; i++)
 		if (flags[i].kind == VALUE_STRING && !*(char **)slot_of(o, &flags[i]))

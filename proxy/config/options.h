@@ -22,6 +22,7 @@ enum command {
 	COMMAND_EXPLAIN,
 	COMMAND_STATUS,
 	COMMAND_EVENTS,
+	COMMAND_TOP,
 	COMMAND_DIFF,
 	COMMAND_CLEANUP,
 	COMMAND_COMPLETION,
@@ -78,6 +79,8 @@ struct options {
 	char *output, *format; /* "" unless given */
 	char *ns, *from, *selector, *sort_by;
 	bool all_namespaces, watch, no_headers;
+	int32_t count;
+	int64_t interval_ns;
 	struct strings arguments; /* all that are not flags */
 
 	struct { /* values of flags without effect */

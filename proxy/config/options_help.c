@@ -30,15 +30,16 @@ static const struct {
 	 {"proxy-mode", "detect-local-mode", "cluster-cidr", "pod-", "masquerade-all",
 	  "iptables-masquerade-bit", "nodeport-addresses", "bind-address",
 	  "feature-gates"}},
-	{"Output",
-	 ALL,
-	 {"output", "format", "namespace", "all-namespaces", "selector", "sort-by",
-	  "no-headers", "from", "watch", "kube-proxy", "strict"}},
 	{"The daemon",
 	 RUN,
 	 {"once", "take-over", "cleanup", "init-only", "write-config-to", "gather-period",
 	  "iptables-min-sync-period", "iptables-sync-period", "audit-period",
 	  "state-dir"}},
+	{"Output",
+	 ALL,
+	 {"output", "format", "namespace", "all-namespaces", "selector", "sort-by",
+	  "no-headers", "count", "interval", "once", "from", "watch", "kube-proxy",
+	  "strict"}},
 	{"The daemon's HTTP servers",
 	 RUN,
 	 {"healthz-", "metrics-", "service-metrics", "bind-address-hard-fail"}},
@@ -118,15 +119,17 @@ static void help_flag(const struct options *options, const struct flag *flag,
 	add_wrapped(out, buf_string(&right), HELP_COLUMN, HELP_COLUMN);
 }
 
+/* The first one with a command of the flag and with its name. */
 static size_t group_of(const struct flag *flag)
 {
 	for (size_t g = 0; g < N_ELEMENTS(groups); g++)
 		for (size_t i = 0; groups[g].prefixes[i]; i++) {
 			const char *prefix = groups[g].prefixes[i];
 			size_t len = strlen(prefix);
+			bool is_shared = groups[g].commands & flag->commands;
 			bool is_open = len == 0 || prefix[len - 1] == '-';
 
-			if (strncmp(flag->name, prefix, len) == 0 &&
+			if (is_shared && strncmp(flag->name, prefix, len) == 0 &&
 			    (is_open || !flag->name[len]))
 				return g;
 		}

@@ -30,15 +30,19 @@ enum control_verb {
 	CONTROL_EVENTS,
 	CONTROL_PLAN,	/* all services, as `plan -o json` prints them */
 	CONTROL_CONFIG, /* the configuration, and whether objects come from manifests */
+	CONTROL_TOP,	/* the service ports with the largest values */
 	CONTROL_VERB_N,
 };
 
 struct control_request {
 	enum control_verb verb;
 	/* "" when absent */
-	char ns[CONTROL_FIELD_LEN];	  /* services, endpoints, events */
+	char ns[CONTROL_FIELD_LEN];	  /* services, endpoints, events, top */
 	char name[CONTROL_FIELD_LEN];	  /* the same: of the Service */
 	char selector[CONTROL_FIELD_LEN]; /* services, endpoints: of labels */
+	char filter[CONTROL_FIELD_LEN];	  /* top: a part of NAMESPACE/NAME:PORT */
+	char sort[CONTROL_FIELD_LEN];	  /* top: the column; rate unless set */
+	char limit[CONTROL_FIELD_LEN];	  /* top: the number of rows; 20 unless set */
 	char since[CONTROL_FIELD_LEN];	  /* events: the number of the last known one */
 	char frontend[CONTROL_FIELD_LEN]; /* explain: ADDRESS:PORT[/PROTO] */
 	char from[CONTROL_FIELD_LEN];	  /* explain: an address */

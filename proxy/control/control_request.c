@@ -14,6 +14,7 @@ static const char *const verbs[CONTROL_VERB_N] = {
 	[CONTROL_EXPLAIN] = "explain",	 [CONTROL_DIFF] = "diff",
 	[CONTROL_STATUS] = "status",	 [CONTROL_EVENTS] = "events",
 	[CONTROL_PLAN] = "plan",	 [CONTROL_CONFIG] = "config",
+	[CONTROL_TOP] = "top",
 };
 
 static const struct {
@@ -23,6 +24,9 @@ static const struct {
 	{"namespace", offsetof(struct control_request, ns)},
 	{"name", offsetof(struct control_request, name)},
 	{"selector", offsetof(struct control_request, selector)},
+	{"filter", offsetof(struct control_request, filter)},
+	{"sort", offsetof(struct control_request, sort)},
+	{"limit", offsetof(struct control_request, limit)},
 	{"since", offsetof(struct control_request, since)},
 	{"frontend", offsetof(struct control_request, frontend)},
 	{"from", offsetof(struct control_request, from)},
@@ -61,7 +65,7 @@ static int decode_object(const json_t *root, struct control_request *ret,
 	}
 	if (decode_verb(root, &ret->verb) != 0) {
 		*ret_error = "request is not services, endpoints, explain, diff, status, "
-			     "events, plan or config";
+			     "events, plan, config or top";
 		return -EINVAL;
 	}
 	for (size_t i = 0; i < N_ELEMENTS(fields); i++)

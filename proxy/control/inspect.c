@@ -89,6 +89,9 @@ struct control_answer *inspect_answer(void *data, const struct control_request *
 	case CONTROL_EVENTS:
 		json = inspect_events(in, request);
 		break;
+	case CONTROL_TOP:
+		json = inspect_top(in, request, ret_error);
+		break;
 	case CONTROL_CONFIG:
 		json = in->config(in->data);
 		break;

@@ -176,11 +176,11 @@ static const struct {
 	{"{\"version\":\"1\",\"request\":\"services\"}\n",
 	 ERROR("another version of the protocol is needed: 1")},
 	{LINE("\"request\":\"reboot\""), ERROR("request is not services, endpoints, "
-					       "explain, diff, status, events, plan or "
-					       "config")},
+					       "explain, diff, status, events, plan, "
+					       "config or top")},
 	{LINE("\"request\":7"), ERROR("request is not services, endpoints, explain, "
-				      "diff, status, events, plan or "
-				      "config")},
+				      "diff, status, events, plan, "
+				      "config or top")},
 	{LINE("\"request\":\"services\",\"namespace\":7"),
 	 ERROR("a field is not a string or is too long")},
 	{LINE("\"version\":1,\"request\":\"services\""), ERROR("not a JSON object")},

@@ -334,6 +334,8 @@ static const struct {
 	{COMMAND_GET, "--namespace ", "text (default)"},
 	{COMMAND_GET, "--sort-by ", "--from "},
 	{COMMAND_EXPLAIN, "NAMESPACE/NAME[:PORT]", "--selector "},
+	{COMMAND_TOP, "--once ", "--selector "},
+	{COMMAND_TOP, "-n, --count ", "--all-namespaces "},
 	{COMMAND_DIFF, "--manifests ", "--metrics-bind-address "},
 	{COMMAND_EVENTS, "--watch ", "--selector "},
 	{COMMAND_DIFF, "--control-socket ", "--output "},
