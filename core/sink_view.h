@@ -1,7 +1,7 @@
 /*
  * Reading back the work of a sink, without changing it: connection counters,
  * differences between the wanted and the present state, numbers for /metrics, which
- * sink decides, and the process that interferes. Each of the five may be NULL.
+ * sink decides, and the process that interferes. Each of them may be NULL.
  */
 #pragma once
 
@@ -67,6 +67,13 @@ struct sink_question {
 	const struct environment *env;
 };
 
+/* How a service is served where that is not by the address and port of a frontend. */
+struct sink_place {
+	const char *why_not; /* the frontend is not served, static text; NULL: it is */
+	struct addr local;   /* where clients on this host reach the service instead */
+	uint16_t local_port; /* 0: nowhere */
+};
+
 struct sink_view {
 	/*
 	 * Counters of the new services of a change set. A frontend or endpoint may have
@@ -81,6 +88,8 @@ struct sink_view {
 	/* Does the sink decide? False: a later one does, and *ret_why is why this one does not. */
 	bool (*decides)(const struct sink *sink, const struct sink_question *q,
 			const char **ret_why);
+	void (*place)(const struct sink *sink, const struct service *s,
+		      const struct frontend *f, struct sink_place *ret);
 	/* The process that changed last what the sink made: "nft (pid 123)"; NULL: not known. */
 	const char *(*changed_by)(const struct sink *sink);
 	bool keeps_source; /* connections that it decides are never masqueraded */

@@ -2,6 +2,7 @@
  * The wiring: sources, data planes, dump formats, commands.  No other file names
  * all parts.
  */
+#include <assert.h>
 #include <cap-ng.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -171,7 +172,7 @@ static int open_userspace(const struct config *config, struct ev_loop *loop,
 					: NULL;
 	size_t n_inherited;
 	_cleanup_(freep) int *inherited = listen_fds_take(&n_inherited);
-	const struct relay_params params = {
+	struct relay_params params = {
 		.n_workers = (unsigned)config->userspace.workers,
 		.udp_unanswered_sec = whole_seconds(config->conntrack.udp_ns),
 		.udp_answered_sec = whole_seconds(config->conntrack.udp_stream_ns),
@@ -184,7 +185,17 @@ static int open_userspace(const struct config *config, struct ev_loop *loop,
 	};
 	_cleanup_(freep) char *why = NULL;
 	struct sink *sink;
-	int err = relay_sink_new(&params, &sink, &why);
+	int err;
+
+	for (size_t i = 0; i < config->userspace.listen.n; i++) {
+		struct addr addr;
+		bool is_addr = addr_parse(config->userspace.listen.items[i], &addr) == 0;
+
+		assert(is_addr); /* it was validated */
+		params.local[addr_family(&addr)] = addr;
+		params.has_local[addr_family(&addr)] = true;
+	}
+	err = relay_sink_new(&params, &sink, &why);
 
 	if (err) {
 		log_err("userspace: could not open: %s", why);

@@ -128,6 +128,7 @@ static const struct get_column service_columns[] = {
 	{.heading = "AFFINITY", .cell = affinity_cell, .is_wide = true},
 	{.heading = "HEALTHPORT", .cell = health_port_cell, .is_wide = true},
 	{.heading = "HELDBY", .key = "heldBy", .is_wide = true},
+	{.heading = "WHY", .key = "why", .is_wide = true},
 };
 
 static const struct get_column endpoint_columns[] = {

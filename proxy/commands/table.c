@@ -39,9 +39,10 @@ static const char *colour_of(const char *word)
 	static const struct {
 		const char *word, *colour;
 	} colours[] = {
-		{"served", GREEN},   {"ready", GREEN},	      {"refused", RED},
-		{"dropped", RED},    {"down", RED},	      {"removed", RED},
-		{"waiting", YELLOW}, {"terminating", YELLOW}, {"not-ready", YELLOW},
+		{"served", GREEN},     {"ready", GREEN},    {"refused", RED},
+		{"dropped", RED},      {"down", RED},	    {"removed", RED},
+		{"unserved", RED},     {"waiting", YELLOW}, {"terminating", YELLOW},
+		{"not-ready", YELLOW},
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(colours); i++)

@@ -139,6 +139,7 @@ void config_fini(struct config *c)
 	free(c->ebpf.cgroup_root);
 	free(c->ebpf.bpffs_root);
 	strings_fini(&c->ebpf.exclude_cgroups);
+	strings_fini(&c->userspace.listen);
 	c->control_socket = c->state_dir = c->master = NULL;
 	c->ebpf = (struct config_ebpf){0};
 }

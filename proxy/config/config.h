@@ -60,8 +60,9 @@ struct config_ebpf {
 };
 
 struct config_userspace {
-	int32_t workers; /* threads; 0: one for each core */
-	bool take_over;	 /* the listeners of a daemon that runs */
+	int32_t workers;       /* threads; 0: one for each core */
+	bool take_over;	       /* the listeners of a daemon that runs */
+	struct strings listen; /* addresses of local ports, at most one of a family */
 };
 
 struct config {

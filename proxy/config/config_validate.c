@@ -173,6 +173,25 @@ static void check_cluster_cidr(const struct config *c, struct buf *errors)
 			 "\"%s\" has more than one CIDR of a family", c->cluster_cidr);
 }
 
+static void check_listen(const struct strings *listen, struct buf *errors)
+{
+	bool has[FAMILY_N] = {false};
+
+	for (size_t i = 0; i < listen->n; i++) {
+		struct addr addr;
+
+		if (addr_parse(listen->items[i], &addr) != 0) {
+			complain(errors, "userspace-listen", "\"%s\" is not an address",
+				 listen->items[i]);
+			continue;
+		}
+		if (has[addr_family(&addr)])
+			complain(errors, "userspace-listen",
+				 "has several addresses of one family");
+		has[addr_family(&addr)] = true;
+	}
+}
+
 static void check_addresses(const struct config *c, struct buf *errors)
 {
 	struct nodeport_addresses nodeports = {0};
@@ -184,6 +203,7 @@ static void check_addresses(const struct config *c, struct buf *errors)
 			 c->bind_address);
 	check_address_port("healthzBindAddress", c->healthz_bind_address, errors);
 	check_address_port("metricsBindAddress", c->metrics_bind_address, errors);
+	check_listen(&c->userspace.listen, errors);
 	if (nodeport_addresses_parse((const char *const *)c->nodeport_addresses.items,
 				     c->nodeport_addresses.n, &nodeports, &error) != 0)
 		complain(errors, "nodePortAddresses", "%s", error ? error : "not usable");

@@ -5,8 +5,12 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "proxy/engine/dataplane.h"
+#include "proxy/engine/engine.h"
 #include "proxy/engine/journal.h"
+#include "proxy/engine/sink_set.h"
 #include "proxy/engine/status.h"
+#include "proxy/engine/sync.h"
 #include "proxy/host/node_info.h"
 #include "proxy/control/inspect_parts.h"
 #include "watchers/cluster.h"
@@ -42,6 +46,33 @@ struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
 	return plan_explain(object, slices, n_slices, cluster_node(in->cluster),
 			    &in->node_info->options, service_port_name(s), s->proto,
 			    s->family, ret_n);
+}
+
+struct inspect_place inspect_place(const struct inspect *in, const struct service *s,
+				   const struct frontend *f)
+{
+	const struct sink_set *set =
+		in->status ? sync_sinks(in->status->engine->sync) : NULL;
+	struct inspect_place place = {0};
+
+	for (size_t i = 0; set && i < in->dataplane->n_sinks; i++) {
+		const struct sink *sink = in->dataplane->sinks[i];
+		const char *why = refused_why(&set->states[i].refused, s);
+		struct sink_place of_sink = {0};
+
+		if (sink->ops->view && sink->ops->view->place)
+			sink->ops->view->place(sink, s, f, &of_sink);
+		if (!why)
+			why = of_sink.why_not;
+		if (why && sink->is_vital && !place.why_not)
+			place.why_not = xasprintf("%s: %s", sink->ops->name,
+						  *why ? why : "refused, see the log");
+		if (of_sink.local_port) {
+			place.local = of_sink.local;
+			place.local_port = of_sink.local_port;
+		}
+	}
+	return place;
 }
 
 json_t *inspect_reason(const struct plan_endpoint_reason *reason)

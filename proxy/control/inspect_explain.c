@@ -216,8 +216,27 @@ static void warn_of_port(const struct question *q, const struct service *s, json
 		(void)json_array_append_new(list, json_string(why));
 }
 
+/* A place where the data plane does not serve it, and the one where it does. */
+static void warn_of_place(const struct question *q, const struct service *s,
+			  const struct frontend *f, json_t *list)
+{
+	struct inspect_place place = inspect_place(q->in, s, f);
+	char text[ADDR_PORT_TEXT_LEN];
+
+	if (place.why_not)
+		(void)json_array_append_new(list, json_sprintf("not served here: %s",
+							       place.why_not));
+	if (place.why_not && place.local_port)
+		(void)json_array_append_new(
+			list, json_sprintf("clients on this host reach it at %s",
+					   addr_port_format(&place.local,
+							    place.local_port, text)));
+	free(place.why_not);
+}
+
 /* Why a connection may fail. */
-static json_t *explain_warnings(const struct question *q, const struct service *s)
+static json_t *explain_warnings(const struct question *q, const struct service *s,
+				const struct frontend *f)
 {
 	const struct preconditions preconditions = {
 		.root = "",
@@ -233,6 +252,7 @@ static json_t *explain_warnings(const struct question *q, const struct service *
 	for (enum client_class client = 0; client < CLIENT_N; client++)
 		if (may_be(q, client))
 			w.clients |= 1u << client;
+	warn_of_place(q, s, f, w.list);
 	warn_of_port(q, s, w.list);
 	if (!q->in->is_offline)
 		preconditions_check(&preconditions, add_warning, &w);
@@ -260,7 +280,8 @@ static void explain_match(const struct question *q, const struct service *s,
 			  explain_sources(q, s, &decided), "allowedSources",
 			  explain_allowed(s, f), "endpoints", explain_endpoints(q, s),
 			  "waiting", explain_conflicts(q, s), "counts",
-			  explain_counts(q, s, f), "warnings", explain_warnings(q, s)));
+			  explain_counts(q, s, f), "warnings",
+			  explain_warnings(q, s, f)));
 }
 
 json_t *inspect_explain_target(const struct question *q)

@@ -44,6 +44,15 @@ struct control_answer *inspect_diff(const struct inspect *in, char **ret_error);
 json_t *inspect_explain(const struct inspect *in, const struct control_request *request,
 			char **ret_error);
 
+/* How a frontend is served where that is not as planned. */
+struct inspect_place {
+	char *why_not;	     /* it is not served, to be freed; NULL: it is */
+	struct addr local;   /* of clients on this host, instead */
+	uint16_t local_port; /* 0: none */
+};
+struct inspect_place inspect_place(const struct inspect *in, const struct service *s,
+				   const struct frontend *f);
+
 /* The reason of an endpoint, with that of its health checks. */
 json_t *inspect_reason(const struct plan_endpoint_reason *reason);
 

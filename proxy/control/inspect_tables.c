@@ -133,10 +133,37 @@ static void add_row(struct rows *r, json_t *row, struct buf *out)
 	json_decref(row);
 }
 
+/* The row of a local port: like that of the frontend, at another place. */
+static void add_local(struct rows *r, const struct service *s,
+		      const struct frontend *like, const struct inspect_place *place,
+		      struct buf *out)
+{
+	struct frontend at = *like;
+	json_t *row;
+
+	at.addr = place->local;
+	at.port = place->local_port;
+	row = service_row(r->in, s, &at, false);
+	(void)json_object_set_new(row, "type", json_string("Local"));
+	add_row(r, row, out);
+}
+
 static void add_service(struct rows *r, const struct service *s, struct buf *out)
 {
-	for (uint32_t i = 0; i < s->n_frontends; i++)
-		add_row(r, service_row(r->in, s, &service_frontends(s)[i], false), out);
+	for (uint32_t i = 0; i < s->n_frontends; i++) {
+		const struct frontend *f = &service_frontends(s)[i];
+		struct inspect_place place = inspect_place(r->in, s, f);
+		json_t *row = service_row(r->in, s, f, false);
+
+		if (place.why_not) {
+			(void)json_object_set_new(row, "state", json_string("unserved"));
+			(void)json_object_set_new(row, "why", json_string(place.why_not));
+		}
+		add_row(r, row, out);
+		if (i == 0 && place.local_port)
+			add_local(r, s, f, &place, out);
+		free(place.why_not);
+	}
 }
 
 /* A frontend that another service holds. */

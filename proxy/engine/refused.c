@@ -6,7 +6,8 @@
 
 struct entry {
 	struct service *service; /* a reference */
-	unsigned round;		 /* in which it was refused last */
+	char *why;
+	unsigned round; /* in which it was refused last */
 };
 
 static uint64_t entry_hash(const void *key)
@@ -29,6 +30,7 @@ static const struct hash_ops entry_ops = {entry_hash, entry_equal, entry_key};
 static void entry_free(struct entry *e)
 {
 	service_unref(e->service);
+	free(e->why);
 	free(e);
 }
 
@@ -57,6 +59,13 @@ bool refused_has(const struct refused *r, const struct service *service)
 	return hash_find(&r->entries, service) != NULL;
 }
 
+const char *refused_why(const struct refused *r, const struct service *service)
+{
+	const struct entry *e = hash_find(&r->entries, service);
+
+	return e ? e->why : NULL;
+}
+
 const struct service *refused_next(const struct refused *r, size_t *cursor)
 {
 	const struct entry *e = hash_next(&r->entries, cursor);
@@ -69,7 +78,7 @@ void refused_start_round(struct refused *r)
 	r->round++;
 }
 
-bool refused_put(struct refused *r, const struct service *service)
+bool refused_put(struct refused *r, const struct service *service, const char *why)
 {
 	struct entry *e = hash_find(&r->entries, service);
 	bool is_first = !e;
@@ -82,6 +91,8 @@ bool refused_put(struct refused *r, const struct service *service)
 		service_unref(e->service); /* an equal key: its place stays */
 		e->service = service_ref(service);
 	}
+	free(e->why);
+	e->why = xstrdup(why ? why : "");
 	e->round = r->round;
 	return is_first;
 }

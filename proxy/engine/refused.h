@@ -25,8 +25,10 @@ const struct service *refused_next(const struct refused *r, size_t *cursor);
 
 /* A change set is about to be applied. */
 void refused_start_round(struct refused *r);
-/* The sink refuses it in this round. True: it did not do so before. */
-bool refused_put(struct refused *r, const struct service *service);
+/* The sink refuses it in this round; why may be NULL. True: it did not do so before. */
+bool refused_put(struct refused *r, const struct service *service, const char *why);
+/* Why it was refused last, "" if that is not known; NULL: it was not. */
+const char *refused_why(const struct refused *r, const struct service *service);
 /* Part of this round's change set: removes it, unless it was refused again. */
 void refused_settle(struct refused *r, const struct service *service);
 /* The same for all: the change set was full. */

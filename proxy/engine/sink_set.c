@@ -140,14 +140,17 @@ static void note_repair(struct sink_state *s, uint64_t start_us)
 static void on_refused(void *data, const struct service *service, const char *why)
 {
 	struct sink_state *s = data;
+	char label[512];
 
-	if (!refused_put(&s->refused, service))
+	if (!refused_put(&s->refused, service, why))
 		return;
 	s->has_new_refused = true;
 	s->n_refused++;
 	if (why && s->n_logged++ < REFUSED_LOG_MAX)
-		log_warn("%s: %s; the service is left out and retried",
-			 sink_of(s)->ops->name, why);
+		log_warn("%s: service %s %s %s: %s; it is left out and retried",
+			 sink_of(s)->ops->name,
+			 service_label(service, label, sizeof(label)),
+			 proto_name(service->proto), family_name(service->family), why);
 }
 
 /* The result of apply(), or of the work that it left. */

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/addr.h"
+
 struct ev_loop;
 struct sink;
 
@@ -29,6 +31,9 @@ struct relay_params {
 	const int *inherited;	   /* descriptors out of the store; taken */
 	size_t n_inherited;
 	const struct relay_store *store; /* NULL: none */
+	/* Services get a port at these instead of local routes. */
+	struct addr local[FAMILY_N];
+	bool has_local[FAMILY_N];
 };
 
 /* 0, or -errno and why (to be freed). */

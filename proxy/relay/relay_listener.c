@@ -173,21 +173,19 @@ static const char *reason(int err)
 }
 
 int relay_listener_open(struct relay_outbox *out, struct relay_service *service,
-			const struct frontend *f, const struct addr *addr, bool is_shared,
-			struct relay_listener **ret, const char **ret_why)
+			const struct frontend *f, const struct relay_listener_key *key,
+			bool is_shared, struct relay_listener **ret, const char **ret_why)
 {
 	const struct relay_shared *shared = out->shared;
-	const struct relay_listener_key key =
-		relay_listener_key_of(service->service, f, addr);
 	unsigned n = is_shared ? 1 : shared->n_workers, first = 0;
 	struct relay_listener *l;
 	int err = 0;
 
 	/* clients wait at each of the inherited sockets: a worker may get two */
-	if (shared->inheritance && relay_inheritance_n(shared->inheritance, &key) > n)
-		n = (unsigned)relay_inheritance_n(shared->inheritance, &key);
+	if (shared->inheritance && relay_inheritance_n(shared->inheritance, key) > n)
+		n = (unsigned)relay_inheritance_n(shared->inheritance, key);
 	l = xcalloc(1, sizeof(*l) + n * sizeof(l->ears[0]));
-	l->key = key;
+	l->key = *key;
 	if (!relay_filter_build(&l->filter, service, f)) {
 		*ret_why = "it has more source ranges than a socket filter can hold";
 		discard(l);

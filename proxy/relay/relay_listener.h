@@ -48,8 +48,9 @@ struct relay_outbox {
  * static text or NULL.
  */
 int relay_listener_open(struct relay_outbox *out, struct relay_service *service,
-			const struct frontend *f, const struct addr *addr, bool is_shared,
-			struct relay_listener **ret, const char **ret_why);
+			const struct frontend *f, const struct relay_listener_key *key,
+			bool is_shared, struct relay_listener **ret,
+			const char **ret_why);
 /* From now on it serves this version. 0, or -errno. */
 int relay_listener_retarget(struct relay_listener *l, struct relay_outbox *out,
 			    struct relay_service *service, const struct frontend *f);

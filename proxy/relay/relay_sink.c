@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "proxy/relay/relay.h"
+#include "proxy/relay/relay_local.h"
 #include "proxy/relay/relay_sink_private.h"
 
 #define MAX_WORKERS 256
@@ -159,6 +160,18 @@ static int listen_frontend(struct relay_sink *r, const struct changeset *cs,
 	return 0;
 }
 
+static int listen_local(struct relay_sink *r, const struct changeset *cs,
+			struct relay_entry *e)
+{
+	const char *why;
+	int err = relay_sink_listen_local(r, e, &why);
+
+	if (!err)
+		return 0;
+	refuse(r, cs, e, "local port", why);
+	return -EREMOTEIO;
+}
+
 static int listen_all(struct relay_sink *r, const struct changeset *cs,
 		      struct relay_entry *e)
 {
@@ -172,7 +185,7 @@ static int listen_all(struct relay_sink *r, const struct changeset *cs,
 		if (relay_sink_serves(r, &f[i]) &&
 		    relay_listener_is_needed(service, &f[i]))
 			err = listen_frontend(r, cs, e, &f[i]);
-	return err;
+	return err ? err : listen_local(r, cs, e);
 }
 
 static int put_service(struct relay_sink *r, const struct changeset *cs,
@@ -385,6 +398,33 @@ static uint32_t or_default(uint32_t value, uint32_t usual)
 	return value ? value : usual;
 }
 
+/* By local routes, or at local ports; node ports in any case. */
+static void set_places(struct relay_sink *r)
+{
+	bool may_route = relay_routes_is_permitted(r->routes), has_local = false;
+	char text[ADDR_TEXT_LEN];
+	size_t n;
+
+	for (enum family family = 0; family < FAMILY_N; family++) {
+		has_local |= r->params.has_local[family];
+		if (r->params.has_local[family])
+			log_info("userspace: Services are served at local ports (%u to "
+				 "%u) of %s, see sluice get services; their own "
+				 "addresses are not",
+				 RELAY_LOCAL_FIRST, RELAY_LOCAL_LAST,
+				 addr_format(&r->params.local[family], text));
+	}
+	r->can_route = may_route && !has_local;
+	if (may_route && has_local && relay_routes_cleanup(&n) != 0)
+		log_warn(
+			"userspace: could not remove the local routes of an earlier run");
+	if (!may_route && !has_local)
+		log_warn(
+			"userspace: CAP_NET_ADMIN is missing for local routes: only node "
+			"ports are served; --userspace-listen serves the others at local "
+			"ports");
+}
+
 int relay_sink_new(const struct relay_params *params, struct sink **ret, char **ret_why)
 {
 	struct relay_routes *routes;
@@ -399,7 +439,6 @@ int relay_sink_new(const struct relay_params *params, struct sink **ret, char **
 	r = xcalloc(1, sizeof(*r));
 	r->sink.ops = &relay_ops;
 	r->routes = routes;
-	r->can_route = relay_routes_is_permitted(routes);
 	r->shared.limit = &r->limit;
 	r->shared.affinity = relay_affinity_new();
 	r->shared.n_workers = n < MAX_WORKERS ? n : MAX_WORKERS;
@@ -415,11 +454,7 @@ int relay_sink_new(const struct relay_params *params, struct sink **ret, char **
 		"open files and ports)",
 		r->shared.n_workers, relay_limit_max_conns(&r->limit),
 		relay_limit_max_flows(&r->limit));
-	if (!r->can_route)
-		log_warn("userspace: without CAP_NET_ADMIN this host gets no local "
-			 "routes: "
-			 "node ports are served; cluster IPs, external IPs and load "
-			 "balancer addresses are not");
+	set_places(r);
 	*ret = &r->sink;
 	return 0;
 }

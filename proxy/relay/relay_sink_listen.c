@@ -7,6 +7,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "proxy/relay/relay_local.h"
 #include "proxy/relay/relay_sink_private.h"
 
 static bool has_address(const struct relay_sink *r, const struct service *s,
@@ -34,6 +35,16 @@ static const struct frontend *find_frontend(const struct relay_sink *r,
 	return NULL;
 }
 
+static const struct frontend *find_kept(const struct relay_sink *r,
+					const struct relay_entry *e,
+					const struct service *new,
+					const struct relay_listener_key *key)
+{
+	if (relay_sink_is_local(r, e, key))
+		return relay_local_frontend(new);
+	return find_frontend(r, new, key);
+}
+
 void relay_sink_orphan(struct relay_sink *r, struct relay_entry *e,
 		       const struct service *new)
 {
@@ -41,7 +52,7 @@ void relay_sink_orphan(struct relay_sink *r, struct relay_entry *e,
 
 	for (size_t i = 0; i < e->n_listeners; i++) {
 		struct relay_listener *l = e->listeners[i];
-		const struct frontend *f = new ? find_frontend(r, new, &l->key) : NULL;
+		const struct frontend *f = new ? find_kept(r, e, new, &l->key) : NULL;
 
 		if (f && relay_listener_is_needed(new, f)) {
 			e->listeners[n++] = l;
@@ -79,13 +90,11 @@ static bool is_shared(const struct relay_sink *r)
 	return (r->listeners.n + 1) * r->shared.n_workers >= r->limit.n_max / 4;
 }
 
-int relay_sink_listen(struct relay_sink *r, struct relay_entry *e,
-		      const struct frontend *f, const struct addr *addr,
-		      const char **ret_why)
+int relay_sink_listen_at(struct relay_sink *r, struct relay_entry *e,
+			 const struct frontend *f, const struct relay_listener_key *key,
+			 const char **ret_why)
 {
-	const struct relay_listener_key key =
-		relay_listener_key_of(e->current->service, f, addr);
-	struct relay_listener *l = hash_find(&r->listeners, &key);
+	struct relay_listener *l = hash_find(&r->listeners, key);
 	int err;
 
 	if (l && l->owner && l->owner != e) {
@@ -104,7 +113,7 @@ int relay_sink_listen(struct relay_sink *r, struct relay_entry *e,
 		if (is_own)
 			return 0;
 	} else {
-		err = relay_listener_open(&r->outbox, e->current, f, addr, is_shared(r),
+		err = relay_listener_open(&r->outbox, e->current, f, key, is_shared(r),
 					  &l, ret_why);
 		if (err)
 			return err;
@@ -118,4 +127,14 @@ int relay_sink_listen(struct relay_sink *r, struct relay_entry *e,
 		xgrow(e->listeners, e->n_listeners, &e->cap, sizeof(*e->listeners));
 	e->listeners[e->n_listeners++] = l;
 	return 0;
+}
+
+int relay_sink_listen(struct relay_sink *r, struct relay_entry *e,
+		      const struct frontend *f, const struct addr *addr,
+		      const char **ret_why)
+{
+	const struct relay_listener_key key =
+		relay_listener_key_of(e->current->service, f, addr);
+
+	return relay_sink_listen_at(r, e, f, &key, ret_why);
 }

@@ -17,8 +17,9 @@ struct relay_entry { /* a service port */
 	struct relay_service *current;
 	struct relay_listener **listeners;
 	size_t n_listeners, cap;
-	bool is_seen;	 /* in this full change set */
-	bool has_routes; /* of its current version */
+	bool is_seen;	     /* in this full change set */
+	bool has_routes;     /* of its current version */
+	uint16_t local_port; /* that it has or had last; 0: none */
 };
 
 struct relay_sink {
@@ -28,10 +29,11 @@ struct relay_sink {
 	struct relay_routes *routes;
 	/* Where node ports at the unspecified address are served; those of the environment. */
 	struct node_list node_addresses[FAMILY_N];
-	bool has_moved;	       /* they changed in this change set, which is full */
-	bool can_route;	       /* else only node ports are served */
-	struct hash entries;   /* by service key */
-	struct hash listeners; /* of all entries, and those without an owner */
+	bool has_moved;		   /* they changed in this change set, which is full */
+	bool can_route;		   /* else only node ports, and local ports, are served */
+	bool has_logged[FAMILY_N]; /* that it has no local ports */
+	struct hash entries;	   /* by service key */
+	struct hash listeners;	   /* of all entries, and those without an owner */
 	struct relay_listener **orphans; /* lost their owner in this change set */
 	size_t n_orphans, cap_orphans;
 	struct relay_outbox outbox;
@@ -87,5 +89,19 @@ void relay_sink_leave(struct relay_sink *r);
 /* For a listener that was opened, and before it is closed. */
 void relay_sink_store(const struct relay_sink *r, const struct relay_listener *l);
 void relay_sink_unstore(const struct relay_sink *r, const struct relay_listener_key *key);
+
+/* The same with a key of its own. */
+int relay_sink_listen_at(struct relay_sink *r, struct relay_entry *e,
+			 const struct frontend *f, const struct relay_listener_key *key,
+			 const char **ret_why);
+
+/* relay_sink_local.c. Is this the entry's local port? */
+bool relay_sink_is_local(const struct relay_sink *r, const struct relay_entry *e,
+			 const struct relay_listener_key *key);
+/* Listens at a local port, if there is to be one. */
+int relay_sink_listen_local(struct relay_sink *r, struct relay_entry *e,
+			    const char **ret_why);
+void relay_sink_place(const struct sink *sink, const struct service *s,
+		      const struct frontend *f, struct sink_place *ret);
 
 struct relay_entry *relay_sink_find(const struct relay_sink *r, const struct service *s);

@@ -51,6 +51,24 @@ static void count_frontend(const struct reader *reader, const struct relay_servi
 	}
 }
 
+static void count_local(const struct reader *reader, const struct relay_entry *e,
+			const struct service *wanted)
+{
+	const struct service *s = e->current->service;
+	const struct relay_listener_key key = {
+		.addr = reader->r->params.local[s->family],
+		.port = e->local_port,
+		.proto = s->proto,
+	};
+	const struct relay_listener *l = hash_find(&reader->r->listeners, &key);
+	struct sink_count count = {.frontend = key.addr,
+				   .port = key.port,
+				   .service = wanted};
+
+	count.n = l ? relay_listener_n_connections(l) : 0;
+	reader->fn(reader->data, &count);
+}
+
 static void count_service(const struct reader *reader, const struct relay_entry *e,
 			  const struct service *wanted)
 {
@@ -68,6 +86,8 @@ static void count_service(const struct reader *reader, const struct relay_entry 
 			count_endpoints(reader, e->current, count);
 		count_frontend(reader, e->current, f, count);
 	}
+	if (e->local_port)
+		count_local(reader, e, wanted);
 }
 
 static int relay_counts(struct sink *sink, const struct changeset *of,
@@ -285,4 +305,5 @@ const struct sink_view relay_view = {
 	.counts = relay_counts,
 	.diff = relay_diff,
 	.stats = relay_stats,
+	.place = relay_sink_place,
 };

@@ -244,6 +244,37 @@ static void flags_set_the_addresses_of_the_servers(void **state)
 	}
 }
 
+static void userspace_listens_at_one_address_of_each_family(void **state)
+{
+	static const struct {
+		const char *value, *errors;
+	} cases[] = {
+		{"--userspace-listen=127.0.0.1", ""},
+		{"--userspace-listen=127.0.0.1,::1", ""},
+		{"--userspace-listen=localhost",
+		 "userspace-listen: \"localhost\" is not an address\n"},
+		{"--userspace-listen=127.0.0.1:80",
+		 "userspace-listen: \"127.0.0.1:80\" is not an address\n"},
+		{"--userspace-listen=127.0.0.1,127.0.0.2",
+		 "userspace-listen: has several addresses of one family\n"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		const char *args[] = {"sluice", "run", cases[i].value, NULL};
+		_cleanup_(freep) char *error = NULL;
+		struct buf errors = BUF_INIT;
+		struct options o;
+
+		assert_int_equal(parse(&o, args, &error), 0);
+		config_complete(&o.config);
+		assert_int_equal(config_validate(&o.config, &errors), !*cases[i].errors);
+		assert_string_equal(buf_string(&errors), cases[i].errors);
+		buf_fini(&errors);
+		options_fini(&o);
+	}
+}
+
 /* All of kube-proxy 1.36.3's flags, from its --help, and those that it hides there. */
 static const char *const kube_proxy_flags[] = {
 	"boot-id-file",
@@ -433,6 +464,7 @@ int main(void)
 		cmocka_unit_test(no_line_of_help_is_wider_than_100_columns),
 		cmocka_unit_test(help_of_run_names_every_flag),
 		cmocka_unit_test(the_manual_has_every_flag),
+		cmocka_unit_test(userspace_listens_at_one_address_of_each_family),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
