@@ -221,20 +221,32 @@ static bool is_about_size(int err)
 	return err == -EINVAL || err == -EIO || err == -EMSGSIZE || err == -EOPNOTSUPP;
 }
 
+/* How many messages were sent; 0: why the first one was not. */
+static unsigned send_from(struct outgoing *out, unsigned at, int *ret_err)
+{
+	int n;
+
+	if (out->to->fd < 0) {
+		*ret_err = -ECANCELED;
+		return 0;
+	}
+	n = sendmmsg(out->to->fd, &out->messages[at], out->n - at,
+		     MSG_DONTWAIT | MSG_NOSIGNAL);
+	*ret_err = -errno;
+	return n > 0 ? (unsigned)n : 0;
+}
+
 static void send_outgoing(struct outgoing *out, relay_batch_failed *failed, void *data)
 {
 	for (unsigned at = 0; at < out->n; at++)
 		close_message(out, at);
-	for (unsigned at = 0; at < out->n && out->to->fd >= 0;) {
-		int n = sendmmsg(out->to->fd, &out->messages[at], out->n - at,
-				 MSG_DONTWAIT | MSG_NOSIGNAL),
-		    err = -errno;
-		unsigned n_failed = 0;
+	for (unsigned at = 0; at < out->n;) {
+		int err;
+		unsigned n_sent = send_from(out, at, &err), n_failed;
 
-		if (n > 0) {
-			at += (unsigned)n;
+		at += n_sent;
+		if (n_sent)
 			continue;
-		}
 		n_failed = n_parts(out, at);
 		if (n_failed > 1 && is_about_size(err))
 			n_failed = send_parts(out, at, &err);
@@ -252,7 +264,7 @@ void relay_batch_send(struct relay_batch *b, relay_batch_failed *failed, void *d
 	for (unsigned i = 0; i < b->n; i++) {
 		const ev_io *to = b->datagrams[i].to;
 
-		if (is_done[i] || !to || to->fd < 0)
+		if (is_done[i] || !to)
 			continue;
 		out.to = to;
 		out.n = out.n_pieces = 0;

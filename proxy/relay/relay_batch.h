@@ -16,7 +16,7 @@
 #define RELAY_BATCH_CONTROL 128
 
 struct relay_datagram {
-	const ev_io *to;      /* whose socket sends it; NULL, or closed: it is dropped */
+	const ev_io *to;      /* whose socket sends it; NULL: it is dropped */
 	uint16_t segment_len; /* of its parts, when it is a joined one; else 0 */
 };
 
@@ -41,8 +41,8 @@ unsigned relay_batch_n_parts(const struct relay_batch *b, unsigned i);
 
 /*
  * Sends all, each by its socket: to msg_name, or with a connected socket to its peer.
- * The batch is empty afterwards. failed() gets those that could not be sent; when it
- * closes the socket, the others of this socket are dropped.
+ * The batch is empty afterwards. failed() gets those that could not be sent. It may
+ * close the socket (-1): then the others of it fail with -ECANCELED.
  */
 typedef void relay_batch_failed(void *data, const ev_io *to, int err, unsigned n);
 void relay_batch_send(struct relay_batch *b, relay_batch_failed *failed, void *data);

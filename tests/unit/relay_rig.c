@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -120,16 +121,31 @@ void rig_free(struct relay_rig *rig)
 	free(rig);
 }
 
+static void note_refusal(void *data, const struct service *service, const char *why)
+{
+	struct relay_rig *rig = data;
+
+	(void)snprintf(rig->refusal, sizeof(rig->refusal), "%s", why);
+}
+
 static void apply(struct relay_rig *rig, struct service *new)
 {
 	static const struct environment env = {.enabled = {true, true}};
 	const struct change change = {.old = rig->service, .new = new};
-	const struct changeset cs = {.env = &env, .changes = &change, .n = 1};
+	const struct changeset cs = {.env = &env,
+				     .changes = &change,
+				     .n = 1,
+				     .refuse = note_refusal,
+				     .data = rig};
 	const struct changeset start = {.env = &env, .full = true};
+
+	int result;
 
 	if (!rig->service)
 		assert_int_equal(sink_apply(rig->sink, &start), 0);
-	assert_int_equal(sink_apply(rig->sink, &cs), 0);
+	rig->refusal[0] = '\0';
+	result = sink_apply(rig->sink, &cs);
+	assert_int_equal(result, rig->refusal[0] ? -EREMOTEIO : 0);
 	service_unref(rig->service);
 	rig->service = new;
 }

@@ -22,6 +22,7 @@ struct relay_rig {
 	uint8_t proto;
 	uint16_t port;		 /* of the Service */
 	struct service *service; /* NULL: there is none */
+	char refusal[256];	 /* of the last rig_put(); empty: none */
 	/* Of the next rig_put(): */
 	struct service_options options;
 	uint32_t affinity_sec;

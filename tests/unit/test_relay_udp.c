@@ -388,6 +388,34 @@ static void changes_of_endpoints_lose_no_client(void **state)
 		(void)close(clients[i]);
 }
 
+static void assert_refused_beside(in_addr_t address)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET,
+				 .sin_port = htons(rig->port),
+				 .sin_addr.s_addr = htonl(address)};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0), one = 1;
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	rig_put(rig, 1);
+	assert_non_null(strstr(rig->refusal, "another process listens on this port"));
+	(void)close(fd);
+}
+
+/* Also beside one that would share it: datagrams would go to one of both. */
+static void a_port_that_another_process_has_is_refused(void **state)
+{
+	int client;
+
+	assert_refused_beside(INADDR_ANY);
+	assert_refused_beside(INADDR_LOOPBACK);
+	rig_put(rig, 1);
+	assert_string_equal(rig->refusal, "");
+	client = open_client();
+	(void)rig_ask(rig, client, NULL);
+	(void)close(client);
+}
+
 struct counts {
 	uint64_t of_frontend, of_endpoints;
 };
@@ -446,6 +474,7 @@ int main(void)
 		TEST(idle_flows_end),
 		TEST(affinity_holds_for_all_flows_of_a_client),
 		TEST(changes_of_endpoints_lose_no_client),
+		TEST(a_port_that_another_process_has_is_refused),
 		TEST(each_flow_counts_as_a_connection),
 	};
 
