@@ -24,7 +24,7 @@ static void end_side(struct relay_conn *c, struct relay_side *side)
 {
 	relay_side_watch(side, c->worker->loop, 0);
 	if (side->io.fd >= 0)
-		(void)close(side->io.fd);
+		(void)c->worker->mover.calls->close(side->io.fd);
 	side->io.fd = -1;
 	relay_side_discard(&c->worker->mover, side);
 }
@@ -102,7 +102,7 @@ static void settle(struct relay_conn *c)
 		if (!relay_side_is_done(from) || to->is_shut)
 			continue;
 		to->is_shut = true;
-		if (shutdown(to->io.fd, SHUT_WR) == -1) {
+		if (c->worker->mover.calls->shutdown(to->io.fd, SHUT_WR) == -1) {
 			relay_conn_reset(c);
 			return;
 		}
@@ -127,7 +127,8 @@ bool relay_conn_inspect(struct relay_conn *c)
 		if (is_read(sides[i]))
 			continue;
 		has_any = true;
-		if (getsockopt(sides[i]->io.fd, SOL_SOCKET, SO_ERROR, &err, &len) == 0 &&
+		if (c->worker->mover.calls->getsockopt(sides[i]->io.fd, SOL_SOCKET,
+						       SO_ERROR, &err, &len) == 0 &&
 		    !err)
 			continue;
 		relay_conn_reset(c);

@@ -6,9 +6,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
-#include "core/cleanup.h"
 #include "proxy/relay/relay_conn.h"
 
 #define CONNECT_MS     1000  /* to one endpoint */
@@ -27,19 +25,25 @@ static void set_options(int fd)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &zero, sizeof(zero));
 }
 
-static int open_socket(const struct endpoint *e, int *ret_fd)
+static int open_socket(const struct relay_calls *calls, const struct endpoint *e,
+		       int *ret_fd)
 {
 	struct sockaddr_storage sa;
 	socklen_t len = addr_to_sockaddr(&e->addr, e->port, &sa);
-	_cleanup_(closep) int fd =
-		socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = calls->socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			       0);
 
 	if (fd == -1)
 		return -errno;
 	set_options(fd);
-	if (connect(fd, (const struct sockaddr *)&sa, len) == -1 && errno != EINPROGRESS)
-		return -errno;
-	*ret_fd = take_fd(fd);
+	if (calls->connect(fd, (const struct sockaddr *)&sa, len) == -1 &&
+	    errno != EINPROGRESS) {
+		int err = -errno;
+
+		(void)calls->close(fd);
+		return err;
+	}
+	*ret_fd = fd;
 	return 0;
 }
 
@@ -69,7 +73,7 @@ static void try_next(struct relay_conn *c)
 	while (relay_now_ms() - c->since_ms < ALL_CONNECT_MS &&
 	       relay_search_next(&c->search, c->worker, c->service, &i)) {
 		const struct endpoint *e = &service_endpoints(c->service->service)[i];
-		int fd = -1, err = open_socket(e, &fd);
+		int fd = -1, err = open_socket(c->worker->mover.calls, e, &fd);
 
 		if (is_shortage(err)) {
 			wait_for(c, SHORTAGE_MS);
@@ -99,7 +103,7 @@ static void give_up_endpoint(struct relay_conn *c)
 {
 	relay_search_failed(c->worker, c->service, c->endpoint);
 	relay_side_watch(&c->server, c->worker->loop, 0);
-	(void)close(c->server.io.fd);
+	(void)c->worker->mover.calls->close(c->server.io.fd);
 	c->server.io.fd = -1;
 	c->server.is_shut = false;
 	try_next(c);
@@ -107,13 +111,20 @@ static void give_up_endpoint(struct relay_conn *c)
 
 void relay_connect_ready(struct relay_conn *c)
 {
+	uint64_t close_at_ms = relay_counted(&c->endpoint->close_at_ms);
 	int err = 0;
 	socklen_t len = sizeof(err);
 
-	if (getsockopt(c->server.io.fd, SOL_SOCKET, SO_ERROR, &err, &len) == -1 || err) {
+	/* it may have been removed since it was chosen */
+	if ((close_at_ms && close_at_ms <= relay_now_ms()) ||
+	    c->worker->mover.calls->getsockopt(c->server.io.fd, SOL_SOCKET, SO_ERROR,
+					       &err, &len) == -1 ||
+	    err) {
 		give_up_endpoint(c);
 		return;
 	}
+	if (close_at_ms)
+		relay_worker_need_review(c->worker, close_at_ms);
 	relay_search_found(c->worker, c->service, &c->peer, c->endpoint);
 	relay_conn_relay(c);
 }

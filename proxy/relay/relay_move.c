@@ -17,12 +17,13 @@ static bool is_retry(int err)
 	return err == EAGAIN || err == EWOULDBLOCK || err == EINTR;
 }
 
-static int send_kept(struct relay_side *from, const struct relay_side *to)
+static int send_kept(struct relay_mover *m, struct relay_side *from,
+		     const struct relay_side *to)
 {
 	while (from->kept) {
-		ssize_t n =
-			send(to->io.fd, from->kept + from->kept_at,
-			     from->kept_len - from->kept_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = m->calls->send(to->io.fd, from->kept + from->kept_at,
+					   from->kept_len - from->kept_at,
+					   MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n == -1)
 			return is_retry(errno) ? 0 : -errno;
@@ -39,15 +40,16 @@ static int send_pipe(struct relay_mover *m, struct relay_side *from,
 		     const struct relay_side *to)
 {
 	while (from->pipe) {
-		ssize_t n = splice(from->pipe->out, NULL, to->io.fd, NULL,
-				   from->pipe->len, SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+		ssize_t n = m->calls->splice(from->pipe->out, NULL, to->io.fd, NULL,
+					     from->pipe->len,
+					     SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
 		if (n == -1)
 			return is_retry(errno) ? 0 : -errno;
 		from->pipe->len -= (size_t)n;
 		if (from->pipe->len)
 			continue;
-		relay_pipes_put(&m->pipes, from->pipe);
+		relay_pipes_put(&m->pipes, m->calls, from->pipe);
 		from->pipe = NULL;
 	}
 	return 0;
@@ -57,7 +59,9 @@ static int send_pipe(struct relay_mover *m, struct relay_side *from,
 static int copy_piece(struct relay_mover *m, struct relay_side *from,
 		      const struct relay_side *to)
 {
-	ssize_t n = recv(from->io.fd, m->buffer, sizeof(m->buffer), MSG_DONTWAIT), sent;
+	ssize_t n = m->calls->recv(from->io.fd, m->buffer, sizeof(m->buffer),
+				   MSG_DONTWAIT),
+		sent;
 
 	if (n == -1)
 		return is_retry(errno) ? 0 : -errno;
@@ -70,7 +74,8 @@ static int copy_piece(struct relay_mover *m, struct relay_side *from,
 		from->is_splicing = true;
 		from->n_small = 0;
 	}
-	sent = send(to->io.fd, m->buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	sent = m->calls->send(to->io.fd, m->buffer, (size_t)n,
+			      MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (sent == -1 && !is_retry(errno))
 		return -errno;
 	if (sent == -1)
@@ -95,12 +100,12 @@ static void note_size(struct relay_side *from, size_t n)
 static int splice_piece(struct relay_mover *m, struct relay_side *from,
 			const struct relay_side *to, struct relay_pipe *pipe)
 {
-	ssize_t n = splice(from->io.fd, NULL, pipe->in, NULL, SPLICE_LEN,
-			   SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
+	ssize_t n = m->calls->splice(from->io.fd, NULL, pipe->in, NULL, SPLICE_LEN,
+				     SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	int err = n == -1 ? errno : 0;
 
 	if (n <= 0) {
-		relay_pipes_put(&m->pipes, pipe);
+		relay_pipes_put(&m->pipes, m->calls, pipe);
 		from->has_ended |= n == 0;
 		return err && !is_retry(err) ? -err : 0;
 	}
@@ -115,13 +120,13 @@ int relay_move(struct relay_mover *m, struct relay_side *from,
 	       const struct relay_side *to)
 {
 	struct relay_pipe *pipe;
-	int err = send_kept(from, to);
+	int err = send_kept(m, from, to);
 
 	if (!err)
 		err = send_pipe(m, from, to);
 	if (err || relay_side_is_blocked(from) || from->has_ended)
 		return err;
-	pipe = from->is_splicing ? relay_pipes_get(&m->pipes) : NULL;
+	pipe = from->is_splicing ? relay_pipes_get(&m->pipes, m->calls) : NULL;
 	return pipe ? splice_piece(m, from, to, pipe) : copy_piece(m, from, to);
 }
 
@@ -130,7 +135,7 @@ void relay_side_discard(struct relay_mover *m, struct relay_side *s)
 	free(s->kept);
 	s->kept = NULL;
 	if (s->pipe)
-		relay_pipes_put(&m->pipes, s->pipe);
+		relay_pipes_put(&m->pipes, m->calls, s->pipe);
 	s->pipe = NULL;
 }
 

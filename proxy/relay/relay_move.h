@@ -11,11 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "proxy/relay/relay_calls.h"
 #include "proxy/relay/relay_pipes.h"
 
 #define RELAY_BUFFER_LEN 65536
 
 struct relay_mover { /* of a worker */
+	const struct relay_calls *calls;
 	struct relay_pipes pipes;
 	char buffer[RELAY_BUFFER_LEN];
 };

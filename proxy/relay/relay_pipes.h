@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+struct relay_calls;
+
 struct relay_pipe {
 	struct relay_pipe *next; /* in the pool */
 	int in, out;		 /* written, read */
@@ -18,7 +20,9 @@ struct relay_pipes { /* embedded; zeroed is empty */
 };
 
 /* NULL when there is none to be had. */
-struct relay_pipe *relay_pipes_get(struct relay_pipes *p);
+struct relay_pipe *relay_pipes_get(struct relay_pipes *p,
+				   const struct relay_calls *calls);
 /* Takes it; one with bytes in it is closed. */
-void relay_pipes_put(struct relay_pipes *p, struct relay_pipe *pipe);
-void relay_pipes_fini(struct relay_pipes *p);
+void relay_pipes_put(struct relay_pipes *p, const struct relay_calls *calls,
+		     struct relay_pipe *pipe);
+void relay_pipes_fini(struct relay_pipes *p, const struct relay_calls *calls);

@@ -212,9 +212,7 @@ static int check(struct relay_state *s, size_t len)
 		return -EBADMSG;
 	if (s->header->version != VERSION || s->header->n_counters != RELAY_COUNTER_N)
 		return -EPROTONOSUPPORT;
-	if (!find_tables(s, len) ||
-	    s->header->checksum !=
-		    checksum((char *)s->header + CHECKED_FROM, len - CHECKED_FROM))
+	if (!find_tables(s, len))
 		return -EBADMSG;
 	services = (const void *)s->tables[RELAY_STATE_SERVICES];
 	for (uint64_t i = 0; i < s->header->n[RELAY_STATE_SERVICES]; i++)
@@ -240,7 +238,7 @@ static int take(char *bytes, size_t len, struct relay_state **ret, const char **
 	struct relay_state *s = xcalloc(1, sizeof(*s));
 	int err;
 
-	s->header = (void *)bytes;
+	s->header = (void *)bytes; /* aligned, as allocated */
 	err = check(s, len);
 	if (err) {
 		*ret_why = err == -EBADMSG ? "it is damaged" : "it has another version";
@@ -261,6 +259,16 @@ int relay_state_parse(const void *bytes, size_t len, struct relay_state **ret,
 	return take(copy, len, ret, ret_why);
 }
 
+static bool is_complete(const char *bytes, size_t len)
+{
+	struct header header;
+
+	if (len < sizeof(header))
+		return false;
+	memcpy(&header, bytes, sizeof(header));
+	return header.checksum == checksum(bytes + CHECKED_FROM, len - CHECKED_FROM);
+}
+
 int relay_state_read(int fd, struct relay_state **ret, const char **ret_why)
 {
 	_cleanup_(freep) char *bytes = NULL;
@@ -278,6 +286,10 @@ int relay_state_read(int fd, struct relay_state **ret, const char **ret_why)
 		at += (size_t)n;
 	if (n == -1) {
 		*ret_why = strerror(errno);
+		return -EBADMSG;
+	}
+	if (!is_complete(bytes, at)) {
+		*ret_why = "it is damaged";
 		return -EBADMSG;
 	}
 	return take(take_ptr(bytes), at, ret, ret_why);

@@ -81,6 +81,7 @@ struct relay_state;
 
 /* 0, or -errno and why, a static text. */
 int relay_state_read(int fd, struct relay_state **ret, const char **ret_why);
+/* Without a look at its checksum. */
 int relay_state_parse(const void *bytes, size_t len, struct relay_state **ret,
 		      const char **ret_why);
 void relay_state_free(struct relay_state *s);

@@ -34,6 +34,13 @@ void relay_worker_need_tick(struct relay_worker *w)
 		ev_timer_again(w->loop, &w->tick);
 }
 
+void relay_worker_need_review(struct relay_worker *w, uint64_t at_ms)
+{
+	if (!w->review_ms || at_ms < w->review_ms)
+		w->review_ms = at_ms;
+	relay_worker_need_tick(w);
+}
+
 void relay_worker_need_inspection(struct relay_worker *w)
 {
 	if (!ev_is_active(&w->inspection))
@@ -242,8 +249,8 @@ static void review(struct relay_worker *w, struct relay_conns *conns, uint64_t n
 			continue;
 		if (at_ms <= now_ms)
 			relay_conn_reset(c);
-		else if (!w->review_ms || at_ms < w->review_ms)
-			w->review_ms = at_ms;
+		else
+			relay_worker_need_review(w, at_ms);
 	}
 }
 
@@ -425,7 +432,7 @@ static void worker_fini(struct relay_worker *w)
 	if (w->loop)
 		ev_loop_destroy(w->loop);
 	(void)pthread_mutex_destroy(&w->lock);
-	relay_pipes_fini(&w->mover.pipes);
+	relay_pipes_fini(&w->mover.pipes, w->mover.calls);
 	free(w);
 }
 
@@ -435,6 +442,7 @@ int relay_worker_new(const struct relay_shared *shared, struct relay_worker **re
 	int err;
 
 	w->shared = shared;
+	w->mover.calls = &relay_kernel;
 	STAILQ_INIT(&w->inbox);
 	(void)pthread_mutex_init(&w->lock, NULL); /* cannot fail */
 	if (getrandom(&w->random, sizeof(w->random), 0) == -1 || !w->random)

@@ -124,5 +124,7 @@ static inline void relay_worker_count(struct relay_worker *w,
 }
 /* Something waits for a time: relay_connect_expire() is called until nothing does. */
 void relay_worker_need_tick(struct relay_worker *w);
+/* A connection to a removed endpoint is closed at that time. */
+void relay_worker_need_review(struct relay_worker *w, uint64_t at_ms);
 /* A socket is not read: the loop would not report that its peer is gone. */
 void relay_worker_need_inspection(struct relay_worker *w);

@@ -104,7 +104,12 @@ struct relay_rig *rig_new(unsigned n_workers, size_t n_endpoints)
 {
 	const struct relay_params params = {.n_workers = n_workers};
 
-	return make(&params, IPPROTO_TCP, n_endpoints);
+	return rig_new_tcp(&params, n_endpoints);
+}
+
+struct relay_rig *rig_new_tcp(const struct relay_params *params, size_t n_endpoints)
+{
+	return make(params, IPPROTO_TCP, n_endpoints);
 }
 
 struct relay_rig *rig_new_udp(const struct relay_params *params, size_t n_endpoints)
@@ -189,6 +194,18 @@ void rig_close_endpoint(struct relay_rig *rig, size_t i)
 {
 	closep(&rig->listeners[i]);
 	rig->listeners[i] = -1;
+}
+
+void rig_fill_queue(const struct relay_rig *rig, size_t i, int *fillers, size_t n)
+{
+	struct sockaddr_in sa = loopback(rig->ports[i]);
+
+	assert_int_equal(listen(rig->listeners[i], 0), 0);
+	for (size_t k = 0; k < n; k++) {
+		fillers[k] =
+			socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		(void)connect(fillers[k], (struct sockaddr *)&sa, sizeof(sa));
+	}
 }
 
 struct wanted_stat {

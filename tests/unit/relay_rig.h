@@ -35,6 +35,7 @@ struct relay_rig {
 /* A group's set-up: a namespace of its own. */
 int rig_enter(void **state);
 struct relay_rig *rig_new(unsigned n_workers, size_t n_endpoints);
+struct relay_rig *rig_new_tcp(const struct relay_params *params, size_t n_endpoints);
 struct relay_rig *rig_new_udp(const struct relay_params *params, size_t n_endpoints);
 void rig_free(struct relay_rig *rig);
 /* The Service has these endpoints now (a bit each), or is removed. */
@@ -42,6 +43,8 @@ void rig_put(struct relay_rig *rig, unsigned endpoints);
 void rig_remove(struct relay_rig *rig);
 /* Nothing listens at this endpoint any more. */
 void rig_close_endpoint(struct relay_rig *rig, size_t i);
+/* Its queue is full: connections to it wait for an answer. The fillers are to be closed. */
+void rig_fill_queue(const struct relay_rig *rig, size_t i, int *fillers, size_t n);
 /* Value of a metric. */
 double rig_stat(const struct relay_rig *rig, const char *name);
 

@@ -189,27 +189,12 @@ static void a_connection_that_no_endpoint_accepts_is_reset(void **state)
 	assert_true(rig_stat(rig, "sluice_userspace_failed_connections_total") == 3);
 }
 
-/* A listener with a full queue ignores SYNs. */
-static void fill_queue(size_t i, int *fillers, size_t n)
-{
-	struct sockaddr_in sa = {.sin_family = AF_INET,
-				 .sin_port = htons(rig->ports[i]),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-
-	assert_int_equal(listen(rig->listeners[i], 0), 0);
-	for (size_t k = 0; k < n; k++) {
-		fillers[k] =
-			socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-		(void)connect(fillers[k], (struct sockaddr *)&sa, sizeof(sa));
-	}
-}
-
 static void an_endpoint_that_never_answers_costs_the_connect_time_once(void **state)
 {
 	int fillers[4], client, server;
 	uint64_t start_us = clock_monotonic_us();
 
-	fill_queue(1, fillers, N_ELEMENTS(fillers));
+	rig_fill_queue(rig, 1, fillers, N_ELEMENTS(fillers));
 	rig->options.connect_timeout_ms = 200;
 	rig->options.set_aside_ms = 60000;
 	rig_put(rig, 3);
@@ -328,68 +313,6 @@ static void a_held_connection_is_reset_when_its_time_is_over(void **state)
 	assert_true(client >= 0);
 	rig_expect_reset(client);
 	(void)close(client);
-}
-
-static void connections_of_a_removed_endpoint_stay(void **state)
-{
-	int client, server;
-
-	rig_put(rig, 1);
-	rig_pair(rig, &client, &server);
-	rig_put(rig, 2);
-	rig_send(client, "on and on");
-	rig_expect(server, "on and on");
-	close_both(client, server);
-}
-
-static void connections_of_a_removed_endpoint_are_reset_on_request(void **state)
-{
-	int client, server;
-
-	rig->options.on_endpoint_removed = ENDPOINT_REMOVAL_RESET;
-	rig_put(rig, 1);
-	rig_pair(rig, &client, &server);
-	rig_send(client, "hello");
-	rig_expect(server, "hello");
-	rig_put(rig, 2);
-	rig_expect_reset(client);
-	rig_expect_reset(server);
-	close_both(client, server);
-}
-
-static void connections_of_a_removed_endpoint_are_reset_after_a_time(void **state)
-{
-	uint64_t start_us;
-	int client, server;
-
-	rig->options.on_endpoint_removed = ENDPOINT_REMOVAL_DRAIN;
-	rig->options.drain_ms = 200;
-	rig_put(rig, 1);
-	rig_pair(rig, &client, &server);
-	start_us = clock_monotonic_us();
-	rig_put(rig, 2);
-	rig_send(client, "not yet");
-	rig_expect(server, "not yet");
-	rig_expect_reset(client);
-	assert_true(clock_monotonic_us() - start_us >= 190000);
-	close_both(client, server);
-}
-
-static void a_removed_service_refuses_and_its_connections_stay(void **state)
-{
-	int client, server, late;
-
-	rig_put(rig, 1);
-	rig_pair(rig, &client, &server);
-	rig_remove(rig);
-	do { /* the worker closes the listener a moment later */
-		late = rig_connect(rig);
-		if (late >= 0)
-			(void)close(late);
-	} while (late != -ECONNREFUSED);
-	rig_send(client, "on and on");
-	rig_expect(server, "on and on");
-	close_both(client, server);
 }
 
 static void the_proxy_header_precedes_the_bytes_of_the_client(void **state)
@@ -534,10 +457,6 @@ int main(void)
 		TEST(without_endpoints_connections_are_refused),
 		TEST(a_held_connection_gets_the_first_endpoint),
 		TEST(a_held_connection_is_reset_when_its_time_is_over),
-		TEST(connections_of_a_removed_endpoint_stay),
-		TEST(connections_of_a_removed_endpoint_are_reset_on_request),
-		TEST(connections_of_a_removed_endpoint_are_reset_after_a_time),
-		TEST(a_removed_service_refuses_and_its_connections_stay),
 		TEST(the_proxy_header_precedes_the_bytes_of_the_client),
 		TEST(an_urgent_byte_keeps_its_place),
 		TEST(a_reset_after_a_half_close_ends_the_connection),

@@ -1,0 +1,22 @@
+#include "proxy/relay/relay_calls.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+/* The C library's declaration has a union of all address types. */
+static int call_connect(int fd, const struct sockaddr *sa, socklen_t len)
+{
+	return connect(fd, sa, len);
+}
+
+const struct relay_calls relay_kernel = {
+	.socket = socket,
+	.connect = call_connect,
+	.getsockopt = getsockopt,
+	.shutdown = shutdown,
+	.close = close,
+	.recv = recv,
+	.send = send,
+	.splice = splice,
+	.pipe2 = pipe2,
+};
