@@ -22,7 +22,8 @@
 #include "proxy/relay/relay.h"
 #include "tests/test.h"
 
-#define PIECE_LEN 262144
+#define PIECE_LEN      262144
+#define RIG_BLOCKED_MS 50
 
 /* Without the right it stays: then the sink cannot change routes either. */
 int rig_enter(void **state)
@@ -335,6 +336,28 @@ static size_t receive_some(int fd, size_t at)
 	fill(wanted, at, (size_t)got);
 	assert_memory_equal(buf, wanted, (size_t)got);
 	return (size_t)got;
+}
+
+size_t rig_stuff(int fd)
+{
+	size_t sent = 0;
+
+	while (poll(&(struct pollfd){.fd = fd, .events = POLLOUT}, 1, RIG_BLOCKED_MS) > 0)
+		sent += send_some(fd, sent, SIZE_MAX);
+	return sent;
+}
+
+void rig_take(int fd, size_t n)
+{
+	size_t received = 0;
+
+	while (received < n) {
+		assert_int_equal(poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1,
+				      RIG_TIMEOUT_MS),
+				 1);
+		received += receive_some(fd, received);
+	}
+	assert_int_equal(received, n);
 }
 
 void rig_pump(int from, int to, size_t n)

@@ -63,5 +63,9 @@ void rig_expect(int fd, const char *text);
 void rig_expect_end(int fd);
 void rig_expect_reset(int fd);
 void rig_reset(int fd);
+/* Sends the pattern of rig_pump() until no more is taken; returns how much was. */
+size_t rig_stuff(int fd);
+/* Receives n bytes of it, and compares them. */
+void rig_take(int fd, size_t n);
 /* Sends n bytes of a pattern from one to the other, and compares them. */
 void rig_pump(int from, int to, size_t n);

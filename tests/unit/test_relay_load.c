@@ -90,7 +90,7 @@ static unsigned random_of(struct client *c, unsigned n)
 	return (unsigned)rand_r(&c->seed) % n;
 }
 
-/* What comes back is the text from its start on; then the end, or a reset. */
+/* The echo is the text from its start on; then follows the end, or a reset. */
 static void take_echo(struct client *c, int fd, const char *text, size_t len)
 {
 	size_t got = 0;
