@@ -69,8 +69,8 @@ int screen_open(struct screen *s)
 
 void screen_close(struct screen *s)
 {
-	write_all(LEAVE, strlen(LEAVE));
 	(void)tcsetattr(STDIN_FILENO, TCSANOW, &s->before); /* it may be gone */
+	write_all(LEAVE, strlen(LEAVE));
 	(void)close(s->signal_fd);
 }
 
