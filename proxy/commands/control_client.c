@@ -9,7 +9,6 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "core/buf.h"
 #include "core/cleanup.h"
 #include "proxy/commands/commands.h"
 #include "proxy/control/control.h"
@@ -54,28 +53,56 @@ static int send_request(int fd, const struct control_request *request)
 	return (size_t)sent == len ? 0 : -EIO; /* 4 KiB always fit in one call */
 }
 
-static int read_answer(int fd, struct buf *answer)
+/* The answer is decoded while it arrives. */
+struct incoming {
+	int fd, err;
+	size_t len, taken; /* of bytes: 0 <= taken <= len */
+	size_t total_len;
+	char bytes[65536];
+};
+
+static int receive(struct incoming *in)
 {
-	static char bytes[65536];
+	ssize_t len;
 
-	for (;;) {
-		ssize_t len = read(fd, bytes, sizeof(bytes));
-
-		if (len == -1 && errno == EINTR)
-			continue;
-		if (len == -1)
-			return errno == EAGAIN ? -ETIMEDOUT : -errno;
-		if (len == 0)
-			return 0;
-		buf_add(answer, bytes, (size_t)len);
-		if (answer->len > ANSWER_MAX_LEN)
-			return -EMSGSIZE;
-	}
+	do {
+		len = read(in->fd, in->bytes, sizeof(in->bytes));
+	} while (len == -1 && errno == EINTR);
+	if (len == -1)
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	in->taken = 0;
+	in->len = (size_t)len;
+	in->total_len += in->len;
+	return in->total_len > ANSWER_MAX_LEN ? -EMSGSIZE : 0;
 }
 
-static int decode_answer(const struct buf *answer, json_t **ret_result)
+/* json_load_callback_t */
+static size_t take_bytes(void *buffer, size_t len, void *data)
 {
-	json_auto_t *root = json_loadb(buf_string(answer), answer->len, 0, NULL);
+	struct incoming *in = data;
+
+	if (in->taken == in->len)
+		in->err = receive(in);
+	if (in->err)
+		return (size_t)-1;
+	if (len > in->len - in->taken)
+		len = in->len - in->taken;
+	memcpy(buffer, in->bytes + in->taken, len);
+	in->taken += len;
+	return len;
+}
+
+static int read_answer(int fd, json_t **ret_root)
+{
+	struct incoming in = {.fd = fd};
+
+	*ret_root = json_load_callback(take_bytes, &in, 0, NULL);
+	return in.err;
+}
+
+/* root: NULL if it is not JSON */
+static int take_result(const json_t *root, json_t **ret_result)
+{
 	json_t *result = json_object_get(root, "result");
 	const char *error = json_string_value(json_object_get(root, "error"));
 	bool is_good = result && !error; /* an answer may fail halfway */
@@ -108,7 +135,7 @@ bool control_is_served(const char *path)
 int control_ask(const char *path, const struct control_request *request,
 		json_t **ret_result)
 {
-	_cleanup_(buf_fini) struct buf answer = BUF_INIT;
+	json_auto_t *root = NULL;
 	_cleanup_(closep) int fd = -1;
 	int err = connect_to(path, &fd);
 
@@ -118,13 +145,13 @@ int control_ask(const char *path, const struct control_request *request,
 	}
 	err = send_request(fd, request);
 	if (err == 0)
-		err = read_answer(fd, &answer);
+		err = read_answer(fd, &root);
 	if (err == -ETIMEDOUT)
 		command_error("%s: the daemon has not answered for %d s", path,
 			      timeout_sec);
 	else if (err != 0)
 		command_error("%s: %s", path, strerror(-err));
 	else
-		err = decode_answer(&answer, ret_result);
+		err = take_result(root, ret_result);
 	return err;
 }

@@ -5,7 +5,6 @@
  * addresses is one row, with the address "*" as in `plan`.
  */
 #include <inttypes.h>
-#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,8 +18,8 @@
 #include "watchers/plan/plan_print.h"
 
 /* The approximate size of a piece, and the number of counters read for it. */
-#define PIECE_LEN      65536
-#define PIECE_COUNTERS 4096
+#define PIECE_LEN      32768
+#define PIECE_COUNTERS 512
 
 static const struct object_service *object_of(const struct inspect *in,
 					      const struct service *s)
@@ -71,18 +70,21 @@ static json_t *service_row(const struct inspect *in, const struct service *s,
 	const struct decision *decision = main_decision(f);
 	uint32_t n_endpoints =
 		decision->action == ACTION_BALANCE ? s->n_pool[decision->pool] : 0;
-	json_t *row = inspect_service_key(s);
+	json_t *row =
+		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:i, "
+			  "s:i, s:i, s:o}",
+			  "namespace", service_namespace(s), "name", service_name(s),
+			  "portName", service_port_name(s), "protocol",
+			  proto_name(s->proto), "family", family_name(s->family), "type",
+			  frontend_kind_name(f->kind), "address",
+			  frontend_is_everywhere(f) ? json_string("*")
+						    : inspect_addr(&f->addr),
+			  "port", f->port, "policy", policy_of(object, f), "state",
+			  is_waiting ? "waiting" : state_of(decision), "action",
+			  action_name(decision->action), "endpoints", n_endpoints,
+			  "affinitySeconds", s->affinity_sec, "healthCheckNodePort",
+			  s->health_check_port, "created", created(object));
 
-	(void)json_object_update_new(
-		row, json_pack("{s:s, s:o, s:i, s:s, s:s, s:s, s:i, s:i, s:i, s:o}",
-			       "type", frontend_kind_name(f->kind), "address",
-			       frontend_is_everywhere(f) ? json_string("*")
-							 : inspect_addr(&f->addr),
-			       "port", f->port, "policy", policy_of(object, f), "state",
-			       is_waiting ? "waiting" : state_of(decision), "action",
-			       action_name(decision->action), "endpoints", n_endpoints,
-			       "affinitySeconds", s->affinity_sec, "healthCheckNodePort",
-			       s->health_check_port, "created", created(object)));
 	(void)json_object_update_new(row, inspect_counts(in, s, is_waiting ? NULL : f));
 	return row;
 }
@@ -210,6 +212,13 @@ static void read_counts(struct rows *r)
 		r->counted_to = r->n; /* the failure is logged once */
 }
 
+/* References are dropped on the way: at the end they would be many. */
+static void add_next(struct rows *r, struct buf *out)
+{
+	r->add(r, r->services[r->next], out);
+	service_unref(r->services[r->next++]);
+}
+
 static bool rows_write(struct control_answer *answer, struct buf *out)
 {
 	struct rows *r = container_of(answer, struct rows, answer);
@@ -224,7 +233,7 @@ static bool rows_write(struct control_answer *answer, struct buf *out)
 	if (r->next == r->counted_to && r->next < r->n)
 		read_counts(r);
 	while (r->next < r->counted_to && out->len < PIECE_LEN)
-		r->add(r, r->services[r->next++], out);
+		add_next(r, out);
 	if (r->next < r->n)
 		return true;
 	buf_add_char(out, ']');
@@ -241,7 +250,7 @@ static void rows_free(struct control_answer *answer)
 {
 	struct rows *r = container_of(answer, struct rows, answer);
 
-	for (size_t i = 0; i < r->n; i++)
+	for (size_t i = r->next; i < r->n; i++)
 		service_unref(r->services[i]);
 	free(r->services);
 	for (size_t i = 0; i < r->n_waiting; i++) {
@@ -250,7 +259,6 @@ static void rows_free(struct control_answer *answer)
 	}
 	free(r->waiting);
 	free(r);
-	(void)malloc_trim(0); /* everything's references are many */
 }
 
 struct filter { /* of a request */
