@@ -45,7 +45,7 @@ static void reset(struct relay_batch *b, unsigned i)
 {
 	b->pieces[i] =
 		(struct iovec){b->buffers + (size_t)i * BUFFER_DISTANCE, BUFFER_LEN};
-	b->datagrams[i] = (struct relay_datagram){NULL};
+	b->datagrams[i] = (struct relay_datagram){.to = NULL};
 	b->messages[i].msg_hdr = (struct msghdr){
 		.msg_name = &b->senders[i],
 		.msg_namelen = sizeof(b->senders[i]),

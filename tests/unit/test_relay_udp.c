@@ -432,7 +432,7 @@ static void add_count(void *data, const struct sink_count *count)
 
 static void each_flow_counts_as_a_connection(void **state)
 {
-	struct change now = {NULL};
+	struct change now = {.new = NULL};
 	const struct changeset cs = {.full = true, .changes = &now, .n = 1};
 	struct counts sum = {0};
 
