@@ -51,6 +51,10 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 	if (ebpf_decide(ctx, &frontend, IPPROTO_UDP, &last, &choice) !=
 	    EBPF_VERDICT_BALANCE)
 		return false;
+	if (!choice.is_new) { /* its route is there, and counted */
+		*to = choice.endpoint;
+		return true;
+	}
 	/*
 	 * Two frontends of one endpoint: its answers look the same. In packets, conntrack
 	 * distinguishes them.
