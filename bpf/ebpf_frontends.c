@@ -46,6 +46,14 @@ int ebpf_kernel_read_frontends(const struct ebpf_kernel *k,
 	return 0;
 }
 
+bool ebpf_kernel_has_frontend(const struct ebpf_kernel *k,
+			      const struct ebpf_frontend_key *key)
+{
+	struct ebpf_frontend value;
+
+	return bpf_map_lookup_elem(fd_of(k), key, &value) == 0;
+}
+
 int ebpf_kernel_add_frontends(struct ebpf_kernel *k, const struct ebpf_frontend_key *keys,
 			      const struct ebpf_frontend *values, size_t n)
 {

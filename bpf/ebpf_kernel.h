@@ -63,6 +63,16 @@ int ebpf_kernel_attach(struct ebpf_kernel *k, unsigned *ret_reattached);
 /* True while all hooks are attached to our cgroup. */
 bool ebpf_kernel_is_attached(const struct ebpf_kernel *k);
 
+struct ebpf_other { /* a program of other software at one of our hooks */
+	const char *name, *hook;
+	uint32_t id;
+	bool is_before; /* it runs before ours */
+};
+/* Those that are attached to our cgroup itself; not to those above or below. */
+void ebpf_kernel_list_others(const struct ebpf_kernel *k,
+			     void (*fn)(void *data, const struct ebpf_other *other),
+			     void *data);
+
 /* Larger maps with the same content; sockets see either the old or the new ones. */
 int ebpf_kernel_grow(struct ebpf_kernel *k, const struct ebpf_sizes *at_least);
 
@@ -73,6 +83,9 @@ int ebpf_kernel_read_frontends(const struct ebpf_kernel *k,
 /* None of the keys exists. Waits for a grace period if elements were deleted before. */
 int ebpf_kernel_add_frontends(struct ebpf_kernel *k, const struct ebpf_frontend_key *keys,
 			      const struct ebpf_frontend *values, size_t n);
+/* Does the hash have exactly this key? */
+bool ebpf_kernel_has_frontend(const struct ebpf_kernel *k,
+			      const struct ebpf_frontend_key *key);
 int ebpf_kernel_delete_frontends(struct ebpf_kernel *k,
 				 const struct ebpf_frontend_key *keys, size_t n);
 /* After this no program holds what was replaced before. Some milliseconds. */

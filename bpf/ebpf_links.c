@@ -17,6 +17,8 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 
+#define MAX_OTHERS 64u /* the kernel's own limit */
+
 static char *link_path(const struct ebpf_kernel *k, enum ebpf_hook hook)
 {
 	return xasprintf("%s/link_%s", k->pins, ebpf_hook_name(hook));
@@ -102,6 +104,54 @@ bool ebpf_kernel_is_attached(const struct ebpf_kernel *k)
 		if (!is_attached(k, k->links[i]))
 			return false;
 	return true;
+}
+
+static uint32_t own_id(const struct ebpf_kernel *k, enum ebpf_hook hook)
+{
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+
+	if (!k->links[hook] ||
+	    bpf_obj_get_info_by_fd(bpf_link__fd(k->links[hook]), &info, &len) != 0)
+		return 0;
+	return info.prog_id;
+}
+
+static void report_other(uint32_t id, struct ebpf_other *other,
+			 void (*fn)(void *data, const struct ebpf_other *other),
+			 void *data)
+{
+	_cleanup_(closep) int fd = bpf_prog_get_fd_by_id(id);
+	struct bpf_prog_info info = {0};
+	uint32_t len = sizeof(info);
+
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) != 0)
+		return; /* it has gone, or only CAP_SYS_ADMIN may look */
+	other->id = id;
+	other->name = *info.name ? info.name : "without a name";
+	fn(data, other);
+}
+
+void ebpf_kernel_list_others(const struct ebpf_kernel *k,
+			     void (*fn)(void *data, const struct ebpf_other *other),
+			     void *data)
+{
+	for (enum ebpf_hook hook = 0; hook < EBPF_HOOK_N; hook++) {
+		struct ebpf_other other = {.hook = ebpf_hook_name(hook),
+					   .is_before = true};
+		uint32_t ids[MAX_OTHERS], n = MAX_OTHERS, flags, own = own_id(k, hook);
+		enum bpf_attach_type type = bpf_program__expected_attach_type(
+			ebpf_hook_program(k->hooks, hook));
+
+		if (!own || bpf_prog_query(k->cgroup_fd, type, 0, &flags, ids, &n) != 0)
+			continue;
+		for (uint32_t i = 0; i < n; i++) {
+			if (ids[i] == own)
+				other.is_before = false;
+			else
+				report_other(ids[i], &other, fn, data);
+		}
+	}
 }
 
 int ebpf_kernel_cleanup(const char *bpffs_root, unsigned *ret_removed)

@@ -32,6 +32,7 @@ struct ebpf_optout {
 	const struct ebpf_kernel *kernel;
 	struct optout *programs;
 	uint64_t *fixed; /* cgroups that were excluded by path */
+	char **paths;	 /* of them */
 	size_t n_fixed;
 	struct pod *pods;
 	size_t n_pods;
@@ -66,12 +67,20 @@ static void free_pods(struct pod *pods, size_t n)
 	free(pods);
 }
 
+static void free_fixed(struct ebpf_optout *o)
+{
+	for (size_t i = 0; i < o->n_fixed; i++)
+		free(o->paths[i]);
+	free(o->paths);
+	free(o->fixed);
+}
+
 void ebpf_optout_free(struct ebpf_optout *o)
 {
 	if (!o)
 		return;
 	optout__destroy(o->programs);
-	free(o->fixed);
+	free_fixed(o);
 	free_pods(o->pods, o->n_pods);
 	free(o);
 }
@@ -166,15 +175,16 @@ static void drop_others(const struct ebpf_optout *o)
 void ebpf_optout_set(struct ebpf_optout *o, const char *const *paths, size_t n,
 		     void (*failed)(void *data, const char *path, int err), void *data)
 {
-	free(o->fixed);
+	free_fixed(o);
 	o->fixed = xcalloc(n + 1, sizeof(*o->fixed));
+	o->paths = xcalloc(n + 1, sizeof(*o->paths));
 	o->n_fixed = 0;
 	for (size_t i = 0; i < n; i++) {
 		int fd = open(paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		int err = opt_out(o, fd >= 0 ? fd : -errno, &o->fixed[o->n_fixed]);
 
 		if (err == 0)
-			o->n_fixed++;
+			o->paths[o->n_fixed++] = xstrdup(paths[i]);
 		else
 			failed(data, paths[i], err);
 	}
@@ -203,6 +213,25 @@ bool ebpf_optout_look(struct ebpf_optout *o)
 	if (has_changed)
 		drop_others(o);
 	return is_pending;
+}
+
+void ebpf_optout_list(const struct ebpf_optout *o,
+		      void (*fn)(void *data, const char *what), void *data)
+{
+	for (size_t i = 0; i < o->n_fixed; i++) {
+		_cleanup_(freep) char *line =
+			xasprintf("the cgroup %s (--ebpf-exclude-cgroup)", o->paths[i]);
+
+		fn(data, line);
+	}
+	for (size_t i = 0; i < o->n_pods; i++) {
+		_cleanup_(freep) char *line =
+			xasprintf("the Pod with the UID %s (sluice.io/socket-lb)%s",
+				  o->pods[i].uid,
+				  o->pods[i].cgroup ? "" : ", once its cgroup is found");
+
+		fn(data, line);
+	}
 }
 
 bool ebpf_optout_set_pods(struct ebpf_optout *o, const char *const *uids, size_t n)

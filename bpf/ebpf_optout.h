@@ -29,5 +29,8 @@ void ebpf_optout_set(struct ebpf_optout *o, const char *const *paths, size_t n,
  * cgroup may not exist yet: true when one was not found.
  */
 bool ebpf_optout_set_pods(struct ebpf_optout *o, const char *const *uids, size_t n);
+/* One line for each cgroup and Pod that is excluded. */
+void ebpf_optout_list(const struct ebpf_optout *o,
+		      void (*fn)(void *data, const char *what), void *data);
 /* Looks for the cgroups of the Pods again, with the same result. */
 bool ebpf_optout_look(struct ebpf_optout *o);

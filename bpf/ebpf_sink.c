@@ -6,6 +6,7 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
+#include "bpf/ebpf_notes.h"
 #include "bpf/ebpf_sink_private.h"
 #include "core/cleanup.h"
 #include "core/log.h"
@@ -67,6 +68,8 @@ static int attach(struct ebpf_sink *e)
 			 "attached again",
 			 n_reattached);
 	e->n_attached_again += n_reattached;
+	if (err == 0)
+		ebpf_notes_log_others(e);
 	return err;
 }
 
@@ -155,6 +158,7 @@ static void ebpf_close(struct sink *sink)
 	ebpf_kernel_close(e->kernel);
 	if (e->timer >= 0)
 		(void)close(e->timer);
+	free(e->others);
 	free(e);
 }
 

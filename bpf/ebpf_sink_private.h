@@ -13,6 +13,8 @@ struct ebpf_sink {
 	struct ebpf_optout *optout;	   /* NULL: no cgroup can be excluded */
 	struct ebpf_table_stats closed_at; /* when sockets were closed last */
 	uint64_t n_closed, n_attached_again;
+	uint32_t *others; /* programs of other software that were logged */
+	size_t n_others, others_cap;
 	int timer; /* when to look whether the programs are attached */
 	bool has_logged_unreachable;
 	bool has_applied;

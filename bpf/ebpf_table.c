@@ -287,6 +287,26 @@ bool ebpf_table_counts(const struct ebpf_table *t, const struct service *s,
 	return true;
 }
 
+static int compare_endpoint(const void *a, const void *b)
+{
+	return service_compare_endpoint(a, b);
+}
+
+const struct service *ebpf_table_find_other(const struct ebpf_table *t,
+					    const struct service *s,
+					    const struct endpoint *endpoint)
+{
+	const struct ebpf_entry *e;
+
+	for (size_t i = 0; (e = hash_next(&t->entries, &i));)
+		if (e->service->proto == IPPROTO_UDP && e->service->n_endpoints &&
+		    !service_same_key(e->service, s) &&
+		    bsearch(endpoint, service_endpoints(e->service),
+			    e->service->n_endpoints, sizeof(*endpoint), compare_endpoint))
+			return e->service;
+	return NULL;
+}
+
 uint64_t ebpf_table_endpoint_count(const struct ebpf_table *t,
 				   const struct ebpf_counts *counts, uint32_t i)
 {

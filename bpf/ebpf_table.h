@@ -46,6 +46,10 @@ struct ebpf_counts {
 /* False when the maps do not have this service. */
 bool ebpf_table_counts(const struct ebpf_table *t, const struct service *s,
 		       struct ebpf_counts *ret);
+/* Another UDP service with this endpoint; NULL: none. Goes through all of them. */
+const struct service *ebpf_table_find_other(const struct ebpf_table *t,
+					    const struct service *s,
+					    const struct endpoint *endpoint);
 /* Connections to the i-th endpoint of that service. */
 uint64_t ebpf_table_endpoint_count(const struct ebpf_table *t,
 				   const struct ebpf_counts *counts, uint32_t i);

@@ -7,6 +7,7 @@
 
 #include "bpf/ebpf_diff.h"
 #include "bpf/ebpf_explain.h"
+#include "bpf/ebpf_notes.h"
 #include "bpf/ebpf_sink_private.h"
 #include "core/cleanup.h"
 
@@ -129,10 +130,17 @@ static bool ebpf_decides(const struct sink *sink, const struct sink_question *q,
 	return !*ret_why;
 }
 
+static void notes(const struct sink *sink, const struct sink_question *q,
+		  void (*fn)(void *data, const char *line), void *data)
+{
+	ebpf_notes(container_of(sink, const struct ebpf_sink, sink), q, fn, data);
+}
+
 const struct sink_view ebpf_view = {
 	.counts = ebpf_counts,
 	.diff = ebpf_diff,
 	.stats = ebpf_stats,
 	.decides = ebpf_decides,
+	.notes = notes,
 	.keeps_source = true,
 };

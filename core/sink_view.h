@@ -1,7 +1,7 @@
 /*
  * Reading back the work of a sink, without changing it: connection counters,
  * differences between the wanted and the present state, numbers for /metrics, which
- * sink decides, and the process that interferes. Each of them may be NULL.
+ * sink decides and when it does not, and the process that interferes. Each of them may be NULL.
  */
 #pragma once
 
@@ -90,6 +90,9 @@ struct sink_view {
 			const char **ret_why);
 	void (*place)(const struct sink *sink, const struct service *s,
 		      const struct frontend *f, struct sink_place *ret);
+	/* One line for each circumstance that makes a later one decide, or may refuse. */
+	void (*notes)(const struct sink *sink, const struct sink_question *q,
+		      void (*fn)(void *data, const char *line), void *data);
 	/* The process that changed last what the sink made: "nft (pid 123)"; NULL: not known. */
 	const char *(*changed_by)(const struct sink *sink);
 	bool keeps_source; /* connections that it decides are never masqueraded */

@@ -26,6 +26,7 @@ static void print_source(const json_t *source, struct buf *out)
 	const char *action = json_text(source, "action"), *why = json_text(source, "why");
 	const char *sink = json_text(source, "decidedBy"),
 		   *passed = json_text(source, "passedBecause");
+	const json_t *notes = json_object_get(source, "notes");
 	long long n = json_integer_value(json_object_get(source, "endpoints"));
 
 	buf_printf(out, "from %s: %s", json_text(source, "from"), action);
@@ -42,6 +43,8 @@ static void print_source(const json_t *source, struct buf *out)
 	if (*passed)
 		buf_printf(out, " (%s)", passed);
 	buf_add_char(out, '\n');
+	for (size_t i = 0; i < json_array_size(notes); i++)
+		buf_printf(out, "  %s\n", json_string_value(json_array_get(notes, i)));
 }
 
 static void print_endpoints(const json_t *endpoints, struct buf *out)

@@ -63,6 +63,21 @@ static void add_decider(json_t *json, const char *name, const char *passed_becau
 					  json_string(passed_because));
 }
 
+static void add_note(void *data, const char *line)
+{
+	(void)json_array_append_new(data, json_string(line));
+}
+
+static void add_notes(const struct sink *sink, const struct sink_question *question,
+		      json_t *json)
+{
+	json_t *notes = json_array();
+
+	if (sink->ops->view->notes)
+		sink->ops->view->notes(sink, question, add_note, notes);
+	(void)json_object_set_new(json, "notes", notes);
+}
+
 /* Where several sinks may decide: the first one that does, and why those before it do not. */
 static void explain_sink(const struct question *q, const struct service *s,
 			 const struct frontend *f, enum client_class client, json_t *json)
@@ -85,6 +100,7 @@ static void explain_sink(const struct question *q, const struct service *s,
 				(void)json_object_set_new(json, "masquerade",
 							  json_false());
 			add_decider(json, dp->sinks[i]->ops->name, passed_because);
+			add_notes(dp->sinks[i], &question, json);
 			return;
 		}
 		passed_because = passed_because ? passed_because : why;

@@ -111,6 +111,29 @@ static void assert_saw(const struct other *o, const char *place)
 	assert_memory_equal(&seen, addr_bytes(&expected, &len), sizeof(seen));
 }
 
+struct seen {
+	unsigned n_before, n_after;
+};
+
+static void note_other(void *data, const struct ebpf_other *other)
+{
+	struct seen *seen = data;
+
+	assert_string_equal(other->name, "other");
+	assert_string_equal(other->hook, "connect4");
+	seen->n_before += other->is_before;
+	seen->n_after += !other->is_before;
+}
+
+static void assert_listed(unsigned n_before, unsigned n_after)
+{
+	struct seen seen = {0};
+
+	ebpf_kernel_list_others(plane.kernel, note_other, &seen);
+	assert_int_equal(seen.n_before, n_before);
+	assert_int_equal(seen.n_after, n_after);
+}
+
 static void open_plane(void)
 {
 	plane = ebpf_plane_open(stage);
@@ -125,6 +148,7 @@ static void one_attached_before_sees_the_service(void **state)
 	open_plane();
 	assert_string_equal(ebpf_ask(SOCK_STREAM, VIP), POD1);
 	assert_saw(&o, VIP);
+	assert_listed(1, 0);
 	assert_int_equal(ebpf_connect(SOCK_STREAM, NONE), -ECONNREFUSED);
 	ebpf_plane_close(&plane);
 	detach(&o);
@@ -138,6 +162,7 @@ static void one_attached_later_sees_the_endpoint(void **state)
 	o = attach(stage->cgroup, 1, BPF_F_ALLOW_MULTI);
 	assert_string_equal(ebpf_ask(SOCK_STREAM, VIP), POD1);
 	assert_saw(&o, POD1);
+	assert_listed(0, 1);
 	assert_int_equal(ebpf_connect(SOCK_STREAM, NONE), -ECONNREFUSED);
 	detach(&o);
 	ebpf_plane_close(&plane);

@@ -4,12 +4,14 @@
  * counts the connections that there were.
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "tests/kernel/http_get.h"
 #include "tests/kernel/instance.h"
 #include "tests/kernel/probe.h"
 #include "tests/test.h"
@@ -227,6 +229,25 @@ static long long connections(struct instance *sluice, const char *command,
 	return n;
 }
 
+static void ask_often(struct instance *sluice, const struct target *t, int n)
+{
+	for (int i = 0; i < n; i++)
+		assert_int_equal(probe(sluice->world, t, 2000).outcome, PROBE_ANSWERED);
+}
+
+/* Of all Services. */
+static long long metric(const struct instance *sluice)
+{
+	static const char name[] = "\nsluice_connections_total ";
+	_cleanup_(buf_fini) struct buf body = BUF_INIT;
+	const char *at;
+
+	assert_int_equal(http_get(sluice->world, 10249, "/metrics", &body), 200);
+	at = strstr(buf_string(&body), name);
+	assert_non_null(at);
+	return atoll(at + strlen(name));
+}
+
 static void connections_are_counted_for_services_and_endpoints(void **state)
 {
 	static const struct manifest_service counted = {.name = "counted",
@@ -235,21 +256,62 @@ static void connections_are_counted_for_services_and_endpoints(void **state)
 							.endpoints = "pod1R pod2R far1R"};
 	static const int n_asked[FAMILY_N] = {7, 3};
 	struct instance *sluice = *state;
+	long long before;
 
 	instance_put(sluice, &counted, 1);
+	before = metric(sluice);
 	for (enum family f = 0; f < FAMILY_N; f++) {
 		struct target t = target_named("pod3", "svc31:80", IPPROTO_TCP, f);
 
-		for (int i = 0; i < n_asked[f]; i++)
-			assert_int_equal(probe(sluice->world, &t, 2000).outcome,
-					 PROBE_ANSWERED);
+		ask_often(sluice, &t, n_asked[f]);
+		t.procs = sluice->world->opted_out; /* in eBPF mode: by nftables */
+		ask_often(sluice, &t, 2 * n_asked[f]);
 	}
 	for (enum family f = 0; f < FAMILY_N; f++) {
 		assert_int_equal(connections(sluice, "get services -n test -o json", f),
-				 n_asked[f]);
+				 3 * n_asked[f]);
 		assert_int_equal(connections(sluice, "get endpoints -n test -o json", f),
-				 n_asked[f]);
+				 3 * n_asked[f]);
 	}
+	assert_int_equal(metric(sluice) - before, 3 * (n_asked[0] + n_asked[1]));
+}
+
+static void explain_notes_which_sockets_are_left_to_nftables(void **state)
+{
+	static const struct manifest_service services[] = {
+		{.name = "a",
+		 .ip = "svc34",
+		 .ports = "p 80>80/UDP",
+		 .endpoints = "pod1R far1R"},
+		{.name = "b",
+		 .ip = "svc35",
+		 .ports = "p 80>80/UDP",
+		 .endpoints = "pod1R"},
+		{.name = "c",
+		 .ip = "svc36",
+		 .external = "far1",
+		 .ports = "p 80>80/UDP",
+		 .endpoints = "pod2R"},
+	};
+	static const char *const notes[] = {
+		"nftables decides for sockets of the cgroup ",
+		"nftables decides when endpoint 10.180.2.1:80 is chosen: ",
+		"endpoint 10.180.0.1:80 is one of test/b, too: ",
+	};
+	struct target t = target_named("pod3", "svc34:80", IPPROTO_UDP, FAMILY_IPV4);
+	char to[ADDR_PORT_TEXT_LEN];
+	_cleanup_(freep) char *command = NULL;
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	struct instance *sluice = *state;
+
+	if (!instance_is_ebpf()) /* nftables decides for all of them */
+		skip();
+	command = xasprintf("explain %s/UDP", addr_port_format(&t.addr, t.port, to));
+	instance_put(sluice, services, N_ELEMENTS(services));
+	assert_int_equal(instance_command(sluice, command, &out), 0);
+	for (size_t i = 0; i < N_ELEMENTS(notes); i++)
+		if (!strstr(buf_string(&out), notes[i]))
+			fail_msg("%s: not in\n%s", notes[i], buf_string(&out));
 }
 
 int main(void)
@@ -261,6 +323,7 @@ int main(void)
 		cmocka_unit_test(explain_names_an_address_with_ip_mode_proxy),
 		cmocka_unit_test(a_single_endpoint_is_explained_in_the_singular),
 		cmocka_unit_test(connections_are_counted_for_services_and_endpoints),
+		cmocka_unit_test(explain_notes_which_sockets_are_left_to_nftables),
 	};
 
 	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);

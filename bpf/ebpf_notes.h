@@ -1,0 +1,14 @@
+/*
+ * Which sockets are left to nftables although the programs decide others of this kind,
+ * and the programs of other software at the same hooks. One line each.
+ */
+#pragma once
+
+#include "core/sink_view.h"
+
+struct ebpf_sink;
+
+void ebpf_notes(const struct ebpf_sink *e, const struct sink_question *q,
+		void (*fn)(void *data, const char *line), void *data);
+/* Logs each program of other software at our hooks once. */
+void ebpf_notes_log_others(struct ebpf_sink *e);
