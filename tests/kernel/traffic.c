@@ -1,6 +1,7 @@
 #include "tests/kernel/traffic.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -15,6 +16,7 @@
 #define MAX_TRIES    200 /* of 4 endpoints, one stays unseen once in 10^24 */
 #define SILENCE_MS   120
 #define TIMEOUT_MS   2000
+#define LATE_MS	     10000
 
 struct expectation {
 	struct addr backends[MAX_BACKENDS];
@@ -115,17 +117,31 @@ static const char *judge_answer(const struct world *w, const struct target *t,
 	return NULL;
 }
 
+/* Waits longer for an answer that did not come in time: was it late, or lost? */
+static struct answer probe_silent(const struct world *w, const struct target *t)
+{
+	struct answer a;
+	int fd = probe_open(w, t, TIMEOUT_MS, &a);
+	struct pollfd p = {fd, POLLIN, 0};
+
+	if (t->proto == IPPROTO_UDP && a.outcome == PROBE_SILENT)
+		print_message("%s, port %u: the answer %s\n", t->from, a.own_port,
+			      poll(&p, 1, LATE_MS) == 1 ? "came late" : "was lost");
+	probe_close(fd);
+	return a;
+}
+
 /* One lost datagram in all rows may be the machine's doing; a second one is a fault. */
 static struct answer probe_again(const struct world *w, const struct target *t)
 {
-	struct answer a = probe(w, t, TIMEOUT_MS);
+	struct answer a = probe_silent(w, t);
 	static bool has_lost;
 
 	if (t->proto != IPPROTO_UDP || a.outcome != PROBE_SILENT || has_lost)
 		return a;
 	has_lost = true;
-	print_message("%s: a datagram or its answer was lost, asked again\n", t->from);
-	return probe(w, t, TIMEOUT_MS);
+	print_message("%s: asked again\n", t->from);
+	return probe_silent(w, t);
 }
 
 static const char *try_answers(const struct world *w, const struct target *t,
