@@ -22,6 +22,7 @@
 #include "proxy/http/http_server.h"
 #include "proxy/http/metrics.h"
 #include "proxy/http/pages.h"
+#include "proxy/http/services_page.h"
 #include "proxy/engine/source.h"
 #include "proxy/engine/sync.h"
 #include "watchers/cluster.h"
@@ -241,6 +242,14 @@ static void show_status(struct servers *s, const struct http_request *request,
 	buf_add_string(&reply->body, text ? text : "{}");
 }
 
+static void show_services(struct servers *s, const struct http_request *request,
+			  struct http_reply *reply)
+{
+	reply->nosniff = true;
+	reply->content_type = "application/json";
+	services_page_write(sync_state(s->p.sync), s->p.counts, &reply->body);
+}
+
 static const struct page health_pages[] = {
 	{"/healthz", show_healthz},
 	{"/livez", show_livez},
@@ -248,9 +257,10 @@ static const struct page health_pages[] = {
 };
 
 static const struct page metrics_pages[] = {
-	{"/healthz", show_ok},	    {"/metrics", show_metrics}, {"/proxyMode", show_mode},
-	{"/configz", show_configz}, {"/statusz", show_statusz}, {"/flagz", show_flagz},
-	{"/status", show_status},
+	{"/healthz", show_ok},	    {"/metrics", show_metrics},
+	{"/proxyMode", show_mode},  {"/configz", show_configz},
+	{"/statusz", show_statusz}, {"/flagz", show_flagz},
+	{"/status", show_status},   {"/services.json", show_services},
 };
 
 static void on_request(void *data, const struct http_request *request,

@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/state.h"
 #include "proxy/engine/counts.h"
+#include "proxy/http/busy_services.h"
 #include "proxy/http/exposition.h"
 
 enum policy { POLICY_INTERNAL, POLICY_EXTERNAL, POLICY_N };
@@ -82,44 +83,6 @@ static void write_one(struct buf *out, const char *name, const struct service *s
 	};
 
 	exposition_sample(out, name, labels, N_ELEMENTS(labels) - !reason, value);
-}
-
-struct busy {
-	const struct service *service;
-	uint64_t n;
-	size_t index; /* in the order of names */
-};
-
-static int compare_busy(const void *a, const void *b)
-{
-	const struct busy *x = a, *y = b;
-
-	if (x->n != y->n)
-		return x->n > y->n ? -1 : 1;
-	return x->index < y->index ? -1 : 1;
-}
-
-static int compare_index(const void *a, const void *b)
-{
-	const struct busy *x = a, *y = b;
-
-	return x->index < y->index ? -1 : 1;
-}
-
-/* The n services with the most traffic come first, by name. */
-static void put_busy_first(const struct service **all, size_t n_all, size_t n,
-			   const struct counts *counts)
-{
-	_cleanup_(freep) struct busy *busy = xcalloc(n_all + 1, sizeof(*busy));
-
-	for (size_t i = 0; i < n_all; i++)
-		busy[i] =
-			(struct busy){all[i],
-				      counts_total(counts, all[i], COUNT_CONNECTIONS), i};
-	qsort(busy, n_all, sizeof(*busy), compare_busy);
-	qsort(busy, n, sizeof(*busy), compare_index);
-	for (size_t i = 0; i < n; i++)
-		all[i] = busy[i].service;
 }
 
 static bool read_counts(const struct metrics_input *in,
@@ -205,22 +168,20 @@ static double n_endpoints(const struct service *s)
 
 static void write_each(const struct metrics_input *in, struct buf *out)
 {
-	size_t n, n_written;
-	_cleanup_(freep) const struct service **all = state_sorted(in->state, &n);
+	size_t n;
+	_cleanup_(freep) const struct service **busy =
+		busy_services(in->state, in->counts, METRICS_MAX_SERVICES, &n);
 
-	n_written = n < METRICS_MAX_SERVICES ? n : METRICS_MAX_SERVICES;
-	if (n > n_written && in->counts)
-		put_busy_first(all, n, n_written, in->counts);
 	exposition_family(out, "sluice_service_endpoints", "gauge",
 			  "Endpoints that new connections may go to.");
-	for (size_t i = 0; i < n_written; i++)
-		write_one(out, "sluice_service_endpoints", all[i], NULL,
-			  n_endpoints(all[i]));
+	for (size_t i = 0; i < n; i++)
+		write_one(out, "sluice_service_endpoints", busy[i], NULL,
+			  n_endpoints(busy[i]));
 	exposition_value(out, "sluice_services_without_series", "gauge",
 			 "Services beyond those that have series of their own.",
-			 (double)(n - n_written));
-	if (in->counts && read_counts(in, all, n_written))
-		write_counts(in, out, all, n_written);
+			 (double)(state_n_services(in->state) - n));
+	if (in->counts && read_counts(in, busy, n))
+		write_counts(in, out, busy, n);
 }
 
 static size_t n_without_endpoints(const struct state *state)
