@@ -9,9 +9,9 @@
 #include "proxy/engine/counts.h"
 
 #define ROUND_SEC  10.
-#define PAUSE_SEC  0.02 /* between two steps */
-#define STEP_MAX   200	/* services */
-#define STEP_COUNT 400	/* counters, of one service at least */
+#define PAUSE_SEC  0.005 /* between two steps */
+#define STEP_MAX   100	 /* services */
+#define STEP_COUNT 200	 /* counters, of one service at least */
 
 struct step {
 	struct change changes[STEP_MAX];

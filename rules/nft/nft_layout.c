@@ -322,11 +322,16 @@ bool nft_chain_parse(const char *name, struct nft_chain *ret)
 	char again[NFT_CHAIN_NAME_LEN];
 
 	chain.number = (uint32_t)strtoul(digits, NULL, 10);
-	for (; chain.kind < CHAIN_N; chain.kind++)
-		if (strcmp(nft_chain_name(chain, again), name) == 0) {
+	for (; chain.kind < CHAIN_N; chain.kind++) {
+		const char *format = chains[chain.kind].name;
+
+		/* formatting all would take most of the time of reading a map */
+		if (strncmp(format, name, strcspn(format, "%")) == 0 &&
+		    strcmp(nft_chain_name(chain, again), name) == 0) {
 			*ret = chain;
 			return true;
 		}
+	}
 	return false;
 }
 
