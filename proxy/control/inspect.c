@@ -82,18 +82,6 @@ json_t *inspect_reason(const struct plan_endpoint_reason *reason)
 	return json_string(reason->reason);
 }
 
-static json_t *inspect_events(const struct inspect *in,
-			      const struct control_request *request)
-{
-	uint64_t since = strtoull(request->since, NULL, 10), n_dropped;
-	json_t *entries =
-		journal_json(in->journal, request->ns, request->name, since, &n_dropped);
-
-	return json_pack("{s:o, s:I, s:I}", "entries", entries, "dropped",
-			 (json_int_t)n_dropped, "last",
-			 (json_int_t)journal_last(in->journal));
-}
-
 struct control_answer *inspect_answer(void *data, const struct control_request *request,
 				      char **ret_error)
 {
@@ -118,7 +106,8 @@ struct control_answer *inspect_answer(void *data, const struct control_request *
 		json = status_json(in->status);
 		break;
 	case CONTROL_EVENTS:
-		json = inspect_events(in, request);
+		json = journal_json(in->journal, request->ns, request->name,
+				    strtoull(request->since, NULL, 10));
 		break;
 	case CONTROL_TOP:
 		json = inspect_top(in, request, ret_error);

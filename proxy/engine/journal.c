@@ -275,24 +275,20 @@ static json_t *entry_json(const struct entry *e, uint64_t number)
 			 "detail", e->detail);
 }
 
-uint64_t journal_last(const struct sink *sink)
-{
-	return container_of(sink, struct journal, sink)->n;
-}
-
 json_t *journal_json(const struct sink *sink, const char *ns, const char *name,
-		     uint64_t since, uint64_t *ret_dropped)
+		     uint64_t since)
 {
 	const struct journal *j = container_of(sink, struct journal, sink);
 	uint64_t first = j->n > JOURNAL_LEN ? j->n - JOURNAL_LEN : 0;
 	json_t *entries = json_array();
 
-	*ret_dropped = since < first ? first - since : 0;
 	for (uint64_t i = since > first ? since : first; i < j->n; i++) {
 		const struct entry *e = &j->ring[i % JOURNAL_LEN];
 
 		if (is_wanted(e->service, ns, name))
 			(void)json_array_append_new(entries, entry_json(e, i + 1));
 	}
-	return entries;
+	return json_pack("{s:o, s:I, s:I}", "entries", entries, "dropped",
+			 (json_int_t)(since < first ? first - since : 0), "last",
+			 (json_int_t)j->n);
 }

@@ -21,14 +21,12 @@ struct sink;
 struct sink *journal_new(void);
 
 /*
- * The entries after number `since`, oldest first, of a namespace and a Service; ""
- * means all. Each has its number; *ret_dropped is how many are no longer kept.
+ * "entries" after number `since`, oldest first, of a namespace and a Service; "" means
+ * all. Each has its number. "dropped" is how many are no longer kept, "last" the number
+ * of the last one of all; 0: none yet.
  */
 json_t *journal_json(const struct sink *sink, const char *ns, const char *name,
-		     uint64_t since, uint64_t *ret_dropped);
-
-/* The number of the last entry; 0: none yet. */
-uint64_t journal_last(const struct sink *sink);
+		     uint64_t since);
 
 /* Adds a repair after a change by another process. */
 void journal_add_repair(struct sink *sink, const char *by, uint64_t total_us);

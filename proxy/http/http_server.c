@@ -151,10 +151,10 @@ static void on_pause_over(struct ev_loop *loop, struct ev_timer *w, int revents)
 		ev_io_start(loop, &l->io);
 }
 
-static const char *header_of(struct MHD_Connection *connection, const char *name)
+static const char *value_of(struct MHD_Connection *connection, enum MHD_ValueKind kind,
+			    const char *name)
 {
-	const char *value =
-		MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+	const char *value = MHD_lookup_connection_value(connection, kind, name);
 
 	return value ? value : "";
 }
@@ -221,7 +221,8 @@ static enum MHD_Result on_request(void *data, struct MHD_Connection *connection,
 		*upload_len = 0;
 		return MHD_YES;
 	}
-	request.accept = header_of(connection, "Accept");
+	request.accept = value_of(connection, MHD_HEADER_KIND, "Accept");
+	request.since = value_of(connection, MHD_GET_ARGUMENT_KIND, "since");
 	l = listener_of(s, connection, &request.family);
 	if (l)
 		l->handler(l->data, &request, &reply);

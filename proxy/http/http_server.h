@@ -23,6 +23,7 @@ struct http_server;
 struct http_request {
 	const char *method, *path; /* path without its query */
 	const char *accept;	   /* "" when absent */
+	const char *since;	   /* the argument of that name; "" when absent */
 	enum family family;	   /* the client connected with */
 };
 
@@ -32,7 +33,7 @@ struct http_reply {
 	const char *content_type; /* static text */
 	bool nosniff;		  /* X-Content-Type-Options: nosniff */
 	const char *header_name;  /* one more header; NULL: none */
-	char header_value[32];
+	char header_value[320];
 	struct buf body;
 };
 

@@ -6,6 +6,7 @@
 
 #include <ev.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -16,11 +17,13 @@
 #include "core/state.h"
 #include "proxy/config/config.h"
 #include "proxy/engine/dataplane.h"
+#include "proxy/engine/journal.h"
 #include "proxy/http/exposition.h"
 #include "proxy/host/node_info.h"
 #include "proxy/http/health.h"
 #include "proxy/http/http_server.h"
 #include "proxy/http/metrics.h"
+#include "proxy/http/page.h"
 #include "proxy/http/pages.h"
 #include "proxy/http/services_page.h"
 #include "proxy/engine/source.h"
@@ -225,21 +228,25 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 	metrics_write(s->metrics, &in, &reply->body);
 }
 
-static void show_status(struct servers *s, const struct http_request *request,
-			struct http_reply *reply)
+/* Takes page; NULL: there is none. */
+static void reply_json(struct http_reply *reply, json_t *page)
 {
-	_cleanup_(freep) char *text = NULL;
-	json_auto_t *status = NULL;
+	_cleanup_(freep) char *text = page ? json_dumps(page, JSON_INDENT(2)) : NULL;
 
-	if (!s->p.status) {
+	json_decref(page);
+	if (!text) {
 		http_reply_not_found(reply);
 		return;
 	}
-	status = s->p.status(s->p.data);
-	text = json_dumps(status, JSON_INDENT(2));
 	reply->nosniff = true;
 	reply->content_type = "application/json";
-	buf_add_string(&reply->body, text ? text : "{}");
+	buf_add_string(&reply->body, text);
+}
+
+static void show_status(struct servers *s, const struct http_request *request,
+			struct http_reply *reply)
+{
+	reply_json(reply, s->p.status ? s->p.status(s->p.data) : NULL);
 }
 
 static void show_services(struct servers *s, const struct http_request *request,
@@ -250,6 +257,20 @@ static void show_services(struct servers *s, const struct http_request *request,
 	services_page_write(sync_state(s->p.sync), s->p.counts, &reply->body);
 }
 
+static void show_events(struct servers *s, const struct http_request *request,
+			struct http_reply *reply)
+{
+	reply_json(reply, s->p.journal ? journal_json(s->p.journal, "", "",
+						      strtoull(request->since, NULL, 10))
+				       : NULL);
+}
+
+static void show_page(struct servers *s, const struct http_request *request,
+		      struct http_reply *reply)
+{
+	page_reply(reply);
+}
+
 static const struct page health_pages[] = {
 	{"/healthz", show_healthz},
 	{"/livez", show_livez},
@@ -257,10 +278,11 @@ static const struct page health_pages[] = {
 };
 
 static const struct page metrics_pages[] = {
-	{"/healthz", show_ok},	    {"/metrics", show_metrics},
-	{"/proxyMode", show_mode},  {"/configz", show_configz},
-	{"/statusz", show_statusz}, {"/flagz", show_flagz},
-	{"/status", show_status},   {"/services.json", show_services},
+	{"/healthz", show_ok},	       {"/metrics", show_metrics},
+	{"/proxyMode", show_mode},     {"/configz", show_configz},
+	{"/statusz", show_statusz},    {"/flagz", show_flagz},
+	{"/status", show_status},      {"/services.json", show_services},
+	{"/events.json", show_events}, {"/", show_page},
 };
 
 static void on_request(void *data, const struct http_request *request,

@@ -20,6 +20,7 @@ struct node_info;
 struct object_source;
 struct checker;
 struct servers;
+struct sink;
 struct sync;
 struct sync_run;
 
@@ -35,6 +36,7 @@ struct servers_params { /* all borrowed until servers_free() */
 	const struct checker *checker;	  /* of endpoints; NULL: none */
 	size_t (*n_rejected)(void *data); /* objects or fields that are ignored now */
 	json_t *(*status)(void *data);	  /* the page /status; NULL: there is none */
+	const struct sink *journal;	  /* the last changes; NULL: none */
 	bool (*is_in_sync)(void *data);
 	bool (*has_read)(void *data); /* the source has reported all objects once */
 	/* Called after each failed attempt to listen; may be NULL. */

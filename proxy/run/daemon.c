@@ -310,6 +310,7 @@ static void make_servers(struct daemon *d)
 		.checker = d->engine.checker,
 		.n_rejected = count_rejected,
 		.status = status_of,
+		.journal = d->journal,
 		.is_in_sync = is_in_sync,
 		.has_read = has_read,
 		.failed = on_server_failed,

@@ -2,7 +2,7 @@
 # Builds the real Kubernetes programs once a machine, and the test's own programs.
 #
 #   build.sh kube         prints the folder with etcd, kube-apiserver, kube-controller-manager, kube-proxy, kubectl
-#   build.sh oracle       prints the path of that program; likewise agent, measure, pages, twin
+#   build.sh oracle       prints the path of that program; likewise agent, browser, measure, pages, twin
 #   build.sh modules      only fetches what they are made of
 #
 # With several names it builds one after the other. Everything lands in ${XDG_CACHE_HOME:-~/.cache}/sluice, outside the
@@ -77,7 +77,7 @@ for name; do
 	case $name in
 	kube) build_kube ;;
 	modules) (cd "$here" && GOTOOLCHAIN=local go list -deps ./... >/dev/null) ;;
-	agent | measure | oracle | pages | twin) build_own "$name" ;;
-	*) say "usage: build.sh modules|kube|agent|measure|oracle|pages|twin..."; exit 2 ;;
+	agent | browser | measure | oracle | pages | twin) build_own "$name" ;;
+	*) say "usage: build.sh modules|kube|agent|browser|measure|oracle|pages|twin..."; exit 2 ;;
 	esac
 done

@@ -63,17 +63,15 @@ static void expect_entries(const struct sink *sink, const char *ns, uint64_t sin
 			   const char *expected)
 {
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
-	uint64_t n_dropped;
-	json_t *entries = journal_json(sink, ns, "", since, &n_dropped);
+	json_auto_t *page = journal_json(sink, ns, "", since);
 	json_t *entry;
 	size_t i;
 
-	json_array_foreach(entries, i, entry)
+	json_array_foreach(json_object_get(page, "entries"), i, entry)
 		buf_printf(&text, "%s %s;",
 			   json_string_value(json_object_get(entry, "what")),
 			   json_string_value(json_object_get(entry, "detail")));
 	assert_string_equal(buf_string(&text), expected);
-	json_decref(entries);
 }
 
 static void play(const struct row *row, bool full)
@@ -106,25 +104,29 @@ static void a_full_change_set_writes_only_the_differences(void **state)
 		play(&rows[i], true);
 }
 
+static long long number(const json_t *json, const char *key)
+{
+	return json_integer_value(json_object_get(json, key));
+}
+
 static void the_oldest_entries_are_dropped_and_counted(void **state)
 {
 	struct sink *sink = journal_new();
-	uint64_t n_dropped;
-	json_t *entries;
+	json_t *page, *entries;
 
 	(void)state;
 	for (size_t i = 0; i < JOURNAL_LEN + 10; i++)
 		journal_add_repair(sink, "nft (pid 7)", 1000);
-	entries = journal_json(sink, "", "", 3, &n_dropped);
-	assert_int_equal(n_dropped, 7);
+	page = journal_json(sink, "", "", 3);
+	entries = json_object_get(page, "entries");
+	assert_int_equal(number(page, "dropped"), 7);
+	assert_int_equal(number(page, "last"), JOURNAL_LEN + 10);
 	assert_int_equal(json_array_size(entries), JOURNAL_LEN);
-	assert_int_equal(json_integer_value(
-				 json_object_get(json_array_get(entries, 0), "number")),
-			 11);
-	json_decref(entries);
-	entries = journal_json(sink, "", "", UINT64_MAX, &n_dropped);
-	assert_int_equal(json_array_size(entries), 0);
-	json_decref(entries);
+	assert_int_equal(number(json_array_get(entries, 0), "number"), 11);
+	json_decref(page);
+	page = journal_json(sink, "", "", UINT64_MAX);
+	assert_int_equal(json_array_size(json_object_get(page, "entries")), 0);
+	json_decref(page);
 	sink_close(sink);
 }
 
