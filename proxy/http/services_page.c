@@ -11,7 +11,7 @@
 #include "proxy/engine/counts.h"
 #include "proxy/http/busy_services.h"
 
-/* Between quotes, with the characters that may not stand there escaped. */
+/* Between quotes, with the characters escaped that JSON wants escaped. */
 static void add_text(struct buf *out, const char *text)
 {
 	for (;;) {
@@ -28,7 +28,7 @@ static void add_text(struct buf *out, const char *text)
 	}
 }
 
-/* key: with what comes before and after it, "{\"name\":\"" */
+/* key: with the signs before and after it, "{\"name\":\"" */
 static void add_string(struct buf *out, const char *key, const char *value)
 {
 	buf_add_string(out, key);

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The page for people in a headless Chromium, against a running daemon with 10000 Services: it loads, filters, sorts, follows
-# changes, fits a phone, is dark and light, and asks nobody but its server. The world has loopback only.
+# changes, fits a phone, is dark and light, and sends requests to its server only. The world has loopback only.
 #
 #   page.sh                  SLUICE=PATH is the program, build/sluice otherwise
 #

@@ -90,7 +90,11 @@ func (p *page) loads(b *browser) error {
 	if err := await(b, fmt.Sprintf("%d service ports are there", p.n), shows(p.n, p.n), 10*time.Second); err != nil {
 		return err
 	}
-	return await(b, "the state is there", `document.getElementById("state").textContent.startsWith("in sync")`, 5*time.Second)
+	if err := await(b, "the state is there", `document.getElementById("state").textContent.startsWith("in sync")`, 5*time.Second); err != nil {
+		return err
+	}
+	return await(b, "the daemon started minutes ago", `fetch("status").then((r) => r.json()).then((s) => {
+		const sec = (Date.now() - Date.parse(s.started)) / 1000; return 0 <= sec && sec < 600; })`, time.Second)
 }
 
 func (p *page) filters(b *browser) error {
@@ -181,7 +185,7 @@ func (p *page) isAlone(b *browser) error {
 	return await(b, "it refuses other scripts, and requests to others", `refused >= 2 && !window.ran`, 2*time.Second)
 }
 
-// Long tasks are those over 50 ms; the page answers nobody meanwhile.
+// Long tasks are those over 50 ms; the page does not react meanwhile.
 func (p *page) isSmooth(b *browser) error {
 	var longest float64
 	if err := b.eval(`longest`, &longest); err != nil {
