@@ -39,6 +39,8 @@ static int print_plan(const struct snapshot *s, int format, bool is_strict)
 	left_out_each(s->cluster, add_left_out, &left);
 	if (format == 0)
 		buf_add(&text, buf_string(&left.text), left.text.len);
+	else if (is_strict && left.has_mistake) /* the reason of the exit status */
+		(void)fputs(buf_string(&left.text) + 1, stderr);
 	status = command_print(&text);
 	if (input.n_rejected > 0 || (is_strict && left.has_mistake))
 		status = STATUS_FAILED;

@@ -13,7 +13,7 @@ static const char *const keys[] = {"namespace", "name", "portName", "protocol", 
 struct sorted { /* a row, with the values that are compared */
 	json_t *row;
 	const char *first; /* the text to sort by; NULL: the number */
-	json_int_t number; /* descending */
+	double number;	   /* descending */
 	const char *texts[N_KEYS];
 	size_t index;
 };
@@ -22,20 +22,20 @@ static const struct {
 	const char *name, *key;
 	bool is_number;
 } columns[] = {
-	{"name", "name", false},	  {"namespace", "namespace", false},
-	{"age", "created", true},	  {"connections", "connections", true},
-	{"endpoints", "endpoints", true},
+	{"name", "name", false},  {"namespace", "namespace", false},
+	{"age", "created", true}, {"connections", "connections", true},
+	{"rate", "rate", true},	  {"endpoints", "endpoints", true},
 };
 
-const char get_sort_names[] = "name, namespace, age, connections or endpoints";
+const char get_sort_names[] = "name, namespace, age, connections, rate or endpoints";
 
 static int compare(const void *a, const void *b)
 {
 	const struct sorted *x = a, *y = b;
 	int order = x->first ? strcmp(x->first, y->first) : 0;
 
-	if (!order && x->number != y->number)
-		order = x->number < y->number ? 1 : -1;
+	if (!order)
+		order = (x->number < y->number) - (x->number > y->number);
 	for (size_t i = 0; !order && i < N_KEYS; i++)
 		order = strcmp(x->texts[i], y->texts[i]);
 	if (order)
@@ -57,11 +57,11 @@ bool get_can_sort(const char *by)
 }
 
 /* An unknown number is less than 0. */
-static json_int_t number_of(const json_t *row, const char *key)
+static double number_of(const json_t *row, const char *key)
 {
 	const json_t *value = json_object_get(row, key);
 
-	return json_is_integer(value) ? json_integer_value(value) : -1;
+	return json_is_number(value) ? json_number_value(value) : -1;
 }
 
 static void fill(struct sorted *s, json_t *row, size_t index, int column)

@@ -240,7 +240,7 @@ const struct flag flags[] = {
 	  .help = "count connections and endpoints of each service (up to 1000) in /metrics" },
 	{ .name = "sort-by", .kind = VALUE_STRING, .commands = 1u << COMMAND_GET,
 	  .offset = OPTION(sort_by), .value_name = "column",
-	  .help = "name, namespace, age, connections or endpoints; numbers descend; namespace and name otherwise" },
+	  .help = "name, namespace, age, connections, rate or endpoints; numbers descend; namespace and name otherwise" },
 	{ .name = "state-dir", .kind = VALUE_STRING, .commands = RUN, .properties = FLAG_WITH_FILE,
 	  .offset = CONFIG(state_dir), .value_name = "path",
 	  .help = "keep the last known objects of the API server in this folder, for a start without it; empty: do not" },

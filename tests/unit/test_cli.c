@@ -236,6 +236,14 @@ static const struct {
 	 "without a name",
 	 ""},
 	{"sluice",
+	 {"plan", "--manifests", "-", "--strict", "-ojson"},
+	 SERVICE "---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+		 "addressType: IPv4\nmetadata: {name: x, labels: "
+		 "{kubernetes.io/service-name: gone}}\n",
+	 1,
+	 "\"Plan\"",
+	 "left out:\n  EndpointSlice default/x: its Service gone does not exist"},
+	{"sluice",
 	 {"plan", "--manifests", "-", "--ipvs-scheduler", "rr", "--ipvs-scheduler=lc"},
 	 SERVICE,
 	 0,
