@@ -23,7 +23,7 @@
 #include "rules/conntrack/conntrack_reader.h"
 #include "rules/conntrack/conntrack_socket.h"
 
-#define MAX_DELETIONS	 64  /* so that even if all fail, the answers fit the socket */
+#define MAX_DELETIONS	 32  /* even if all fail, the answers fit the socket */
 #define MAX_DELETION_LEN 512 /* of one of them: a tuple, zone, id and headers */
 #define MAX_TUPLE_LEN	 400 /* of IPv6, with its zone: about 100 */
 #define MAX_DUMPS	 3
@@ -37,6 +37,8 @@ struct conntrack {
 	struct mnl_socket *deleting;
 	struct conntrack_pass pass;
 	struct netlink_reader reader;
+	char *datagram; /* of the dump, aligned; it stays in the socket until its end */
+	size_t len, at; /* at: the next message of it; len 0: none */
 	unsigned n_dumps;
 	char *pending; /* deletions not yet sent */
 	size_t pending_len;
@@ -236,6 +238,7 @@ int conntrack_open(struct conntrack **ret)
 	c = xcalloc(1, sizeof(*c));
 	c->deleting = take_ptr(nl);
 	c->dump = take_ptr(dump);
+	c->datagram = xmalloc(CONNTRACK_DATAGRAM_MAX);
 	c->pending = xmalloc(MAX_DELETIONS * MAX_DELETION_LEN);
 	*ret = c;
 	return 0;
@@ -247,6 +250,7 @@ void conntrack_close(struct conntrack *c)
 		return;
 	conntrack_dump_close(c->dump);
 	conntrack_socket_close(c->deleting);
+	free(c->datagram);
 	free(c->pending);
 	free(c);
 }
@@ -265,19 +269,42 @@ int conntrack_prune(struct conntrack *c, const struct conntrack_pass *pass)
 	return start_dump(c);
 }
 
+/*
+ * A message of the datagram, so that the deletions for a whole one do not have to fit
+ * into a step.  1: the dump continues, 0: it is complete, or -errno.
+ */
+static int feed_message(struct conntrack *c)
+{
+	const struct nlmsghdr *nlh = (const void *)(c->datagram + c->at);
+	size_t left = c->len - c->at, len = left;
+	int err;
+
+	if (netlink_is_message(nlh, (int)left) && NLMSG_ALIGN(nlh->nlmsg_len) < left)
+		len = NLMSG_ALIGN(nlh->nlmsg_len);
+	err = netlink_reader_feed(&c->reader, nlh, len);
+	c->at += len;
+	if (err == 1 && c->at < c->len)
+		return 1;
+	c->len = c->at = 0;
+	conntrack_dump_drop(c->dump);
+	return err;
+}
+
 int conntrack_step(struct conntrack *c)
 {
-	_Alignas(struct nlmsghdr) char buf[CONNTRACK_DATAGRAM_MAX];
 	uint64_t start_us = clock_monotonic_us();
 
 	do {
-		ssize_t len = conntrack_dump_receive(c->dump, buf);
+		ssize_t len = (ssize_t)c->len;
 		int err;
 
+		if (len == 0)
+			len = conntrack_dump_peek(c->dump, c->datagram);
 		if (len == -EAGAIN)
 			return -EINPROGRESS;
-		err = len < 0 ? (int)len
-			      : netlink_reader_feed(&c->reader, buf, (size_t)len);
+		if (len > 0)
+			c->len = (size_t)len;
+		err = len < 0 ? (int)len : feed_message(c);
 		if (err != 1)
 			return end_dump(c, err);
 	} while (clock_monotonic_us() - start_us < STEP_US);

@@ -157,10 +157,17 @@ int conntrack_dump_start(struct conntrack_dump *d, const struct nlmsghdr *reques
 	return err;
 }
 
-ssize_t conntrack_dump_receive(struct conntrack_dump *d,
-			       char buf[static CONNTRACK_DATAGRAM_MAX])
+ssize_t conntrack_dump_peek(struct conntrack_dump *d, char *buf)
 {
-	ssize_t len = recv(d->ours, buf, CONNTRACK_DATAGRAM_MAX, MSG_DONTWAIT);
+	ssize_t len = recv(d->ours, buf, CONNTRACK_DATAGRAM_MAX, MSG_DONTWAIT | MSG_PEEK);
 
 	return len == -1 ? -errno : len;
+}
+
+void conntrack_dump_drop(struct conntrack_dump *d)
+{
+	char byte;
+
+	/* it has arrived: this cannot fail */
+	(void)recv(d->ours, &byte, sizeof(byte), MSG_DONTWAIT);
 }

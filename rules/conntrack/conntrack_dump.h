@@ -28,8 +28,9 @@ int conntrack_dump_fd(const struct conntrack_dump *d);
 /* The previous dump must have been received to its end. The request is copied. */
 int conntrack_dump_start(struct conntrack_dump *d, const struct nlmsghdr *request);
 /*
- * The length of the next datagram, or -EAGAIN: it has not arrived yet.  The last one
- * holds NLMSG_DONE or NLMSG_ERROR, also when the thread failed.
+ * The length of the next datagram, which stays readable until it is dropped, or
+ * -EAGAIN: it has not arrived yet.  buf holds CONNTRACK_DATAGRAM_MAX bytes.  The last
+ * datagram holds NLMSG_DONE or NLMSG_ERROR, also when the thread failed.
  */
-ssize_t conntrack_dump_receive(struct conntrack_dump *d,
-			       char buf[static CONNTRACK_DATAGRAM_MAX]);
+ssize_t conntrack_dump_peek(struct conntrack_dump *d, char *buf);
+void conntrack_dump_drop(struct conntrack_dump *d);
