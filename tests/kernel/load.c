@@ -22,7 +22,7 @@
 #include "core/mem.h"
 #include "tests/test.h"
 
-#define N_CONNECTIONS 1024 /* concurrent */
+#define N_CONNECTIONS 3072 /* concurrent */
 #define N_FILES	      4096
 #define CONNECTION_US 8000000
 #define RETRANSMIT_US 900000 /* a lost SYN is sent again after a second */

@@ -2,9 +2,12 @@
  * The local routes of userspace mode: ours come and go with the Services and with
  * the daemon, and those of other programs are never touched.
  */
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/cleanup.h"
 #include "tests/kernel/instance.h"
@@ -136,6 +139,80 @@ static void routes_of_a_killed_daemon_are_adopted_and_cleaned_up(void **state)
 	instance_start(sluice, NULL);
 }
 
+/* ---- a program that listens at all addresses ---- */
+
+/* In a process of its own; 0 when it cannot bind. */
+static pid_t start_program(struct instance *sluice, in_addr_t address, uint16_t port)
+{
+	struct sockaddr_in sa = {.sin_family = AF_INET,
+				 .sin_port = htons(port),
+				 .sin_addr.s_addr = htonl(address)};
+	int ends[2];
+	char is_bound = 0;
+	pid_t pid;
+
+	assert_int_equal(pipe(ends), 0);
+	pid = world_fork(sluice->world, PLACE_NODE);
+	if (!pid) {
+		int fd = socket(AF_INET, SOCK_STREAM, 0), one = 1;
+
+		(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+		is_bound = bind(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+			   listen(fd, 1) == 0;
+		if (write(ends[1], &is_bound, 1) == 1 && is_bound)
+			(void)pause();
+		_exit(0);
+	}
+	assert_int_equal(read(ends[0], &is_bound, 1), 1);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+	if (is_bound)
+		return pid;
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	return 0;
+}
+
+static void end_program(pid_t pid)
+{
+	(void)kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
+static void a_service_is_refused_until_a_program_at_all_addresses_ends(void **state)
+{
+	struct instance *sluice = *state;
+	pid_t program;
+
+	instance_put(sluice, &services[1], 0);
+	program = start_program(sluice, INADDR_ANY, 80);
+	assert_true(program > 0);
+	instance_put(sluice, services, 1);
+	world_must(sluice->world, PLACE_NODE,
+		   "grep -q ':80: another process listens on this port, at this address "
+		   "or at all addresses' %s",
+		   sluice->log);
+	end_program(program);
+	await_served(sluice, "ext11:80");
+}
+
+/* Another port, and an address of its own, are free. */
+static void
+a_program_cannot_listen_at_all_addresses_on_the_port_of_a_service(void **state)
+{
+	struct instance *sluice = *state;
+	pid_t program;
+
+	instance_put(sluice, services, 1);
+	assert_int_equal(start_program(sluice, INADDR_ANY, 80), 0);
+	program = start_program(sluice, INADDR_ANY, 81);
+	assert_true(program > 0);
+	end_program(program);
+	program = start_program(sluice, INADDR_LOOPBACK, 80);
+	assert_true(program > 0);
+	assert_true(is_served(sluice, "ext11:80"));
+	end_program(program);
+}
+
 /* Its number is that of the thread. */
 static void a_daemon_whose_worker_is_killed_ends_and_the_next_one_serves(void **state)
 {
@@ -211,6 +288,10 @@ int main(void)
 		cmocka_unit_test(
 			a_daemon_whose_worker_is_killed_ends_and_the_next_one_serves),
 		cmocka_unit_test(cleanup_in_a_namespace_without_routes_succeeds),
+		cmocka_unit_test(
+			a_service_is_refused_until_a_program_at_all_addresses_ends),
+		cmocka_unit_test(
+			a_program_cannot_listen_at_all_addresses_on_the_port_of_a_service),
 		cmocka_unit_test(sigterm_leaves_no_route),
 		cmocka_unit_test(diff_reports_nothing_when_all_is_there),
 		cmocka_unit_test(once_is_an_error),
