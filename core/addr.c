@@ -164,6 +164,11 @@ bool cidr_contains(const struct cidr *c, const struct addr *a)
 	return true;
 }
 
+bool cidr_overlaps(const struct cidr *a, const struct cidr *b)
+{
+	return cidr_contains(a, &b->addr) || cidr_contains(b, &a->addr);
+}
+
 bool cidr_equal(const struct cidr *a, const struct cidr *b)
 {
 	return addr_equal(&a->addr, &b->addr) && a->prefix_len == b->prefix_len;

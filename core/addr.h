@@ -62,6 +62,8 @@ const char *cidr_format(const struct cidr *c, char buf[static CIDR_TEXT_LEN]);
 /* Host bits are cleared; -EINVAL for a length or a network that cannot be. */
 int cidr_make(const struct addr *a, uint32_t prefix_len, struct cidr *ret);
 bool cidr_contains(const struct cidr *c, const struct addr *a);
+/* Does an address belong to both? */
+bool cidr_overlaps(const struct cidr *a, const struct cidr *b);
 bool cidr_equal(const struct cidr *a, const struct cidr *b);
 enum family cidr_family(const struct cidr *c);
 /* First and last address, for interval sets. */

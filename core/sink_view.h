@@ -83,6 +83,9 @@ struct sink_view {
 		      void (*fn)(void *data, const struct sink_count *count), void *data);
 	/* Starts a comparison; the change set is borrowed until sink_diff_free(). */
 	struct sink_diff *(*diff)(struct sink *sink, const struct changeset *full);
+	/* Reports each limit that the sink has reached now, as a sentence; some milliseconds. */
+	void (*limits)(struct sink *sink, void (*fn)(void *data, const char *text),
+		       void *data);
 	void (*stats)(const struct sink *sink,
 		      void (*fn)(void *data, const struct sink_stat *stat), void *data);
 	/* Does the sink decide? False: a later one does, and *ret_why is why this one does not. */

@@ -154,6 +154,19 @@ static void print_matches(const json_t *result, struct buf *out)
 		buf_printf(out, "\nand %lld more\n", n_omitted);
 }
 
+/* What may be in the way, too, after the last answer. */
+static void print_not_looked_at(bool is_offline, struct buf *out)
+{
+	buf_printf(out, "not looked at: %s%s", is_offline ? "this host, " : "",
+		   "rules of iptables-legacy, eBPF programs of other software, "
+		   "firewalls and policies elsewhere, whether endpoints answer\n");
+}
+
+static bool has_match(const json_t *result)
+{
+	return json_object_get(result, "matches") || json_object_get(result, "service");
+}
+
 static void print_result(const json_t *result, struct buf *out)
 {
 	if (json_object_get(result, "matches"))
@@ -229,6 +242,7 @@ static int explain_all(const struct options *options, struct offline *offline)
 	size_t n = options->arguments.n;
 	json_auto_t *results = json_array();
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+	bool is_matched = false;
 	int status = STATUS_OK;
 
 	for (size_t i = 0; i < n && status == STATUS_OK; i++) {
@@ -240,10 +254,13 @@ static int explain_all(const struct options *options, struct offline *offline)
 			if (n > 1)
 				buf_printf(&text, "%s%s\n", i ? "\n" : "", target);
 			print_result(result, &text);
+			is_matched |= has_match(result);
 		}
 		if (result)
 			(void)json_array_append_new(results, result);
 	}
+	if (is_matched)
+		print_not_looked_at(offline != NULL, &text);
 	if (is_json && status == STATUS_OK)
 		command_add_json(n == 1 ? json_array_get(results, 0) : results, &text);
 	return command_print(&text) == STATUS_OK ? status : STATUS_FAILED;

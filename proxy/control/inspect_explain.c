@@ -227,9 +227,40 @@ static void warn_of_port(const struct question *q, const struct service *s, json
 	const struct object_service_port *port = port_of(object, s);
 	_cleanup_(freep) char *why =
 		port ? left_out_port(q->in->cluster, object, port) : NULL;
+	_cleanup_(freep) char *elsewhere =
+		port && s->n_endpoints == 0 ? left_out_elsewhere(q->in->cluster, object)
+					    : NULL;
 
 	if (why)
 		(void)json_array_append_new(list, json_string(why));
+	if (elsewhere)
+		(void)json_array_append_new(list, json_string(elsewhere));
+}
+
+/* This host keeps packets to its own addresses. */
+static void warn_of_local_addresses(const struct question *q, const struct service *s,
+				    const struct frontend *f, json_t *list)
+{
+	char text[ADDR_TEXT_LEN];
+
+	if (f->kind != FRONTEND_NODE_PORT && inspect_is_host(q->in, &f->addr))
+		(void)json_array_append_new(
+			list,
+			json_sprintf("%s is an address of this host, too: its ports "
+				     "that no Service has reach processes here; "
+				     "remove it from the interface",
+				     addr_format(&f->addr, text)));
+	for (uint32_t i = 0; i < s->n_endpoints; i++) {
+		const struct endpoint *e = &service_endpoints(s)[i];
+
+		if (!(e->flags & ENDPOINT_HERE) && inspect_is_host(q->in, &e->addr))
+			(void)json_array_append_new(
+				list,
+				json_sprintf("endpoint %s is of another node, but an "
+					     "address of this host, which keeps its "
+					     "packets; remove it from the interface",
+					     addr_format(&e->addr, text)));
+	}
 }
 
 /* A place where the data plane does not serve it, and the one where it does. */
@@ -270,6 +301,7 @@ static json_t *explain_warnings(const struct question *q, const struct service *
 			w.clients |= 1u << client;
 	warn_of_place(q, s, f, w.list);
 	warn_of_port(q, s, w.list);
+	warn_of_local_addresses(q, s, f, w.list);
 	if (!q->in->is_offline)
 		preconditions_check(&preconditions, add_warning, &w);
 	return w.list;

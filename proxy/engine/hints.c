@@ -5,6 +5,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "core/sink_view.h"
 #include "proxy/config/config.h"
 #include "proxy/engine/engine.h"
 #include "proxy/engine/source.h"
@@ -47,11 +48,30 @@ static void check_detector(struct hints *h)
 	for (enum family family = 0; family < FAMILY_N; family++)
 		if (environment_has_detector(&e->node_info.env, family))
 			return;
-	report(h, false,
+	report(h, e->source->ops->api != NULL,
 	       xasprintf("detect-local-mode %s%s: no address counts as one of this "
-			 "node's pods; their connections are treated as external ones",
+			 "node's pods; their connections are treated as external ones; "
+			 "set --cluster-cidr",
 			 e->config->detect_local_mode,
 			 *e->config->cluster_cidr ? "" : " without cluster-cidr"));
+}
+
+static void on_warning(void *data, const char *text)
+{
+	report(data, true, xstrdup(text));
+}
+
+/* Of the maps in the kernel. */
+static void check_limits(struct hints *h)
+{
+	const struct dataplane *dp = &h->engine->dataplane;
+
+	for (size_t i = 0; i < dp->n_sinks; i++) {
+		const struct sink_view *view = dp->sinks[i]->ops->view;
+
+		if (view && view->limits)
+			view->limits(dp->sinks[i], on_warning, h);
+	}
 }
 
 /* Most findings hold for both families, one after the other. */
@@ -79,6 +99,8 @@ void hints_check(const struct engine *e, int (*list_chains)(nf_chain_fn fn, void
 
 	check_node(&h);
 	check_detector(&h);
+	node_info_each_overlap(&e->node_info, e->cluster, on_warning, &h);
+	check_limits(&h);
 	preconditions_check(&preconditions, on_finding, &h);
 	free(h.last);
 }

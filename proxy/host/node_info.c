@@ -220,11 +220,6 @@ static void update_node_ip(struct node_info *f, const struct object_node *node)
 		f->options.node_ip[addr_family(&bind)] = bind;
 }
 
-static bool overlaps(const struct cidr *a, const struct cidr *b)
-{
-	return cidr_contains(a, &b->addr) || cidr_contains(b, &a->addr);
-}
-
 /* The pods' or this node's network or address that a service network overlaps, or NULL. */
 static const char *overlap_of(const struct node_info *f, const struct object_node *node,
 			      const struct cidr *service_cidr,
@@ -235,10 +230,10 @@ static const char *overlap_of(const struct node_info *f, const struct object_nod
 	struct cidr cidr;
 
 	while ((item = strsep(&rest, ",")))
-		if (cidr_parse(item, &cidr) == 0 && overlaps(&cidr, service_cidr))
+		if (cidr_parse(item, &cidr) == 0 && cidr_overlaps(&cidr, service_cidr))
 			return cidr_format(&cidr, buf);
 	for (uint32_t i = 0; node && i < node->n_pod_cidrs; i++)
-		if (overlaps(&node->pod_cidrs[i], service_cidr))
+		if (cidr_overlaps(&node->pod_cidrs[i], service_cidr))
 			return cidr_format(&node->pod_cidrs[i], buf);
 	for (enum family family = 0; family < FAMILY_N; family++)
 		if (!addr_is_unspecified(&f->options.node_ip[family]) &&
@@ -246,6 +241,11 @@ static const char *overlap_of(const struct node_info *f, const struct object_nod
 			return addr_format(&f->options.node_ip[family], buf);
 	return NULL;
 }
+
+#define OVERLAP_FORMAT                                                                   \
+	"ServiceCIDR %s overlaps %s, a network or address of pods or of this node: "     \
+	"packets to its unused addresses are not dropped, and a Service may have the "   \
+	"address of a pod or host; the networks must be separate"
 
 /* Packets to unknown addresses of a service network are dropped, so it must not hold others. */
 static void update_service_cidrs(struct node_info *f, const struct cluster *cluster)
@@ -264,12 +264,28 @@ static void update_service_cidrs(struct node_info *f, const struct cluster *clus
 		if (!overlap)
 			env->service_cidrs[env->n_service_cidrs++] = all[i];
 		else if (++n_overlaps > f->n_overlaps)
-			log_warn("service network %s overlaps %s, a network or address "
-				 "of pods or of this node; packets to its unused "
-				 "addresses are not dropped",
-				 cidr_format(&all[i], text), overlap);
+			log_warn(OVERLAP_FORMAT, cidr_format(&all[i], text), overlap);
 	}
 	f->n_overlaps = n_overlaps;
+}
+
+void node_info_each_overlap(const struct node_info *f, const struct cluster *cluster,
+			    void (*fn)(void *data, const char *finding), void *data)
+{
+	struct cidr all[ENVIRONMENT_MAX_SERVICE_CIDRS];
+	size_t n = cluster_service_cidrs(cluster, all, N_ELEMENTS(all));
+
+	for (size_t i = 0; i < n; i++) {
+		char text[CIDR_TEXT_LEN], other[CIDR_TEXT_LEN];
+		const char *overlap =
+			overlap_of(f, cluster_node(cluster), &all[i], other);
+		_cleanup_(freep) char *finding = NULL;
+
+		if (!overlap)
+			continue;
+		finding = xasprintf(OVERLAP_FORMAT, cidr_format(&all[i], text), overlap);
+		fn(data, finding);
+	}
 }
 
 /*

@@ -46,5 +46,8 @@ enum node_info_change {
 };
 /* Reads the cluster's Node and ServiceCIDRs; returns a mask of the changes. */
 unsigned node_info_update(struct node_info *f, struct cluster *cluster);
+/* Reports each ServiceCIDR that overlaps others, as a sentence. */
+void node_info_each_overlap(const struct node_info *f, const struct cluster *cluster,
+			    void (*fn)(void *data, const char *finding), void *data);
 /* Passes the addresses of node ports on, before services are planned. */
 void node_info_set_state(const struct node_info *f, struct state *state);

@@ -21,6 +21,7 @@
 #define ALL_CLIENTS	 (FORWARDED | 1u << CLIENT_NODE)
 #define OUR_PRIORITY	 (-101) /* used until our chains exist */
 #define MAX_NAMED_CHAINS 4
+#define CONNTRACK_SPARE	 20 /* a table is full when less than this part of it is free */
 
 struct check {
 	const struct preconditions *p;
@@ -69,8 +70,9 @@ static void check_settings(const struct check *c, enum family family)
 
 	if (read_setting(c->p, families[family].setting) != 0)
 		return;
-	text = xasprintf("%s is 0: the kernel forwards nothing to endpoints",
-			 families[family].setting);
+	text = xasprintf("%s is 0: the kernel forwards nothing to endpoints; sysctl -w "
+			 "%s=1 turns it on",
+			 families[family].setting, families[family].setting);
 	c->fn(c->data, family, FORWARDED, text);
 }
 
@@ -85,14 +87,14 @@ static void check_route(const struct check *c, enum family family)
 			return;
 		text = xasprintf(
 			"there is no route to %s: packets that this node itself sends "
-			"there fail before they reach our rules",
+			"there fail before they reach our rules; add a default route",
 			addr_format(c->p->to, name));
 	} else {
 		if (addr_parse(families[family].route_to, &addr) != 0 || has_route(&addr))
 			return;
 		text = xstrdup(
 			"there is no default route: packets that this node itself sends "
-			"to a Service fail where no other route leads");
+			"to a Service fail where no other route leads; add one");
 	}
 	c->fn(c->data, family, 1u << CLIENT_NODE, text);
 }
@@ -107,8 +109,9 @@ static void check_bridge(const struct check *c, enum family family)
 	if (c->p->node_info->env.detector != POD_DETECTOR_BRIDGE || value > 0)
 		return;
 	text = xasprintf("%s is %s: answers between pods on the same bridge are not "
-			 "translated back",
-			 name, value == 0 ? "0" : "missing (load br_netfilter)");
+			 "translated back; %s",
+			 name, value == 0 ? "0" : "missing",
+			 value == 0 ? "set it to 1" : "load br_netfilter");
 	c->fn(c->data, family, 1u << CLIENT_POD, text);
 }
 
@@ -157,11 +160,36 @@ static void look_at_chain(void *data, const struct nf_chain *chain)
 			_cleanup_(freep) char *text =
 				xasprintf("chain %s of table %s %s drops by default: "
 					  "only packets that its "
-					  "rules accept are forwarded to endpoints",
+					  "rules accept are forwarded to endpoints; let "
+					  "it accept those from and to pods",
 					  chain->name, chain->family, chain->table);
 
 			c->fn(c->data, family, FORWARDED, text);
 		}
+}
+
+static void report_all(const struct check *c, const char *text)
+{
+	for (enum family family = 0; family < FAMILY_N; family++)
+		if (c->has_family[family])
+			c->fn(c->data, family, ALL_CLIENTS, text);
+}
+
+/* One table for both families. */
+static void check_conntrack(const struct check *c)
+{
+	int count = read_setting(c->p, "net/netfilter/nf_conntrack_count"),
+	    max = read_setting(c->p, "net/netfilter/nf_conntrack_max");
+	_cleanup_(freep) char *text = NULL;
+
+	if (count < 0 || max <= 0 || count < max - max / CONNTRACK_SPARE)
+		return;
+	text = xasprintf(
+		"connection tracking has %d of at most %d flows: without room, "
+		"new connections are dropped; raise --conntrack-max-per-core, or "
+		"net.netfilter.nf_conntrack_max",
+		count, max);
+	report_all(c, text);
 }
 
 static void report_chains(const struct check *c, const struct buf *names, size_t n,
@@ -175,22 +203,25 @@ static void report_chains(const struct check *c, const struct buf *names, size_t
 	if (n > MAX_NAMED_CHAINS)
 		(void)snprintf(more, sizeof(more), " and %zu more", n - MAX_NAMED_CHAINS);
 	text = xasprintf("%s (%s%s): %s", what, buf_string(names), more, then);
-	for (enum family family = 0; family < FAMILY_N; family++)
-		if (c->has_family[family])
-			c->fn(c->data, family, ALL_CLIENTS, text);
+	report_all(c, text);
 }
 
 static void check_chains(struct check *c)
 {
 	c->our_priority = OUR_PRIORITY;
 	if (c->p->list_chains(find_our_priority, c) != 0 ||
-	    c->p->list_chains(look_at_chain, c) != 0)
-		return; /* without rights, or changing all the time */
+	    c->p->list_chains(look_at_chain, c) != 0) {
+		/* without rights, or changing all the time */
+		report_all(c, "chains of other programs could not be looked at: they may "
+			      "drop or translate first");
+		return;
+	}
 	report_chains(c, &c->kube_proxy, c->n_kube_proxy,
 		      "rules of kube-proxy are still there",
 		      "they may win; sluice cleanup --kube-proxy removes them");
 	report_chains(c, &c->first, c->n_first, "other nat chains come before ours",
-		      "an address that they translate does not reach our rules");
+		      "an address that they translate does not reach our rules; remove "
+		      "what they have about Service addresses");
 }
 
 void preconditions_check(const struct preconditions *p, precondition_fn fn, void *data)
@@ -215,6 +246,7 @@ void preconditions_check(const struct preconditions *p, precondition_fn fn, void
 			check_route(&c, family);
 			check_bridge(&c, family);
 		}
+	check_conntrack(&c);
 	if (p->list_chains)
 		check_chains(&c);
 	buf_fini(&c.first);

@@ -4,6 +4,7 @@
 #include "rules/nft/nft.h"
 
 #include <errno.h>
+#include <libnftnl/set.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -152,7 +153,37 @@ static bool nft_sink_decides(const struct sink *sink, const struct sink_question
 	return !addr_is_loopback(&q->frontend->addr);
 }
 
+static void take_size(void *data, const struct nftnl_set *set, int64_t n_elements)
+{
+	int64_t *n_clients = data;
+
+	if (nft_set_find(nftnl_set_get_str(set, NFTNL_SET_NAME)) == SET_AFFINITY_CLIENTS)
+		*n_clients = n_elements;
+}
+
+static void nft_sink_limits(struct sink *sink, void (*fn)(void *data, const char *text),
+			    void *data)
+{
+	struct nft_link *link = &nft_sink_of(sink)->kernel.link;
+
+	for (enum family family = 0; family < FAMILY_N; family++) {
+		int64_t n_clients = -1;
+		_cleanup_(freep) char *text = NULL;
+
+		/* the ruleset may change meanwhile; the size was read nevertheless */
+		(void)nft_read_sets(link, family, take_size, &n_clients);
+		if (n_clients < (int64_t)NFT_LEARNED_SIZE)
+			continue;
+		text = xasprintf("the affinity map of %s is full, with %u clients: other "
+				 "clients get any endpoint each time until some time "
+				 "out; shorten sessionAffinityConfig's timeoutSeconds",
+				 family_name(family), NFT_LEARNED_SIZE);
+		fn(data, text);
+	}
+}
+
 static const struct sink_view nft_sink_view = {
+	.limits = nft_sink_limits,
 	.decides = nft_sink_decides,
 	.counts = nft_sink_counts,
 	.diff = nft_sink_diff,

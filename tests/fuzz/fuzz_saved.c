@@ -14,13 +14,14 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
-/* One that nothing is served for is written as a headless one. */
+/* One that nothing is served for is written as a headless one, and labels are not kept. */
 static bool may_differ(const struct object *o)
 {
 	const struct object_service *s = object_as_service(o);
 
-	return o->kind == OBJECT_SERVICE && !s->is_headless &&
-	       !s->has_family[FAMILY_IPV4] && !s->has_family[FAMILY_IPV6];
+	return o->kind == OBJECT_SERVICE &&
+	       (s->n_labels > 0 || (!s->is_headless && !s->has_family[FAMILY_IPV4] &&
+				    !s->has_family[FAMILY_IPV6]));
 }
 
 static void check_object(const struct object *o)

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,8 +18,7 @@
 #include "tests/test.h"
 #include "tests/unit/fake_server.h"
 #include "tests/unit/kube_run.h"
-#include "watchers/files/manifest.h"
-#include "watchers/saved/saved_objects.h"
+#include "tests/unit/object_set.h"
 
 #define HEALTH_PORT 10256
 #define DEAD_SERVER "http://127.0.0.1:1"
@@ -28,69 +26,33 @@
 #define LIMIT_US    1000000 /* from exec to the first answer */
 #define SLOW_BUILD  6	    /* how many times slower the sanitizers may make it */
 
-struct set {
-	struct object **objects;
-	size_t n, cap;
-};
-
-static void take(void *data, struct object *takes)
-{
-	struct set *set = data;
-
-	set->objects = xgrow(set->objects, set->n, &set->cap, sizeof(struct object *));
-	set->objects[set->n++] = takes;
-}
-
-static void read_yaml(struct set *set, const struct buf *text)
-{
-	_cleanup_(freep) char *error = NULL;
-	struct manifest m;
-	int rc;
-
-	manifest_init(&m, "test", NULL, take, set);
-	assert_int_equal(manifest_feed(&m, text->data, text->len), 0);
-	while ((rc = manifest_finish(&m, &error)) == 1)
-		;
-	assert_int_equal(rc, 0);
-	manifest_fini(&m);
-}
-
-static void take_json(struct set *set, char *takes)
-{
-	_cleanup_(freep) char *text = takes;
-	json_auto_t *json = json_loads(text, 0, NULL);
-	struct decoded decoded = {.n = 0};
-
-	assert_int_equal(decode_object(json, "", NULL, &decoded), 0);
-	assert_int_equal(decoded.n, 1);
-	take(set, decoded.objects[0]);
-}
-
 /* A Service with five endpoints, as an API server has it. */
-static void add_bulk(struct set *set, unsigned i)
+static void add_bulk(struct object_set *set, unsigned i)
 {
-	struct buf endpoints = BUF_INIT;
 	unsigned a = i / 250, b = i % 250 + 1;
+	_cleanup_(buf_fini) struct buf endpoints = BUF_INIT;
+	_cleanup_(freep) char *service = xasprintf(
+		"{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":"
+		"\"bulk-%u\",\"namespace\":\"many\",\"uid\":"
+		"\"00000000-0000-4000-8000-%012u\"},\"spec\":{\"clusterIP\":"
+		"\"172.29.%u.%u\",\"ports\":[{\"name\":\"http\",\"port\":80}]}}",
+		i, i, a, b);
+	_cleanup_(freep) char *slice = NULL;
 
-	take_json(set, xasprintf("{\"apiVersion\":\"v1\",\"kind\":\"Service\","
-				 "\"metadata\":{\"name\":\"bulk-%u\",\"namespace\":"
-				 "\"many\",\"uid\":\"00000000-0000-4000-8000-"
-				 "%012u\"},\"spec\":{\"clusterIP\":\"172.29.%u.%u\","
-				 "\"ports\":[{\"name\":\"http\",\"port\":80}]}}",
-				 i, i, a, b));
 	for (unsigned e = 0; e < 5; e++)
 		buf_printf(&endpoints,
 			   "%s{\"addresses\":[\"10.%u.%u.%u\"],\"nodeName\":"
 			   "\"node-%u\",\"targetRef\":{}}",
 			   e ? "," : "", 190 + e, a, b, e);
-	take_json(set, xasprintf("{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":"
-				 "\"EndpointSlice\",\"metadata\":{\"name\":\"bulk-%u-x\","
-				 "\"namespace\":\"many\",\"labels\":{"
-				 "\"kubernetes.io/service-name\":\"bulk-%u\"}},"
-				 "\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"http\","
-				 "\"port\":8080}],\"endpoints\":[%s]}",
-				 i, i, buf_string(&endpoints)));
-	buf_fini(&endpoints);
+	slice = xasprintf(
+		"{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\","
+		"\"metadata\":{\"name\":\"bulk-%u-x\",\"namespace\":\"many\","
+		"\"labels\":{\"kubernetes.io/service-name\":\"bulk-%u\"}},"
+		"\"addressType\":\"IPv4\",\"ports\":[{\"name\":\"http\",\"port\":8080}],"
+		"\"endpoints\":[%s]}",
+		i, i, buf_string(&endpoints));
+	object_set_read_json(set, service);
+	object_set_read_json(set, slice);
 }
 
 /* svc10 is served by pod1; n more Services have endpoints that do not exist. */
@@ -102,23 +64,17 @@ static void save_objects(const struct instance *sluice, const char *server, unsi
 						    .endpoints = "pod1R"};
 	const struct saved_source source = {.node = WORLD_NODE_NAME, .cluster = server};
 	_cleanup_(buf_fini) struct buf yaml = BUF_INIT;
-	struct set set = {0};
-	size_t len;
+	struct object_set set = {0};
 
 	manifest_add_node(&yaml);
 	manifest_add_service(&yaml, &web);
-	read_yaml(&set, &yaml);
+	object_set_read(&set, buf_string(&yaml));
 	for (unsigned i = 0; i < n; i++)
 		add_bulk(&set, i);
-	if (mkdir(sluice->state_dir, 0700) == -1)
-		assert_int_equal(access(sluice->state_dir, W_OK), 0);
-	assert_int_equal(saved_objects_write(sluice->state_dir, &source, clock_wall_us(),
-					     set.objects, set.n, &len),
+	assert_int_equal(object_set_save(&set, sluice->state_dir, &source,
+					 clock_wall_us()),
 			 0);
-	print_message("%zu objects in %zu bytes\n", set.n, len);
-	for (size_t i = 0; i < set.n; i++)
-		object_unref(set.objects[i]);
-	free(set.objects);
+	object_set_fini(&set);
 }
 
 static bool answers(const struct instance *sluice)

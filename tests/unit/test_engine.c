@@ -146,6 +146,8 @@ static void expect_status(struct status *status, const char *problem)
 	assert_string_equal(first ? first : "", problem);
 	assert_int_equal(json_is_true(json_object_get(json, "inSync")), !*problem);
 	assert_true(json_is_string(json_object_get(json, "since")));
+	assert_true(strcmp(json_string_value(json_object_get(json, "started")), "2026") >
+		    0);
 	assert_string_equal(json_string_value(json_object_get(json, "mode")), "none");
 	assert_int_equal(json_is_null(json_object_get(json, "lastSync")), *problem != 0);
 	json_decref(json);

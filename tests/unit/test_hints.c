@@ -27,27 +27,47 @@ struct hint_case {
 	bool has_api, has_node;
 	const char *hostname, *mode, *cluster_cidr;
 	const char *hints;
+	const char *service_cidr; /* NULL: none */
 };
 
+#define NODE	"apiVersion: v1\nkind: Node\nmetadata: {name: node-0}\n"
 #define NO_NODE "warn: node node-0: there is no Node object of this name; "
 #define NO_POD                                                                           \
 	": no address counts as one of this node's pods; their connections are treated " \
-	"as external ones\n"
+	"as external ones; set --cluster-cidr\n"
+
+#define OVERLAP                                                                          \
+	", a network or address of pods or of this node: packets to its unused "         \
+	"addresses are not dropped, and a Service may have the address of a pod or "     \
+	"host; the networks must be separate\n"
 
 static const struct hint_case cases[] = {
-	{"everything fits", true, true, "node-0", "ClusterCIDR", "10.244.0.0/16", ""},
+	{"everything fits", true, true, "node-0", "ClusterCIDR", "10.244.0.0/16", "",
+	 NULL},
 	{"the given name has no Node", true, false, "node-0", "ClusterCIDR",
-	 "10.244.0.0/16", NO_NODE "check --hostname-override\n"},
+	 "10.244.0.0/16", NO_NODE "check --hostname-override\n", NULL},
 	{"the host's name has no Node", true, false, "", "ClusterCIDR", "10.244.0.0/16",
-	 NO_NODE "this host's name is used, see --hostname-override\n"},
+	 NO_NODE "this host's name is used, see --hostname-override\n", NULL},
 	{"the given name has no Node among the manifests", false, false, "node-0",
-	 "ClusterCIDR", "10.244.0.0/16", NO_NODE "check --hostname-override\n"},
-	{"manifests need no Node", false, false, "", "ClusterCIDR", "10.244.0.0/16", ""},
+	 "ClusterCIDR", "10.244.0.0/16", NO_NODE "check --hostname-override\n", NULL},
+	{"manifests need no Node", false, false, "", "ClusterCIDR", "10.244.0.0/16", "",
+	 NULL},
 	{"no detector", true, true, "node-0", "ClusterCIDR", "",
-	 "info: detect-local-mode ClusterCIDR without cluster-cidr" NO_POD},
+	 "warn: detect-local-mode ClusterCIDR without cluster-cidr" NO_POD, NULL},
 	{"a Node without podCIDRs", true, true, "node-0", "NodeCIDR", "10.244.0.0/16",
-	 "info: detect-local-mode NodeCIDR" NO_POD},
-	{"an interface", true, true, "node-0", "BridgeInterface", "", ""},
+	 "warn: detect-local-mode NodeCIDR" NO_POD, NULL},
+	{"manifests do not need a detector", false, true, "node-0", "ClusterCIDR", "",
+	 "info: detect-local-mode ClusterCIDR without cluster-cidr" NO_POD, NULL},
+	{"Services and pods in one network", true, true, "node-0", "ClusterCIDR",
+	 "10.244.0.0/16", "warn: ServiceCIDR 10.128.0.0/9 overlaps 10.244.0.0/16" OVERLAP,
+	 "10.128.0.0/9"},
+	{"a Service network in that of the pods, by the Node", true, true, "node-0",
+	 "BridgeInterface", "",
+	 "warn: ServiceCIDR 10.244.7.0/24 overlaps 10.244.0.0/16" OVERLAP,
+	 "10.244.7.0/24"},
+	{"separate networks", true, true, "node-0", "ClusterCIDR", "10.244.0.0/16", "",
+	 "10.96.0.0/12"},
+	{"an interface", true, true, "node-0", "BridgeInterface", "", "", NULL},
 };
 
 static void set_text(char **where, const char *text)
@@ -81,8 +101,18 @@ static void check(const struct hint_case *c, struct buf *ret_hints)
 	node_info_init(&e.node_info, &config, "node-0");
 	if (c->has_node)
 		(void)cluster_put(e.cluster,
-				  object_text_first("apiVersion: v1\nkind: Node\n"
-						    "metadata: {name: node-0}\n"));
+				  object_text_first(
+					  c->service_cidr ? NODE
+						  "spec: {podCIDR: 10.244.0.0/16}\n"
+							  : NODE));
+	if (c->service_cidr) {
+		_cleanup_(freep) char *yaml =
+			xasprintf("apiVersion: networking.k8s.io/v1\nkind: ServiceCIDR\n"
+				  "metadata: {name: a}\nspec: {cidrs: [%s]}\n",
+				  c->service_cidr);
+
+		(void)cluster_put(e.cluster, object_text_first(yaml));
+	}
 	(void)node_info_update(&e.node_info, e.cluster);
 	hints_check(&e, NULL, note, ret_hints);
 	node_info_fini(&e.node_info);

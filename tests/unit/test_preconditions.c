@@ -5,6 +5,7 @@
 
 #include <netinet/in.h> /* before the kernel's */
 
+#include <errno.h>
 #include <linux/netfilter.h>
 #include <sched.h>
 #include <stdio.h>
@@ -23,8 +24,13 @@
 static struct nf_chain chains[8];
 static size_t n_chains;
 
+static bool can_list = true;
+static const char *conntrack_count = "0";
+
 static int list_chains(nf_chain_fn fn, void *data)
 {
+	if (!can_list)
+		return -EPERM;
 	for (size_t i = 0; i < n_chains; i++)
 		fn(data, &chains[i]);
 	return 0;
@@ -44,6 +50,8 @@ static char *findings(const struct preconditions *like, const char *forward)
 
 	world_open(&w);
 	world_write(&w, "proc/sys/net/ipv4/ip_forward", forward);
+	world_write(&w, "proc/sys/net/netfilter/nf_conntrack_count", conntrack_count);
+	world_write(&w, "proc/sys/net/netfilter/nf_conntrack_max", "1000");
 	p.root = w.folder;
 	p.list_chains = list_chains;
 	preconditions_check(&p, note, &out);
@@ -101,7 +109,7 @@ static void forwarding_that_is_off_is_found(void **state)
 {
 	expect(*state, "0",
 	       "IPv4 5: net/ipv4/ip_forward is 0: the kernel forwards nothing to "
-	       "endpoints\n");
+	       "endpoints; sysctl -w net/ipv4/ip_forward=1 turns it on\n");
 }
 
 static void a_forward_chain_that_drops_by_default_is_found(void **state)
@@ -117,7 +125,8 @@ static void a_forward_chain_that_drops_by_default_is_found(void **state)
 	expect(*state, "1",
 	       "IPv4 5: chain FORWARD of table ip filter drops by default: only packets "
 	       "that its "
-	       "rules accept are forwarded to endpoints\n");
+	       "rules accept are forwarded to endpoints; let it accept those from and "
+	       "to pods\n");
 	chains[0].family = "ip6"; /* this host has no address of it */
 	expect(*state, "1", "");
 }
@@ -139,7 +148,8 @@ static void nat_chains_before_ours_are_found_and_later_ones_are_not(void **state
 	n_chains = 2;
 	expect(*state, "1",
 	       "IPv4 7: other nat chains come before ours (ip other early): an address "
-	       "that they translate does not reach our rules\n");
+	       "that they translate does not reach our rules; remove what they have "
+	       "about Service addresses\n");
 	chains[0].priority = -100;
 	expect(*state, "1", "");
 }
@@ -161,6 +171,26 @@ static void rules_of_kube_proxy_are_found(void **state)
 	       "them\n");
 }
 
+static void chains_that_cannot_be_listed_are_named(void **state)
+{
+	can_list = false;
+	expect(*state, "1",
+	       "IPv4 7: chains of other programs could not be looked at: they may drop "
+	       "or translate first\n");
+	can_list = true;
+}
+
+static void a_full_conntrack_table_is_found(void **state)
+{
+	conntrack_count = "950";
+	expect(*state, "1",
+	       "IPv4 7: connection tracking has 950 of at most 1000 flows: without room, "
+	       "new connections are dropped; raise --conntrack-max-per-core, or "
+	       "net.netfilter.nf_conntrack_max\n");
+	conntrack_count = "949";
+	expect(*state, "1", "");
+}
+
 static void an_address_without_a_route_is_found(void **state)
 {
 	struct host *h = *state;
@@ -172,12 +202,12 @@ static void an_address_without_a_route_is_found(void **state)
 	       "IPv4 2: there is no route to 10.96.0.10: packets that this node itself "
 	       "sends "
 	       "there "
-	       "fail before they reach our rules\n");
+	       "fail before they reach our rules; add a default route\n");
 	h->p.to = NULL;
 	expect(h, "1",
 	       "IPv4 2: there is no default route: packets that this node itself sends "
 	       "to a "
-	       "Service fail where no other route leads\n");
+	       "Service fail where no other route leads; add one\n");
 }
 
 #define ON_HOST(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
@@ -190,6 +220,8 @@ int main(void)
 		ON_HOST(a_forward_chain_that_drops_by_default_is_found),
 		ON_HOST(nat_chains_before_ours_are_found_and_later_ones_are_not),
 		ON_HOST(rules_of_kube_proxy_are_found),
+		ON_HOST(chains_that_cannot_be_listed_are_named),
+		ON_HOST(a_full_conntrack_table_is_found),
 		ON_HOST(an_address_without_a_route_is_found),
 	};
 

@@ -65,6 +65,25 @@ char *left_out_port(const struct cluster *cluster, const struct object_service *
 			 *port->name ? "called " : "without a name", port->name);
 }
 
+char *left_out_elsewhere(const struct cluster *cluster, const struct object_service *s)
+{
+	const struct object_slice *slice;
+	size_t n;
+	_cleanup_(freep) const struct object_slice **own =
+		cluster_slices(cluster, s->base.ns, s->base.name, &n);
+
+	for (size_t i = 0; n == 0 && (slice = cluster_next_slice(cluster, &i));)
+		if (!slice->is_hidden && strcmp(slice->service, s->base.name) == 0 &&
+		    !cluster_service(cluster, slice->base.ns, slice->service))
+			return xasprintf(
+				"namespace %s has no slice of this Service; slice "
+				"%s names one called %s, but is of namespace %s, "
+				"and counts there only",
+				s->base.ns, slice->base.name, slice->service,
+				slice->base.ns);
+	return NULL;
+}
+
 static void check_slice(const struct cluster *cluster, const struct object_slice *slice,
 			void (*fn)(void *data, const struct left_out *left), void *data)
 {

@@ -25,3 +25,10 @@ void left_out_each(const struct cluster *cluster,
  */
 char *left_out_port(const struct cluster *cluster, const struct object_service *s,
 		    const struct object_service_port *port);
+
+/*
+ * A Service without slices, while another namespace has some of its name, but no such
+ * Service: slices count in their own namespace only. NULL otherwise. The caller frees
+ * it. It looks at all slices.
+ */
+char *left_out_elsewhere(const struct cluster *cluster, const struct object_service *s);

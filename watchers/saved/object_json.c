@@ -5,6 +5,7 @@
 #include "watchers/saved/object_json.h"
 
 #include <inttypes.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <time.h>
 
@@ -58,6 +59,12 @@ static void add_text(struct buf *out, const char *key, const char *text)
 {
 	if (*text)
 		buf_printf(out, ",\"%s\":\"%s\"", key, text);
+}
+
+static void add_protocol(struct buf *out, uint8_t proto)
+{
+	if (proto != IPPROTO_TCP)
+		add_text(out, "protocol", proto_name(proto));
 }
 
 /* Leaves the object "metadata" open. */
@@ -145,6 +152,7 @@ static void add_options(struct buf *out, const struct object_service *s)
 	add_duration(&a, "set-aside", options->set_aside_ms);
 	add_health_check(&a, s);
 	add_duration(&a, "health-check-interval", options->health_interval_ms);
+	add_duration(&a, "health-check-timeout", options->health_timeout_ms);
 	add_count(&a, "health-check-rise", options->health_rise);
 	add_count(&a, "health-check-fall", options->health_fall);
 	if (a.n)
@@ -160,11 +168,16 @@ static void add_cluster_ips(struct buf *out, const struct object_service *s)
 	for (enum family f = 0; f < FAMILY_N && !s->is_headless; f++)
 		if (s->has_family[f])
 			ips[n++] = s->cluster_ip[f];
-	if (n == 0)
-		buf_add_string(out, ",\"clusterIP\":\"None\"");
-	add_addrs(out, "clusterIPs", ips, n);
-	if (n == FAMILY_N)
+	if (n == FAMILY_N) {
+		add_addrs(out, "clusterIPs", ips, n);
 		buf_add_string(out, ",\"ipFamilies\":[\"IPv4\",\"IPv6\"]");
+		return;
+	}
+	buf_add_string(out, ",\"clusterIP\":");
+	if (n == 0)
+		buf_add_string(out, "\"None\"");
+	else
+		add_addr(out, &ips[0]);
 }
 
 static void add_ports(struct buf *out, const struct object_service *s)
@@ -174,8 +187,8 @@ static void add_ports(struct buf *out, const struct object_service *s)
 		const struct object_service_port *port = &s->ports[i];
 
 		add_comma(out, i);
-		buf_printf(out, "{\"port\":%u,\"protocol\":\"%s\"", port->port,
-			   proto_name(port->proto));
+		buf_printf(out, "{\"port\":%u", port->port);
+		add_protocol(out, port->proto);
 		add_text(out, "name", port->name);
 		if (port->node_port)
 			buf_printf(out, ",\"nodePort\":%u", port->node_port);
@@ -293,9 +306,10 @@ static void add_slice(struct buf *out, const struct object *o)
 		   family_name((enum family)s->family));
 	for (uint32_t i = 0; i < s->n_ports; i++) {
 		add_comma(out, i);
-		buf_printf(out, "{\"name\":\"%s\",\"port\":%u,\"protocol\":\"%s\"}",
-			   s->ports[i].name, s->ports[i].port,
-			   proto_name(s->ports[i].proto));
+		buf_printf(out, "{\"name\":\"%s\",\"port\":%u", s->ports[i].name,
+			   s->ports[i].port);
+		add_protocol(out, s->ports[i].proto);
+		buf_add_char(out, '}');
 	}
 	buf_add_string(out, "],\"endpoints\":[");
 	for (uint32_t i = 0; i < s->n_endpoints; i++) {

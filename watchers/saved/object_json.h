@@ -1,6 +1,7 @@
 /*
  * An object as one line of JSON in the form of the API, from which the decoders
- * make an equal object.  Fields with their default value are left out.
+ * make an equal object.  Fields with their default value are left out.  Labels of
+ * Services are not kept: only their hashes are known.
  */
 #pragma once
 
