@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,14 +25,24 @@
 #define STUCK_MS	200 /* without a reader for so long: stuck */
 
 static atomic_int log_max_level = LOG_LEVEL_INFO;
-static atomic_bool log_is_json;
+static atomic_bool log_is_json, log_is_journal;
 static atomic_uint n_lost; /* lines since the last one that was written */
+
+static const struct log_fields no_fields;
 
 static const char *const level_names[] = {
 	[LOG_LEVEL_ERR] = "error",
 	[LOG_LEVEL_WARN] = "warn",
 	[LOG_LEVEL_INFO] = "info",
 	[LOG_LEVEL_DEBUG] = "debug",
+};
+
+/* Of syslog, as the journal reads them. */
+static const int priorities[] = {
+	[LOG_LEVEL_ERR] = 3,
+	[LOG_LEVEL_WARN] = 4,
+	[LOG_LEVEL_INFO] = 6,
+	[LOG_LEVEL_DEBUG] = 7,
 };
 
 /* "2026-11-22T10:11:12.345Z" */
@@ -95,14 +107,38 @@ static void add_escaped(struct buf *b, const char *text, bool json)
 	}
 }
 
-static void build_line(struct buf *line, enum log_level level, const char *message)
+static void add_field(struct buf *line, const char *key, const char *value)
 {
+	if (!value)
+		return;
+	buf_printf(line, ",\"%s\":\"", key);
+	add_escaped(line, value, true);
+	buf_add_char(line, '"');
+}
+
+static void add_json(struct buf *line, enum log_level level,
+		     const struct log_fields *fields, const char *message)
+{
+	buf_add_string(line, "{\"ts\":\"");
+	add_time(line);
+	buf_printf(line, "\",\"level\":\"%s\",\"msg\":\"", level_names[level]);
+	add_escaped(line, message, true);
+	buf_add_char(line, '"');
+	add_field(line, "service", fields->service);
+	add_field(line, "family", fields->family);
+	add_field(line, "reason", fields->reason);
+	if (fields->duration_ms > 0)
+		buf_printf(line, ",\"duration_ms\":%.3f", fields->duration_ms);
+	buf_add_string(line, "}\n");
+}
+
+static void build_line(struct buf *line, enum log_level level,
+		       const struct log_fields *fields, const char *message)
+{
+	if (atomic_load_explicit(&log_is_journal, memory_order_relaxed))
+		buf_printf(line, "<%d>", priorities[level]);
 	if (atomic_load_explicit(&log_is_json, memory_order_relaxed)) {
-		buf_add_string(line, "{\"ts\":\"");
-		add_time(line);
-		buf_printf(line, "\",\"level\":\"%s\",\"msg\":\"", level_names[level]);
-		add_escaped(line, message, true);
-		buf_add_string(line, "\"}\n");
+		add_json(line, level, fields, message);
 		return;
 	}
 	add_time(line);
@@ -148,7 +184,7 @@ static void write_line(const struct buf *line)
 	if (lost) {
 		(void)snprintf(message, sizeof(message),
 			       "log: %u lines were lost, nothing read them", lost);
-		build_line(&note, LOG_LEVEL_WARN, message);
+		build_line(&note, LOG_LEVEL_WARN, &no_fields, message);
 		if (!write_all(STDERR_FILENO, note.data, note.len)) {
 			atomic_fetch_add(&n_lost, 1);
 			return;
@@ -169,25 +205,54 @@ void log_set_json(bool json)
 	atomic_store(&log_is_json, json);
 }
 
+void log_detect_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long device, inode;
+	struct stat st;
+
+	atomic_store(&log_is_journal,
+		     stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+			     fstat(STDERR_FILENO, &st) == 0 && st.st_dev == device &&
+			     st.st_ino == inode);
+}
+
 bool log_is_debug(void)
 {
 	return atomic_load_explicit(&log_max_level, memory_order_relaxed) >=
 	       LOG_LEVEL_DEBUG;
 }
 
-void log_line(enum log_level level, const char *fmt, ...)
+static void log_message(enum log_level level, const struct log_fields *fields,
+			const char *fmt, va_list ap)
 {
 	_cleanup_(buf_fini) struct buf line = BUF_INIT;
 	char message[MESSAGE_MAX_LEN];
 	int saved_errno = errno;
-	va_list ap;
 
 	if ((int)level > atomic_load_explicit(&log_max_level, memory_order_relaxed))
 		return;
-	va_start(ap, fmt);
 	(void)vsnprintf(message, sizeof(message), fmt, ap); /* longer ones are cut */
-	va_end(ap);
-	build_line(&line, level, message);
+	build_line(&line, level, fields, message);
 	write_line(&line);
 	errno = saved_errno;
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_message(level, &no_fields, fmt, ap);
+	va_end(ap);
+}
+
+void log_line_with(enum log_level level, const struct log_fields *fields, const char *fmt,
+		   ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_message(level, fields, fmt, ap);
+	va_end(ap);
 }

@@ -186,6 +186,7 @@ void config_set_up_log(const struct config *c)
 {
 	log_set_verbosity(c->logging.verbosity);
 	log_set_json(strcmp(c->logging.format, "json") == 0);
+	log_detect_journal();
 }
 
 const struct config_rules *config_rules(const struct config *c)

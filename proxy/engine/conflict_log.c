@@ -13,11 +13,15 @@ static void log_conflict(const struct state_conflict *c)
 {
 	char place[ADDR_PORT_TEXT_LEN], holder[512], waiting[512];
 
-	log_warn("%s/%s is claimed by %s and %s; the first one keeps it",
-		 frontend_format_place(&c->frontend, place),
-		 proto_name(c->waiting->proto),
-		 service_label(c->holder, holder, sizeof(holder)),
-		 service_label(c->waiting, waiting, sizeof(waiting)));
+	log_line_with(LOG_LEVEL_WARN,
+		      &(struct log_fields){.service = service_label(c->waiting, waiting,
+								    sizeof(waiting)),
+					   .family = family_name(c->waiting->family),
+					   .reason = "Claim"},
+		      "%s/%s is claimed by %s and %s; the first one keeps it",
+		      frontend_format_place(&c->frontend, place),
+		      proto_name(c->waiting->proto),
+		      service_label(c->holder, holder, sizeof(holder)), waiting);
 }
 
 void conflict_log_update(struct conflict_log *log, const struct state *state)

@@ -17,6 +17,23 @@
 #define LOG_BURST	20
 #define LOG_INTERVAL_US 1000000
 
+static const char *const names[JOURNAL_WHAT_N] = {
+	[JOURNAL_STARTED] = "Started",
+	[JOURNAL_REPAIRED] = "Repaired",
+	[JOURNAL_SERVICE_ADDED] = "ServiceAdded",
+	[JOURNAL_SERVICE_REMOVED] = "ServiceRemoved",
+	[JOURNAL_FRONTENDS_ADDED] = "FrontendsAdded",
+	[JOURNAL_FRONTENDS_REMOVED] = "FrontendsRemoved",
+	[JOURNAL_ENDPOINTS_ADDED] = "EndpointsAdded",
+	[JOURNAL_ENDPOINTS_REMOVED] = "EndpointsRemoved",
+	[JOURNAL_ENDPOINTS_CHANGED] = "EndpointsChanged",
+	[JOURNAL_NO_ENDPOINTS] = "NoEndpoints",
+	[JOURNAL_HAS_ENDPOINTS] = "HasEndpoints",
+	[JOURNAL_POLICY_CHANGED] = "PolicyChanged",
+	[JOURNAL_ENDPOINT_DOWN] = "EndpointDown",
+	[JOURNAL_ENDPOINT_UP] = "EndpointUp",
+};
+
 struct entry {
 	int64_t at_us;		 /* Unix time */
 	struct service *service; /* a reference; NULL: of all */
@@ -85,10 +102,15 @@ static void log_endpoints(struct journal *j, const struct service *s,
 	if (n_suppressed)
 		log_info("%zu more lines about endpoints: see sluice events",
 			 n_suppressed);
-	log_info("service %s %s %s: %s", service_label(s, label, sizeof(label)),
-		 proto_name(s->proto), family_name(s->family),
-		 what == JOURNAL_NO_ENDPOINTS ? "its last endpoint is gone"
-					      : "has endpoints again");
+	(void)service_label(s, label, sizeof(label));
+	log_line_with(LOG_LEVEL_INFO,
+		      &(struct log_fields){.service = label,
+					   .family = family_name(s->family),
+					   .reason = names[what]},
+		      "service %s %s %s: %s", label, proto_name(s->proto),
+		      family_name(s->family),
+		      what == JOURNAL_NO_ENDPOINTS ? "its last endpoint is gone"
+						   : "has endpoints again");
 }
 
 static void on_difference(void *data, enum journal_what what, const char *detail)
@@ -236,23 +258,6 @@ void journal_add_health(struct sink *sink, const struct checker_endpoint *e)
 	add(j, find_service(j, e),
 	    e->is_down ? JOURNAL_ENDPOINT_DOWN : JOURNAL_ENDPOINT_UP, detail);
 }
-
-static const char *const names[JOURNAL_WHAT_N] = {
-	[JOURNAL_STARTED] = "Started",
-	[JOURNAL_REPAIRED] = "Repaired",
-	[JOURNAL_SERVICE_ADDED] = "ServiceAdded",
-	[JOURNAL_SERVICE_REMOVED] = "ServiceRemoved",
-	[JOURNAL_FRONTENDS_ADDED] = "FrontendsAdded",
-	[JOURNAL_FRONTENDS_REMOVED] = "FrontendsRemoved",
-	[JOURNAL_ENDPOINTS_ADDED] = "EndpointsAdded",
-	[JOURNAL_ENDPOINTS_REMOVED] = "EndpointsRemoved",
-	[JOURNAL_ENDPOINTS_CHANGED] = "EndpointsChanged",
-	[JOURNAL_NO_ENDPOINTS] = "NoEndpoints",
-	[JOURNAL_HAS_ENDPOINTS] = "HasEndpoints",
-	[JOURNAL_POLICY_CHANGED] = "PolicyChanged",
-	[JOURNAL_ENDPOINT_DOWN] = "EndpointDown",
-	[JOURNAL_ENDPOINT_UP] = "EndpointUp",
-};
 
 static bool is_wanted(const struct service *s, const char *ns, const char *name)
 {

@@ -11,7 +11,7 @@ uint64_t repair_pacer_delay(const struct repair_pacer *p, uint64_t now_us)
 	return passed_us < p->backoff_us ? p->backoff_us - passed_us : 0;
 }
 
-bool repair_pacer_ran(struct repair_pacer *p, uint64_t now_us)
+void repair_pacer_ran(struct repair_pacer *p, uint64_t now_us)
 {
 	if (!p->last_us || now_us - p->last_us > FORGET_US)
 		p->backoff_us = 0;
@@ -22,5 +22,4 @@ bool repair_pacer_ran(struct repair_pacer *p, uint64_t now_us)
 	if (p->backoff_us > MAX_US)
 		p->backoff_us = MAX_US;
 	p->last_us = now_us;
-	return p->backoff_us < MAX_US;
 }

@@ -4,7 +4,6 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 struct repair_pacer { /* embedded, zeroed */
@@ -13,5 +12,5 @@ struct repair_pacer { /* embedded, zeroed */
 
 /* Time left until the next repair may run. */
 uint64_t repair_pacer_delay(const struct repair_pacer *p, uint64_t now_us);
-/* One ended now. False: repairs are as frequent as allowed. */
-bool repair_pacer_ran(struct repair_pacer *p, uint64_t now_us);
+/* One ended now. */
+void repair_pacer_ran(struct repair_pacer *p, uint64_t now_us);

@@ -16,7 +16,9 @@
 #include "core/mem.h"
 #include "proxy/engine/full_changes.h"
 
-#define REFUSED_LOG_MAX 20 /* lines for a change set */
+#define REFUSED_LOG_MAX 20	  /* lines for a change set */
+#define REPAIR_LINES	5	  /* lines about repairs in one go, */
+#define REPAIR_LINE_US	60000000u /* and then one in this time, with their number */
 
 struct run {
 	struct sink_set *set;
@@ -125,16 +127,26 @@ static void note_repair(struct sink_state *s, uint64_t start_us)
 	const struct sink_ops *ops = sink_of(s)->ops;
 	const char *by = sink_changed_by(sink_of(s));
 	uint64_t now = now_us(s->set);
+	const struct log_fields fields = {.reason = "Repaired",
+					  .duration_ms = (double)(now - start_us) / 1e3};
+	size_t n_unlogged;
 
 	if (!by)
 		by = "another process";
 	s->n_repairs++;
-	if (repair_pacer_ran(&s->repair, now))
-		log_warn("%s: %s changed %s; checked and restored in %.1f ms", ops->name,
-			 by, ops->made, (double)(now - start_us) / 1e3);
+	repair_pacer_ran(&s->repair, now);
+	if (!log_limiter_take(&s->repair_lines, 1, now))
+		return;
+	n_unlogged = log_limiter_suppressed(&s->repair_lines);
+	if (!n_unlogged)
+		log_line_with(LOG_LEVEL_WARN, &fields,
+			      "%s: %s changed %s; checked and restored in %.1f ms",
+			      ops->name, by, ops->made, fields.duration_ms);
 	else
-		log_warn("%s: %s keeps changing %s; restoring once a second", ops->name,
-			 by, ops->made);
+		log_line_with(LOG_LEVEL_WARN, &fields,
+			      "%s: %s keeps changing %s; checked and restored %zu times "
+			      "since the last such line",
+			      ops->name, by, ops->made, n_unlogged + 1);
 }
 
 static void on_refused(void *data, const struct service *service, const char *why)
@@ -147,10 +159,15 @@ static void on_refused(void *data, const struct service *service, const char *wh
 	s->has_new_refused = true;
 	s->n_refused++;
 	if (why && s->n_logged++ < REFUSED_LOG_MAX)
-		log_warn("%s: service %s %s %s: %s; it is left out and retried",
-			 sink_of(s)->ops->name,
-			 service_label(service, label, sizeof(label)),
-			 proto_name(service->proto), family_name(service->family), why);
+		log_line_with(LOG_LEVEL_WARN,
+			      &(struct log_fields){.service =
+							   service_label(service, label,
+									 sizeof(label)),
+						   .family = family_name(service->family),
+						   .reason = "Refused"},
+			      "%s: service %s %s %s: %s; it is left out and retried",
+			      sink_of(s)->ops->name, label, proto_name(service->proto),
+			      family_name(service->family), why);
 }
 
 /* The result of apply(), or of the work that it left. */
@@ -421,6 +438,8 @@ void sink_set_init(struct sink_set *set, uint64_t first_backoff_us,
 			.is_stale = true,
 			.backoff = backoff,
 			.refused_backoff = backoff,
+			.repair_lines = {.burst = REPAIR_LINES,
+					 .interval_us = REPAIR_LINE_US},
 		};
 		refused_init(&s->refused);
 	}

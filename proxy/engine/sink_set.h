@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "core/backoff.h"
+#include "core/log_limiter.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/engine/refused.h"
 #include "proxy/engine/repair_pacer.h"
@@ -29,6 +30,7 @@ struct sink_state {
 	uint64_t failed_us;	/* when it started to fail */
 	struct backoff backoff; /* after failures */
 	struct repair_pacer repair;
+	struct log_limiter repair_lines;
 	struct refused refused;
 	struct backoff refused_backoff;
 	bool has_new_refused; /* in the change set being applied */

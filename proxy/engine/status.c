@@ -277,3 +277,20 @@ json_t *status_json(struct status *s)
 		"lastAudit", time_json(stats.ended_us[SYNC_REASON_AUDIT]), "sinks",
 		sinks_json(e), "counts", counts_json(e), "warnings", warnings);
 }
+
+char *status_line(struct status *s)
+{
+	const struct engine *e = s->engine;
+	struct problems p = find_problems(e);
+	const char *first = json_string_value(json_array_get(p.texts, 0));
+	char *line =
+		first ? xasprintf("not in sync: %s", first)
+		      : xasprintf("in sync, mode %s, %zu Services, %zu service ports",
+				  e->dataplane.mode,
+				  cluster_n(e->cluster, OBJECT_SERVICE),
+				  state_n_services(sync_state(e->sync)));
+
+	note(s, &p);
+	json_decref(p.texts);
+	return line;
+}

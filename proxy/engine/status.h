@@ -29,3 +29,5 @@ struct status { /* embedded; the first four are set before, borrowed */
 /* After each run, so that the time since when is known. */
 void status_update(struct status *s);
 json_t *status_json(struct status *s);
+/* One line: "in sync, 12 Services", "not in sync: PROBLEM". The caller frees it. */
+char *status_line(struct status *s);

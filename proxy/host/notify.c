@@ -37,7 +37,7 @@ static int manager_address(struct sockaddr_un *ret, socklen_t *ret_len)
 	return 0;
 }
 
-static int send_text(const char *text, const int *fds, size_t n)
+static int send_text(const char *text, const int *fds, size_t n, int flags)
 {
 	const struct timeval timeout = {.tv_sec = TIMEOUT_SEC};
 	union {
@@ -66,12 +66,26 @@ static int send_text(const char *text, const int *fds, size_t n)
 	if (fd == -1)
 		return -errno;
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
-	return sendmsg(fd, &m, MSG_NOSIGNAL) == -1 ? -errno : 0;
+	return sendmsg(fd, &m, MSG_NOSIGNAL | flags) == -1 ? -errno : 0;
 }
 
 int notify_send(const char *text)
 {
-	return notify_has_manager() ? send_text(text, NULL, 0) : 0;
+	return notify_has_manager() ? send_text(text, NULL, 0, 0) : 0;
+}
+
+int notify_try(const char *text)
+{
+	return notify_has_manager() ? send_text(text, NULL, 0, MSG_DONTWAIT) : 0;
+}
+
+uint64_t notify_watchdog_us(void)
+{
+	const char *limit = getenv("WATCHDOG_USEC"), *pid = getenv("WATCHDOG_PID");
+
+	if (!limit || (pid && strtol(pid, NULL, 10) != getpid()))
+		return 0;
+	return strtoull(limit, NULL, 10);
 }
 
 /* Listening sockets never report an error, so the manager need not poll them. */
@@ -83,7 +97,7 @@ int notify_store_fds(const char *name, const int *fds, size_t n)
 	while (n && !err && notify_has_manager()) {
 		size_t piece = n < MAX_FDS ? n : MAX_FDS;
 
-		err = send_text(text, fds, piece);
+		err = send_text(text, fds, piece, 0);
 		fds += piece;
 		n -= piece;
 	}

@@ -23,6 +23,7 @@
 #include "proxy/http/health_ports.h"
 #include "proxy/host/host_setup.h"
 #include "proxy/control/inspect.h"
+#include "proxy/run/manager.h"
 #include "proxy/run/node_events.h"
 #include "proxy/host/listen_fds.h"
 #include "proxy/host/notify.h"
@@ -46,6 +47,7 @@ struct daemon {
 	struct sink *journal;	/* the data plane's */
 	struct control *control;
 	struct conflict_log conflicts;
+	struct manager manager;
 	struct servers *servers;
 	struct path_watch *config_watch;
 	ev_signal term, interrupt, hangup;
@@ -57,10 +59,14 @@ struct daemon {
 
 static void announce(const struct engine *e, const struct sync_run *run)
 {
-	log_info("ready: %zu service ports of %zu Services and %zu EndpointSlices in "
-		 "%.1f ms",
-		 run->n_changes, cluster_n(e->cluster, OBJECT_SERVICE),
-		 cluster_n(e->cluster, OBJECT_SLICE), (double)run->total_us / 1e3);
+	const struct log_fields fields = {.reason = "Ready",
+					  .duration_ms = (double)run->total_us / 1e3};
+
+	log_line_with(LOG_LEVEL_INFO, &fields,
+		      "ready: %zu service ports of %zu Services and %zu EndpointSlices "
+		      "in %.1f ms",
+		      run->n_changes, cluster_n(e->cluster, OBJECT_SERVICE),
+		      cluster_n(e->cluster, OBJECT_SLICE), fields.duration_ms);
 }
 
 static void log_hint(void *data, bool is_warning, const char *hint)
@@ -84,8 +90,7 @@ static void on_ran(void *data, const struct sync_run *run)
 		d->is_announced = true;
 		announce(&d->engine, run);
 		engine_cleanup_others(&d->engine);
-		(void)notify_send(
-			"READY=1\nSTATUS=programmed"); /* a service manager is optional */
+		manager_ready(&d->manager);
 	}
 	if (!d->is_hinted && d->engine.is_synced) {
 		d->is_hinted = true;
@@ -258,6 +263,13 @@ static bool is_in_sync(void *data)
 	return d->status.is_in_sync;
 }
 
+static char *manager_line(void *data)
+{
+	struct daemon *d = data;
+
+	return status_line(&d->status);
+}
+
 static bool has_read(void *data)
 {
 	const struct daemon *d = data;
@@ -390,6 +402,10 @@ static int run(struct daemon *d)
 	privileges_drop(&privileges);
 	start_signals(d);
 	watch_config(d);
+	d->manager.loop = d->engine.loop;
+	d->manager.line = manager_line;
+	d->manager.data = d;
+	manager_start(&d->manager);
 	err = engine_start(&d->engine);
 	if (err == 0) {
 		/* not before: a start that fails leaves the kernel as it was */
@@ -398,6 +414,7 @@ static int run(struct daemon *d)
 		ev_run(d->engine.loop, 0);
 		err = d->err;
 	}
+	manager_stop(&d->manager);
 	stop_signals(d);
 	return err;
 }

@@ -6,7 +6,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
@@ -195,6 +198,77 @@ static void lines_of_threads_do_not_mix(void **state)
 	assert_int_equal(n_lines, 500 * N_ELEMENTS(names));
 }
 
+static void json_log_lines_have_the_fields_that_are_known(void **state)
+{
+	static const struct log_fields all = {.service = "ns/web:\"http\"",
+					      .family = "IPv4",
+					      .reason = "NoEndpoints",
+					      .duration_ms = 1.5};
+	static const struct log_fields some = {.reason = "Ready"};
+	const char *fields;
+
+	(void)state;
+	log_set_json(true);
+	capture_start();
+	log_line_with(LOG_LEVEL_INFO, &all, "one");
+	log_line_with(LOG_LEVEL_WARN, &some, "two");
+	fields = strstr(captured(), "\"level\"");
+	assert_string_equal(strndupa(fields, strcspn(fields, "\n")),
+			    "\"level\":\"info\",\"msg\":\"one\",\"service\":"
+			    "\"ns/web:\\\"http\\\"\",\"family\":\"IPv4\",\"reason\":"
+			    "\"NoEndpoints\",\"duration_ms\":1.500}");
+	fields = strstr(fields + 1, "\"level\"");
+	assert_string_equal(fields, "\"level\":\"warn\",\"msg\":\"two\",\"reason\":"
+				    "\"Ready\"}\n");
+}
+
+static void text_log_lines_have_no_fields(void **state)
+{
+	static const struct log_fields some = {.reason = "Ready"};
+
+	(void)state;
+	capture_start();
+	log_line_with(LOG_LEVEL_WARN, &some, "two");
+	assert_string_equal(captured() + strlen("2026-11-22T10:11:12.345Z"),
+			    " warn  two\n");
+}
+
+/* Sets JOURNAL_STREAM as systemd does, for standard error plus the difference. */
+static void set_stream(unsigned difference)
+{
+	_cleanup_(freep) char *stream = NULL;
+	struct stat st;
+
+	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
+	assert_true(asprintf(&stream, "%llu:%llu", (unsigned long long)st.st_dev,
+			     (unsigned long long)st.st_ino + difference) > 0);
+	assert_int_equal(setenv("JOURNAL_STREAM", stream, 1), 0);
+	log_detect_journal();
+}
+
+static void lines_to_the_journal_start_with_their_priority(void **state)
+{
+	(void)state;
+	log_set_verbosity(2);
+	capture_start();
+	set_stream(0);
+	log_err("a");
+	log_warn("b");
+	log_info("c");
+	log_debug("d");
+	set_stream(1); /* standard error leads elsewhere */
+	log_err("e");
+	(void)captured();
+	(void)unsetenv("JOURNAL_STREAM");
+	log_detect_journal();
+	assert_memory_equal(text, "<3>2", 4);
+	assert_non_null(strstr(text, "\n<4>2"));
+	assert_non_null(strstr(text, "\n<6>2"));
+	assert_non_null(strstr(text, "\n<7>2"));
+	assert_int_equal(capture_count(text, "<"), 4);
+	assert_non_null(strstr(text, "error e\n"));
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -208,6 +282,11 @@ int main(void)
 		cmocka_unit_test_setup(
 			a_reader_that_does_not_read_costs_lines_and_does_not_block,
 			reset),
+		cmocka_unit_test_setup(json_log_lines_have_the_fields_that_are_known,
+				       reset),
+		cmocka_unit_test_setup(text_log_lines_have_no_fields, reset),
+		cmocka_unit_test_setup(lines_to_the_journal_start_with_their_priority,
+				       reset),
 		cmocka_unit_test_setup(logging_keeps_errno, reset),
 		cmocka_unit_test_setup(lines_of_threads_do_not_mix, reset),
 	};

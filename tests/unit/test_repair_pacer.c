@@ -13,7 +13,7 @@ static void the_first_repair_is_immediate(void **state)
 
 	(void)state;
 	assert_int_equal(repair_pacer_delay(&p, START), 0);
-	assert_true(repair_pacer_ran(&p, START));
+	repair_pacer_ran(&p, START);
 	assert_int_equal(repair_pacer_delay(&p, START), 0);
 }
 
@@ -26,7 +26,7 @@ static void repeated_repairs_wait_up_to_a_second(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(waits_us) / sizeof(waits_us[0]); i++) {
-		assert_int_equal(repair_pacer_ran(&p, now), waits_us[i] < 1000000);
+		repair_pacer_ran(&p, now);
 		assert_int_equal(repair_pacer_delay(&p, now), waits_us[i]);
 		assert_int_equal(repair_pacer_delay(&p, now + waits_us[i] / 2),
 				 waits_us[i] - waits_us[i] / 2);
@@ -35,7 +35,7 @@ static void repeated_repairs_wait_up_to_a_second(void **state)
 	}
 	/* quiet for a while: forgotten */
 	now += 5000001;
-	assert_true(repair_pacer_ran(&p, now));
+	repair_pacer_ran(&p, now);
 	assert_int_equal(repair_pacer_delay(&p, now), 0);
 }
 

@@ -309,6 +309,28 @@ a_process_that_keeps_changing_rules_is_repaired_less_and_less_often(void **state
 	assert_int_equal(sync_world_state(w, 0)->n_repairs, N_ELEMENTS(pauses_ms));
 }
 
+static void lines_about_repairs_are_few_and_have_their_number(void **state)
+{
+	struct sync_world *w = *state;
+	const char *log;
+
+	sync_world_start(w);
+	w->first->n_disturbed = 10;
+	capture_start();
+	sync_world_change(w, "a", 1);
+	sync_world_pass(w, 61 * SEC);
+	log = capture_end();
+	assert_int_equal(capture_count(log, "checked and restored in"), 5);
+	assert_int_equal(capture_count(log, "keeps changing"), 0);
+	w->first->n_disturbed = 1;
+	capture_start();
+	sync_world_change(w, "b", 1);
+	sync_world_pass(w, SEC);
+	log = capture_end();
+	assert_int_equal(capture_count(log, "checked and restored 6 times since"), 1);
+	assert_int_equal(sync_world_state(w, 0)->n_repairs, 11);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +347,7 @@ int main(void)
 		SYNC_TEST(a_sink_that_cannot_apply_a_delta_gets_everything_immediately),
 		SYNC_TEST(another_process_s_change_is_repaired_by_that_sink_alone),
 		SYNC_TEST(a_sink_that_follows_repairs_gets_everything_with_them),
+		SYNC_TEST(lines_about_repairs_are_few_and_have_their_number),
 		SYNC_TEST(
 			a_process_that_keeps_changing_rules_is_repaired_less_and_less_often),
 	};
