@@ -154,7 +154,7 @@ static void print_matches(const json_t *result, struct buf *out)
 		buf_printf(out, "\nand %lld more\n", n_omitted);
 }
 
-/* What may be in the way, too, after the last answer. */
+/* Other possible causes, after the last answer. */
 static void print_not_looked_at(bool is_offline, struct buf *out)
 {
 	buf_printf(out, "not looked at: %s%s", is_offline ? "this host, " : "",
