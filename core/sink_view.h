@@ -17,6 +17,7 @@ struct environment;
 struct histogram;
 struct histogram_bounds;
 struct sink;
+struct sink_census;
 struct sink_diff;
 
 enum sink_count_kind {
@@ -81,6 +82,8 @@ struct sink_view {
 	 */
 	int (*counts)(struct sink *sink, const struct changeset *of, bool with_endpoints,
 		      void (*fn)(void *data, const struct sink_count *count), void *data);
+	/* Starts to count the connections that the new services have now, in the background. */
+	struct sink_census *(*census)(struct sink *sink, const struct changeset *of);
 	/* Starts a comparison; the change set is borrowed until sink_diff_free(). */
 	struct sink_diff *(*diff)(struct sink *sink, const struct changeset *full);
 	/* Reports each limit that the sink has reached now, as a sentence; some milliseconds. */
@@ -100,6 +103,39 @@ struct sink_view {
 	const char *(*changed_by)(const struct sink *sink);
 	bool keeps_source; /* connections that it decides are never masqueraded */
 };
+
+/* Connections that exist: of a frontend, or of an endpoint of a service. */
+struct sink_flows {
+	uint64_t n; /* those that have not ended */
+	/* from clients and to them, with connections that ended a short time ago */
+	uint64_t n_packets[2], n_bytes[2];
+};
+
+struct sink_census_ops {
+	int (*step)(struct sink_census *c);
+	/* Packets and bytes are counted, or there was no connection. */
+	bool (*has_bytes)(const struct sink_census *c);
+	/* The i-th frontend or endpoint of the service with this index among the changes. */
+	const struct sink_flows *(*of)(const struct sink_census *c, size_t service,
+				       bool is_endpoint, uint32_t i);
+	void (*free)(struct sink_census *c);
+};
+
+struct sink_census { /* implementations embed it first */
+	const struct sink_census_ops *ops;
+};
+
+/* Never waits. 1: it continues; 0: it is complete; -errno. */
+static inline int sink_census_step(struct sink_census *c)
+{
+	return c->ops->step(c);
+}
+
+static inline void sink_census_free(struct sink_census *c)
+{
+	if (c)
+		c->ops->free(c);
+}
 
 struct sink_diff_ops {
 	int (*step)(struct sink_diff *d);

@@ -68,6 +68,20 @@ static int print_none(const struct get *get)
 	return STATUS_OK;
 }
 
+/* Connections, and nothing that says what they carried. */
+static bool lacks_bytes(const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		if (json_integer_value(json_object_get(row, "current")) > 0)
+			return json_is_null(json_object_get(row, "bytesIn"));
+	}
+	return false;
+}
+
 static int print(const struct get *get, json_t *rows)
 {
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
@@ -84,6 +98,11 @@ static int print(const struct get *get, json_t *rows)
 		print_names(rows, &text);
 	else
 		print_table(get, rows, &text);
+	if (get->format == GET_WIDE && lacks_bytes(rows))
+		(void)fputs("sluice: bytes and packets are not counted: sysctl -w "
+			    "net.netfilter.nf_conntrack_acct=1 counts those of new "
+			    "connections\n",
+			    stderr);
 	return command_print(&text);
 }
 
@@ -159,6 +178,8 @@ int command_get(struct options *options, const struct parts *parts)
 		return status;
 	if (options->watch)
 		return get_watch(&get);
+	if (get.format == GET_WIDE || get.format == GET_JSON || get.format == GET_YAML)
+		memcpy(get.request.current, "yes", sizeof("yes"));
 	if (control_ask(options->config.control_socket, &get.request, &rows) != 0)
 		return STATUS_FAILED;
 	return print(&get, rows);

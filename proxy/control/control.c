@@ -19,13 +19,14 @@
 
 #define MAX_CLIENTS	   16
 #define CLIENT_TIMEOUT_SEC 10.
-#define ACCEPT_PAUSE_SEC   1. /* when descriptors are short */
+#define WAIT_SEC	   0.01 /* between two questions whether an answer is ready */
+#define ACCEPT_PAUSE_SEC   1.	/* when descriptors are short */
 
 struct client {
 	struct control *control;
 	struct client *next;
 	ev_io io;
-	ev_timer timer;
+	ev_timer timer, wait;
 	int fd;
 	bool is_answered;	       /* out is being sent */
 	struct control_answer *answer; /* the rest, after out; may be NULL */
@@ -54,6 +55,7 @@ static void client_free(struct client *client)
 	*link = client->next;
 	ev_io_stop(c->loop, &client->io);
 	ev_timer_stop(c->loop, &client->timer);
+	ev_timer_stop(c->loop, &client->wait);
 	(void)close(client->fd);
 	if (client->answer)
 		client->answer->ops->free(client->answer);
@@ -126,10 +128,37 @@ static void client_read(struct client *client)
 		client_answer(client, 0); /* too long: answered with an error */
 }
 
+/* True while the answer has nothing to write. */
+static bool client_waits(struct client *client)
+{
+	struct ev_loop *loop = client->control->loop;
+	struct control_answer *answer = client->answer;
+
+	if (!answer || !answer->ops->is_waiting || !answer->ops->is_waiting(answer))
+		return false;
+	ev_io_stop(loop, &client->io);
+	ev_timer_again(loop, &client->wait);
+	ev_timer_again(loop, &client->timer); /* it is not the client that is idle */
+	return true;
+}
+
+static void on_wait_over(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct client *client = timer->data;
+
+	if (client_waits(client))
+		return;
+	ev_timer_stop(loop, timer);
+	ev_io_start(loop, &client->io);
+	ev_timer_again(loop, &client->timer);
+}
+
 static void client_write(struct client *client)
 {
 	ssize_t len;
 
+	if (client->sent_len == client->out.len && client_waits(client))
+		return;
 	if (client->sent_len == client->out.len && client->answer) {
 		buf_clear(&client->out);
 		client->sent_len = 0;
@@ -183,7 +212,9 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 	ev_io_init(&client->io, on_client, fd, EV_READ);
 	ev_timer_init(&client->timer, on_client_timeout, CLIENT_TIMEOUT_SEC,
 		      CLIENT_TIMEOUT_SEC);
-	client->io.data = client->timer.data = client;
+	ev_init(&client->wait, on_wait_over);
+	client->wait.repeat = WAIT_SEC;
+	client->io.data = client->timer.data = client->wait.data = client;
 	ev_io_start(loop, &client->io);
 	ev_timer_start(loop, &client->timer);
 	if (++c->n_clients == MAX_CLIENTS)

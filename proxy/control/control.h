@@ -45,7 +45,9 @@ struct control_request {
 	char limit[CONTROL_FIELD_LEN];	  /* top: the number of rows; 20 unless set */
 	char since[CONTROL_FIELD_LEN];	  /* events: the number of the last known one */
 	char frontend[CONTROL_FIELD_LEN]; /* explain: ADDRESS:PORT[/PROTO] */
-	char from[CONTROL_FIELD_LEN];	  /* explain: an address */
+	char current
+		[CONTROL_FIELD_LEN];  /* services, endpoints: "yes": count connections */
+	char from[CONTROL_FIELD_LEN]; /* explain: an address */
 };
 
 /* One request without its newline; -EINVAL with *ret_error, static text. */
@@ -64,6 +66,8 @@ struct control_answer_ops {
 	/* Adds the next piece; false when that was the last one. */
 	bool (*write)(struct control_answer *answer, struct buf *out);
 	void (*free)(struct control_answer *answer);
+	/* Is there nothing to write now? Asked every few milliseconds. NULL: there always is. */
+	bool (*is_waiting)(struct control_answer *answer);
 };
 
 struct control_answer { /* implementations embed it first */

@@ -29,6 +29,7 @@ static const struct {
 	{"limit", offsetof(struct control_request, limit)},
 	{"since", offsetof(struct control_request, since)},
 	{"frontend", offsetof(struct control_request, frontend)},
+	{"current", offsetof(struct control_request, current)},
 	{"from", offsetof(struct control_request, from)},
 };
 

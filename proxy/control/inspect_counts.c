@@ -7,6 +7,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "proxy/control/inspect_parts.h"
+#include "proxy/engine/census.h"
 #include "proxy/engine/counts.h"
 #include "proxy/host/node_info.h"
 
@@ -66,4 +67,24 @@ bool inspect_counts_read(const struct inspect *in, const struct service *const *
 	for (size_t i = 0; i < n; i++)
 		changes[i].new = services[i];
 	return in->counts && counts_read(in->counts, &of, with_endpoints);
+}
+
+static json_t *known(bool is_known, uint64_t n)
+{
+	return is_known ? json_integer((json_int_t)n) : json_null();
+}
+
+json_t *inspect_flows(const struct census *c, size_t service, bool is_endpoint,
+		      uint32_t i)
+{
+	struct sink_flows f = {0};
+	bool has_bytes = c && census_has_bytes(c);
+
+	if (c)
+		f = census_of(c, service, is_endpoint, i);
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "current", known(c, f.n), "bytesIn",
+			 known(has_bytes, f.n_bytes[0]), "bytesOut",
+			 known(has_bytes, f.n_bytes[1]), "packetsIn",
+			 known(has_bytes, f.n_packets[0]), "packetsOut",
+			 known(has_bytes, f.n_packets[1]));
 }

@@ -31,6 +31,14 @@ json_t *inspect_counts(const struct inspect *in, const struct service *s,
 json_t *inspect_endpoint_connections(const struct inspect *in, const struct service *s,
 				     const struct addr *addr, uint16_t port);
 
+struct census;
+/*
+ * The fields current, bytesIn, bytesOut, packetsIn and packetsOut of the i-th frontend or
+ * endpoint of a service; null if not known. c may be NULL.
+ */
+json_t *inspect_flows(const struct census *c, size_t service, bool is_endpoint,
+		      uint32_t i);
+
 /*
  * The rows of `get`, in no order except that those of one service follow each other;
  * first those of waiting claims.

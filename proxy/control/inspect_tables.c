@@ -11,6 +11,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/state.h"
+#include "proxy/engine/census.h"
 #include "proxy/host/node_info.h"
 #include "proxy/control/inspect_parts.h"
 #include "watchers/cluster.h"
@@ -109,12 +110,13 @@ static json_t *endpoint_row(const struct inspect *in, const struct service *s,
 struct rows { /* an answer */
 	struct control_answer answer;
 	const struct inspect *in;
-	bool with_endpoints;
+	bool with_endpoints, with_current;
 	struct service **services;	/* a reference each, in no order */
 	size_t n, next, counted_to;	/* those before it have fresh counts */
 	struct state_conflict *waiting; /* with references; rows of services only */
 	size_t n_waiting, next_waiting;
-	void (*add)(struct rows *r, const struct service *s, struct buf *out);
+	struct census *census; /* of the services; NULL: not known */
+	void (*add)(struct rows *r, size_t i, struct buf *out); /* of a service */
 	bool has_started, has_rows;
 };
 
@@ -150,13 +152,18 @@ static void add_local(struct rows *r, const struct service *s,
 	add_row(r, row, out);
 }
 
-static void add_service(struct rows *r, const struct service *s, struct buf *out)
+static void add_service(struct rows *r, size_t index, struct buf *out)
 {
+	const struct service *s = r->services[index];
+
 	for (uint32_t i = 0; i < s->n_frontends; i++) {
 		const struct frontend *f = &service_frontends(s)[i];
 		struct inspect_place place = inspect_place(r->in, s, f);
 		json_t *row = service_row(r->in, s, f, false);
 
+		if (r->with_current)
+			(void)json_object_update_new(row, inspect_flows(r->census, index,
+									false, i));
 		if (place.why_not) {
 			(void)json_object_set_new(row, "state", json_string("unserved"));
 			(void)json_object_set_new(row, "why", json_string(place.why_not));
@@ -180,19 +187,43 @@ static void add_waiting(struct rows *r, const struct state_conflict *c, struct b
 	add_row(r, row, out);
 }
 
-static void add_endpoints(struct rows *r, const struct service *s, struct buf *out)
+/* Its index; n_endpoints: it has none, because it is not used. */
+static uint32_t find_endpoint(const struct service *s,
+			      const struct plan_endpoint_reason *reason)
 {
+	const struct endpoint *endpoints = service_endpoints(s);
+	uint32_t i = 0;
+
+	while (i < s->n_endpoints && (endpoints[i].port != reason->port ||
+				      !addr_equal(&endpoints[i].addr, &reason->addr)))
+		i++;
+	return i;
+}
+
+static void add_endpoints(struct rows *r, size_t i, struct buf *out)
+{
+	const struct service *s = r->services[i];
 	size_t n;
 	_cleanup_(freep) struct plan_endpoint_reason *reasons =
 		inspect_endpoints_of(r->in, s, &n);
 
-	for (size_t i = 0; i < n; i++)
-		add_row(r, endpoint_row(r->in, s, &reasons[i]), out);
+	for (size_t e = 0; e < n; e++) {
+		json_t *row = endpoint_row(r->in, s, &reasons[e]);
+		uint32_t index = find_endpoint(s, &reasons[e]);
+		bool is_used = index < s->n_endpoints;
+
+		if (r->with_current)
+			(void)json_object_update_new(row,
+						     inspect_flows(is_used ? r->census
+									   : NULL,
+								   i, true, index));
+		add_row(r, row, out);
+	}
 }
 
-static void add_plan(struct rows *r, const struct service *s, struct buf *out)
+static void add_plan(struct rows *r, size_t i, struct buf *out)
 {
-	add_row(r, plan_print_service(s, NULL), out);
+	add_row(r, plan_print_service(r->services[i], NULL), out);
 }
 
 /* Reads the counts of the next services, of at least one. */
@@ -212,10 +243,22 @@ static void read_counts(struct rows *r)
 		r->counted_to = r->n; /* the failure is logged once */
 }
 
+static bool rows_is_waiting(struct control_answer *answer)
+{
+	struct rows *r = container_of(answer, struct rows, answer);
+	int more = r->census && !r->has_started ? census_step(r->census) : 0;
+
+	if (more < 0) {
+		census_free(r->census);
+		r->census = NULL;
+	}
+	return more > 0;
+}
+
 /* References are dropped on the way: at the end they would be many. */
 static void add_next(struct rows *r, struct buf *out)
 {
-	r->add(r, r->services[r->next], out);
+	r->add(r, r->next, out);
 	service_unref(r->services[r->next++]);
 }
 
@@ -258,6 +301,7 @@ static void rows_free(struct control_answer *answer)
 		unref(r->waiting[i].waiting);
 	}
 	free(r->waiting);
+	census_free(r->census);
 	free(r);
 }
 
@@ -310,10 +354,26 @@ static void take_services(struct rows *r, const struct filter *filter)
 			r->services[r->n++] = service_ref(s);
 }
 
+/* References are taken, so the array is needed during this call only. */
+static void start_census(struct rows *r)
+{
+	_cleanup_(freep) struct change *changes = xcalloc(r->n + 1, sizeof(*changes));
+	const struct changeset of = {
+		.env = &r->in->node_info->env,
+		.changes = changes,
+		.n = r->n,
+	};
+
+	for (size_t i = 0; i < r->n; i++)
+		changes[i].new = r->services[i];
+	r->census = census_new(r->in->dataplane, &of);
+}
+
 static struct rows *rows_new(const struct inspect *in,
 			     const struct control_request *request, char **ret_error)
 {
 	static const struct control_answer_ops ops = {
+		.is_waiting = rows_is_waiting,
 		.write = rows_write,
 		.free = rows_free,
 	};
@@ -337,6 +397,9 @@ static struct rows *rows_new(const struct inspect *in,
 	take_services(r, &filter);
 	if (request->verb == CONTROL_PLAN)
 		r->counted_to = r->n; /* it has no counts */
+	r->with_current = *request->current;
+	if (r->with_current)
+		start_census(r);
 	return r;
 }
 

@@ -1,5 +1,6 @@
 #include "rules/conntrack/conntrack_reader.h"
 
+#include <endian.h>
 #include <string.h>
 
 #include <libmnl/libmnl.h>
@@ -93,6 +94,48 @@ static bool is_opening(const struct nlmsghdr *nlh, uint8_t proto)
 				       &state) &&
 			       state == opening_states[i].state;
 	return false;
+}
+
+static bool read_u64(const struct nlattr *nest, uint16_t type, uint64_t *ret)
+{
+	const struct nlattr *attr = netlink_attr_in(nest, type);
+
+	if (!netlink_has_len(attr, sizeof(*ret)))
+		return false;
+	*ret = be64toh(mnl_attr_get_u64(attr));
+	return true;
+}
+
+static bool is_ended(const struct nlmsghdr *nlh, uint8_t proto)
+{
+	const struct nlattr *info = find(nlh, CTA_PROTOINFO);
+	uint8_t state;
+
+	if (proto == IPPROTO_TCP)
+		return read_u8(netlink_attr_in(netlink_attr_in(info, CTA_PROTOINFO_TCP),
+					       CTA_PROTOINFO_TCP_STATE),
+			       &state) &&
+		       (state == TCP_CONNTRACK_TIME_WAIT || state == TCP_CONNTRACK_CLOSE);
+	return proto == IPPROTO_SCTP &&
+	       read_u8(netlink_attr_in(netlink_attr_in(info, CTA_PROTOINFO_SCTP),
+				       CTA_PROTOINFO_SCTP_STATE),
+		       &state) &&
+	       state == SCTP_CONNTRACK_CLOSED;
+}
+
+void conntrack_read_traffic(const struct nlmsghdr *nlh, uint8_t proto,
+			    struct conntrack_traffic *ret)
+{
+	static const uint16_t directions[] = {CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY};
+
+	*ret = (struct conntrack_traffic){.is_ended = is_ended(nlh, proto)};
+	for (size_t i = 0; i < N_ELEMENTS(directions); i++) {
+		const struct nlattr *counters = find(nlh, directions[i]);
+
+		ret->has_counters |=
+			read_u64(counters, CTA_COUNTERS_PACKETS, &ret->n_packets[i]) &&
+			read_u64(counters, CTA_COUNTERS_BYTES, &ret->n_bytes[i]);
+	}
 }
 
 bool conntrack_read_flow(const struct nlmsghdr *nlh, struct conntrack_flow *ret)

@@ -20,5 +20,15 @@ struct conntrack_flow {
 	const struct nlattr *zone, *id; /* 2 and 4 bytes; may be NULL */
 };
 
+/* The packets and bytes of a flow, from the client and back, if the kernel counts them. */
+struct conntrack_traffic {
+	bool is_ended; /* TCP and SCTP: it only waits to be forgotten */
+	bool has_counters;
+	uint64_t n_packets[2], n_bytes[2];
+};
+
+void conntrack_read_traffic(const struct nlmsghdr *nlh, uint8_t proto,
+			    struct conntrack_traffic *ret);
+
 /* False when the message does not describe a whole flow of IPv4 or IPv6. */
 bool conntrack_read_flow(const struct nlmsghdr *nlh, struct conntrack_flow *ret);

@@ -20,6 +20,7 @@
 #include "core/histogram.h"
 #include "core/mem.h"
 #include "rules/conntrack/conntrack.h"
+#include "rules/conntrack/flow_census.h"
 #include "rules/conntrack/flow_frontends.h"
 #include "rules/conntrack/flow_match.h"
 
@@ -33,6 +34,7 @@ struct stale_flows {
 	struct conntrack_pass pass; /* while running */
 	uint64_t start_us;	    /* of the first pass */
 	struct stale_flows_stats stats;
+	bool is_counting; /* a census */
 	struct histogram_bounds bounds;
 	struct histogram seconds; /* of the change sets that needed a dump */
 };
@@ -160,7 +162,15 @@ static void stale_flows_report(const struct sink *sink,
 	}
 }
 
+static struct sink_census *stale_flows_census(struct sink *sink,
+					      const struct changeset *of)
+{
+	return flow_census_new(
+		of, &container_of(sink, struct stale_flows, sink)->is_counting);
+}
+
 static const struct sink_view stale_flows_view = {
+	.census = stale_flows_census,
 	.stats = stale_flows_report,
 };
 

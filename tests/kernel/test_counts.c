@@ -266,6 +266,93 @@ static void explain_shows_the_counts(void **state)
 		instance_fail(sluice, "%s", buf_string(&out));
 }
 
+/* ---- connections that exist ---- */
+
+static void expect_current(json_int_t n)
+{
+	assert_int_equal(get("services", "web", "current"), n);
+	assert_int_equal(get("services test/web", "web", "current"), n); /* filtered */
+	assert_int_equal(get("endpoints", "web", "current"), n);
+	assert_int_equal(get("endpoints test/web", "web", "current"), n);
+}
+
+static void open_connections_are_counted(void **state)
+{
+	const struct target t =
+		target_named("client", "svc10:80", IPPROTO_TCP, FAMILY_IPV4);
+	struct answer a;
+	int fds[N];
+	uint64_t start_us;
+
+	(void)state;
+	world_must(sluice->world, PLACE_NODE, "conntrack -F 2>/dev/null");
+	expect_current(0);
+	for (int i = 0; i < N; i++) {
+		fds[i] = probe_open(sluice->world, &t, 5000, &a);
+		assert_true(fds[i] >= 0);
+	}
+	expect_current(N);
+	assert_int_equal(get("services", "sticky", "current"), 0);
+	for (int i = 0; i < N; i++)
+		probe_close(fds[i]);
+	for (start_us = world_now_us(); get("services", "web", "current");) {
+		if (world_now_us() - start_us > WORLD_PATIENCE_US)
+			instance_fail(sluice, "closed connections stay");
+		world_sleep_ms(50);
+	}
+}
+
+static void node_ports_have_current_connections(void **state)
+{
+	const struct target t =
+		target_named("client", "node:3002", IPPROTO_TCP, FAMILY_IPV4);
+	struct answer a;
+	int fd;
+
+	(void)state;
+	fd = probe_open(sluice->world, &t, 5000, &a);
+	assert_true(fd >= 0);
+	assert_int_equal(get("services test/limited", "limited", "current"), 1);
+	assert_int_equal(get("services", "limited", "current"), 1);
+	probe_close(fd);
+}
+
+static void set_accounting(int on)
+{
+	world_must(sluice->world, PLACE_NODE,
+		   "echo %d > /proc/sys/net/netfilter/nf_conntrack_acct && "
+		   "conntrack -F 2>/dev/null",
+		   on);
+}
+
+/* Sums in get() would fail for null. */
+static void bytes_are_those_that_conntrack_counts(void **state)
+{
+	static const char hint[] = "net.netfilter.nf_conntrack_acct=1";
+	const struct target t =
+		target_named("client", "svc10:80", IPPROTO_TCP, FAMILY_IPV4);
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	struct answer a;
+	int fd;
+
+	(void)state;
+	set_accounting(0);
+	fd = probe_open(sluice->world, &t, 5000, &a);
+	assert_int_equal(instance_command(sluice, "get services -o wide", &out), 0);
+	assert_non_null(strstr(buf_string(&out), hint));
+	probe_close(fd);
+	set_accounting(1);
+	fd = probe_open(sluice->world, &t, 5000, &a);
+	buf_clear(&out);
+	assert_int_equal(instance_command(sluice, "get services -o wide", &out), 0);
+	assert_null(strstr(buf_string(&out), hint));
+	assert_true(get("services", "web", "bytesIn") > 100);
+	assert_true(get("services", "web", "bytesOut") > 100);
+	assert_true(get("endpoints", "web", "packetsIn") >= 2);
+	assert_true(get("endpoints", "web", "packetsOut") >= 1);
+	probe_close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,6 +365,9 @@ int main(void)
 		cmocka_unit_test(clients_outside_of_the_source_ranges_are_counted),
 		cmocka_unit_test(clients_without_a_local_endpoint_are_counted),
 		cmocka_unit_test(explain_shows_the_counts),
+		cmocka_unit_test(open_connections_are_counted),
+		cmocka_unit_test(node_ports_have_current_connections),
+		cmocka_unit_test(bytes_are_those_that_conntrack_counts),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

@@ -3,6 +3,7 @@
  */
 #include "tests/test.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -82,6 +83,72 @@ static void put_state(struct datagram *d, uint8_t proto, uint8_t state, uint32_t
 	mnl_attr_nest_end(nlh, of_proto);
 	mnl_attr_nest_end(nlh, info);
 	d->len = nlh->nlmsg_len;
+}
+
+/* To the only message; direction: CTA_COUNTERS_ORIG or _REPLY. */
+static void put_counters(struct datagram *d, uint16_t direction, uint64_t n_packets,
+			 uint64_t n_bytes)
+{
+	struct nlmsghdr *nlh = (struct nlmsghdr *)(void *)d->bytes;
+	struct nlattr *nest = mnl_attr_nest_start(nlh, direction);
+
+	mnl_attr_put_u64(nlh, CTA_COUNTERS_PACKETS, htobe64(n_packets));
+	mnl_attr_put_u64(nlh, CTA_COUNTERS_BYTES, htobe64(n_bytes));
+	mnl_attr_nest_end(nlh, nest);
+	d->len = nlh->nlmsg_len;
+}
+
+static struct conntrack_traffic traffic_of(const struct datagram *d, uint8_t proto)
+{
+	struct conntrack_traffic traffic;
+
+	conntrack_read_traffic((const void *)d->bytes, proto, &traffic);
+	return traffic;
+}
+
+static void packets_and_bytes_are_read(void **state)
+{
+	struct datagram d = {0};
+	struct conntrack_traffic t;
+
+	(void)state;
+	put_flow(&d, 0, SEQ);
+	t = traffic_of(&d, IPPROTO_UDP);
+	assert_false(t.has_counters);
+	assert_false(t.is_ended);
+	put_counters(&d, CTA_COUNTERS_ORIG, 3, 400);
+	put_counters(&d, CTA_COUNTERS_REPLY, 2, 1ull << 33);
+	t = traffic_of(&d, IPPROTO_UDP);
+	assert_true(t.has_counters);
+	assert_int_equal(t.n_packets[0], 3);
+	assert_int_equal(t.n_bytes[0], 400);
+	assert_int_equal(t.n_packets[1], 2);
+	assert_int_equal(t.n_bytes[1], 1ull << 33);
+}
+
+static void connections_end_before_they_are_forgotten(void **state)
+{
+	static const struct {
+		uint8_t proto, state;
+		bool is_ended;
+	} cases[] = {
+		{IPPROTO_TCP, TCP_CONNTRACK_ESTABLISHED, false},
+		{IPPROTO_TCP, TCP_CONNTRACK_FIN_WAIT, false},
+		{IPPROTO_TCP, TCP_CONNTRACK_TIME_WAIT, true},
+		{IPPROTO_TCP, TCP_CONNTRACK_CLOSE, true},
+		{IPPROTO_SCTP, SCTP_CONNTRACK_ESTABLISHED, false},
+		{IPPROTO_SCTP, SCTP_CONNTRACK_CLOSED, true},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
+		struct datagram d = {0};
+
+		put_flow_of(&d, 0, SEQ, cases[i].proto);
+		put_state(&d, cases[i].proto, cases[i].state, IPS_SEEN_REPLY);
+		assert_int_equal(traffic_of(&d, cases[i].proto).is_ended,
+				 cases[i].is_ended);
+	}
 }
 
 static void put_end(struct datagram *d, uint16_t type, int err)
@@ -234,6 +301,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_flow_of_a_datagram_is_read),
+		cmocka_unit_test(packets_and_bytes_are_read),
+		cmocka_unit_test(connections_end_before_they_are_forgotten),
 		cmocka_unit_test(opening_flows_have_no_answer_yet),
 		cmocka_unit_test(without_a_status_or_a_state_nothing_is_opening),
 		cmocka_unit_test(a_datagram_cut_anywhere_does_no_harm),

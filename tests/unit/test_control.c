@@ -64,7 +64,8 @@ static void long_free(struct control_answer *base)
 
 static struct control_answer *long_answer_new(struct daemon *d)
 {
-	static const struct control_answer_ops ops = {long_write, long_free};
+	static const struct control_answer_ops ops = {.write = long_write,
+						      .free = long_free};
 	struct long_answer *a = xcalloc(1, sizeof(*a));
 
 	a->answer.ops = &ops;

@@ -1,0 +1,90 @@
+#include "proxy/engine/census.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/sink.h"
+#include "proxy/engine/dataplane.h"
+
+struct census {
+	struct {
+		const char *name;
+		struct sink_census *census;
+		bool is_complete;
+	} parts[DATAPLANE_MAX_SINKS];
+	size_t n;
+};
+
+struct census *census_new(const struct dataplane *dp, const struct changeset *of)
+{
+	struct census *c = xcalloc(1, sizeof(*c));
+
+	for (size_t i = 0; i < dp->n_sinks; i++) {
+		struct sink *sink = dp->sinks[i];
+
+		if (!sink->ops->view || !sink->ops->view->census)
+			continue;
+		c->parts[c->n].name = sink->ops->name;
+		c->parts[c->n++].census = sink->ops->view->census(sink, of);
+	}
+	if (c->n)
+		return c;
+	free(c);
+	return NULL;
+}
+
+void census_free(struct census *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < c->n; i++)
+		sink_census_free(c->parts[i].census);
+	free(c);
+}
+
+int census_step(struct census *c)
+{
+	int more = 0;
+
+	for (size_t i = 0; i < c->n; i++) {
+		int err = c->parts[i].is_complete ? 0
+						  : sink_census_step(c->parts[i].census);
+
+		if (err < 0) {
+			log_warn("%s: cannot count current connections: %s",
+				 c->parts[i].name, strerror(-err));
+			return err;
+		}
+		c->parts[i].is_complete = err == 0;
+		more |= err;
+	}
+	return more;
+}
+
+bool census_has_bytes(const struct census *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (!c->parts[i].census->ops->has_bytes(c->parts[i].census))
+			return false;
+	return true;
+}
+
+struct sink_flows census_of(const struct census *c, size_t service, bool is_endpoint,
+			    uint32_t i)
+{
+	struct sink_flows sum = {0};
+
+	for (size_t p = 0; p < c->n; p++) {
+		const struct sink_census *part = c->parts[p].census;
+		const struct sink_flows *f = part->ops->of(part, service, is_endpoint, i);
+
+		sum.n += f->n;
+		for (size_t d = 0; d < 2; d++) {
+			sum.n_packets[d] += f->n_packets[d];
+			sum.n_bytes[d] += f->n_bytes[d];
+		}
+	}
+	return sum;
+}
