@@ -106,6 +106,9 @@ static void every_field_comes_back(void **state)
 		     "status: {loadBalancer: {ingress: [{ip: 1.1.1.1}, {ip: 1.1.1.2, "
 		     "ipMode: Proxy}]}}}",
 		YAML_SERVICE("spec: {clusterIP: 'fd00::5', ports: [{port: 80}]}"),
+		YAML "{apiVersion: v1, kind: Service, metadata: {name: web, "
+		     "creationTimestamp: '0026-01-02T03:04:05Z'}, spec: {clusterIP: "
+		     "10.96.0.1, ports: [{port: 80}]}}",
 		YAML_SERVICE("spec: {clusterIP: None, ports: [{port: 80}]}"),
 		YAML_SERVICE("spec: {type: ExternalName, externalName: a.example.org}"),
 		YAML "{apiVersion: v1, kind: Service, metadata: {name: web, annotations: "
