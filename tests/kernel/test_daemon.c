@@ -121,7 +121,8 @@ static void cleanup_removes_what_kube_proxy_left_and_nothing_else(void **state)
 static pid_t start_without_server(const struct instance *in)
 {
 	_cleanup_(freep) char *command =
-		xasprintf("exec %s run --kubeconfig %s/kubeconfig --control-socket %s "
+		xasprintf("exec %s run --kubeconfig %s/kubeconfig --state-dir '' "
+			  "--control-socket %s "
 			  "--proxy-mode nftables --bpffs-root %s "
 			  "--hostname-override " WORLD_NODE_NAME " >>%s 2>&1",
 			  instance_program(), in->world->dir, in->socket, in->bpffs,
