@@ -11,7 +11,10 @@ watchers/kube/credentials.c    when a credential expires
 watchers/kube/events.c         the time in an event
 watchers/kube/informer.c       a time in /metrics
 proxy/commands/command_status.c  the age of a date in the answer
+proxy/commands/get_columns.c   the age of a date in the answer
+proxy/engine/engine_saved.c    a date in the answer of status
 proxy/engine/journal.c         the dates of changes
+proxy/engine/saver.c           the date in the file of the last known objects
 proxy/engine/status.c          dates in the answer
 proxy/engine/engine.c          the change times in the annotations of objects
 proxy/http/servers.c           times in /healthz, /statusz and /metrics

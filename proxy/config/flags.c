@@ -270,21 +270,21 @@ const struct flag flags[] = {
 const size_t n_flags = N_ELEMENTS(flags);
 
 const struct command_info commands[COMMAND_N] = {
-	[COMMAND_RUN] = {"run", "", "the daemon: make the kernel balance services"},
-	[COMMAND_PLAN] = {"plan", "", "print the decisions for these objects"},
-	[COMMAND_DUMP] = {"dump", "", "print the rules for these objects"},
+	[COMMAND_RUN] = {"run", "", "the daemon: make the kernel balance services", NULL},
+	[COMMAND_PLAN] = {"plan", "", "print the decisions for these objects", NULL},
+	[COMMAND_DUMP] = {"dump", "", "print the rules for these objects", NULL},
 	[COMMAND_GET] = {"get", "services|endpoints [NAME]",
-			 "print the running daemon's table"},
+			 "print the running daemon's table", NULL},
 	[COMMAND_EXPLAIN] = {"explain", "TARGET...",
 			     "print why a connection goes where it goes",
 			     "TARGET is ADDRESS:PORT[/PROTO], ADDRESS, "
 			     "NAMESPACE/NAME[:PORT], NAME.NAMESPACE.svc[:PORT] or "
 			     ":NODEPORT[/PROTO]. With --manifests it is explained for "
 			     "these objects, without a daemon."},
-	[COMMAND_STATUS] = {"status", "",
-			    "in sync or not, since when, and why; 1 if not"},
+	[COMMAND_STATUS] = {"status", "", "in sync or not, since when, and why; 1 if not",
+			    NULL},
 	[COMMAND_EVENTS] = {"events", "[NAMESPACE[/NAME]]",
-			    "print the last changes of services"},
+			    "print the last changes of services", NULL},
 	[COMMAND_TOP] = {"top", "", "print the busiest services, again and again",
 			 "On a terminal: q quits; r, c, f, d, e and n sort by rate, "
 			 "connections, refused, dropped, endpoints or name; / filters, "
@@ -295,8 +295,9 @@ const struct command_info commands[COMMAND_N] = {
 			  "applied, in the plan of the running daemon; without a daemon, "
 			  "in the kernel."},
 	[COMMAND_CLEANUP] = {"cleanup", "",
-			     "remove our rules, or also kube-proxy's, from the kernel"},
+			     "remove our rules, or also kube-proxy's, from the kernel",
+			     NULL},
 	[COMMAND_COMPLETION] = {"completion", "bash|zsh|fish",
-				"print a script that completes commands and flags"},
-	[COMMAND_VERSION] = {"version", "", "print version, commit and libraries"},
+				"print a script that completes commands and flags", NULL},
+	[COMMAND_VERSION] = {"version", "", "print version, commit and libraries", NULL},
 };

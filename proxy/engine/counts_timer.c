@@ -83,13 +83,13 @@ static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
 
 	(void)revents;
 	if (t->next == 0)
-		t->started = ev_now(loop);
+		t->started_us = clock_monotonic_us();
 	if (run(t)) {
 		timer->repeat = PAUSE_SEC;
 	} else {
 		counts_end_round(t->counts, clock_monotonic_us());
 		t->next = 0;
-		rest = t->started + ROUND_SEC - ev_now(loop);
+		rest = ROUND_SEC - (double)(clock_monotonic_us() - t->started_us) / 1e6;
 		timer->repeat = rest > 1. ? rest : 1.;
 	}
 	ev_timer_again(loop, timer);

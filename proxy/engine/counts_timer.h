@@ -8,6 +8,7 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct counts;
 struct environment;
@@ -19,7 +20,7 @@ struct counts_timer { /* embedded */
 	const struct state *state;
 	const struct environment *env;
 	size_t next; /* service of this round */
-	double started;
+	uint64_t started_us;
 };
 
 void counts_timer_init(struct counts_timer *t, struct counts *counts,

@@ -270,9 +270,11 @@ static int setup(void **state)
 static int teardown(void **state)
 {
 	struct instance *sluice = *state;
-	_cleanup_(freep) char *dir = (char *)(uintptr_t)sluice->state_dir;
+	char *dir = (char *)(uintptr_t)sluice->state_dir;
+	int err = instance_teardown(state);
 
-	return instance_teardown(state);
+	free(dir);
+	return err;
 }
 
 int main(void)

@@ -1,6 +1,7 @@
 #include "watchers/plan/left_out.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/cleanup.h"
@@ -69,9 +70,8 @@ char *left_out_elsewhere(const struct cluster *cluster, const struct object_serv
 {
 	const struct object_slice *slice;
 	size_t n;
-	_cleanup_(freep) const struct object_slice **own =
-		cluster_slices(cluster, s->base.ns, s->base.name, &n);
 
+	free(cluster_slices(cluster, s->base.ns, s->base.name, &n)); /* n alone */
 	for (size_t i = 0; n == 0 && (slice = cluster_next_slice(cluster, &i));)
 		if (!slice->is_hidden && strcmp(slice->service, s->base.name) == 0 &&
 		    !cluster_service(cluster, slice->base.ns, slice->service))
