@@ -317,10 +317,10 @@ struct load_result load_look(const struct load *l)
 void load_wait(const struct load *l, uint64_t n_connections)
 {
 	uint64_t goal = load_look(l).n_connections + n_connections,
-		 start = world_now_us();
+		 limit_us = (uint64_t)(world_patience() * 20e6), start = world_now_us();
 
 	while (load_look(l).n_connections < goal) {
-		if (world_now_us() - start > 20000000)
+		if (world_now_us() - start > limit_us)
 			fail_msg("no more connections: %s", load_look(l).first_error);
 		world_sleep_ms(2);
 	}
