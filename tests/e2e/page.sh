@@ -34,5 +34,5 @@ spawn proxy "$SLUICE" run --manifests "$STATE/manifests" --proxy-mode nftables -
 await 30 curl -fsS http://127.0.0.1:10256/healthz || die "sluice does not start: $(tail -n 5 "$STATE/proxy.log")"
 took=$(curl -fsS -o /dev/null -w '%{size_download} bytes in %{time_total} s' "${URL}services.json")
 say "the page's data for $N Services: $took"
-"$BROWSER" check "$URL" "$STATE/profile" $N "$STATE/added" "$STATE/manifests/added.yaml"
+TMPDIR=$STATE "$BROWSER" check "$URL" "$STATE/profile" $N "$STATE/added" "$STATE/manifests/added.yaml"
 reap proxy

@@ -52,7 +52,7 @@ func questions() []question {
 	for _, path := range []string{"/", "/healthz/", "/healthz?verbose", "/Healthz", "/metrics", "/proxyMode", "/livez/x"} {
 		list = append(list, question{method: "GET", server: health, path: path, body: sameKind})
 	}
-	for _, path := range []string{"/", "/healthz/", "/healthz?exclude=x", "/livez", "/metrics/", "/proxyMode/", "/proxymode", "/debug/pprof/", "/version"} {
+	for _, path := range []string{"/healthz/", "/healthz?exclude=x", "/livez", "/metrics/", "/proxyMode/", "/proxymode", "/debug/pprof/", "/version"} {
 		list = append(list, question{method: "GET", server: metrics, path: path, body: sameKind})
 	}
 	// At the end: by then there is something to count.

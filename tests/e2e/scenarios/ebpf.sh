@@ -56,7 +56,8 @@ opt_out() {
 	await 10 in_cgroup "$dir" bypassed "$1" || fail "a Pod without the annotation is left to nftables"
 	fact "and served by eBPF again $TOOK after it lost the annotation"
 	kubectl delete pod opted-out --grace-period 0 --force >/dev/null 2>&1
-	rmdir "$dir" "$CGROUP/kubepods/besteffort" "$CGROUP/kubepods"
+	await 10 rmdir "$dir" || fail "processes stay in $dir: $(cat "$dir/cgroup.procs")" # those that asked last
+	rmdir "$CGROUP/kubepods/besteffort" "$CGROUP/kubepods"
 }
 
 in_cgroup() { (echo "$BASHPID" >"$1/cgroup.procs" && "${@:2}"); }
