@@ -8,8 +8,6 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -19,6 +17,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/thread.h"
 #include "watchers/cluster.h"
 #include "watchers/saved/saved_objects.h"
 
@@ -155,25 +154,12 @@ static void on_release(struct ev_loop *loop, ev_timer *w, int revents)
 	schedule(s);
 }
 
-static int start_thread(struct saver *s)
-{
-	sigset_t all, before;
-	int err;
-
-	/* signals are handled by the loop's thread */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&s->thread, NULL, run, s);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -err;
-}
-
 static void on_timer(struct ev_loop *loop, ev_timer *w, int revents)
 {
 	struct saver *s = w->data;
 
 	collect(s);
-	s->job.err = start_thread(s);
+	s->job.err = thread_start(&s->thread, run, s);
 	s->is_running = s->job.err == 0;
 	if (s->is_running)
 		return;

@@ -1,7 +1,6 @@
 #include "proxy/relay/relay_worker.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -10,6 +9,7 @@
 
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/thread.h"
 #include "proxy/relay/relay_conn.h"
 #include "proxy/relay/relay_udp.h"
 
@@ -400,19 +400,6 @@ static void *run(void *data)
 	return NULL;
 }
 
-/* Signals are for the daemon's thread. */
-static int start_thread(struct relay_worker *w)
-{
-	sigset_t all, before;
-	int err;
-
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&w->thread, NULL, run, w);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -err;
-}
-
 static void init_watchers(struct relay_worker *w)
 {
 	ev_async_init(&w->wake, on_wake);
@@ -455,7 +442,7 @@ int relay_worker_new(const struct relay_shared *shared, struct relay_worker **re
 		return err;
 	}
 	init_watchers(w);
-	err = start_thread(w);
+	err = thread_start(&w->thread, run, w);
 	if (err) {
 		worker_fini(w);
 		return err;

@@ -8,8 +8,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +18,7 @@
 
 #include "core/mem.h"
 #include "core/netlink.h"
+#include "core/thread.h"
 #include "rules/conntrack/conntrack_socket.h"
 
 struct conntrack_dump {
@@ -126,19 +125,12 @@ int conntrack_dump_fd(const struct conntrack_dump *d)
 /* The thread takes the job. */
 static int start_thread(struct job *job)
 {
-	sigset_t all, before;
 	pthread_t thread;
-	int err;
+	int err = thread_start(&thread, run, job);
 
-	/* signals are handled by the loop's thread */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = pthread_create(&thread, NULL, run, job);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (err)
-		return -err;
-	(void)pthread_detach(thread);
-	return 0;
+	if (!err)
+		(void)pthread_detach(thread);
+	return err;
 }
 
 int conntrack_dump_start(struct conntrack_dump *d, const struct nlmsghdr *request)

@@ -6,8 +6,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +18,7 @@
 #include "core/mem.h"
 #include "core/netlink.h"
 #include "core/node_list.h"
+#include "core/thread.h"
 #include "rules/conntrack/conntrack_dump.h"
 #include "rules/conntrack/conntrack_reader.h"
 #include "rules/conntrack/conntrack_socket.h"
@@ -284,22 +283,16 @@ static void *run(void *data)
 
 static int start_thread(struct job *job)
 {
-	sigset_t all, before;
 	pthread_t thread;
 	int err;
 
-	/* signals are handled by the loop's thread */
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	job->refs++;
-	err = pthread_create(&thread, NULL, run, job);
-	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (err) {
+	err = thread_start(&thread, run, job);
+	if (err)
 		job_unref(job);
-		return -err;
-	}
-	(void)pthread_detach(thread);
-	return 0;
+	else
+		(void)pthread_detach(thread);
+	return err;
 }
 
 static int flow_census_step(struct sink_census *census)
