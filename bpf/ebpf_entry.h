@@ -13,7 +13,7 @@
 #include "core/service.h"
 
 struct ebpf_entry {
-	struct service *service; /* one reference */
+	struct service *service; /* first; one reference */
 	uint32_t id;
 	uint32_t *endpoint_ids; /* in the order of service_endpoints() */
 	struct ebpf_range pool[EBPF_POOL_N];

@@ -8,35 +8,15 @@
 #include <string.h>
 
 #include "bpf/ebpf_table_private.h"
+#include "core/hash_keys.h"
 #include "core/mem.h"
-
-static uint64_t hash_service(const void *key)
-{
-	return service_hash_key(key);
-}
-
-static bool equal_service(const void *item, const void *key)
-{
-	return service_same_key(((const struct ebpf_entry *)item)->service, key);
-}
-
-static const void *key_of_entry(const void *item)
-{
-	return ((const struct ebpf_entry *)item)->service;
-}
-
-static const struct hash_ops entry_ops = {
-	.hash = hash_service,
-	.equal = equal_service,
-	.key = key_of_entry,
-};
 
 struct ebpf_table *ebpf_table_new(struct ebpf_kernel *kernel)
 {
 	struct ebpf_table *t = xcalloc(1, sizeof(*t));
 
 	t->kernel = kernel;
-	hash_init(&t->entries, &entry_ops);
+	hash_init(&t->entries, &service_key_ops);
 	return t;
 }
 

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "core/service.h"
+
 _Static_assert(offsetof(struct name_key, name) == sizeof(const char *),
 	       "a name key is two pointers");
 
@@ -51,3 +53,21 @@ static bool equal_bytes_key(const void *item, const void *key)
 }
 
 const struct hash_ops bytes_key_ops = {hash_bytes_key, equal_bytes_key, NULL};
+
+static uint64_t hash_service_key(const void *key)
+{
+	return service_hash_key(key);
+}
+
+static const void *key_of_service(const void *item)
+{
+	return *(const struct service *const *)item;
+}
+
+static bool equal_service_key(const void *item, const void *key)
+{
+	return service_same_key(key_of_service(item), key);
+}
+
+const struct hash_ops service_key_ops = {hash_service_key, equal_service_key,
+					 key_of_service};

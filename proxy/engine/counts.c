@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
-#include "core/hash.h"
+#include "core/hash_keys.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/sink.h"
@@ -35,7 +35,7 @@ struct place { /* a frontend or an endpoint */
 };
 
 struct entry {
-	struct service *service;  /* a reference */
+	struct service *service;  /* first; a reference */
 	struct counter *counters; /* by key */
 	struct place *places;	  /* by address */
 	size_t n_counters, n_places, places_cap;
@@ -62,23 +62,6 @@ struct counts {
 	size_t n, cap;
 };
 
-static uint64_t entry_hash(const void *key)
-{
-	return service_hash_key(key);
-}
-
-static bool entry_equal(const void *item, const void *key)
-{
-	return service_same_key(((const struct entry *)item)->service, key);
-}
-
-static const void *entry_key(const void *item)
-{
-	return ((const struct entry *)item)->service;
-}
-
-static const struct hash_ops entry_ops = {entry_hash, entry_equal, entry_key};
-
 static void entry_free(struct entry *e)
 {
 	service_unref(e->service);
@@ -92,7 +75,7 @@ struct counts *counts_new(const struct dataplane *dp)
 	struct counts *c = xcalloc(1, sizeof(*c));
 
 	c->dp = dp;
-	hash_init(&c->entries, &entry_ops);
+	hash_init(&c->entries, &service_key_ops);
 	return c;
 }
 

@@ -2,30 +2,14 @@
 
 #include <stdlib.h>
 
+#include "core/hash_keys.h"
 #include "core/mem.h"
 
 struct entry {
-	struct service *service; /* a reference */
+	struct service *service; /* first; a reference */
 	char *why;
 	unsigned round; /* in which it was refused last */
 };
-
-static uint64_t entry_hash(const void *key)
-{
-	return service_hash_key(key);
-}
-
-static bool entry_equal(const void *item, const void *key)
-{
-	return service_same_key(((const struct entry *)item)->service, key);
-}
-
-static const void *entry_key(const void *item)
-{
-	return ((const struct entry *)item)->service;
-}
-
-static const struct hash_ops entry_ops = {entry_hash, entry_equal, entry_key};
 
 static void entry_free(struct entry *e)
 {
@@ -37,7 +21,7 @@ static void entry_free(struct entry *e)
 void refused_init(struct refused *r)
 {
 	*r = (struct refused){0};
-	hash_init(&r->entries, &entry_ops);
+	hash_init(&r->entries, &service_key_ops);
 }
 
 void refused_fini(struct refused *r)
