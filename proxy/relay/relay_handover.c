@@ -57,6 +57,7 @@ static bool is_trusted(int fd, pid_t *ret_pid)
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
 
+	*ret_pid = 0; /* not known */
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) == -1)
 		return false;
 	*ret_pid = peer.pid;
@@ -336,16 +337,18 @@ static void on_peer(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct relay_handover *h = io->data;
 	_cleanup_(closep) int fd = accept4(h->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	pid_t pid;
 
 	if (fd < 0)
 		return;
-	if (!is_trusted(fd, &h->peer) || h->peer_fd >= 0) {
-		log_warn("userspace: hand-over to pid %d: %s", (int)h->peer,
+	if (!is_trusted(fd, &pid) || h->peer_fd >= 0) {
+		log_warn("userspace: hand-over to pid %d: %s", (int)pid,
 			 h->peer_fd >= 0 ? "another one has started" : reason(-EACCES));
 		return;
 	}
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	h->is_answered = false;
+	h->peer = pid;
 	h->peer_fd = take_fd(fd);
 	ev_io_init(&h->reading, on_message, h->peer_fd, EV_READ);
 	h->reading.data = h;
