@@ -14,7 +14,7 @@
 #include "proxy/host/sysctls.h"
 
 #define NS_PER_SEC	INT64_C(1000000000)
-#define MAX_DESCRIPTORS (1u << 17) /* more than there are ports */
+#define MAX_DESCRIPTORS (1u << 20) /* what the kernel allows by default (fs.nr_open) */
 
 void host_setup_oom_score(const struct config *config)
 {

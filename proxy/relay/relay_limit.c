@@ -1,5 +1,6 @@
 #include "proxy/relay/relay_limit.h"
 
+#include <netinet/in.h>
 #include <stdio.h>
 #include <sys/resource.h>
 
@@ -31,8 +32,8 @@ void relay_limit_init(struct relay_limit *l, unsigned n_workers)
 	*l = (struct relay_limit){.n_max = (uint32_t)(n > own ? n - own : 0)};
 	l->n_max_ears = l->n_max / 2;
 	l->n_max_flows = n_ports() / 2;
-	if (l->n_max_flows > l->n_max / SHARES)
-		l->n_max_flows = l->n_max / SHARES;
+	if (l->n_max_flows > l->n_max)
+		l->n_max_flows = l->n_max;
 }
 
 static uint32_t load(const uint32_t *counter)
@@ -41,38 +42,63 @@ static uint32_t load(const uint32_t *counter)
 }
 
 /* Two threads may pass the limit together: by the number of threads at most. */
-static bool take(uint32_t *counter, bool has_room)
+static bool take(uint32_t *counter, bool is_free)
 {
-	if (has_room)
+	if (is_free)
 		(void)__atomic_add_fetch(counter, 1, __ATOMIC_RELAXED);
-	return has_room;
+	return is_free;
 }
 
-uint32_t relay_limit_max_conns(const struct relay_limit *l)
+static uint32_t n_free(const struct relay_limit *l)
 {
-	return (l->n_max - load(&l->n_ears)) / SHARES;
+	return l->n_max - load(&l->n_tcp_ears) - load(&l->n_udp_ears);
 }
 
 uint32_t relay_limit_max_flows(const struct relay_limit *l)
 {
-	uint32_t n = relay_limit_max_conns(l);
+	uint32_t n = load(&l->n_tcp_ears) ? n_free(l) / SHARES : n_free(l);
 
 	return n < l->n_max_flows ? n : l->n_max_flows;
 }
 
-bool relay_limit_take_ear(struct relay_limit *l)
+uint32_t relay_limit_max_conns(const struct relay_limit *l)
 {
-	return take(&l->n_ears, load(&l->n_ears) < l->n_max_ears);
+	uint32_t reserved = load(&l->n_udp_ears) ? relay_limit_max_flows(l) : 0;
+
+	return (n_free(l) - reserved) / 2;
+}
+
+/* The shares may have changed since the others took theirs. */
+static bool has_room(const struct relay_limit *l, uint32_t n)
+{
+	return 2 * load(&l->n_conns) + load(&l->n_flows) + n <= n_free(l);
+}
+
+static uint32_t *ears_of(struct relay_limit *l, uint8_t proto)
+{
+	return proto == IPPROTO_UDP ? &l->n_udp_ears : &l->n_tcp_ears;
+}
+
+bool relay_limit_take_ear(struct relay_limit *l, uint8_t proto)
+{
+	return take(ears_of(l, proto), l->n_max - n_free(l) < l->n_max_ears);
 }
 
 bool relay_limit_take_conn(struct relay_limit *l)
 {
-	return take(&l->n_conns, load(&l->n_conns) < relay_limit_max_conns(l));
+	return take(&l->n_conns,
+		    load(&l->n_conns) < relay_limit_max_conns(l) && has_room(l, 2));
 }
 
 bool relay_limit_take_flow(struct relay_limit *l)
 {
-	return take(&l->n_flows, load(&l->n_flows) < relay_limit_max_flows(l));
+	return take(&l->n_flows,
+		    load(&l->n_flows) < relay_limit_max_flows(l) && has_room(l, 1));
+}
+
+bool relay_limit_has_excess_flows(const struct relay_limit *l)
+{
+	return load(&l->n_flows) > relay_limit_max_flows(l);
 }
 
 void relay_limit_give_flow(struct relay_limit *l)
@@ -80,9 +106,9 @@ void relay_limit_give_flow(struct relay_limit *l)
 	(void)__atomic_sub_fetch(&l->n_flows, 1, __ATOMIC_RELAXED);
 }
 
-void relay_limit_give_ear(struct relay_limit *l)
+void relay_limit_give_ear(struct relay_limit *l, uint8_t proto)
 {
-	(void)__atomic_sub_fetch(&l->n_ears, 1, __ATOMIC_RELAXED);
+	(void)__atomic_sub_fetch(ears_of(l, proto), 1, __ATOMIC_RELAXED);
 }
 
 void relay_limit_give_conn(struct relay_limit *l)

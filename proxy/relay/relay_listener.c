@@ -125,11 +125,11 @@ static int add_ear(struct relay_listener *l, struct relay_worker *worker,
 	struct relay_ear *ear;
 	int fd = -1, err;
 
-	if (!relay_limit_take_ear(worker->shared->limit))
+	if (!relay_limit_take_ear(worker->shared->limit, l->key.proto))
 		return -EMFILE;
 	err = get_socket(l, worker->shared->inheritance, &fd);
 	if (err) {
-		relay_limit_give_ear(worker->shared->limit);
+		relay_limit_give_ear(worker->shared->limit, l->key.proto);
 		return err;
 	}
 	ear = xcalloc(1, sizeof(*ear));
@@ -149,7 +149,7 @@ static void discard(struct relay_listener *l)
 		struct relay_ear *ear = l->ears[i];
 
 		(void)close(ear->io.fd);
-		relay_limit_give_ear(ear->worker->shared->limit);
+		relay_limit_give_ear(ear->worker->shared->limit, l->key.proto);
 		relay_service_unref(ear->service);
 		free(ear);
 	}

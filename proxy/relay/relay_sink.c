@@ -449,11 +449,10 @@ int relay_sink_new(const struct relay_params *params, struct sink **ret, char **
 	relay_sink_inherit(r);
 	r->shared.udp_unanswered_sec = or_default(params->udp_unanswered_sec, 30);
 	r->shared.udp_answered_sec = or_default(params->udp_answered_sec, 120);
-	log_info(
-		"userspace: %u workers, up to %u connections and %u UDP flows (limits of "
-		"open files and ports)",
-		r->shared.n_workers, relay_limit_max_conns(&r->limit),
-		relay_limit_max_flows(&r->limit));
+	log_info("userspace: %u workers; the limits of open files and ports allow %u "
+		 "connections, or %u UDP flows and fewer connections",
+		 r->shared.n_workers, relay_limit_max_conns(&r->limit),
+		 relay_limit_max_flows(&r->limit));
 	set_places(r);
 	*ret = &r->sink;
 	return 0;

@@ -163,6 +163,8 @@ static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
 	while ((n = relay_flows_idle(&u->flows, now_sec(), shared->udp_unanswered_sec,
 				     shared->udp_answered_sec)))
 		relay_flow_end((struct relay_flow *)n);
+	while (relay_limit_has_excess_flows(shared->limit) && relay_flow_evict(u))
+		;
 	if (!relay_flows_n(&u->flows))
 		ev_timer_stop(loop, timer);
 }

@@ -64,8 +64,7 @@ void relay_flow_free(struct relay_flow *flow)
 
 /* ---- the start ---- */
 
-/* Makes room: of the service that has most flows, the one idle for longest goes. */
-static bool evict(struct relay_udp *u)
+bool relay_flow_evict(struct relay_udp *u)
 {
 	struct relay_flow_node *n = relay_flows_victim(&u->flows);
 
@@ -79,7 +78,7 @@ static bool evict(struct relay_udp *u)
 static bool take_room(struct relay_udp *u)
 {
 	while (!relay_limit_take_flow(u->worker->shared->limit))
-		if (!evict(u))
+		if (!relay_flow_evict(u))
 			return false;
 	return true;
 }
@@ -116,7 +115,7 @@ static uint32_t find_endpoint(struct relay_udp *u, const struct relay_service *s
 		const struct endpoint *e = &service_endpoints(s->service)[i];
 		int err = open_socket(e, ret_fd);
 
-		if (is_shortage(err) && evict(u))
+		if (is_shortage(err) && relay_flow_evict(u))
 			err = open_socket(e, ret_fd);
 		if (!err)
 			return i;

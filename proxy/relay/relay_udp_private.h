@@ -44,4 +44,9 @@ void relay_flow_end(struct relay_flow *flow);
 void relay_flow_lose(struct relay_flow *flow);
 /* Is this an error of the endpoint, and not of one datagram or of this host? */
 bool relay_flow_is_loss(int err);
+/*
+ * Makes room: of the service that has most flows, the one idle for longest ends. False:
+ * there is none.
+ */
+bool relay_flow_evict(struct relay_udp *u);
 void relay_flow_free(struct relay_flow *flow);

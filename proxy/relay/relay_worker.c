@@ -16,6 +16,7 @@
 #define MAX_ACCEPTED 64 /* in a row */
 #define TICK_SEC     0.02
 #define INSPECT_SEC  1.0
+#define PAUSE_LOG_US UINT64_C(60000000)
 
 uint64_t relay_worker_random(struct relay_worker *w)
 {
@@ -70,10 +71,19 @@ void relay_worker_send(struct relay_worker *w, struct relay_messages *messages)
 
 /* ---- accepting ---- */
 
-static void pause_ear(struct relay_ear *ear)
+/* Of the reasons that are over a moment later, one line a minute. */
+static void log_pause(struct relay_worker *w, const char *why)
+{
+	if (log_limiter_take(&w->pauses, 1, clock_monotonic_us()))
+		log_warn("userspace: cannot accept connections: %s; new clients wait",
+			 why);
+}
+
+static void pause_ear(struct relay_ear *ear, const char *why)
 {
 	struct relay_worker *w = ear->worker;
 
+	log_pause(w, why);
 	ev_io_stop(w->loop, &ear->io);
 	ear->is_paused = true;
 	LIST_INSERT_HEAD(&w->paused, ear, in_paused);
@@ -143,7 +153,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 		int fd;
 
 		if (!relay_limit_take_conn(limit)) {
-			pause_ear(ear);
+			pause_ear(ear, "the limit of open files is reached");
 			return;
 		}
 		fd = accept4(io->fd, (struct sockaddr *)&peer, &len,
@@ -154,7 +164,7 @@ static void on_accept(struct ev_loop *loop, ev_io *io, int revents)
 		}
 		relay_limit_give_conn(limit);
 		if (is_shortage(errno))
-			pause_ear(ear);
+			pause_ear(ear, strerror(errno));
 		if (errno != ECONNABORTED && errno != EINTR)
 			return;
 	}
@@ -195,7 +205,7 @@ static void close_ear(struct relay_worker *w, struct relay_ear *ear)
 		LIST_REMOVE(ear, in_paused);
 	LIST_REMOVE(ear, in_worker);
 	(void)close(ear->io.fd);
-	relay_limit_give_ear(w->shared->limit);
+	relay_limit_give_ear(w->shared->limit, ear->service->service->proto);
 	relay_service_unref(ear->service);
 	free(ear);
 }
@@ -430,6 +440,7 @@ int relay_worker_new(const struct relay_shared *shared, struct relay_worker **re
 
 	w->shared = shared;
 	w->mover.calls = &relay_kernel;
+	w->pauses = (struct log_limiter){.burst = 1, .interval_us = PAUSE_LOG_US};
 	STAILQ_INIT(&w->inbox);
 	(void)pthread_mutex_init(&w->lock, NULL); /* cannot fail */
 	if (getrandom(&w->random, sizeof(w->random), 0) == -1 || !w->random)

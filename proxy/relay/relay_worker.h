@@ -11,6 +11,7 @@
 #include <sys/queue.h>
 
 #include "core/clock.h"
+#include "core/log_limiter.h"
 #include "proxy/relay/relay_affinity.h"
 #include "proxy/relay/relay_choice.h"
 #include "proxy/relay/relay_limit.h"
@@ -98,6 +99,7 @@ struct relay_worker {
 	uint64_t counters[RELAY_COUNTER_N];  /* atomic, like those of an account */
 	struct relay_aside aside, udp_aside; /* endpoints of TCP, and of UDP */
 	struct relay_mover mover;
+	struct log_limiter pauses; /* lines about listeners that are not accepted from */
 };
 
 /* 0, or -errno. */

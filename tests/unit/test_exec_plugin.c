@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -66,6 +67,8 @@ static const struct {
 	 "while :; do echo 0123456789012345678901234567890123456789; done", 0,
 	 "output is larger than 256 KiB"},
 	{"too slow", "sleep 100; " CREDENTIAL, 0.2, "took too long and was killed"},
+	{"the usual limit of open files, soon after its start",
+	 "until [ $(ulimit -Sn) -le 1024 ]; do :; done; " CREDENTIAL, 20, ""},
 	{"a child of its own that hangs", "sleep 100 | cat; " CREDENTIAL, 0.2,
 	 "took too long and was killed"},
 	{"a process left with the pipe", "sleep 2 & " CREDENTIAL, 0, ""},
@@ -183,6 +186,10 @@ int main(void)
 		cmocka_unit_test(cancelling_kills_the_plugin_without_waiting),
 		cmocka_unit_test(an_expired_credential_is_used_and_not_fetched_in_a_loop),
 	};
+	struct rlimit limit; /* raised, as the daemon does */
 
+	(void)getrlimit(RLIMIT_NOFILE, &limit);
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

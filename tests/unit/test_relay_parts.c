@@ -3,6 +3,7 @@
  * those set aside, bindings of clients, the PROXY header, the socket filter and the
  * limit of descriptors.
  */
+#include <netinet/in.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -235,13 +236,45 @@ static void dropped_classes_do_not_pass_the_filter(void **state)
 	relay_service_unref(s);
 }
 
+/* Of 1000 descriptors, with this many listeners of TCP and UDP. */
+static const struct {
+	const char *name;
+	unsigned n_tcp, n_udp;
+	uint32_t n_ports, n_conns, n_flows;
+} shares[] = {
+	{"none yet", 0, 0, 5000, 500, 1000},
+	{"only TCP", 10, 0, 5000, 495, 330},
+	{"only UDP", 0, 10, 5000, 0, 990},
+	{"both", 5, 5, 5000, 330, 330},
+	{"both, and few ports", 5, 5, 90, 450, 90},
+	{"as many listeners as there may be", 500, 0, 5000, 250, 166},
+};
+
+static void descriptors_are_shared_by_what_uses_them(void **state)
+{
+	for (size_t i = 0; i < N_ELEMENTS(shares); i++) {
+		struct relay_limit l = {.n_max = 1000,
+					.n_max_ears = 500,
+					.n_max_flows = shares[i].n_ports};
+
+		print_message("  %s\n", shares[i].name);
+		for (unsigned k = 0; k < shares[i].n_tcp; k++)
+			assert_true(relay_limit_take_ear(&l, IPPROTO_TCP));
+		for (unsigned k = 0; k < shares[i].n_udp; k++)
+			assert_true(relay_limit_take_ear(&l, IPPROTO_UDP));
+		assert_int_equal(relay_limit_max_conns(&l), shares[i].n_conns);
+		assert_int_equal(relay_limit_max_flows(&l), shares[i].n_flows);
+	}
+}
+
 static void listeners_leave_room_for_connections_and_flows(void **state)
 {
 	struct relay_limit l = {.n_max = 11, .n_max_ears = 5, .n_max_flows = 100};
 
 	for (int i = 0; i < 5; i++)
-		assert_true(relay_limit_take_ear(&l));
-	assert_false(relay_limit_take_ear(&l));
+		assert_true(relay_limit_take_ear(&l, i % 2 ? IPPROTO_UDP : IPPROTO_TCP));
+	assert_false(relay_limit_take_ear(&l, IPPROTO_TCP));
+	assert_false(relay_limit_take_ear(&l, IPPROTO_UDP));
 	for (int i = 0; i < 2; i++) {
 		assert_true(relay_limit_take_conn(&l));
 		assert_true(relay_limit_take_flow(&l));
@@ -252,10 +285,29 @@ static void listeners_leave_room_for_connections_and_flows(void **state)
 	assert_true(relay_limit_take_conn(&l));
 	relay_limit_give_flow(&l);
 	assert_true(relay_limit_take_flow(&l));
-	for (int i = 0; i < 3; i++)
-		relay_limit_give_ear(&l);
-	assert_true(relay_limit_take_conn(&l));
-	assert_true(relay_limit_take_flow(&l));
+}
+
+/* The first listener of the other protocol makes it shrink. */
+static void a_share_that_shrinks_is_never_exceeded_together(void **state)
+{
+	struct relay_limit l = {.n_max = 31, .n_max_ears = 5, .n_max_flows = 100};
+	unsigned n = 0;
+
+	assert_true(relay_limit_take_ear(&l, IPPROTO_UDP));
+	while (relay_limit_take_flow(&l))
+		n++;
+	assert_int_equal(n, 30);
+	assert_false(relay_limit_has_excess_flows(&l));
+	assert_true(relay_limit_take_ear(&l, IPPROTO_TCP));
+	assert_true(relay_limit_has_excess_flows(&l));
+	assert_false(relay_limit_take_conn(&l)); /* although its share is free */
+	for (; n > 9; n--)
+		relay_limit_give_flow(&l);
+	assert_false(relay_limit_has_excess_flows(&l));
+	for (n = 0; relay_limit_take_conn(&l); n++)
+		;
+	assert_int_equal(n, 10);
+	assert_false(relay_limit_take_flow(&l));
 }
 
 int main(void)
@@ -268,7 +320,9 @@ int main(void)
 		cmocka_unit_test(the_proxy_header_has_both_addresses),
 		cmocka_unit_test(source_ranges_and_the_own_address_pass_the_filter),
 		cmocka_unit_test(dropped_classes_do_not_pass_the_filter),
+		cmocka_unit_test(descriptors_are_shared_by_what_uses_them),
 		cmocka_unit_test(listeners_leave_room_for_connections_and_flows),
+		cmocka_unit_test(a_share_that_shrinks_is_never_exceeded_together),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,6 +1,7 @@
 /*
  * TCP through the userspace plane where something is short or slow: thousands of
- * idle connections, pipes, ports, a sender of single bytes, a silent endpoint.
+ * idle connections, pipes, ports, descriptors, a sender of single bytes, a silent
+ * endpoint.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -8,12 +9,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
 #include "tests/test.h"
+#include "tests/unit/capture.h"
 #include "tests/unit/relay_rig.h"
 
 #define N_IDLE	  5000
@@ -153,19 +156,25 @@ static bool set_port_range(unsigned first, unsigned last)
 	return f && fprintf(f, "%u %u\n", first, last) > 0 && fflush(f) == 0;
 }
 
+static void connect_socket(int fd)
+{
+	struct sockaddr_in to = {.sin_family = AF_INET,
+				 .sin_port = htons(rig->port),
+				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+
+	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+}
+
 /* From an address of its own, which has as many ports. */
 static int connect_from(unsigned last)
 {
 	struct sockaddr_in from = {.sin_family = AF_INET,
 				   .sin_addr.s_addr = htonl(0x7f000000 | last)};
-	struct sockaddr_in to = {.sin_family = AF_INET,
-				 .sin_port = htons(rig->port),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), one = 1;
 
 	(void)setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof(one));
 	assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof(from)), 0);
-	assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+	connect_socket(fd);
 	return fd;
 }
 
@@ -217,6 +226,54 @@ static void without_a_free_port_connections_fail_until_there_is_one(void **state
 			(void)close(servers[i]);
 		}
 	assert_true(set_port_range(32768, 60999));
+}
+
+/* ---- descriptors ---- */
+
+/* The process, with all its threads, can open n more; without n they are as before. */
+static void limit_descriptors(const unsigned *n)
+{
+	static rlim_t usual;
+	struct rlimit limit;
+	int lowest = dup(0);
+
+	(void)close(lowest);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	if (n)
+		usual = limit.rlim_cur;
+	limit.rlim_cur = n ? (rlim_t)lowest + *n : usual;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+}
+
+/* The last one is accepted, and then its endpoint cannot be connected to. */
+static void without_descriptors_new_clients_wait_and_others_are_served(void **state)
+{
+	rig_put(rig, 1);
+	for (unsigned n = 0; n < 2; n++) {
+		int late = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		int client, server, late_server;
+
+		rig_pair(rig, &client, &server);
+		capture_start();
+		limit_descriptors(&n);
+		connect_socket(late);
+		rig_send(late, "at last");
+		assert_false(rig_has_connection(rig, 0, 250));
+		rig_pump(client, server, 1024 * KB); /* no pipe can be opened */
+		rig_pump(server, client, 1024 * KB);
+		limit_descriptors(NULL);
+		assert_int_equal(capture_count(capture_end(),
+					       "cannot accept connections: Too many open "
+					       "files; new clients wait"),
+				 n == 0);
+		late_server = rig_accept(rig, 0);
+		rig_expect(late_server, "at last");
+		(void)close(late);
+		(void)close(late_server);
+		(void)close(client);
+		(void)close(server);
+	}
+	await_connections(0);
 }
 
 /* ---- slow ones ---- */
@@ -286,6 +343,7 @@ int main(void)
 		TEST(five_thousand_idle_connections_are_all_served),
 		TEST(more_blocked_directions_than_pipes_lose_nothing),
 		TEST(without_a_free_port_connections_fail_until_there_is_one),
+		TEST(without_descriptors_new_clients_wait_and_others_are_served),
 		TEST(single_bytes_are_passed_on_one_by_one),
 		TEST(a_silent_endpoint_keeps_its_connection),
 		TEST(when_all_endpoints_are_black_holes_the_client_is_reset),

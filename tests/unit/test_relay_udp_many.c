@@ -146,7 +146,7 @@ static void at_the_limit_new_flows_replace_old_ones(void **state)
 	(void)close_rig(state);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	low = before;
-	low.rlim_cur = 500; /* less what the daemon keeps, a third of it */
+	low.rlim_cur = 480; /* less what the daemon keeps */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
 	(void)open_rig(state);
 	max = rig_stat(rig, "sluice_userspace_max_flows");

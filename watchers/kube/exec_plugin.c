@@ -13,6 +13,7 @@
 #include <spawn.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "core/buf.h"
@@ -27,6 +28,8 @@
 #define OUTPUT_MAX_LEN (256u << 10)
 #define CA_MAX_LEN     (64u << 10) /* more than an environment holds */
 #define RUN_MAX_SEC    60.0
+
+#define USUAL_DESCRIPTORS 1024
 
 extern char **environ;
 
@@ -256,6 +259,21 @@ static void set_attributes(posix_spawnattr_t *attr)
 	posix_spawnattr_setsigmask(attr, &none);
 }
 
+/*
+ * The daemon has raised its own limit; a program that uses select(), or closes all numbers
+ * that it may have, expects the usual one.
+ */
+static void limit_descriptors(pid_t pid)
+{
+	struct rlimit limit;
+
+	if (prlimit(pid, RLIMIT_NOFILE, NULL, &limit) == -1 ||
+	    limit.rlim_cur <= USUAL_DESCRIPTORS)
+		return; /* it may have ended */
+	limit.rlim_cur = USUAL_DESCRIPTORS;
+	(void)prlimit(pid, RLIMIT_NOFILE, &limit, NULL); /* the program runs without it */
+}
+
 static int spawn(const struct kube_config *config, int fd, pid_t *ret_pid)
 {
 	const struct kube_exec *e = config->exec;
@@ -277,6 +295,8 @@ static int spawn(const struct kube_config *config, int fd, pid_t *ret_pid)
 	posix_spawn_file_actions_adddup2(&actions, fd, STDOUT_FILENO);
 	set_attributes(&attr);
 	err = posix_spawnp(ret_pid, e->command, &actions, &attr, argv, env);
+	if (!err)
+		limit_descriptors(*ret_pid);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
 	return -err;
