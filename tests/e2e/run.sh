@@ -5,7 +5,7 @@
 #
 #   PROXY=sluice|kube-proxy  which proxy is on the node; kube-proxy shows whether the scenarios themselves are right
 #   SLUICE=PATH              the program, build/sluice otherwise
-#   SLUICE_MODE=ebpf         its --proxy-mode, nftables otherwise
+#   SLUICE_MODE=ebpf         its --proxy-mode, ebpf or userspace; nftables otherwise
 #   API_DOWN=60              seconds without an API server
 #   FLOOD=10000              Services created while watching
 #   LOGS=DIR                 a folder for the logs of all programs; without it they go with the rest

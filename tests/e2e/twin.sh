@@ -56,7 +56,7 @@ answers_last() { in_ns "$1pod" "$AGENT" hits -n 1 "$LAST:80" | grep -q a10; }
 probe() { in_ns "$1$(namespace_of "$2")" "$TWIN" probe -plan "$STATE/plan.json" -from "$2" >"$STATE/$1-$2.json"; }
 
 compare_seed() {
-	local seed=$1 prefix from status=0 direct
+	local seed=$1 prefix from status=0 mode=
 	kubectl delete endpointslices,services --all >/dev/null
 	"$TWIN" apply -kubeconfig "$KUBECONFIG" -seed "$seed"
 	LAST=$(kubectl get service last -o jsonpath='{.spec.clusterIP}')
@@ -66,13 +66,12 @@ compare_seed() {
 		await 60 answers_last $prefix || die "the proxy of $prefix does not serve: $(tail -n 5 "$STATE/proxy-$prefix.log")"
 	done
 	"$ORACLE" expect -manifests "$STATE/objects.json" -node node-a -cluster-cidr "$NODE_CIDRS" >"$STATE/plan.json"
+	[ "$PROXY" != sluice ] || mode=$SLUICE_MODE
 	for from in pod node outside backend; do
 		probe k $from &
 		probe s $from
 		wait $!
-		direct=()
-		[ "$PROXY $SLUICE_MODE" != "sluice ebpf" ] || [ $from = outside ] || direct=(-direct)
-		"$TWIN" compare "${direct[@]}" -plan "$STATE/plan.json" -from $from "$STATE/k-$from.json" "$STATE/s-$from.json" || status=1
+		"$TWIN" compare -mode "$mode" -plan "$STATE/plan.json" -from $from "$STATE/k-$from.json" "$STATE/s-$from.json" || status=1
 	done
 	return $status
 }

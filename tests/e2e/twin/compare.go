@@ -20,7 +20,7 @@ func compare(args []string) error {
 	flags := flag.NewFlagSet("compare", flag.ExitOnError)
 	path := flags.String("plan", "", "what the oracle printed")
 	from := flags.String("from", "", "pod, node, outside or backend")
-	direct := flags.Bool("direct", false, "sockets of the second go straight to backends, which see the client itself")
+	name := flags.String("mode", "", "of the second: one of those that differ by design")
 	_ = flags.Parse(args)
 	if flags.NArg() != 2 {
 		return errors.New("needs two files")
@@ -39,7 +39,8 @@ func compare(args []string) error {
 			return err
 		}
 	}
-	asked, again, planned, served, straight, wrong := 0, 0, 0, 0, 0, 0
+	mode := modes[*name].of(*from)
+	asked, again, planned, served, elsewhere, wrong := 0, 0, 0, 0, 0, 0
 	complain := func(format string, args ...any) {
 		wrong++
 		fmt.Printf("  from %s: %s\n", *from, fmt.Sprintf(format, args...))
@@ -47,7 +48,7 @@ func compare(args []string) error {
 	asker := clients[*from]
 	questions := p.questions(asker)
 	for _, q := range questions {
-		a, b := answers[0][q.name], answers[1][q.name]
+		a, b := answers[0][q.name], mode.normal(q, answers[1][q.name])
 		asked += a.Asked + b.Asked
 		again += a.Again + b.Again
 		if a.Asked == 0 || b.Asked == 0 {
@@ -57,30 +58,31 @@ func compare(args []string) error {
 		if len(a.Backends) != 0 {
 			served++
 		}
-		if q.goesBack && *from == "outside" && a.Failure == traffic.Silent && b.Failure == traffic.Refused {
-			continue // differences.md
+		refuses := q.goesBack && *from == "outside" || mode.refusesUnused && q.unused // differences.md
+		if refuses && a.Failure == traffic.Silent && b.Failure == traffic.Refused {
+			continue
 		}
-		if !q.same(a, b, *direct) {
+		if !q.same(a, b, mode) {
 			complain("%s: the first %s, the second %s", q.name, a, b)
 		}
-		if !slices.Equal(a.Sources, b.Sources) && sameSources(a.Sources, b.Sources, *direct) {
-			straight++
+		if !slices.Equal(a.Sources, b.Sources) && mode.sees(a.Sources, b.Sources) {
+			elsewhere++
 		}
 		if q.expect == nil {
 			continue
 		}
 		planned++
 		for i, got := range []outcome{a, b} {
-			if why := q.unplanned(got, asker, *direct && i == 1); why != "" {
+			if why := q.unplanned(got, asker, []modeRules{{}, mode}[i]); why != "" {
 				complain("%s: the %s: %s", q.name, []string{"first", "second"}[i], why)
 			}
 		}
 	}
-	if *direct && *from == "pod" && straight == 0 {
-		complain("no socket went straight to a backend")
+	if mode.source != "" && *from == "pod" && elsewhere == 0 {
+		complain("no backend of the second saw another source")
 	}
-	fmt.Printf("from %s: %d frontends, %d of them served, %d held against the oracle, %d that went straight to a backend, %d connections and datagrams (%d rounds again), %d differences\n",
-		*from, len(questions), served, planned, straight, asked, again, wrong)
+	fmt.Printf("from %s: %d frontends, %d of them served, %d held against the oracle, %d with another source by design, %d connections and datagrams (%d rounds again), %d differences\n",
+		*from, len(questions), served, planned, elsewhere, asked, again, wrong)
 	if wrong != 0 {
 		os.Exit(1)
 	}
@@ -99,20 +101,15 @@ func (o outcome) String() string {
 }
 
 // same: of a sticky service each twin takes one backend, by chance not the same one; each is held against the plan.
-func (q question) same(a, b outcome, direct bool) bool {
+func (q question) same(a, b outcome, mode modeRules) bool {
 	if q.sticky && q.expect != nil && len(a.Backends) == 1 && len(b.Backends) == 1 {
 		return a.Failure == b.Failure
 	}
-	return slices.Equal(a.Backends, b.Backends) && sameSources(a.Sources, b.Sources, direct) && a.Failure == b.Failure
-}
-
-// sameSources: nothing is masqueraded of a socket that goes straight to a backend.
-func sameSources(want, got []string, direct bool) bool {
-	return slices.Equal(want, got) || direct && slices.Equal(got, []string{"client"})
+	return slices.Equal(a.Backends, b.Backends) && mode.sees(a.Sources, b.Sources) && a.Failure == b.Failure
 }
 
 // unplanned says how an outcome is not what the plan says, or "".
-func (q question) unplanned(got outcome, asker client, direct bool) string {
+func (q question) unplanned(got outcome, asker client, mode modeRules) string {
 	want := outcome{Backends: q.expect.Endpoints}
 	switch q.expect.Action {
 	case "reject":
@@ -125,7 +122,7 @@ func (q question) unplanned(got outcome, asker client, direct bool) string {
 		}
 		want.Sources = q.sources(want.Backends, asker)
 	}
-	if slices.Equal(got.Backends, want.Backends) && sameSources(want.Sources, got.Sources, direct) && got.Failure == want.Failure {
+	if slices.Equal(got.Backends, want.Backends) && mode.sees(want.Sources, got.Sources) && got.Failure == want.Failure {
 		return ""
 	}
 	return fmt.Sprintf("the plan says %s, got %s", want, got)

@@ -37,6 +37,8 @@ type question struct {
 	sticky                 bool
 	expect                 *decision
 	goesBack               bool // from outside: not a port of the Service, and the node's route leads to where it came from
+	limited                bool // only some sources may use it
+	unused                 bool // not a port of a Service
 }
 
 // Where nodes have their node ports: on their primary addresses. The second one does not have them.
@@ -66,7 +68,7 @@ func (p *plan) questions(c client) []question {
 			if len(f.AllowedSources) != 0 && !allows(f.AllowedSources, c.address[svc.Family]) {
 				expected = decision{Action: "drop"}
 			}
-			q := question{protocol: strings.ToLower(svc.Protocol), sticky: svc.AffinitySeconds != 0, expect: &expected}
+			q := question{protocol: strings.ToLower(svc.Protocol), sticky: svc.AffinitySeconds != 0, expect: &expected, limited: len(f.AllowedSources) != 0}
 			add := func(what, host string, port int) {
 				q.target = netip.AddrPortFrom(netip.MustParseAddr(host), uint16(port)).String()
 				q.name = fmt.Sprintf("%s/%s:%s %s %s %s", svc.Namespace, svc.Name, svc.PortName, what, q.protocol, q.target)
@@ -84,12 +86,13 @@ func (p *plan) questions(c client) []question {
 			if f.Kind == "ClusterIP" || f.Kind == "ExternalIP" {
 				q.expect = nil
 				q.goesBack = f.Kind == "ExternalIP"
+				q.unused = true
 				add(f.Kind+" no such port", f.Address, f.Port+1000)
 			}
 		}
 	}
 	for _, host := range []string{"10.111.222.111", "fd00:96::dead"} { // unassigned, of the range for Services
-		out = append(out, question{name: "nobody " + host, protocol: "tcp", target: netip.AddrPortFrom(netip.MustParseAddr(host), 80).String()})
+		out = append(out, question{name: "nobody " + host, protocol: "tcp", unused: true, target: netip.AddrPortFrom(netip.MustParseAddr(host), 80).String()})
 	}
 	slices.SortStableFunc(out, func(a, b question) int { return strings.Compare(a.name, b.name) })
 	return out
