@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/buf.h"
@@ -312,6 +313,57 @@ static void many_endpoints_are_checked_a_few_at_a_time(void **state)
 	buf_fini(&text);
 }
 
+#define N_MANY	20000
+#define N_PORTS 2
+#define MAX_SEC 4 /* a step for each pair of endpoints would take minutes */
+
+/* Two ports at each address, whose endpoints are sorted into each other. */
+static void add_many(struct buf *text)
+{
+	buf_add_string(text,
+		       "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: "
+		       "{name: web-1, namespace: default, labels: "
+		       "{kubernetes.io/service-name: web}}, addressType: IPv4, ports: "
+		       "[{name: a, port: 1}, {name: b, port: 2}], endpoints: [");
+	for (unsigned i = 0; i < N_MANY; i++)
+		buf_printf(text, "%s{addresses: [127.%u.%u.9]}", i ? ", " : "",
+			   1 + i / 250, i % 250);
+	buf_add_string(text, "]}");
+}
+
+static void tens_of_thousands_of_endpoints_come_and_go_in_a_turn(void **state)
+{
+	struct rig *r = *state;
+	const struct plan_health *health = checker_plan_health(r->checker);
+	_cleanup_(freep) const struct object_slice **slices = NULL;
+	struct buf text = BUF_INIT;
+	clock_t start, used;
+	size_t n;
+
+	add_many(&text);
+	(void)cluster_put_text(
+		r->cluster,
+		"{apiVersion: v1, kind: Service, metadata: {name: web, "
+		"namespace: default, annotations: {sluice.io/health-check: "
+		"tcp, sluice.io/health-check-interval: 100ms, "
+		"sluice.io/health-check-fall: '9'}}, spec: {clusterIP: "
+		"10.96.0.1, ports: [{name: a, port: 80}, {name: b, port: 81}]}}");
+	(void)cluster_put_text(r->cluster, buf_string(&text));
+	slices = cluster_slices(r->cluster, "default", "web", &n);
+	start = clock();
+	health->planned(health->data, "default", "web",
+			cluster_service(r->cluster, "default", "web"), slices, n);
+	used = clock() - start;
+	assert_int_equal(checker_stats(r->checker).n_endpoints, N_PORTS * N_MANY);
+	world_run(&r->world, 0.15); /* nearly all wait for their turn */
+	start = clock();
+	health->planned(health->data, "default", "web", NULL, NULL, 0);
+	used += clock() - start;
+	assert_int_equal(checker_stats(r->checker).n_endpoints, 0);
+	assert_in_range(used, 0, MAX_SEC * CLOCKS_PER_SEC);
+	buf_fini(&text);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -322,6 +374,7 @@ int main(void)
 		TEST(a_verdict_is_kept_while_the_question_is_the_same),
 		TEST(an_endpoint_that_goes_during_its_check_leaves_nothing),
 		TEST(many_endpoints_are_checked_a_few_at_a_time),
+		TEST(tens_of_thousands_of_endpoints_come_and_go_in_a_turn),
 	};
 
 	return cmocka_run_group_tests_name("checker", tests, NULL, NULL);

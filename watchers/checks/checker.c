@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 
 #include "core/cleanup.h"
 #include "core/clock.h"
@@ -28,7 +29,7 @@ struct checked { /* an endpoint */
 	struct ev_timer timer;
 	struct probe probe;
 	bool is_queued;
-	struct checked *next; /* in the queue */
+	TAILQ_ENTRY(checked) in_queue;
 };
 
 struct checked_service {
@@ -46,7 +47,7 @@ struct checker {
 	struct prober prober;
 	struct plan_health health;
 	struct hash services;
-	struct checked *first, *last; /* the queue */
+	TAILQ_HEAD(, checked) queue;
 	size_t n_running;
 	struct checker_stats stats;
 	void (*changed)(void *data, const struct checker_endpoint *endpoint);
@@ -125,16 +126,20 @@ static void on_done(struct probe *p, enum probe_result result, const char *why)
 	start_next(c);
 }
 
+static void unqueue(struct checked *e)
+{
+	TAILQ_REMOVE(&e->service->checker->queue, e, in_queue);
+	e->is_queued = false;
+}
+
 static void start_next(struct checker *c)
 {
-	while (c->first && c->n_running < CHECKER_MAX_RUNNING) {
-		struct checked *e = c->first;
+	struct checked *e;
+
+	while (c->n_running < CHECKER_MAX_RUNNING && (e = TAILQ_FIRST(&c->queue))) {
 		const struct checked_service *s = e->service;
 
-		c->first = e->next;
-		if (!c->first)
-			c->last = NULL;
-		e->is_queued = false;
+		unqueue(e);
 		c->n_running++;
 		e->started_us = clock_monotonic_us();
 		e->probe.done = on_done;
@@ -149,26 +154,8 @@ static void on_timer(struct ev_loop *loop, struct ev_timer *w, int revents)
 	struct checker *c = e->service->checker;
 
 	e->is_queued = true;
-	e->next = NULL;
-	if (c->last)
-		c->last->next = e;
-	else
-		c->first = e;
-	c->last = e;
+	TAILQ_INSERT_TAIL(&c->queue, e, in_queue);
 	start_next(c);
-}
-
-static void unqueue(struct checker *c, const struct checked *e)
-{
-	struct checked **link = &c->first, *previous = NULL;
-
-	while (*link != e) {
-		previous = *link;
-		link = &previous->next;
-	}
-	*link = e->next;
-	if (c->last == e)
-		c->last = previous;
 }
 
 static void checked_free(struct checked *e)
@@ -177,7 +164,7 @@ static void checked_free(struct checked *e)
 
 	ev_timer_stop(c->loop, &e->timer);
 	if (e->is_queued)
-		unqueue(c, e);
+		unqueue(e);
 	c->n_running -= e->probe.is_running;
 	probe_stop(&e->probe);
 	c->stats.n_endpoints--;
@@ -244,35 +231,44 @@ static struct checked *find(const struct checked_service *s, const struct addr *
 	return NULL;
 }
 
-/* Takes the verdict of an endpoint that stays, and its timer; the others are new. */
-static void put(struct checked_service *s, const struct merged *m,
-		struct checked_service *old)
-{
-	struct checked *e = find(old, &m->addr, m->port);
-	size_t at = s->n;
+struct place {
+	struct addr addr;
+	uint16_t port;
+};
 
-	if (!merged_is_ready(m) || find(s, &m->addr, m->port))
-		return;
-	if (!e)
-		e = checked_new(s, &m->addr, m->port);
-	while (at > 0 && compare(s->items[at - 1], &m->addr, m->port) > 0) {
-		s->items[at] = s->items[at - 1];
-		at--;
-	}
-	s->items[at] = e;
-	s->n++;
+struct places {
+	struct place *items;
+	size_t n, cap;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct place *x = a, *y = b;
+	int order = addr_compare(&x->addr, &y->addr);
+
+	return order ? order : (int)x->port - (int)y->port;
 }
 
-/* Replaces the endpoints by those of the slices. */
-static void update(struct checked_service *s, const struct object_service *object,
-		   const struct slices *slices)
+static void add_ready(struct places *places, const struct merged_list *list)
 {
-	struct checked_service old = *s;
-	struct merged_list list = {0};
-	size_t cap = 0;
+	for (size_t i = 0; i < list->n; i++) {
+		const struct merged *m = &list->items[i];
 
-	s->items = NULL;
-	s->n = 0;
+		if (!merged_is_ready(m))
+			continue;
+		places->items = xgrow(places->items, places->n, &places->cap,
+				      sizeof(struct place));
+		places->items[places->n++] = (struct place){m->addr, m->port};
+	}
+}
+
+/* The ready endpoints of all TCP ports, sorted; an endpoint of two ports comes twice. */
+static struct places collect(const struct object_service *object,
+			     const struct slices *slices)
+{
+	struct places places = {0};
+	struct merged_list list = {0};
+
 	for (uint32_t i = 0; i < object->n_ports * FAMILY_N; i++) {
 		const struct object_service_port *port = &object->ports[i / FAMILY_N];
 		enum family family = i % FAMILY_N;
@@ -280,12 +276,33 @@ static void update(struct checked_service *s, const struct object_service *objec
 		if (port->proto != IPPROTO_TCP || !object->has_family[family])
 			continue;
 		merged_collect(&list, slices, family, port->name, port->proto);
-		while (cap < s->n + list.n)
-			s->items = xgrow(s->items, cap, &cap, sizeof(struct checked *));
-		for (size_t e = 0; e < list.n; e++)
-			put(s, &list.items[e], &old);
+		add_ready(&places, &list);
 	}
 	merged_fini(&list);
+	if (places.n)
+		qsort(places.items, places.n, sizeof(struct place), compare_places);
+	return places;
+}
+
+/* Takes the verdict of an endpoint that stays, and its timer; the others are new. */
+static void update(struct checked_service *s, const struct object_service *object,
+		   const struct slices *slices)
+{
+	const struct checked_service old = *s;
+	struct places places = collect(object, slices);
+
+	s->items = xcalloc(places.n + 1, sizeof(struct checked *));
+	s->n = 0;
+	for (size_t i = 0; i < places.n; i++) {
+		const struct place *p = &places.items[i];
+		struct checked *e;
+
+		if (i && compare_places(p - 1, p) == 0)
+			continue;
+		e = find(&old, &p->addr, p->port);
+		s->items[s->n++] = e ? e : checked_new(s, &p->addr, p->port);
+	}
+	free(places.items);
 	for (size_t i = 0; i < old.n; i++)
 		if (find(s, &old.items[i]->addr, old.items[i]->port) != old.items[i])
 			checked_free(old.items[i]);
@@ -354,6 +371,7 @@ struct checker *checker_new(struct ev_loop *loop,
 	c->data = data;
 	c->health = (struct plan_health){on_planned, why_down, c};
 	prober_init(&c->prober, loop);
+	TAILQ_INIT(&c->queue);
 	hash_init(&c->services, &name_key_ops);
 	return c;
 }
