@@ -2,7 +2,8 @@
  * The nftables data plane: tables `ip sluice` and `ip6 sluice`.  Chains and
  * rules are static; services and endpoints are elements of maps.  The only
  * chains that come and go are pick chains (one for each distinct number of
- * endpoints) and learn chains (one for each distinct affinity timeout).
+ * endpoints) and learn chains (one for each distinct affinity timeout,
+ * after rounding).
  *
  * Everything goes over netlink (libnftnl, libmnl), all changes of one sync in
  * one transaction; the nft program is never run.

@@ -296,6 +296,18 @@ static void emit_affinity_service(struct walk *w, const struct frontend *f)
 	emit(w);
 }
 
+uint32_t nft_affinity_timeout(uint32_t sec)
+{
+	static const struct {
+		uint32_t up_to, step;
+	} ranges[] = {{120, 1}, {1200, 10}, {3600, 30}, {UINT32_MAX, 300}};
+	size_t i = 0;
+
+	while (sec > ranges[i].up_to)
+		i++;
+	return (sec + ranges[i].step - 1) / ranges[i].step * ranges[i].step;
+}
+
 static void emit_affinity_timeout(struct walk *w, const struct frontend *f)
 {
 	if (!w->number)
@@ -304,7 +316,7 @@ static void emit_affinity_timeout(struct walk *w, const struct frontend *f)
 	emit_verdict(w, (struct nft_verdict){
 				.code = VERDICT_GOTO,
 				.chain = {CHAIN_AFFINITY_LEARN_FOR,
-					  w->service->affinity_sec},
+					  nft_affinity_timeout(w->service->affinity_sec)},
 			});
 }
 

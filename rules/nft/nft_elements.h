@@ -17,6 +17,12 @@ void nft_elements_each(const struct service *service, const struct environment *
 		       struct nft_numbers *numbers,
 		       void (*fn)(void *data, const struct nft_element *e), void *data);
 
+/*
+ * The kernel takes a timeout from a rule, so each one needs a chain, and thousands of
+ * chains take it seconds.  Long timeouts are rounded up, by a twelfth at most.
+ */
+uint32_t nft_affinity_timeout(uint32_t sec);
+
 /* That of a node address; false if there is none. */
 bool nft_element_of_node(const struct environment *env, const struct addr *addr,
 			 struct nft_element *ret);

@@ -301,6 +301,26 @@ static void affinity_uses_its_own_chains(void **state)
 	       "affinity-local-endpoints { 670b:2 : 10.2.0.2 . 8080 }\n");
 }
 
+/* As many as a Service may have. */
+static void affinity_timeouts_need_few_chains(void **state)
+{
+	static const uint32_t exact[] = {1,   59,   60,	  120,	 300,
+					 600, 1800, 3600, 10800, 86400};
+	uint32_t last = 0, n_distinct = 0;
+
+	(void)state;
+	for (uint32_t sec = 1; sec <= 86400; sec++) {
+		uint32_t rounded = nft_affinity_timeout(sec);
+
+		assert_in_range(rounded, sec, sec + sec / 12);
+		n_distinct += rounded != last;
+		last = rounded;
+	}
+	assert_in_range(n_distinct, 1, 600);
+	for (size_t i = 0; i < N_ELEMENTS(exact); i++)
+		assert_int_equal(nft_affinity_timeout(exact[i]), exact[i]);
+}
+
 static void source_ranges_inside_others_are_left_out(void **state)
 {
 	struct decided d = {.is_limited = true,
@@ -398,6 +418,7 @@ int main(void)
 		cmocka_unit_test(balancing_over_an_empty_pool_refuses),
 		cmocka_unit_test(masquerading_without_a_rule_needs_an_element),
 		cmocka_unit_test(affinity_uses_its_own_chains),
+		cmocka_unit_test(affinity_timeouts_need_few_chains),
 		cmocka_unit_test(source_ranges_inside_others_are_left_out),
 		cmocka_unit_test(a_limited_frontend_without_ranges_admits_no_client),
 		cmocka_unit_test(a_node_port_at_all_node_addresses_comes_once),
