@@ -116,7 +116,7 @@ static void report(const struct nftnl_chain *c, nf_chain_fn fn, void *data)
 
 int nft_host_chains(nf_chain_fn fn, void *data)
 {
-	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_LEN];
+	struct nlmsghdr buf[NFT_REQUEST_N];
 	struct nft_link link = NFT_LINK_INIT;
 	struct listing listing = {0};
 	int err = nft_link_open(&link);

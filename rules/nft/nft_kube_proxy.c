@@ -164,7 +164,7 @@ static int take_rule(void *data, const struct nlmsghdr *message)
 
 static int remove_jumps(struct removal *r, const struct found *table)
 {
-	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_LEN];
+	struct nlmsghdr buf[NFT_REQUEST_N];
 	struct rules rules = {.removal = r, .table = table};
 	struct nlmsghdr *request =
 		nft_link_request(r->link, buf, NFT_MSG_GETRULE, table->family, 0);

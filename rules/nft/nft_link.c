@@ -67,7 +67,8 @@ void nft_link_close(struct nft_link *link)
 	*link = NFT_LINK_INIT;
 }
 
-struct nlmsghdr *nft_link_request(struct nft_link *link, char buf[static NFT_REQUEST_LEN],
+struct nlmsghdr *nft_link_request(struct nft_link *link,
+				  struct nlmsghdr buf[static NFT_REQUEST_N],
 				  uint16_t type, uint8_t family, uint16_t flags)
 {
 	struct nlmsghdr *message = mnl_nlmsg_put_header(buf);
@@ -173,7 +174,7 @@ static int take_generation(void *data, const struct nlmsghdr *message)
 
 int nft_link_generation(struct nft_link *link, uint32_t *ret)
 {
-	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_LEN];
+	struct nlmsghdr buf[NFT_REQUEST_N];
 
 	return nft_link_ask(link, nft_link_request(link, buf, NFT_MSG_GETGEN, 0, 0),
 			    take_generation, ret);

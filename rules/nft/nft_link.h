@@ -4,11 +4,10 @@
  */
 #pragma once
 
+#include <linux/netlink.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
-
-struct nlmsghdr;
 
 /* A datagram of a dump is 32 KiB at most, unless one message is longer. */
 #define NFT_LINK_BUFFER_LEN (256u * 1024)
@@ -45,9 +44,13 @@ int nft_link_ask_many(struct nft_link *link, struct nlmsghdr *request,
 		      int (*message)(void *data, const struct nlmsghdr *message),
 		      void *data);
 
-/* buf is aligned as a struct nlmsghdr; type is NFT_MSG_*, family NFPROTO_*. */
-#define NFT_REQUEST_LEN 512
-struct nlmsghdr *nft_link_request(struct nft_link *link, char buf[static NFT_REQUEST_LEN],
+/*
+ * buf is room for the message, of a type that aligns it; type is NFT_MSG_*, family
+ * NFPROTO_*.
+ */
+#define NFT_REQUEST_N (512 / sizeof(struct nlmsghdr))
+struct nlmsghdr *nft_link_request(struct nft_link *link,
+				  struct nlmsghdr buf[static NFT_REQUEST_N],
 				  uint16_t type, uint8_t family, uint16_t flags);
 
 /* -EMSGSIZE, -ENOBUFS, -ENOMEM: too much for one datagram. */

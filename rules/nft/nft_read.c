@@ -56,7 +56,7 @@ static int take_table(void *data, const struct nlmsghdr *message)
 
 int nft_read_table(struct nft_link *link, enum family family, struct nft_table_info *ret)
 {
-	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_LEN];
+	struct nlmsghdr buf[NFT_REQUEST_N];
 	struct nlmsghdr *request = nft_link_request(link, buf, NFT_MSG_GETTABLE,
 						    nft_family_number(family), 0);
 	struct nft_table_info info = {0};
@@ -76,7 +76,7 @@ static int dump(struct nft_link *link, uint16_t type, const char *set,
 		int (*message)(void *data, const struct nlmsghdr *message),
 		struct reading *r)
 {
-	_Alignas(struct nlmsghdr) char buf[NFT_REQUEST_LEN];
+	struct nlmsghdr buf[NFT_REQUEST_N];
 	struct nlmsghdr *request =
 		nft_link_request(link, buf, type, nft_family_number(r->family), 0);
 
@@ -233,8 +233,8 @@ int nft_read_elements(struct nft_link *link, enum family family, enum nft_set se
 int nft_read_keys(struct nft_link *link, const struct nft_element *keys, size_t n,
 		  void (*fn)(void *data, const struct nft_read_element *e), void *data)
 {
-	_Alignas(struct nlmsghdr) char
-		buf[NFT_REQUEST_LEN + NFT_READ_KEYS_MAX * 2 * NFT_KEY_MAX];
+	struct nlmsghdr buf[NFT_REQUEST_N + NFT_READ_KEYS_MAX * 2 * NFT_KEY_MAX /
+						    sizeof(struct nlmsghdr)];
 	struct reading r = {
 		.family = keys->family,
 		.set = keys->set,

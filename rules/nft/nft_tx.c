@@ -158,12 +158,12 @@ void nft_tx_element(struct nft_tx *tx, enum nft_verb verb, const struct nft_elem
 
 /* The first and the last message of a batch. */
 struct frame {
-	char begin[64], end[64];
+	struct nlmsghdr begin[4], end[4]; /* room for them, aligned */
 };
 
-static struct iovec put_mark(char *bytes, uint16_t type)
+static struct iovec put_mark(struct nlmsghdr *room, uint16_t type)
 {
-	struct nlmsghdr *message = mnl_nlmsg_put_header(bytes);
+	struct nlmsghdr *message = mnl_nlmsg_put_header(room);
 	struct nfgenmsg *general = mnl_nlmsg_put_extra_header(message, sizeof(*general));
 
 	message->nlmsg_type = type;
@@ -171,16 +171,16 @@ static struct iovec put_mark(char *bytes, uint16_t type)
 	message->nlmsg_seq = SEQ_BEGIN;
 	general->version = NFNETLINK_V0;
 	general->res_id = htons(NFNL_SUBSYS_NFTABLES);
-	return (struct iovec){bytes, message->nlmsg_len};
+	return (struct iovec){room, message->nlmsg_len};
 }
 
-static struct iovec put_begin(char *bytes, uint32_t generation)
+static struct iovec put_begin(struct nlmsghdr *room, uint32_t generation)
 {
-	struct nlmsghdr *message = put_mark(bytes, NFNL_MSG_BATCH_BEGIN).iov_base;
+	struct nlmsghdr *message = put_mark(room, NFNL_MSG_BATCH_BEGIN).iov_base;
 
 	if (generation)
 		mnl_attr_put_u32(message, NFNL_BATCH_GENID, htonl(generation));
-	return (struct iovec){bytes, message->nlmsg_len};
+	return (struct iovec){room, message->nlmsg_len};
 }
 
 /* The result of a batch. */
