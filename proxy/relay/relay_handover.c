@@ -75,6 +75,7 @@ static int send_message(int fd, enum kind kind, uint64_t n, const int *fds, size
 	union control control;
 	struct iovec iov = {.iov_base = &m, .iov_len = sizeof(m)};
 	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t len;
 
 	memcpy(m.magic, magic, sizeof(magic));
 	if (n_fds) {
@@ -87,7 +88,10 @@ static int send_message(int fd, enum kind kind, uint64_t n, const int *fds, size
 					 .cmsg_type = SCM_RIGHTS};
 		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&h)), fds, n_fds * sizeof(int));
 	}
-	return sendmsg(fd, &h, MSG_NOSIGNAL) == sizeof(m) ? 0 : -errno;
+	do
+		len = sendmsg(fd, &h, MSG_NOSIGNAL);
+	while (len == -1 && errno == EINTR);
+	return len == sizeof(m) ? 0 : -errno;
 }
 
 /* ---- reading ---- */
@@ -127,9 +131,12 @@ static int receive(int fd, struct received *ret)
 			   .msg_iovlen = 1,
 			   .msg_control = control.buf,
 			   .msg_controllen = sizeof(control.buf)};
-	ssize_t len = recvmsg(fd, &h, MSG_CMSG_CLOEXEC);
+	ssize_t len;
 
 	ret->n_fds = 0;
+	do /* with a timeout, a signal ends the call whatever its handler says */
+		len = recvmsg(fd, &h, MSG_CMSG_CLOEXEC);
+	while (len == -1 && errno == EINTR);
 	if (len <= 0)
 		return len ? -errno : -ECONNRESET;
 	take_fds(&h, ret);

@@ -39,6 +39,8 @@ static bool is_of_this_namespace(int fd)
 	uint64_t theirs = 0, ours = 0;
 	socklen_t len = sizeof(ours);
 
+	if (own == -1)
+		return false; /* without descriptors nothing can be taken over */
 	if (getsockopt(own, SOL_SOCKET, SO_NETNS_COOKIE, &ours, &len) == -1)
 		return true;
 	len = sizeof(theirs);

@@ -4,9 +4,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
@@ -108,6 +111,47 @@ static void listeners_and_the_state_arrive(void **state)
 	(void)close(got);
 	key.port ^= 1;
 	assert_int_equal(relay_inheritance_take(&in, &key), -1);
+	relay_inheritance_fini(&in, NULL, NULL);
+	(void)close(ends[0]);
+	(void)close(ends[1]);
+}
+
+static void on_alarm(int number)
+{
+	(void)number;
+}
+
+/* SIGHUP and the like, while the old process prepares its answer. */
+static void signals_do_not_end_a_hand_over(void **state)
+{
+	const struct itimerval often = {.it_interval = {.tv_usec = 5000},
+					.it_value = {.tv_usec = 5000}},
+			       never = {0};
+	const struct timeval timeout = {.tv_sec = 5};
+	const struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART};
+	struct relay_inheritance in;
+	const char *why = "";
+	int ends[2], err;
+	pid_t pid;
+
+	relay_inheritance_init(&in);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	assert_int_equal(setsockopt(ends[0], SOL_SOCKET, SO_RCVTIMEO, &timeout,
+				    sizeof(timeout)),
+			 0);
+	pid = fork();
+	if (pid == 0) {
+		(void)usleep(100000);
+		send_one(ends[1], END, 0, -1);
+		_exit(0);
+	}
+	assert_int_equal(sigaction(SIGALRM, &action, NULL), 0);
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+	err = relay_handover_read(ends[0], &in, &why);
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	if (err)
+		fail_msg("%s", why);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
 	relay_inheritance_fini(&in, NULL, NULL);
 	(void)close(ends[0]);
 	(void)close(ends[1]);
@@ -274,6 +318,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(listeners_and_the_state_arrive),
+		cmocka_unit_test(signals_do_not_end_a_hand_over),
 		cmocka_unit_test(a_damaged_message_is_refused_and_leaves_no_descriptor),
 		cmocka_unit_test(an_end_with_another_number_or_none_at_all_is_refused),
 		cmocka_unit_test(a_state_is_read_as_it_was_written),
