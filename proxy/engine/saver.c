@@ -244,6 +244,10 @@ int64_t saver_load(struct saver *s)
 				 SAVED_OBJECTS_FILE, why);
 		return 0;
 	}
+	if (saved.n_unusable)
+		log_warn("state: %s/%s: this version cannot use %zu of its %zu objects",
+			 s->p.dir, SAVED_OBJECTS_FILE, saved.n_unusable,
+			 saved.n + saved.n_unusable);
 	log_debug("state: %zu objects read in %.1f ms", saved.n,
 		  (double)(clock_monotonic_us() - start_us) / 1e3);
 	for (size_t i = 0; i < saved.n; i++)

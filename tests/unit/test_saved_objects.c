@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <glob.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -23,6 +24,7 @@
 #include "watchers/decode/decode.h"
 #include "watchers/saved/object_json.h"
 #include "watchers/saved/saved_objects.h"
+#include "watchers/saved/saved_reader.h"
 
 static const struct saved_source ours = {"node-a", "https://10.0.0.1:6443 0123"};
 
@@ -355,6 +357,31 @@ static void a_file_with_any_changed_byte_is_refused(void **state)
 	assert_int_equal(read_objects(w->folder, &ours, &why), -EINVAL);
 }
 
+/* A file as another version would have written it: the end counts and covers all lines. */
+static void an_object_that_cannot_be_used_costs_only_itself(void **state)
+{
+	struct world *w = *state;
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	_cleanup_(freep) char *text = NULL;
+	struct saved_objects saved = {0};
+	const char *why = "";
+	char *end;
+
+	assert_int_equal(write_objects(w->folder, 3), 0);
+	text = world_read(w, SAVED_OBJECTS_FILE);
+	end = strstr(text, SAVED_END_KEY);
+	assert_non_null(end);
+	memcpy(strstr(text, "\"web-1\""), "\"web/1\"", strlen("\"web/1\""));
+	buf_add(&out, text, (size_t)(end - text));
+	buf_printf(&out, SAVED_END_KEY "3,\"checksum\":\"%016" PRIx64 "\"}\n",
+		   saved_checksum(SAVED_CHECKSUM_INIT, out.data, out.len));
+	write_bytes(w, out.data, out.len);
+	assert_int_equal(saved_objects_read(w->folder, &ours, &saved, &why), 0);
+	assert_int_equal(saved.n, 2);
+	assert_int_equal(saved.n_unusable, 1);
+	saved_objects_fini(&saved);
+}
+
 static void another_version_is_refused(void **state)
 {
 	struct world *w = *state;
@@ -434,6 +461,7 @@ int main(void)
 		IN_FOLDER(a_file_that_is_too_large_is_refused_unread),
 		IN_FOLDER(a_file_cut_anywhere_is_refused),
 		IN_FOLDER(a_file_with_any_changed_byte_is_refused),
+		IN_FOLDER(an_object_that_cannot_be_used_costs_only_itself),
 		IN_FOLDER(another_version_is_refused),
 		IN_FOLDER(kill_9_at_any_moment_leaves_a_file_that_loads),
 		IN_FOLDER(a_folder_that_cannot_be_written_is_an_error),

@@ -24,6 +24,7 @@ struct saved_source { /* whose objects they are */
 struct saved_objects { /* embedded, zeroed */
 	struct object **objects;
 	size_t n, cap;
+	size_t n_unusable;  /* that this version does not accept: they are left out */
 	int64_t written_us; /* Unix time */
 };
 

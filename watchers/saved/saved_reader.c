@@ -54,7 +54,7 @@ static int take_end(struct saved_reader *r, const json_t *json)
 	char sum[17];
 
 	(void)snprintf(sum, sizeof(sum), "%016" PRIx64, r->sum);
-	if (n < 0 || (size_t)n != r->objects.n ||
+	if (n < 0 || (size_t)n != r->objects.n + r->objects.n_unusable ||
 	    strcmp(json_text(json, "checksum"), sum) != 0)
 		return refuse(r, DAMAGED);
 	r->has_end = true;
@@ -68,7 +68,8 @@ static int take_object(struct saved_reader *r, const json_t *json)
 
 	if (decode_object(json, "", NULL, &decoded) != 0 || decoded.n != 1) {
 		decoded_fini(&decoded);
-		return refuse(r, DAMAGED);
+		o->n_unusable++;
+		return 0;
 	}
 	o->objects = xgrow(o->objects, o->n, &o->cap, sizeof(struct object *));
 	o->objects[o->n++] = decoded.objects[0];
