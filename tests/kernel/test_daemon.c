@@ -103,10 +103,12 @@ static void cleanup_removes_what_kube_proxy_left_and_nothing_else(void **state)
 		xasprintf("%s cleanup --kube-proxy --bpffs-root %s", instance_program(),
 			  sluice->bpffs);
 	const struct world *w = sluice->world;
+	_cleanup_(freep) char *own = xasprintf("%s cleanup --bpffs-root %s",
+					       instance_program(), sluice->bpffs);
 
 	(void)instance_end(sluice, SIGTERM);
-	world_must(w, PLACE_NODE, "%s cleanup --bpffs-root %s", instance_program(),
-		   sluice->bpffs);
+	expect_output(sluice, own, 0, "removed: ip sluice, ip6 sluice\n");
+	expect_output(sluice, own, 0, "nothing of sluice is there\n");
 	world_must(w, PLACE_NODE, "set -e; %s", others);
 	world_must(w, PLACE_NODE, "nft -s list ruleset 2>/dev/null >%s/before", w->dir);
 	world_must(w, PLACE_NODE, "set -e; %s", kube_proxy);
@@ -116,6 +118,42 @@ static void cleanup_removes_what_kube_proxy_left_and_nothing_else(void **state)
 	expect_output(sluice, command, 0, "nothing of kube-proxy is there");
 	world_must(w, PLACE_NODE, "nft flush ruleset");
 	instance_start(sluice, NULL);
+}
+
+#define SETTING "net.netfilter.nf_conntrack_tcp_timeout_established"
+
+static void a_start_that_fails_changes_no_setting(void **state)
+{
+	struct instance *sluice = *state;
+	_cleanup_(freep) char *command =
+		xasprintf("%s run --manifests /nonexistent --proxy-mode nftables "
+			  "--control-socket '' --bpffs-root %s",
+			  instance_program(), sluice->bpffs);
+
+	(void)instance_end(sluice, SIGTERM);
+	world_must(sluice->world, PLACE_NODE, "sysctl -qw " SETTING "=4321");
+	expect_output(sluice, command, 1, "/nonexistent");
+	world_must(sluice->world, PLACE_NODE, "test $(sysctl -n " SETTING ") = 4321");
+	instance_start(sluice, NULL);
+}
+
+/* A Service of two ports, besides the marker in both families. */
+static void the_first_sync_is_logged_with_what_it_programmed(void **state)
+{
+	struct instance *sluice = *state;
+
+	instance_put_yaml(sluice,
+			  "---\napiVersion: v1\nkind: Service\n"
+			  "metadata: { name: two-ports }\n"
+			  "spec: { clusterIP: 172.30.9.9, ports: [{ name: a, port: 80 }, "
+			  "{ name: b, port: 81 }] }\n");
+	(void)instance_end(sluice, SIGTERM);
+	world_must(sluice->world, PLACE_NODE, ">%s", sluice->log);
+	instance_start(sluice, NULL);
+	world_must(sluice->world, PLACE_NODE,
+		   "grep -q 'ready: 4 service ports of 2 Services and ' %s || "
+		   "{ cat %s; exit 1; }",
+		   sluice->log, sluice->log);
 }
 
 static pid_t start_without_server(const struct instance *in)
@@ -281,6 +319,8 @@ int main(void)
 		cmocka_unit_test(cleanup_beside_a_daemon_is_refused_with_its_pid),
 		cmocka_unit_test(a_second_daemon_is_refused_with_the_pid_of_the_first),
 		cmocka_unit_test(cleanup_removes_what_kube_proxy_left_and_nothing_else),
+		cmocka_unit_test(a_start_that_fails_changes_no_setting),
+		cmocka_unit_test(the_first_sync_is_logged_with_what_it_programmed),
 		cmocka_unit_test(commands_without_objects_say_why),
 		cmocka_unit_test(thousands_of_health_ports_answer_within_a_soft_limit),
 	};

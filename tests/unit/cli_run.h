@@ -14,4 +14,6 @@ struct cli_outcome {
 
 /* name is argv[0]; the arguments end with NULL or fill the array. */
 struct cli_outcome cli_run(const char *name, const char *const *args, const char *input);
+/* The same as a user without rights; needs root. */
+struct cli_outcome cli_run_unprivileged(const char *name, const char *const *args);
 void cli_outcome_fini(struct cli_outcome *o);

@@ -5,6 +5,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -334,12 +337,60 @@ static void a_full_disk_is_a_failure(void **state)
 	assert_int_equal(WEXITSTATUS(status), 1);
 }
 
+static int listen_at(const char *path)
+{
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	mode_t mask = umask(0177); /* as the daemon does */
+
+	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", path);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	(void)umask(mask);
+	assert_int_equal(listen(fd, 1), 0);
+	return fd;
+}
+
+static void a_user_without_rights_learns_what_a_command_needs(void **state)
+{
+	char folder[] = "/tmp/sluice-cli-XXXXXX", path[sizeof(folder) + 2];
+	const struct {
+		const char *args[CLI_MAX_ARGS], *err;
+	} refusals[] = {
+		{{"run", "--manifests", "/dev/null", "--proxy-mode", "nftables"},
+		 "CAP_NET_ADMIN is missing: run as root"},
+		{{"cleanup"}, "cleanup: CAP_NET_ADMIN is missing: run as root"},
+		{{"get", "services", "--control-socket", path},
+		 "permission denied: the socket belongs to the daemon's user, run this "
+		 "as root"},
+	};
+	_cleanup_(closep) int fd = -1;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	assert_non_null(mkdtemp(folder));
+	assert_int_equal(chmod(folder, 0755), 0);
+	(void)snprintf(path, sizeof(path), "%s/s", folder);
+	fd = listen_at(path);
+	for (size_t i = 0; i < N_ELEMENTS(refusals); i++) {
+		struct cli_outcome o = cli_run_unprivileged("sluice", refusals[i].args);
+
+		if (o.status != 1 || !strstr(buf_string(&o.err), refusals[i].err))
+			fail_msg("case %zu: status %d: %s", i, o.status,
+				 buf_string(&o.err));
+		cli_outcome_fini(&o);
+	}
+	(void)unlink(path);
+	(void)rmdir(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_command_line_has_its_status_and_output),
 		cmocka_unit_test(a_configuration_is_written_and_read_back),
 		cmocka_unit_test(a_full_disk_is_a_failure),
+		cmocka_unit_test(a_user_without_rights_learns_what_a_command_needs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
