@@ -178,7 +178,7 @@ void instance_wait_written(struct instance *in)
 			f++;
 			continue;
 		}
-		if (waitpid(in->pid, &status, WNOHANG) == in->pid) {
+		if (in->pid && waitpid(in->pid, &status, WNOHANG) == in->pid) {
 			in->pid = 0;
 			instance_fail(in, "sluice ended, wait status %#x", status);
 		}
