@@ -4,7 +4,7 @@
 //	agent serve     the backend: answers over TCP (HTTP) and UDP who it is and whom it sees
 //	agent hits      asks an address a number of times and prints who answered
 //	agent load      sends requests without a pause until it is stopped, and prints the failures
-//	agent flood     creates many Services through the API server
+//	agent flood     creates many Services while the API server runs
 package main
 
 import (

@@ -144,7 +144,7 @@ scenario_flood() {
 	served flood-backend 1
 	load_start load pod "$IP:80"
 	kubectl create namespace flood >/dev/null
-	"$AGENT" flood --kubeconfig "$KUBECONFIG" -n "$count" --endpoint "${PODS[0]}" >"$STATE/flood" 2>&1 ||
+	"$AGENT" flood --kubeconfig "$KUBECONFIG" --etcd "$ETCD_URL" -n "$count" --endpoint "${PODS[0]}" >"$STATE/flood" 2>&1 ||
 		fail "could not create them: $(head -n 1 "$STATE/flood")"
 	fact "$count Services created in $(cat "$STATE/flood") s"
 	ip=$(kubectl -n flood get service "svc-$count" -o jsonpath='{.spec.clusterIP}')
