@@ -21,6 +21,7 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
+#include "bench/folder.h"
 #include "bench/rows.h"
 #include "bench/workload.h"
 #include "core/cleanup.h"
@@ -38,58 +39,6 @@ struct bench {
 	char *folder, *socket;
 	struct mnl_socket *events;
 };
-
-static void write_services(const struct bench *b, const char *name,
-			   const struct buf *text)
-{
-	_cleanup_(freep) char *draft = xasprintf("%s/.draft", b->folder);
-	_cleanup_(freep) char *path = xasprintf("%s/%s", b->folder, name);
-	FILE *f = fopen(draft, "we");
-
-	if (!f || fwrite(text->data, 1, text->len, f) != text->len || fclose(f) != 0 ||
-	    rename(draft, path) == -1)
-		rows_fail(-errno, "%s", path);
-}
-
-/* All but the last Service in one file; the last in one of its own, to be changed. */
-static void write_rest(const struct bench *b)
-{
-	_cleanup_(buf_fini) struct buf text = BUF_INIT;
-
-	workload_add_list(&text, 0, b->size.n_services - 1, b->size.n_endpoints);
-	write_services(b, "all.json", &text);
-}
-
-static void write_last(const struct bench *b, uint32_t version)
-{
-	_cleanup_(buf_fini) struct buf text = BUF_INIT;
-
-	buf_add_string(&text, "{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[\n");
-	workload_add_service(&text, b->size.n_services - 1);
-	buf_add_string(&text, ",\n");
-	workload_add_slice(&text, b->size.n_services - 1, b->size.n_endpoints, version);
-	buf_add_string(&text, "\n]}\n");
-	write_services(b, "last.json", &text);
-}
-
-/* All but the last in a file each. */
-static void write_files(const struct bench *b)
-{
-	for (uint32_t i = 0; i + 1 < b->size.n_services; i++) {
-		_cleanup_(freep) char *name = xasprintf("svc-%u.json", i);
-		_cleanup_(buf_fini) struct buf text = BUF_INIT;
-
-		workload_add_list(&text, i, i + 1, b->size.n_endpoints);
-		write_services(b, name, &text);
-	}
-}
-
-static void remove_file(const struct bench *b, const char *name)
-{
-	_cleanup_(freep) char *path = xasprintf("%s/%s", b->folder, name);
-
-	(void)unlink(path);
-}
 
 static void bring_up_lo(void)
 {
@@ -211,7 +160,7 @@ static void measure_daemon(const struct bench *b, const char *what)
 
 		(void)usleep(PAUSE_US);
 		start_us = samples_now_us();
-		write_last(b, i + 1);
+		folder_write_last(b->folder, b->size, i + 1);
 		if (!wait_generation(b, PATIENCE_MS))
 			rows_fail(-ETIMEDOUT, "a change did not come to the kernel");
 		samples_add(&row.total, samples_now_us() - start_us);
@@ -245,23 +194,6 @@ static void enter_namespace(struct bench *b)
 	open_events(b);
 }
 
-static void remove_files(const struct bench *b)
-{
-	static const char *const names[] = {"all.json", "last.json", "sluice.sock",
-					    "sluice.sock.lock"};
-
-	for (size_t i = 0; i < N_ELEMENTS(names); i++)
-		remove_file(b, names[i]);
-	for (uint32_t i = 0; i < b->size.n_services; i++) {
-		_cleanup_(freep) char *name = xasprintf("svc-%u.json", i);
-
-		remove_file(b, name);
-	}
-	if (rmdir(b->folder) == -1)
-		(void)fprintf(stderr, "bench_files: %s is left: %s\n", b->folder,
-			      strerror(errno));
-}
-
 int main(int argc, char **argv)
 {
 	char template[] = "/tmp/sluice-bench.XXXXXX";
@@ -273,15 +205,15 @@ int main(int argc, char **argv)
 	b.folder = template;
 	b.socket = xasprintf("%s/sluice.sock", template);
 	enter_namespace(&b);
-	write_rest(&b);
-	write_last(&b, 0);
+	folder_write_rest(b.folder, b.size);
+	folder_write_last(b.folder, b.size, 0);
 	measure_once(&b);
 	measure_daemon(&b, "files: one changed");
-	remove_file(&b, "all.json");
-	write_files(&b);
+	folder_remove_file(b.folder, "all.json");
+	folder_write_files(b.folder, b.size);
 	enter_namespace(&b);
 	measure_daemon(&b, "files: one of as many");
-	remove_files(&b);
+	folder_remove(b.folder, b.size);
 	(void)mnl_socket_close(b.events);
 	free(b.socket);
 	return 0;
