@@ -93,30 +93,24 @@ static void explain_service(struct wide_question *q, const struct service *s)
 	}
 }
 
-struct search {
-	const struct wide_target *wide;
-	char *reason;
-};
-
-static void find_left_out(void *data, const struct left_out *left)
+/* Keeps the first reason. */
+static void keep_reason(void *data, const struct left_out *left)
 {
-	struct search *search = data;
+	char **reason = data;
 
-	if (!search->reason && strcmp(left->kind, "Service") == 0 &&
-	    strcmp(left->ns, search->wide->ns) == 0 &&
-	    strcmp(left->name, search->wide->name) == 0)
-		search->reason = xasprintf("it is not served: %s", left->reason);
+	if (!*reason)
+		*reason = xasprintf("it is not served: %s", left->reason);
 }
 
 static char *why_no_service(const struct inspect *in, const struct wide_target *w)
 {
-	struct search search = {.wide = w};
+	char *reason = NULL;
 
 	if (!cluster_service(in->cluster, w->ns, w->name))
 		return xasprintf("there is no Service %s/%s", w->ns, w->name);
-	left_out_each(in->cluster, find_left_out, &search);
-	if (search.reason)
-		return search.reason;
+	left_out_of(in->cluster, w->ns, w->name, keep_reason, &reason);
+	if (reason)
+		return reason;
 	return *w->port_name
 		       ? xasprintf("Service %s/%s has no port %s", w->ns, w->name,
 				   w->port_name)

@@ -92,13 +92,6 @@ static void check_ready(struct engine *e)
 	e->hooks.ready(e->hooks.data);
 }
 
-/* An API server has checked its objects, and may send endpoints before their Service. */
-static void log_left_out(struct engine *e)
-{
-	if (!e->source->ops->api)
-		left_out_log_update(&e->left_out, e->cluster);
-}
-
 /* Pods and Namespaces are read before this is called first, if they can be. */
 static void exclude_pods(struct engine *e)
 {
@@ -118,7 +111,6 @@ static void on_source_synced(void *data, int err)
 	struct engine *e = data;
 
 	e->is_synced = true;
-	log_left_out(e);
 	(void)cluster_take_pod_change(e->cluster);
 	exclude_pods(e);
 	e->hooks.synced(e->hooks.data, err);
@@ -134,7 +126,6 @@ static void on_source_changed(void *data)
 	struct engine *e = data;
 
 	if (e->is_synced) {
-		log_left_out(e);
 		if (cluster_take_pod_change(e->cluster))
 			exclude_pods(e);
 		check_ready(e);
@@ -142,6 +133,16 @@ static void on_source_changed(void *data)
 	}
 	if (e->is_ready)
 		sync_mark(e->sync);
+}
+
+static void on_ran(void *data, const struct sync_run *run)
+{
+	struct engine *e = data;
+
+	if (cluster_n_dirty(e->cluster) == 0)
+		left_out_log_write(&e->left_out);
+	if (e->hooks.ran)
+		e->hooks.ran(e->hooks.data, run);
 }
 
 static void on_source_answered(void *data, int status, const char *method)
@@ -190,6 +191,7 @@ static void make_knowledge(struct engine *e)
 	node_info_ask_host(&e->node_info);
 	e->checker = checker_new(e->loop, on_checked, e);
 	e->endpoint_health.cluster = e->cluster;
+	left_out_log_init(&e->left_out, e->cluster);
 	e->node_info.options.health = checker_plan_health(e->checker);
 	ev_timer_init(&e->pod_cidr_timer, on_pod_cidr_timeout, POD_CIDR_TIMEOUT_SEC, 0.);
 	e->pod_cidr_timer.data = e;
@@ -261,6 +263,11 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 	if (err != 0)
 		return err;
 	node_info_set_loopback(&e->node_info, e->plane->has_loopback);
+	/* An API server has checked its objects, and may send endpoints before their Service. */
+	if (!e->source->ops->api) {
+		e->node_info.options.planned = left_out_log_planned;
+		e->node_info.options.planned_data = &e->left_out;
+	}
 	e->counts = counts_new(&e->dataplane);
 	e->sync = sync_new(&(struct sync_params){
 		.loop = e->loop,
@@ -268,8 +275,8 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 		.cluster = e->cluster,
 		.node_info = &e->node_info,
 		.dataplane = &e->dataplane,
-		.ran = hooks->ran,
-		.data = hooks->data,
+		.ran = on_ran,
+		.data = e,
 	});
 	counts_timer_init(&e->counts_timer, e->counts, sync_state(e->sync),
 			  &e->node_info.env);
@@ -348,6 +355,7 @@ void engine_close(struct engine *e)
 	dataplane_close(&e->dataplane);
 	node_info_fini(&e->node_info);
 	checker_free(e->checker);
+	left_out_log_fini(&e->left_out);
 	rejections_free(e->rejections);
 	cluster_free(e->cluster);
 	ev_loop_destroy(e->loop);

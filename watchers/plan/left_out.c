@@ -98,6 +98,23 @@ static void check_slice(const struct cluster *cluster, const struct object_slice
 			      slice->is_mirror ? slice->service : o->name, reason, true});
 }
 
+static void check_service(const struct cluster *cluster, const struct object_service *s,
+			  void (*fn)(void *data, const struct left_out *left), void *data)
+{
+	const struct object *o = &s->base;
+	const char *reason = service_reason(s);
+
+	if (reason)
+		fn(data, &(struct left_out){"Service", o->ns, o->name, reason, false});
+	for (uint32_t i = 0; !reason && i < s->n_ports; i++) {
+		_cleanup_(freep) char *why = left_out_port(cluster, s, &s->ports[i]);
+
+		if (why)
+			fn(data,
+			   &(struct left_out){"Service", o->ns, o->name, why, true});
+	}
+}
+
 void left_out_each(const struct cluster *cluster,
 		   void (*fn)(void *data, const struct left_out *left), void *data)
 {
@@ -106,23 +123,23 @@ void left_out_each(const struct cluster *cluster,
 	_cleanup_(freep) const struct object_service **services =
 		cluster_services(cluster, &n);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct object *o = &services[i]->base;
-		const char *reason = service_reason(services[i]);
-
-		if (reason)
-			fn(data,
-			   &(struct left_out){"Service", o->ns, o->name, reason, false});
-		for (uint32_t k = 0; !reason && k < services[i]->n_ports; k++) {
-			_cleanup_(freep) char *why =
-				left_out_port(cluster, services[i],
-					      &services[i]->ports[k]);
-
-			if (why)
-				fn(data, &(struct left_out){"Service", o->ns, o->name,
-							    why, true});
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		check_service(cluster, services[i], fn, data);
 	for (size_t i = 0; (slice = cluster_next_slice(cluster, &i));)
 		check_slice(cluster, slice, fn, data);
+}
+
+void left_out_of(const struct cluster *cluster, const char *ns, const char *name,
+		 void (*fn)(void *data, const struct left_out *left), void *data)
+{
+	const struct object_service *s = cluster_service(cluster, ns, name);
+	_cleanup_(freep) const struct object_slice **slices = NULL;
+	size_t n = 0;
+
+	if (s)
+		check_service(cluster, s, fn, data);
+	else
+		slices = cluster_slices(cluster, ns, name, &n);
+	for (size_t i = 0; i < n; i++)
+		check_slice(cluster, slices[i], fn, data);
 }

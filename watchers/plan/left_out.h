@@ -18,6 +18,9 @@ struct left_out {
 
 void left_out_each(const struct cluster *cluster,
 		   void (*fn)(void *data, const struct left_out *left), void *data);
+/* Of one Service: itself or, if it does not exist, its slices. */
+void left_out_of(const struct cluster *cluster, const char *ns, const char *name,
+		 void (*fn)(void *data, const struct left_out *left), void *data);
 
 /*
  * Why a port of the Service has no endpoints although the Service has: no slice has

@@ -272,6 +272,8 @@ static void plan_one(struct planner *p, struct cluster *cluster, struct state *s
 	if (p->options->health)
 		p->options->health->planned(p->options->health->data, ns, name,
 					    p->n > 0 ? s : NULL, slices, n);
+	if (p->options->planned)
+		p->options->planned(p->options->planned_data, ns, name);
 	state_replace(state, ns, name, p->services, p->n);
 	p->n = 0; /* the state has the references now */
 }

@@ -65,6 +65,9 @@ struct plan_options {
 	struct addr node_ip[FAMILY_N];
 	const struct reject *reject; /* gets a Service over its budget; may be NULL */
 	const struct plan_health *health; /* NULL: nothing is checked */
+	/* After this name was planned, also without a Service; NULL: not called. */
+	void (*planned)(void *data, const char *ns, const char *name);
+	void *planned_data;
 };
 
 /*
