@@ -88,7 +88,10 @@ uint64_t notify_watchdog_us(void)
 	return strtoull(limit, NULL, 10);
 }
 
-/* Listening sockets never report an error, so the manager need not poll them. */
+/*
+ * The manager does not poll them: listening sockets never report an error, and
+ * one whose other end is closed may still have messages.
+ */
 int notify_store_fds(const char *name, const int *fds, size_t n)
 {
 	_cleanup_(freep) char *text = xasprintf("FDSTORE=1\nFDNAME=%s\nFDPOLL=0", name);

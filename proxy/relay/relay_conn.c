@@ -307,8 +307,9 @@ static void side_init(struct relay_conn *c, struct relay_side *side, int fd,
 	side->io.data = c;
 }
 
-void relay_conn_accept(struct relay_worker *w, int fd, const struct sockaddr *peer,
-		       struct relay_service *service, const struct frontend *frontend)
+static struct relay_conn *make(struct relay_worker *w, int fd,
+			       const struct sockaddr *peer, struct relay_service *service,
+			       const struct frontend *frontend)
 {
 	struct relay_conn *c = xcalloc(1, sizeof(*c));
 	int unused = 0;
@@ -323,11 +324,31 @@ void relay_conn_accept(struct relay_worker *w, int fd, const struct sockaddr *pe
 				 &c->peer_port); /* TCP has these two families */
 	LIST_INSERT_HEAD(&w->connecting, c, in_state);
 	(void)__atomic_add_fetch(&w->n_conns, 1, __ATOMIC_RELAXED);
-	relay_conn_count(c, RELAY_CONNECTIONS, 1);
 	relay_count(&service->account->n_current, 1);
 	if (has_filter(frontend)) /* it was inherited */
 		(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused,
 				 sizeof(unused));
 	set_quickack(fd, 0);
+	return c;
+}
+
+void relay_conn_accept(struct relay_worker *w, int fd, const struct sockaddr *peer,
+		       struct relay_service *service, const struct frontend *frontend)
+{
+	struct relay_conn *c = make(w, fd, peer, service, frontend);
+
+	relay_conn_count(c, RELAY_CONNECTIONS, 1);
+	start(c);
+}
+
+void relay_conn_continue(struct relay_worker *w, int fd, const struct sockaddr *peer,
+			 struct relay_service *service, const struct frontend *frontend,
+			 uint64_t since_ms)
+{
+	struct relay_conn *c = make(w, fd, peer, service, frontend);
+
+	c->since_ms = since_ms;
+	if (!hold(c)) /* its Service has no such option any more */
+		c->since_ms = relay_now_ms();
 	start(c);
 }

@@ -31,6 +31,10 @@ struct relay_conn {
 /* Takes the socket; borrows the rest. It is already counted by the limit. */
 void relay_conn_accept(struct relay_worker *w, int fd, const struct sockaddr *peer,
 		       struct relay_service *service, const struct frontend *frontend);
+/* The same of a client that has been waiting for an endpoint since then. */
+void relay_conn_continue(struct relay_worker *w, int fd, const struct sockaddr *peer,
+			 struct relay_service *service, const struct frontend *frontend,
+			 uint64_t since_ms);
 /* Ends it: a reset to both sides, or a close that says "no more". */
 void relay_conn_reset(struct relay_conn *c);
 void relay_conn_close(struct relay_conn *c);

@@ -20,9 +20,9 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "proxy/relay/relay_inheritance.h"
+#include "proxy/relay/relay_rights.h"
 
 #define VERSION	    1
-#define MAX_FDS	    253 /* the kernel's limit of a message */
 #define TIMEOUT_SEC 5
 #define MAX_SOCKETS (1u << 20)
 
@@ -43,7 +43,7 @@ struct relay_handover {
 	int listen_fd, peer_fd;
 	pid_t peer;
 	ev_io listening, reading;
-	int fds[MAX_FDS]; /* not sent yet */
+	int fds[RELAY_RIGHTS_MAX]; /* not sent yet */
 	size_t n_fds;
 	uint64_t n_sent;
 	int err; /* of sending */
@@ -64,86 +64,33 @@ static bool is_trusted(int fd, pid_t *ret_pid)
 	return peer.uid == 0 || peer.uid == geteuid();
 }
 
-union control {
-	char buf[CMSG_SPACE(MAX_FDS * sizeof(int))];
-	struct cmsghdr align;
-};
-
 static int send_message(int fd, enum kind kind, uint64_t n, const int *fds, size_t n_fds)
 {
 	struct message m = {.version = VERSION, .kind = kind, .n = n};
-	union control control;
-	struct iovec iov = {.iov_base = &m, .iov_len = sizeof(m)};
-	struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1};
-	ssize_t len;
 
 	memcpy(m.magic, magic, sizeof(magic));
-	if (n_fds) {
-		memset(&control, 0, sizeof(control));
-		h.msg_control = control.buf;
-		h.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		*CMSG_FIRSTHDR(&h) =
-			(struct cmsghdr){.cmsg_len = CMSG_LEN(n_fds * sizeof(int)),
-					 .cmsg_level = SOL_SOCKET,
-					 .cmsg_type = SCM_RIGHTS};
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&h)), fds, n_fds * sizeof(int));
-	}
-	do
-		len = sendmsg(fd, &h, MSG_NOSIGNAL);
-	while (len == -1 && errno == EINTR);
-	return len == sizeof(m) ? 0 : -errno;
+	return relay_rights_send(fd, &(struct iovec){&m, sizeof(m)}, 1, fds, n_fds);
 }
 
 /* ---- reading ---- */
 
 struct received {
 	struct message m;
-	int fds[MAX_FDS];
-	size_t n_fds;
+	struct relay_rights rights;
 };
-
-/* Every descriptor that arrives is in the result, also of a message that is refused. */
-static void take_fds(struct msghdr *h, struct received *ret)
-{
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(h); c; c = CMSG_NXTHDR(h, c)) {
-		size_t n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-		    n > MAX_FDS - ret->n_fds)
-			continue;
-		memcpy(&ret->fds[ret->n_fds], CMSG_DATA(c), n * sizeof(int));
-		ret->n_fds += n;
-	}
-}
-
-static void close_fds(struct received *r)
-{
-	while (r->n_fds)
-		(void)close(r->fds[--r->n_fds]);
-}
 
 /* 0, -ECONNRESET at the end of the connection, -EBADMSG, or -errno. */
 static int receive(int fd, struct received *ret)
 {
-	union control control;
-	struct iovec iov = {.iov_base = &ret->m, .iov_len = sizeof(ret->m)};
-	struct msghdr h = {.msg_iov = &iov,
-			   .msg_iovlen = 1,
-			   .msg_control = control.buf,
-			   .msg_controllen = sizeof(control.buf)};
-	ssize_t len;
+	size_t len;
+	int err = relay_rights_receive(fd, &(struct iovec){&ret->m, sizeof(ret->m)}, 1,
+				       &ret->rights, &len);
 
-	ret->n_fds = 0;
-	do /* with a timeout, a signal ends the call whatever its handler says */
-		len = recvmsg(fd, &h, MSG_CMSG_CLOEXEC);
-	while (len == -1 && errno == EINTR);
-	if (len <= 0)
-		return len ? -errno : -ECONNRESET;
-	take_fds(&h, ret);
-	if (len == sizeof(ret->m) && !(h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) &&
-	    memcmp(ret->m.magic, magic, sizeof(magic)) == 0)
-		return ret->m.version == VERSION ? 0 : -EPROTONOSUPPORT;
-	return -EBADMSG;
+	if (err)
+		return err;
+	if (len != sizeof(ret->m) || memcmp(ret->m.magic, magic, sizeof(magic)) != 0)
+		return -EBADMSG;
+	return ret->m.version == VERSION ? 0 : -EPROTONOSUPPORT;
 }
 
 /* 0: more follows, 1: that was all, -errno. */
@@ -151,17 +98,17 @@ static int take_message(struct received *r, struct relay_inheritance *in, uint64
 {
 	bool is_end = r->m.kind == END;
 
-	if (is_end ? r->n_fds != 0 || r->m.n != *n : !r->n_fds)
+	if (is_end ? r->rights.n != 0 || r->m.n != *n : !r->rights.n)
 		return -EBADMSG;
 	if (is_end)
 		return 1;
-	if (r->m.kind != SOCKETS && (r->m.kind != STATE || r->n_fds != 1))
+	if (r->m.kind != SOCKETS && (r->m.kind != STATE || r->rights.n != 1))
 		return -EBADMSG;
-	*n += r->n_fds;
+	*n += r->rights.n;
 	if (*n > MAX_SOCKETS)
 		return -EMFILE;
-	while (r->n_fds) {
-		int err = relay_inheritance_add(in, r->fds[--r->n_fds]);
+	while (r->rights.n) {
+		int err = relay_inheritance_add(in, r->rights.fds[--r->rights.n]);
 
 		if (err)
 			return err;
@@ -201,7 +148,7 @@ int relay_handover_read(int fd, struct relay_inheritance *in, const char **ret_w
 		err = receive(fd, &r);
 		if (!err)
 			err = take_message(&r, in, &n);
-		close_fds(&r);
+		relay_rights_close(&r.rights);
 	} while (!err);
 	if (err > 0)
 		return 0;
@@ -282,7 +229,7 @@ static void flush(struct relay_handover *h, enum kind kind)
 void relay_handover_send_socket(struct relay_handover *h, int fd)
 {
 	h->fds[h->n_fds++] = fd;
-	if (h->n_fds == MAX_FDS)
+	if (h->n_fds == RELAY_RIGHTS_MAX)
 		flush(h, SOCKETS);
 }
 
@@ -293,11 +240,18 @@ void relay_handover_send_state(struct relay_handover *h, int fd)
 	flush(h, STATE);
 }
 
-static void drop_peer(struct relay_handover *h)
+static void forget_peer(struct relay_handover *h)
 {
 	ev_io_stop(h->loop, &h->reading);
-	closep(&h->peer_fd);
 	h->peer_fd = -1;
+}
+
+static void drop_peer(struct relay_handover *h)
+{
+	int fd = h->peer_fd;
+
+	forget_peer(h);
+	closep(&fd);
 }
 
 static int answer(struct relay_handover *h)
@@ -320,15 +274,16 @@ static void on_message(struct ev_loop *loop, ev_io *io, int revents)
 {
 	struct relay_handover *h = io->data;
 	struct received r;
-	int err = receive(h->peer_fd, &r);
+	int err = receive(h->peer_fd, &r), fd;
 
-	close_fds(&r); /* the new process sends none */
+	relay_rights_close(&r.rights); /* the new process sends none */
 	if (!err && r.m.kind == TAKE) {
 		err = answer(h);
 	} else if (!err && r.m.kind == READY && h->is_answered) {
+		fd = h->peer_fd;
 		h->is_done = true;
-		drop_peer(h);
-		h->hooks.done(h->hooks.data, h->peer);
+		forget_peer(h);
+		h->hooks.done(h->hooks.data, h->peer, fd);
 		return;
 	} else if (!err) {
 		err = -EBADMSG;

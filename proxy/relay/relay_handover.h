@@ -5,9 +5,11 @@
  *	new ──▸ old   TAKE
  *	old ──▸ new   SOCKETS (up to 253 descriptors each), STATE (one), END (their number)
  *	new ──▸ old   READY, once it serves all Services
+ *	old ──▸ new   messages of relay_transfer.h, until the connection ends
  *
  * Until READY the old process does all that it did before, so a new one that fails
- * changes nothing.  Both accept from the same sockets in between.
+ * changes nothing.  Both accept from the same sockets of TCP in between; those of UDP
+ * are read by the old one until it has sent its flows.
  */
 #pragma once
 
@@ -36,8 +38,8 @@ int relay_handover_ready(int fd);
 struct relay_handover_hooks {
 	/* Calls relay_handover_send_sockets() and relay_handover_send_state(). */
 	void (*send)(void *data, struct relay_handover *h);
-	/* The new process serves all Services. */
-	void (*done)(void *data, pid_t by);
+	/* The new process serves all Services; takes the connection to it. */
+	void (*done)(void *data, pid_t by, int fd);
 	void *data;
 };
 

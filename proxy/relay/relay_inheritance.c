@@ -20,7 +20,7 @@ struct group {
 
 void relay_inheritance_init(struct relay_inheritance *in)
 {
-	*in = (struct relay_inheritance){.state_fd = -1};
+	*in = (struct relay_inheritance){.state_fd = -1, .transfer_fd = -1};
 	hash_init(&in->groups, &relay_listener_ops);
 }
 
@@ -101,6 +101,10 @@ int relay_inheritance_add(struct relay_inheritance *in, int fd)
 		in->state_fd = take_fd(owned);
 		return 0;
 	}
+	if (option(fd, SO_DOMAIN) == AF_UNIX && in->transfer_fd == -1) {
+		in->transfer_fd = take_fd(owned);
+		return 0;
+	}
 	err = listener_key(fd, &key);
 	if (err)
 		return err;
@@ -147,5 +151,6 @@ void relay_inheritance_fini(struct relay_inheritance *in,
 	}
 	hash_fini(&in->groups);
 	closep(&in->state_fd);
+	closep(&in->transfer_fd);
 	relay_inheritance_init(in);
 }

@@ -15,12 +15,14 @@ struct relay_listener_key;
 struct relay_inheritance {  /* embedded */
 	struct hash groups; /* of sockets, by listener key */
 	size_t n_sockets;
-	int state_fd; /* a memfd, or -1 */
+	int state_fd;	 /* a memfd, or -1 */
+	int transfer_fd; /* a Unix socket, see relay_transfer.h; or -1 */
 };
 
 void relay_inheritance_init(struct relay_inheritance *in);
 /*
- * Takes the descriptor: a state, or a socket at which clients of TCP or UDP arrive.
+ * Takes the descriptor: a state, a transfer, or a socket at which clients of TCP or UDP
+ * arrive.
  * 0, or it is closed and -EXDEV (of another network namespace) or -EINVAL.
  */
 int relay_inheritance_add(struct relay_inheritance *in, int fd);

@@ -94,12 +94,14 @@ static int open_socket(const struct relay_listener *l, int *ret_fd)
 	return 0;
 }
 
-/* One that the process before this one opened, or a new one. */
+/* One that the process before this one opened (is_old), or a new one. */
 static int get_socket(const struct relay_listener *l,
-		      struct relay_inheritance *inheritance, int *ret_fd)
+		      struct relay_inheritance *inheritance, int *ret_fd,
+		      bool *ret_is_old)
 {
 	int fd = inheritance ? relay_inheritance_take(inheritance, &l->key) : -1, err;
 
+	*ret_is_old = fd != -1;
 	if (fd == -1)
 		return open_socket(l, ret_fd);
 	err = relay_filter_attach(&l->filter, fd);
@@ -110,11 +112,11 @@ static int get_socket(const struct relay_listener *l,
 	return err;
 }
 
-static void send_to(struct relay_outbox *out, const struct relay_ear *ear,
-		    struct relay_message *m)
+void relay_outbox_add(struct relay_outbox *out, const struct relay_worker *to,
+		      struct relay_message *m)
 {
 	for (unsigned i = 0; i < out->shared->n_workers; i++)
-		if (out->shared->workers[i] == ear->worker)
+		if (out->shared->workers[i] == to)
 			STAILQ_INSERT_TAIL(&out->of_worker[i], m, next);
 }
 
@@ -123,11 +125,12 @@ static int add_ear(struct relay_listener *l, struct relay_worker *worker,
 		   bool is_shared)
 {
 	struct relay_ear *ear;
+	bool is_old;
 	int fd = -1, err;
 
 	if (!relay_limit_take_ear(worker->shared->limit, l->key.proto))
 		return -EMFILE;
-	err = get_socket(l, worker->shared->inheritance, &fd);
+	err = get_socket(l, worker->shared->inheritance, &fd, &is_old);
 	if (err) {
 		relay_limit_give_ear(worker->shared->limit, l->key.proto);
 		return err;
@@ -138,6 +141,8 @@ static int add_ear(struct relay_listener *l, struct relay_worker *worker,
 	ear->service = relay_service_ref(service);
 	ear->frontend = f;
 	ear->is_shared = is_shared;
+	ear->is_waiting =
+		is_old && worker->shared->has_predecessor && l->key.proto == IPPROTO_UDP;
 	l->ears[l->n_ears++] = ear;
 	return 0;
 }
@@ -202,7 +207,8 @@ int relay_listener_open(struct relay_outbox *out, struct relay_service *service,
 		return err;
 	}
 	for (unsigned i = 0; i < n; i++)
-		send_to(out, l->ears[i], relay_message_new(RELAY_LISTEN, l->ears[i]));
+		relay_outbox_add(out, l->ears[i]->worker,
+				 relay_message_new(RELAY_LISTEN, l->ears[i]));
 	*ret = l;
 	return 0;
 }
@@ -247,7 +253,7 @@ int relay_listener_retarget(struct relay_listener *l, struct relay_outbox *out,
 
 		m->service = relay_service_ref(service);
 		m->frontend = f;
-		send_to(out, l->ears[i], m);
+		relay_outbox_add(out, l->ears[i]->worker, m);
 	}
 	return 0;
 }
@@ -256,7 +262,8 @@ static void end(struct relay_listener *l, struct relay_outbox *out,
 		enum relay_message_kind kind)
 {
 	for (unsigned i = 0; i < l->n_ears; i++)
-		send_to(out, l->ears[i], relay_message_new(kind, l->ears[i]));
+		relay_outbox_add(out, l->ears[i]->worker,
+				 relay_message_new(kind, l->ears[i]));
 	relay_filter_fini(&l->filter);
 	free(l);
 }

@@ -43,6 +43,8 @@ struct relay_outbox {
 	const struct relay_shared *shared;
 };
 
+void relay_outbox_add(struct relay_outbox *out, const struct relay_worker *to,
+		      struct relay_message *m);
 /*
  * Binds the sockets and queues them for the workers. 0, or -errno; why is then a
  * static text or NULL.

@@ -282,6 +282,8 @@ void relay_sink_inherit(struct relay_sink *r)
 	if (r->inheritance.n_sockets)
 		log_info("userspace: inherited %zu listening sockets",
 			 r->inheritance.n_sockets);
+	r->shared.has_predecessor =
+		r->predecessor_fd >= 0 || r->inheritance.transfer_fd >= 0;
 }
 
 bool relay_sink_is_taking_over(const struct sink *sink)
@@ -303,7 +305,7 @@ static void send_all(void *data, struct relay_handover *h)
 		relay_handover_send_state(h, r->state_fd);
 }
 
-static void on_handed_over(void *data, pid_t by)
+static void on_handed_over(void *data, pid_t by, int fd)
 {
 	struct relay_sink *r = data;
 
@@ -312,6 +314,7 @@ static void on_handed_over(void *data, pid_t by)
 		 (int)by);
 	r->is_handed_over = true;
 	relay_routes_keep(r->routes);
+	relay_sink_pass(r, fd);
 	ev_break(r->params.loop, EVBREAK_ALL);
 }
 
@@ -326,18 +329,29 @@ static void offer(struct relay_sink *r)
 			 r->handover_path, strerror(-err));
 }
 
+/* The connection by which flows and waiting clients come; -1: none. */
+static int say_ready(struct relay_sink *r)
+{
+	if (r->predecessor_fd < 0)
+		return take_fd(r->inheritance.transfer_fd);
+	if (relay_handover_ready(r->predecessor_fd) == 0)
+		return take_fd(r->predecessor_fd);
+	log_warn("userspace: the process before this one has ended before the hand-over "
+		 "was complete");
+	closep(&r->predecessor_fd);
+	r->predecessor_fd = -1;
+	return -1;
+}
+
 void relay_sink_adopted(struct relay_sink *r)
 {
 	if (r->has_adopted)
 		return;
 	r->has_adopted = true;
+	if (r->shared.has_predecessor)
+		relay_sink_start_transfer(r, say_ready(r));
 	relay_inheritance_fini(&r->inheritance, on_unused, r);
 	relay_state_free(take_ptr(r->state));
-	if (r->predecessor_fd >= 0 && relay_handover_ready(r->predecessor_fd) != 0)
-		log_warn("userspace: the process before this one has ended before the "
-			 "hand-over was complete");
-	closep(&r->predecessor_fd);
-	r->predecessor_fd = -1;
 	if (r->handover_path)
 		offer(r);
 	if (!r->params.store)
@@ -371,15 +385,8 @@ static void drain(struct relay_sink *r)
 {
 	uint64_t end_ms = relay_now_ms() + UINT64_C(1000) * MAX_DRAIN_SEC;
 	unsigned n_signals = 0;
-	struct relay_listener *l;
 	sigset_t signals;
 
-	for (size_t i = 0; (l = hash_next(&r->listeners, &i));) {
-		(void)hash_del(&r->listeners, &l->key);
-		relay_listener_leave(l, &r->outbox);
-	}
-	for (unsigned i = 0; i < r->shared.n_workers; i++)
-		relay_worker_send(r->shared.workers[i], &r->outbox.of_worker[i]);
 	(void)sigemptyset(&signals);
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGINT);
@@ -390,13 +397,20 @@ static void drain(struct relay_sink *r)
 	log_info("userspace: %u connections are left; ending", n_open(r));
 }
 
+static void leave_to_store(struct relay_sink *r)
+{
+	if (write_state(r) != 0)
+		log_warn("userspace: could not save the state for the next start");
+	relay_sink_store_transfer(r);
+}
+
 void relay_sink_leave(struct relay_sink *r)
 {
 	if (r->params.loop)
 		ev_timer_stop(r->params.loop, &r->snapshot);
-	if (r->params.store && r->has_adopted && !r->is_handed_over &&
-	    write_state(r) != 0)
-		log_warn("userspace: could not save the state for the next start");
+	relay_sink_stop_transfer(r);
+	if (r->params.store && r->has_adopted && !r->is_handed_over)
+		leave_to_store(r);
 	relay_handover_free(r->handover);
 	if (r->is_handed_over)
 		drain(r);

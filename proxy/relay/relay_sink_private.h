@@ -52,6 +52,10 @@ struct relay_sink {
 	ev_timer snapshot;
 	int state_fd;
 	bool has_adopted, is_handed_over;
+	/* relay_sink_transfer.c: */
+	ev_io transfer; /* runs until the process before this one has sent all */
+	ev_timer transfer_limit;
+	size_t n_transferred;
 };
 
 extern const struct sink_view relay_view;
@@ -89,6 +93,17 @@ void relay_sink_leave(struct relay_sink *r);
 /* For a listener that was opened, and before it is closed. */
 void relay_sink_store(const struct relay_sink *r, const struct relay_listener *l);
 void relay_sink_unstore(const struct relay_sink *r, const struct relay_listener_key *key);
+
+/*
+ * relay_sink_transfer.c. The listeners are the next process's, and UDP flows and waiting
+ * clients go to it; takes the connection.
+ */
+void relay_sink_pass(struct relay_sink *r, int fd);
+/* The same by way of the service manager. */
+void relay_sink_store_transfer(struct relay_sink *r);
+/* Receives them; takes the connection. -1: there is none. */
+void relay_sink_start_transfer(struct relay_sink *r, int fd);
+void relay_sink_stop_transfer(struct relay_sink *r);
 
 /* The same with a key of its own. */
 int relay_sink_listen_at(struct relay_sink *r, struct relay_entry *e,

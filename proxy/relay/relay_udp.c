@@ -3,14 +3,12 @@
 #include <errno.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/mem.h"
 #include "proxy/relay/relay_search.h"
+#include "proxy/relay/relay_transfer.h"
 #include "proxy/relay/relay_udp_private.h"
-
-#ifndef UDP_GRO
-#define UDP_GRO 104
-#endif
 
 #define RECEIVE_BUFFER_LEN (4 << 20)
 #define SWEEP_SEC	   1.0
@@ -107,6 +105,12 @@ static bool key_of(const struct relay_ear *ear, const struct msghdr *m,
 				  &ret->port) == 0;
 }
 
+static void start_sweep(struct relay_udp *u)
+{
+	if (!ev_is_active(&u->sweep))
+		ev_timer_again(u->worker->loop, &u->sweep);
+}
+
 /* The flow of a received datagram, or a new one. */
 static struct relay_flow *flow_of(struct relay_udp *u, struct relay_ear *ear, unsigned i)
 {
@@ -121,8 +125,7 @@ static struct relay_flow *flow_of(struct relay_udp *u, struct relay_ear *ear, un
 		relay_flows_use(&u->flows, n, now_sec(), false);
 		return (struct relay_flow *)n;
 	}
-	if (!ev_is_active(&u->sweep))
-		ev_timer_again(u->worker->loop, &u->sweep);
+	start_sweep(u);
 	return relay_flow_open(u, ear, &key, m, on_answer);
 }
 
@@ -213,7 +216,8 @@ void relay_udp_start_ear(struct relay_udp *u, struct relay_ear *ear)
 	relay_udp_retarget(ear);
 	ev_io_init(&ear->io, on_datagrams, ear->io.fd, EV_READ);
 	ear->io.data = ear;
-	ev_io_start(u->worker->loop, &ear->io);
+	if (!ear->is_waiting)
+		ev_io_start(u->worker->loop, &ear->io);
 }
 
 void relay_udp_stop_ear(struct relay_udp *u, struct relay_ear *ear)
@@ -221,6 +225,30 @@ void relay_udp_stop_ear(struct relay_udp *u, struct relay_ear *ear)
 	flush_answers(u); /* while its socket is open */
 	while (!LIST_EMPTY(&ear->flows))
 		relay_flow_end(LIST_FIRST(&ear->flows));
+}
+
+void relay_udp_pass(const struct relay_ear *ear, struct relay_transfer *t)
+{
+	uint64_t cookie = relay_transfer_cookie(ear->io.fd);
+	const struct relay_flow *flow;
+
+	LIST_FOREACH(flow, &ear->flows, in_ear)
+	relay_transfer_add(t, flow->io.fd, ear->io.fd,
+			   &(struct relay_transfer_record){
+				   .cookie = cookie,
+				   .client = flow->node.key.client,
+				   .client_port = flow->node.key.port,
+				   .scope = flow->node.key.scope,
+				   .is_answered = flow->node.is_answered,
+			   });
+}
+
+void relay_udp_adopt(struct relay_udp *u, struct relay_ear *ear, int fd,
+		     const struct relay_transfer_record *record)
+{
+	start_sweep(u);
+	if (!relay_flow_adopt(u, ear, fd, record, on_answer))
+		(void)close(fd);
 }
 
 struct relay_udp *relay_udp_new(struct relay_worker *w)

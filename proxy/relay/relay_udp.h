@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 struct relay_ear;
+struct relay_transfer;
+struct relay_transfer_record;
 struct relay_udp;
 struct relay_worker;
 
@@ -22,6 +24,11 @@ void relay_udp_start_ear(struct relay_udp *u, struct relay_ear *ear);
 void relay_udp_retarget(struct relay_ear *ear);
 /* Ends its flows; the caller closes the socket. */
 void relay_udp_stop_ear(struct relay_udp *u, struct relay_ear *ear);
+/* Adds its flows, which stay open until relay_udp_stop_ear(). */
+void relay_udp_pass(const struct relay_ear *ear, struct relay_transfer *t);
+/* Continues with a flow of the process before this one; takes its socket. */
+void relay_udp_adopt(struct relay_udp *u, struct relay_ear *ear, int fd,
+		     const struct relay_transfer_record *record);
 /* Ends the flows of removed endpoints. */
 void relay_udp_review(struct relay_udp *u, uint64_t now_ms);
 /* After each batch of events: sends answers, frees ended flows. */

@@ -6,6 +6,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "proxy/relay/relay_search.h"
+#include "proxy/relay/relay_transfer.h"
 #include "proxy/relay/relay_udp_private.h"
 
 static void count_flow(const struct relay_flow *flow, enum relay_counter counter,
@@ -127,8 +128,8 @@ static uint32_t find_endpoint(struct relay_udp *u, const struct relay_service *s
 }
 
 static struct relay_flow *make(struct relay_udp *u, struct relay_ear *ear,
-			       const struct relay_flow_key *key,
-			       const struct msghdr *first, uint32_t i)
+			       const struct relay_flow_key *key, uint32_t i, int fd,
+			       void (*on_answer)(struct ev_loop *, ev_io *, int))
 {
 	struct relay_flow *flow = xcalloc(1, sizeof(*flow));
 
@@ -137,15 +138,19 @@ static struct relay_flow *make(struct relay_udp *u, struct relay_ear *ear,
 	flow->ear = ear;
 	flow->service = relay_service_ref(ear->service);
 	flow->endpoint = relay_endpoint_ref(ear->service->endpoints[i]);
-	flow->client_len = first->msg_namelen;
-	memcpy(&flow->client, first->msg_name, first->msg_namelen);
 	flow->n_expected = 1;
 	LIST_INSERT_HEAD(&ear->flows, flow, in_ear);
-	relay_count(&ear->n_connections, 1);
 	relay_count(&ear->service->account->n_current, 1);
-	count_flow(flow, RELAY_FLOWS, 1);
-	relay_search_found(u->worker, flow->service, &key->client, flow->endpoint);
+	ev_io_init(&flow->io, on_answer, fd, EV_READ);
+	flow->io.data = flow;
+	ev_io_start(u->worker->loop, &flow->io);
 	return flow;
+}
+
+static void put(struct relay_flow *flow)
+{
+	relay_flows_put(&flow->udp->flows, &flow->node, flow->service->account,
+			(uint32_t)(relay_now_ms() / 1000));
 }
 
 struct relay_flow *relay_flow_open(struct relay_udp *u, struct relay_ear *ear,
@@ -166,11 +171,67 @@ struct relay_flow *relay_flow_open(struct relay_udp *u, struct relay_ear *ear,
 		relay_limit_give_flow(u->worker->shared->limit);
 		return NULL;
 	}
-	flow = make(u, ear, key, first, i);
-	relay_flows_put(&u->flows, &flow->node, ear->service->account,
-			(uint32_t)(relay_now_ms() / 1000));
-	ev_io_init(&flow->io, on_answer, fd, EV_READ);
-	flow->io.data = flow;
-	ev_io_start(u->worker->loop, &flow->io);
+	flow = make(u, ear, key, i, fd, on_answer);
+	flow->client_len = first->msg_namelen;
+	memcpy(&flow->client, first->msg_name, first->msg_namelen);
+	put(flow);
+	relay_count(&ear->n_connections, 1);
+	count_flow(flow, RELAY_FLOWS, 1);
+	relay_search_found(u->worker, flow->service, &key->client, flow->endpoint);
 	return flow;
+}
+
+/* ---- from the process before this one ---- */
+
+/* The endpoint that the socket is connected to, if it serves; else UINT32_MAX. */
+static uint32_t endpoint_of(const struct relay_service *s, int fd)
+{
+	const struct endpoint *endpoints = service_endpoints(s->service);
+	struct sockaddr_storage sa;
+	socklen_t len = sizeof(sa);
+	struct addr addr;
+	uint16_t port;
+
+	if (getpeername(fd, (struct sockaddr *)&sa, &len) == -1 ||
+	    addr_from_sockaddr((const struct sockaddr *)&sa, &addr, &port) != 0)
+		return UINT32_MAX;
+	for (uint32_t i = 0; i < s->service->n_endpoints; i++)
+		if (endpoints[i].port == port && addr_equal(&endpoints[i].addr, &addr))
+			return endpoints[i].flags & ENDPOINT_SERVING ? i : UINT32_MAX;
+	return UINT32_MAX;
+}
+
+static void set_client(struct relay_flow *flow,
+		       const struct relay_transfer_record *record)
+{
+	struct sockaddr_storage sa;
+
+	flow->client_len = addr_to_sockaddr(&record->client, record->client_port, &sa);
+	memcpy(&flow->client, &sa, flow->client_len);
+	if (flow->client.sin6_family == AF_INET6)
+		flow->client.sin6_scope_id = record->scope;
+}
+
+bool relay_flow_adopt(struct relay_udp *u, struct relay_ear *ear, int fd,
+		      const struct relay_transfer_record *record,
+		      void (*on_answer)(struct ev_loop *, ev_io *, int))
+{
+	const struct relay_flow_key key = {.frontend = ear,
+					   .client = record->client,
+					   .scope = record->scope,
+					   .port = record->client_port};
+	uint32_t i = endpoint_of(ear->service, fd);
+	socklen_t len = sizeof(int);
+	struct relay_flow *flow;
+	int is_joining = 0;
+
+	if (i == UINT32_MAX || relay_flows_find(&u->flows, &key) || !take_room(u))
+		return false;
+	(void)getsockopt(fd, IPPROTO_UDP, UDP_GRO, &is_joining, &len); /* or it is off */
+	flow = make(u, ear, &key, i, fd, on_answer);
+	set_client(flow, record);
+	flow->is_joining = is_joining;
+	flow->node.is_answered = record->is_answered;
+	put(flow);
+	return true;
 }

@@ -4,11 +4,16 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <netinet/udp.h>
 
 #include "proxy/relay/relay_batch.h"
 #include "proxy/relay/relay_flows.h"
 #include "proxy/relay/relay_udp.h"
 #include "proxy/relay/relay_worker.h"
+
+#ifndef UDP_GRO
+#define UDP_GRO 104
+#endif
 
 struct relay_flow {
 	struct relay_flow_node node; /* first */
@@ -38,6 +43,10 @@ struct relay_udp {
 struct relay_flow *relay_flow_open(struct relay_udp *u, struct relay_ear *ear,
 				   const struct relay_flow_key *key, struct msghdr *first,
 				   void (*on_answer)(struct ev_loop *, ev_io *, int));
+/* One that another process had, if its endpoint still serves. Takes the socket if so. */
+bool relay_flow_adopt(struct relay_udp *u, struct relay_ear *ear, int fd,
+		      const struct relay_transfer_record *record,
+		      void (*on_answer)(struct ev_loop *, ev_io *, int));
 /* Ends it. It is freed by relay_udp_finish(). */
 void relay_flow_end(struct relay_flow *flow);
 /* The endpoint is unreachable: it is set aside, and the flow ends. */

@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/thread.h"
 #include "proxy/relay/relay_conn.h"
+#include "proxy/relay/relay_surrender.h"
 #include "proxy/relay/relay_udp.h"
 
 #define MAX_ACCEPTED 64 /* in a row */
@@ -308,6 +309,15 @@ static void handle(struct relay_worker *w, const struct relay_message *m)
 	case RELAY_ACCEPTED:
 		accept_handed(w, m);
 		break;
+	case RELAY_SURRENDER:
+		relay_surrender(w, m->fd);
+		break;
+	case RELAY_ADOPT:
+		relay_surrender_adopt(w, m->ear, m->fd, m->record);
+		break;
+	case RELAY_RESUME:
+		relay_surrender_resume(w);
+		break;
 	case RELAY_REVIEW:
 		review_all(w);
 		break;
@@ -328,6 +338,7 @@ static void handle_inbox(struct relay_worker *w)
 	while ((m = STAILQ_FIRST(&messages))) {
 		STAILQ_REMOVE_HEAD(&messages, next);
 		handle(w, m);
+		free(m->record);
 		free(m);
 	}
 }

@@ -22,6 +22,7 @@ struct relay_conn;
 struct relay_flow;
 struct relay_udp;
 struct relay_inheritance;
+struct relay_transfer_record;
 struct relay_worker;
 
 LIST_HEAD(relay_conns, relay_conn);
@@ -39,6 +40,7 @@ struct relay_ear {
 	uint64_t n_connections;		 /* atomic */
 	bool is_shared; /* what it accepts goes to the least busy worker */
 	bool is_paused;
+	bool is_waiting; /* UDP: the process before this one has its flows, and reads it */
 	struct relay_flow_list flows; /* of UDP */
 	LIST_ENTRY(relay_ear) in_paused, in_worker;
 };
@@ -46,12 +48,15 @@ struct relay_ear {
 LIST_HEAD(relay_ears, relay_ear);
 
 enum relay_message_kind {
-	RELAY_LISTEN,	/* ear */
-	RELAY_RETARGET, /* ear, service, frontend */
-	RELAY_CLOSE,	/* ear */
-	RELAY_LEAVE,	/* ear: the next process has it, too */
-	RELAY_ACCEPTED, /* fd, service, frontend: another worker accepted it */
-	RELAY_REVIEW,	/* endpoints were removed: some connections may have to end */
+	RELAY_LISTEN,	 /* ear */
+	RELAY_RETARGET,	 /* ear, service, frontend */
+	RELAY_CLOSE,	 /* ear */
+	RELAY_LEAVE,	 /* ear: the next process has it, too */
+	RELAY_ACCEPTED,	 /* fd, service, frontend: another worker accepted it */
+	RELAY_SURRENDER, /* fd: flows and waiting clients go to the next process */
+	RELAY_ADOPT,	 /* ear, fd, record: they arrive there */
+	RELAY_RESUME,	 /* that was all of them */
+	RELAY_REVIEW,	 /* endpoints were removed: some connections may have to end */
 	RELAY_STOP,
 };
 
@@ -61,6 +66,7 @@ struct relay_message {
 	struct relay_service *service; /* one reference */
 	const struct frontend *frontend;
 	int fd;
+	struct relay_transfer_record *record; /* owned */
 	STAILQ_ENTRY(relay_message) next;
 };
 
@@ -71,6 +77,7 @@ struct relay_shared {
 	struct relay_affinity *affinity;
 	struct relay_limit *limit;
 	struct relay_inheritance *inheritance; /* of the sink's thread; may be NULL */
+	bool has_predecessor; /* of the sink's thread: it passes its UDP flows on later */
 	struct relay_worker **workers;
 	unsigned n_workers;
 	uint32_t udp_unanswered_sec, udp_answered_sec; /* idle flows end after that */

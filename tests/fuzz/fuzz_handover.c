@@ -1,7 +1,7 @@
 /*
  * Messages and state of a hand-over between two processes: they are refused, or
- * all offsets of the state are within it.  The first byte selects which; a message has
- * two bytes for its length and its descriptor before it.
+ * all offsets of the state are within it.  The first byte selects which; a message, also
+ * one of a transfer, has two bytes for its length and its descriptor before it.
  */
 #include <assert.h>
 #include <stdlib.h>
@@ -10,9 +10,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/cleanup.h"
 #include "proxy/relay/relay_handover.h"
 #include "proxy/relay/relay_inheritance.h"
 #include "proxy/relay/relay_state.h"
+#include "proxy/relay/relay_transfer.h"
 
 #define MAX_MESSAGES 16
 
@@ -41,10 +43,14 @@ static void send_message(int to, const uint8_t *bytes, size_t len, unsigned n_fd
 	(void)close(fds[0]);
 }
 
-static void read_messages(const uint8_t *bytes, size_t len)
+static void close_socket(void *data, int fd, const struct relay_transfer_record *record)
 {
-	struct relay_inheritance in;
-	const char *why = NULL;
+	(void)close(fd);
+}
+
+/* The end from which they are read. */
+static int send_messages(const uint8_t *bytes, size_t len)
+{
 	int ends[2];
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == -1)
@@ -57,10 +63,26 @@ static void read_messages(const uint8_t *bytes, size_t len)
 		len -= 2 + n;
 	}
 	(void)close(ends[1]);
+	return ends[0];
+}
+
+static void read_messages(const uint8_t *bytes, size_t len)
+{
+	_cleanup_(closep) int fd = send_messages(bytes, len);
+	struct relay_inheritance in;
+	const char *why = NULL;
+
 	relay_inheritance_init(&in);
-	assert(relay_handover_read(ends[0], &in, &why) == 0 || why);
+	assert(relay_handover_read(fd, &in, &why) == 0 || why);
 	relay_inheritance_fini(&in, NULL, NULL);
-	(void)close(ends[0]);
+}
+
+static void read_transfer(const uint8_t *bytes, size_t len)
+{
+	_cleanup_(closep) int fd = send_messages(bytes, len);
+
+	while (relay_transfer_read(fd, close_socket, NULL) == 0)
+		;
 }
 
 static void read_state(const uint8_t *bytes, size_t len)
@@ -93,6 +115,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
 	if (len && bytes[0] & 1)
 		read_state(bytes + 1, len - 1);
+	else if (len && bytes[0] & 2)
+		read_transfer(bytes + 1, len - 1);
 	else if (len)
 		read_messages(bytes + 1, len - 1);
 	return 0;

@@ -17,6 +17,7 @@
 #include "proxy/relay/relay_handover.h"
 #include "proxy/relay/relay_inheritance.h"
 #include "proxy/relay/relay_state.h"
+#include "proxy/relay/relay_transfer.h"
 #include "tests/test.h"
 
 struct message { /* as in relay_handover.c */
@@ -230,6 +231,101 @@ static void an_end_with_another_number_or_none_at_all_is_refused(void **state)
 	(void)close(ends[0]);
 }
 
+/* ---- sockets in use ---- */
+
+struct arrived {
+	unsigned n;
+	uint64_t since_ms;
+	struct addr frontend;
+	uint16_t port;
+};
+
+static void note_socket(void *data, int fd, const struct relay_transfer_record *record)
+{
+	struct arrived *a = data;
+
+	a->n++;
+	a->since_ms += record->since_ms;
+	a->frontend = record->frontend;
+	a->port = record->frontend_port;
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	(void)close(fd);
+}
+
+/* More than fit in a message. */
+static void sockets_in_use_arrive_with_their_records(void **state)
+{
+	struct relay_listener_key key;
+	_cleanup_(closep) int fd = listener(&key);
+	unsigned before = n_open(), n_messages = 0;
+	struct relay_transfer t = {0};
+	struct arrived a = {0};
+	int ends[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+	t.fd = ends[1];
+	for (unsigned i = 0; i < 300; i++)
+		relay_transfer_add(&t, fd, fd,
+				   &(struct relay_transfer_record){.since_ms = i});
+	relay_transfer_flush(&t);
+	assert_int_equal(t.err, 0);
+	(void)close(ends[1]);
+	while (relay_transfer_read(ends[0], note_socket, &a) == 0)
+		n_messages++;
+	assert_int_equal(n_messages, 2);
+	assert_int_equal(a.n, 300);
+	assert_int_equal(a.since_ms, 300 * 299 / 2);
+	assert_int_equal(a.port, key.port);
+	assert_true(addr_equal(&a.frontend, &key.addr));
+	assert_int_equal(relay_transfer_read(ends[0], note_socket, &a), -ECONNRESET);
+	(void)close(ends[0]);
+	assert_int_equal(n_open(), before);
+}
+
+/* Bytes of a message with one socket: a changed one, or another length. */
+static const struct {
+	const char *name;
+	size_t at, len;
+	bool with_fd;
+} transfer_damages[] = {
+	{"the magic", 0, 80, true},
+	{"the version", 8, 80, true},
+	{"the number", 12, 80, true},
+	{"too short", SIZE_MAX, 79, true},
+	{"a part of its head", SIZE_MAX, 5, true},
+	{"too long", SIZE_MAX, 81, true},
+	{"without a socket", SIZE_MAX, 80, false},
+};
+
+static void a_damaged_message_with_sockets_in_use_is_refused(void **state)
+{
+	struct relay_listener_key key;
+	_cleanup_(closep) int fd = listener(&key);
+	unsigned before = n_open();
+
+	for (size_t i = 0; i < N_ELEMENTS(transfer_damages); i++) {
+		char bytes[81] = "";
+		struct relay_transfer t = {0};
+		struct arrived a = {0};
+		int ends[2];
+
+		assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends), 0);
+		t.fd = ends[1];
+		relay_transfer_add(&t, fd, fd, &(struct relay_transfer_record){0});
+		relay_transfer_flush(&t);
+		assert_int_equal(recv(ends[0], bytes, sizeof(bytes), 0), 80);
+		if (transfer_damages[i].at != SIZE_MAX)
+			bytes[transfer_damages[i].at] ^= 1;
+		send_raw(ends[1], bytes, transfer_damages[i].len,
+			 transfer_damages[i].with_fd ? fd : -1);
+		assert_int_equal(relay_transfer_read(ends[0], note_socket, &a), -EBADMSG);
+		assert_int_equal(a.n, 0);
+		(void)close(ends[0]);
+		(void)close(ends[1]);
+		assert_int_equal(n_open(), before);
+	}
+}
+
 /* ---- the state ---- */
 
 static struct service *web(void)
@@ -321,6 +417,8 @@ int main(void)
 		cmocka_unit_test(signals_do_not_end_a_hand_over),
 		cmocka_unit_test(a_damaged_message_is_refused_and_leaves_no_descriptor),
 		cmocka_unit_test(an_end_with_another_number_or_none_at_all_is_refused),
+		cmocka_unit_test(sockets_in_use_arrive_with_their_records),
+		cmocka_unit_test(a_damaged_message_with_sockets_in_use_is_refused),
 		cmocka_unit_test(a_state_is_read_as_it_was_written),
 		cmocka_unit_test(a_state_with_any_changed_byte_or_length_is_refused),
 	};
