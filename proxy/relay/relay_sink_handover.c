@@ -17,6 +17,7 @@
 #define SNAPSHOT_SEC  2. /* what a SIGKILL loses */
 #define MAX_DRAIN_SEC 3600
 #define DRAIN_STEP_MS 50
+#define STATE_NAME    "state"
 
 /* ---- the state, written ---- */
 
@@ -357,7 +358,9 @@ void relay_sink_adopted(struct relay_sink *r)
 	if (!r->params.store)
 		return;
 	relay_routes_keep(r->routes);
-	store_fds(r, "state", &r->state_fd, 1);
+	(void)r->params.store->remove(
+		STATE_NAME); /* that of the process before this one */
+	store_fds(r, STATE_NAME, &r->state_fd, 1);
 	ev_timer_start(r->params.loop, &r->snapshot);
 }
 
