@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/clock.h"
 #include "core/hash_keys.h"
 #include "core/mem.h"
 #include "watchers/cluster_private.h"
@@ -44,6 +45,7 @@ void cluster_free(struct cluster *c)
 	free_objects(&c->namespaces);
 	object_unref(c->node);
 	triggers_fini(&c->triggers);
+	causes_fini(&c->causes);
 	free(c->node_name);
 	free(c);
 }
@@ -64,6 +66,24 @@ static bool is_known(struct cluster *c, struct object *old, struct object *new)
 	return true;
 }
 
+/* The cause of planning a Service again, or, NULL, all. since_us 0: now. */
+static void note_cause(struct cluster *c, const struct object *o, const char *service,
+		       uint64_t since_us)
+{
+	struct cause cause = {
+		.kind = object_kind_name((enum object_kind)o->kind),
+		.ns = o->ns,
+		.name = o->name,
+		.since_us = since_us,
+	};
+
+	if (o->kind == OBJECT_SLICE && object_as_slice(o)->is_mirror) {
+		cause.kind = "Endpoints";
+		cause.name = object_as_slice(o)->service;
+	}
+	causes_note(&c->causes, o->ns, service, &cause);
+}
+
 static bool put_service(struct cluster *c, struct object *o)
 {
 	struct service_record *record = service_index_get(&c->index, o->ns, o->name);
@@ -77,6 +97,7 @@ static bool put_service(struct cluster *c, struct object *o)
 	record->service = o;
 	mark_put(c, o);
 	service_index_mark(&c->index, record);
+	note_cause(c, o, o->name, 0);
 	return true;
 }
 
@@ -88,6 +109,7 @@ static bool del_service(struct cluster *c, const char *ns, const char *name)
 		return false;
 	/* The caller's strings may be those of the removed object. */
 	service_index_mark(&c->index, record);
+	note_cause(c, record->service, record->name, 0);
 	object_unref(record->service);
 	record->service = NULL;
 	c->n_services--;
@@ -101,14 +123,29 @@ static void remove_slice(struct cluster *c, struct object *o)
 
 	if (record)
 		service_index_remove_slice(&c->index, record, o);
+	note_cause(c, o, service, 0);
 	(void)hash_del(&c->slices, o);
 	object_unref(o);
+}
+
+/* When the change of the slice was triggered, monotonic clock; 0: unknown, or not ours. */
+static uint64_t new_trigger(const struct cluster *c, const struct object *old,
+			    const struct object_slice *slice)
+{
+	uint64_t now_us = clock_monotonic_us();
+	int64_t age_us = clock_wall_us() - slice->trigger_us;
+
+	if (slice->trigger_us < c->triggers.since_us ||
+	    (old && object_as_slice(old)->trigger_us == slice->trigger_us))
+		return 0;
+	return age_us > 0 && (uint64_t)age_us < now_us ? now_us - (uint64_t)age_us : 0;
 }
 
 static bool put_slice(struct cluster *c, struct object *o)
 {
 	const struct object_slice *slice = object_as_slice(o);
 	struct object *old = hash_find(&c->slices, o);
+	uint64_t trigger_us = new_trigger(c, old, slice);
 
 	if (is_known(c, old, o))
 		return false;
@@ -124,6 +161,7 @@ static bool put_slice(struct cluster *c, struct object *o)
 	service_index_add_slice(&c->index,
 				service_index_get(&c->index, o->ns, slice->service), o);
 	triggers_note(&c->triggers, slice->trigger_us);
+	note_cause(c, o, slice->service, trigger_us);
 	return true;
 }
 
@@ -184,8 +222,10 @@ static bool put_node(struct cluster *c, struct object *o)
 	}
 	if (is_known(c, old, o))
 		return false;
-	if (!old || node_matters(object_as_node(old), object_as_node(o)))
+	if (!old || node_matters(object_as_node(old), object_as_node(o))) {
 		c->node_changed = true;
+		note_cause(c, o, NULL, 0);
+	}
 	if (old)
 		object_unref(old);
 	c->node = o;
@@ -393,6 +433,11 @@ size_t cluster_take_triggers(struct cluster *c, int64_t *ret, size_t max)
 void cluster_set_triggers_since(struct cluster *c, int64_t since_us)
 {
 	c->triggers.since_us = since_us;
+}
+
+struct causes *cluster_causes(struct cluster *c)
+{
+	return &c->causes;
 }
 
 const struct object_slice *cluster_next_slice(const struct cluster *c, size_t *pos)

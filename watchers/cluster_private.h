@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 #include "core/hash.h"
+#include "watchers/causes.h"
 #include "watchers/cluster.h"
 #include "watchers/service_index.h"
 #include "watchers/triggers.h"
@@ -26,4 +27,5 @@ struct cluster {
 	uint32_t relists[OBJECT_KIND_N]; /* number of the running relist; 0: none */
 	uint32_t n_relists;
 	struct triggers triggers;
+	struct causes causes;
 };

@@ -18,6 +18,7 @@ static void print_entry(const json_t *entry, struct buf *out)
 {
 	const char *port = json_text(entry, "portName"),
 		   *ns = json_text(entry, "namespace");
+	const json_t *cause = json_object_get(entry, "cause");
 	const char *time = json_text(entry, "time"), *detail = json_text(entry, "detail");
 
 	buf_printf(out, "%.10s %.12s  ", time, strlen(time) > 11 ? time + 11 : "");
@@ -25,8 +26,11 @@ static void print_entry(const json_t *entry, struct buf *out)
 		buf_printf(out, "%s/%s%s%s %s %s  ", ns, json_text(entry, "name"),
 			   *port ? ":" : "", port, json_text(entry, "protocol"),
 			   json_text(entry, "family"));
-	buf_printf(out, "%s%s%s\n", json_text(entry, "what"), *detail ? ": " : "",
-		   detail);
+	buf_printf(out, "%s%s%s", json_text(entry, "what"), *detail ? ": " : "", detail);
+	if (*json_text(cause, "text"))
+		buf_printf(out, " (%s, %.1f ms)", json_text(cause, "text"),
+			   json_number_value(json_object_get(entry, "tookMs")));
+	buf_add_char(out, '\n');
 }
 
 /* A line for each entry. */

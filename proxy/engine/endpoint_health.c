@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "proxy/engine/sync.h"
+#include "watchers/causes.h"
 #include "watchers/checks/checker.h"
 #include "watchers/cluster.h"
 
@@ -39,7 +40,15 @@ static void log_change(struct endpoint_health *h, const struct checker_endpoint 
 
 void endpoint_health_changed(struct endpoint_health *h, const struct checker_endpoint *e)
 {
+	char at[ADDR_PORT_TEXT_LEN];
+
 	log_change(h, e);
+	causes_note(cluster_causes(h->cluster), e->ns, e->name,
+		    &(struct cause){
+			    .kind = "HealthCheck",
+			    .ns = "",
+			    .name = addr_port_format(&e->addr, e->port, at),
+		    });
 	cluster_mark(h->cluster, e->ns, e->name);
 	if (h->sync)
 		sync_mark(h->sync);

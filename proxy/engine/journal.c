@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "core/changeset.h"
 #include "core/cleanup.h"
 #include "core/clock.h"
@@ -12,6 +13,7 @@
 #include "core/log_limiter.h"
 #include "core/mem.h"
 #include "core/sink.h"
+#include "watchers/causes.h"
 #include "watchers/checks/checker.h"
 
 #define LOG_BURST	20
@@ -39,10 +41,13 @@ struct entry {
 	struct service *service; /* a reference; NULL: of all */
 	enum journal_what what;
 	char *detail;
+	struct cause *cause; /* a reference; NULL: unknown */
+	uint64_t took_us;    /* since the cause */
 };
 
 struct journal {
 	struct sink sink;
+	struct causes *causes;
 	struct hash known; /* the services as last reported; references */
 	bool has_started;
 	struct entry ring[JOURNAL_LEN];
@@ -72,19 +77,38 @@ static const void *itself(const void *item)
 
 static const struct hash_ops known_ops = {service_hash, is_same_service, itself};
 
-static void add(struct journal *j, const struct service *service, enum journal_what what,
-		const char *detail)
+static void entry_fini(struct entry *e)
 {
-	struct entry *e = &j->ring[j->n++ % JOURNAL_LEN];
-
 	service_unref(e->service);
 	free(e->detail);
+	cause_unref(e->cause);
+}
+
+static void add(struct journal *j, const struct service *service, enum journal_what what,
+		const char *detail, const struct cause *cause)
+{
+	struct entry *e = &j->ring[j->n++ % JOURNAL_LEN];
+	uint64_t now_us = clock_monotonic_us();
+
+	entry_fini(e);
 	*e = (struct entry){
 		.at_us = clock_wall_us(),
 		.service = service ? service_ref(service) : NULL,
 		.what = what,
 		.detail = xstrdup(detail),
+		.cause = cause_ref(cause),
 	};
+	if (cause)
+		e->took_us = now_us - cause->since_us;
+}
+
+static void add_with(struct journal *j, const struct service *service,
+		     enum journal_what what, const char *detail, const struct cause *from)
+{
+	struct cause *cause = cause_new(from);
+
+	add(j, service, what, detail, cause);
+	cause_unref(cause);
 }
 
 /* Others are in the journal only. */
@@ -116,8 +140,10 @@ static void log_endpoints(struct journal *j, const struct service *s,
 static void on_difference(void *data, enum journal_what what, const char *detail)
 {
 	struct writing *w = data;
+	const struct service *s = w->service;
 
-	add(w->journal, w->service, what, detail);
+	add(w->journal, s, what, detail,
+	    causes_find(w->journal->causes, service_namespace(s), service_name(s)));
 	log_endpoints(w->journal, w->service, what);
 }
 
@@ -185,9 +211,10 @@ static int journal_apply(struct sink *sink, const struct changeset *cs)
 	if (!j->has_started) {
 		_cleanup_(freep) char *detail = xasprintf("%zu service ports", cs->n);
 
-		add(j, NULL, JOURNAL_STARTED, detail);
+		add(j, NULL, JOURNAL_STARTED, detail, NULL);
 	}
 	j->has_started = true;
+	causes_start(j->causes);
 	return 0;
 }
 
@@ -199,14 +226,12 @@ static void journal_close(struct sink *sink)
 	for (size_t i = 0; (s = hash_next(&j->known, &i));)
 		service_unref(s);
 	hash_fini(&j->known);
-	for (size_t i = 0; i < JOURNAL_LEN; i++) {
-		service_unref(j->ring[i].service);
-		free(j->ring[i].detail);
-	}
+	for (size_t i = 0; i < JOURNAL_LEN; i++)
+		entry_fini(&j->ring[i]);
 	free(j);
 }
 
-struct sink *journal_new(void)
+struct sink *journal_new(struct causes *causes)
 {
 	static const struct sink_ops ops = {
 		.name = "journal",
@@ -216,6 +241,7 @@ struct sink *journal_new(void)
 	struct journal *j = xcalloc(1, sizeof(*j));
 
 	j->sink.ops = &ops;
+	j->causes = causes;
 	hash_init(&j->known, &known_ops);
 	j->limiter = (struct log_limiter){
 		.burst = LOG_BURST,
@@ -228,8 +254,15 @@ void journal_add_repair(struct sink *sink, const char *by, uint64_t total_us)
 {
 	_cleanup_(freep) char *detail = xasprintf("changed by %s, restored in %.1f ms",
 						  by, (double)total_us / 1e3);
+	const struct cause cause = {
+		.kind = "Process",
+		.ns = "",
+		.name = by,
+		.since_us = clock_monotonic_us() - total_us,
+	};
 
-	add(container_of(sink, struct journal, sink), NULL, JOURNAL_REPAIRED, detail);
+	add_with(container_of(sink, struct journal, sink), NULL, JOURNAL_REPAIRED, detail,
+		 &cause);
 }
 
 /* Some service port of the endpoint's Service and family: entries name one. */
@@ -255,8 +288,9 @@ void journal_add_health(struct sink *sink, const struct checker_endpoint *e)
 			  addr_port_format(&e->addr, e->port, at), e->is_down ? ": " : "",
 			  e->is_down ? e->why : "", e->n_in_row);
 
-	add(j, find_service(j, e),
-	    e->is_down ? JOURNAL_ENDPOINT_DOWN : JOURNAL_ENDPOINT_UP, detail);
+	add_with(j, find_service(j, e),
+		 e->is_down ? JOURNAL_ENDPOINT_DOWN : JOURNAL_ENDPOINT_UP, detail,
+		 &(struct cause){.kind = "HealthCheck", .ns = "", .name = at});
 }
 
 static bool is_wanted(const struct service *s, const char *ns, const char *name)
@@ -265,19 +299,59 @@ static bool is_wanted(const struct service *s, const char *ns, const char *name)
 	       (!*name || (s && strcmp(service_name(s), name) == 0));
 }
 
+/* "EndpointSlice demo/web-x and 1 more, resourceVersion 12"; "" where the detail has it. */
+static char *cause_text(const struct cause *c)
+{
+	struct buf text = BUF_INIT;
+
+	if (strcmp(c->kind, "Process") == 0)
+		return xstrdup("");
+	if (strcmp(c->kind, "Claim") == 0)
+		buf_add_string(&text, "another claim of the same place");
+	else
+		buf_printf(&text, "%s %s%s%s", c->kind, c->ns, *c->ns ? "/" : "",
+			   c->name);
+	if (c->n_others)
+		buf_printf(&text, " and %u more", c->n_others);
+	if (*c->version)
+		buf_printf(&text, ", resourceVersion %s", c->version);
+	if (*c->file)
+		buf_printf(&text, ", %s", c->file);
+	return buf_take(&text);
+}
+
+static json_t *cause_json(const struct cause *c)
+{
+	_cleanup_(freep) char *text = c ? cause_text(c) : NULL;
+	json_t *json;
+
+	if (!c)
+		return json_null();
+	json = json_pack("{s:s, s:s, s:s, s:I, s:s}", "kind", c->kind, "namespace", c->ns,
+			 "name", c->name, "others", (json_int_t)c->n_others, "text",
+			 text);
+	if (*c->version)
+		(void)json_object_set_new(json, "resourceVersion",
+					  json_string(c->version));
+	if (*c->file)
+		(void)json_object_set_new(json, "file", json_string(c->file));
+	return json;
+}
+
 static json_t *entry_json(const struct entry *e, uint64_t number)
 {
 	const struct service *s = e->service;
 	char at[CLOCK_TEXT_LEN];
 
-	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "number",
-			 (json_int_t)number, "time", clock_format(e->at_us, at),
+	return json_pack("{s:I, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:f}",
+			 "number", (json_int_t)number, "time", clock_format(e->at_us, at),
 			 "namespace", s ? service_namespace(s) : "", "name",
 			 s ? service_name(s) : "", "portName",
 			 s ? service_port_name(s) : "", "protocol",
 			 s ? proto_name(s->proto) : "", "family",
 			 s ? family_name(s->family) : "", "what", names[e->what],
-			 "detail", e->detail);
+			 "detail", e->detail, "cause", cause_json(e->cause), "tookMs",
+			 (double)e->took_us / 1e3);
 }
 
 json_t *journal_json(const struct sink *sink, const char *ns, const char *name,

@@ -1,7 +1,7 @@
 /*
- * The last changes of services, in a ring: additions, removals, differences, and
- * when each was programmed.  A sink after the data plane, so an entry
- * says what the kernel holds. The first change set is one entry.
+ * The last changes of services, in a ring: additions, removals, differences, when
+ * each was programmed, its cause and the time since that.  A sink after the data plane,
+ * so an entry says what the kernel holds. The first change set is one entry.
  *
  * A service port that loses its last endpoint or gets its first one is also logged.
  */
@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdint.h>
 
+struct causes;
 struct checker_endpoint;
 struct journal;
 struct service;
@@ -17,8 +18,11 @@ struct sink;
 
 #define JOURNAL_LEN 1000 /* entries that are kept */
 
-/* The sink, whose close() frees it. */
-struct sink *journal_new(void);
+/*
+ * The sink, whose close() frees it.  It starts the causes at its first change set; the
+ * caller clears them.
+ */
+struct sink *journal_new(struct causes *causes);
 
 /*
  * "entries" after number `since`, oldest first, of a namespace and a Service; "" means

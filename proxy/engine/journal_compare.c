@@ -56,7 +56,8 @@ static const char *endpoint_state(const struct endpoint *e)
 {
 	if (e->flags & (ENDPOINT_CLUSTER | ENDPOINT_LOCAL))
 		return " (ready)";
-	return e->flags & ENDPOINT_SERVING ? " (terminating)" : " (not ready)";
+	return e->flags & ENDPOINT_SERVING ? " (existing connections only)"
+					   : " (not ready)";
 }
 
 static void compare_endpoints(const struct service *old, const struct service *new,

@@ -34,6 +34,7 @@
 #include "proxy/engine/rejections.h"
 #include "proxy/http/servers.h"
 #include "proxy/engine/sync.h"
+#include "watchers/causes.h"
 #include "watchers/cluster.h"
 
 #define SUCCESSION_SEC 0.02
@@ -86,6 +87,8 @@ static void on_ran(void *data, const struct sync_run *run)
 				   run->total_us);
 	if (run->err != 0 && run->err != -EREMOTEIO)
 		return;
+	if (cluster_n_dirty(d->engine.cluster) == 0)
+		causes_clear(cluster_causes(d->engine.cluster));
 	if (!d->is_announced) {
 		d->is_announced = true;
 		announce(&d->engine, run);
@@ -180,7 +183,7 @@ static void stop_signals(struct daemon *d)
 /* Its entries are programmed changes, so it comes after the data plane. */
 static void add_journal(struct daemon *d)
 {
-	d->journal = journal_new();
+	d->journal = journal_new(cluster_causes(d->engine.cluster));
 	d->journal->after = dataplane_last_vital(&d->engine.dataplane);
 	dataplane_add(&d->engine.dataplane, d->journal);
 }

@@ -91,7 +91,9 @@ static void the_last_endpoint_is_gone(void **state)
 	instance_put(in, &down, 1);
 	explains(in, "from external: reject: no usable endpoint", "not ready");
 	prints(in, "events test/web", 0,
-	       (const char *const[]){"test/web:p TCP IPv4  NoEndpoints", NULL});
+	       (const char *const[]){"test/web:p TCP IPv4  NoEndpoints (EndpointSlice "
+				     "test/web-",
+				     "/objects.yaml, ", " ms)\n", NULL});
 }
 
 static void leftovers_of_kube_proxy(void **state)

@@ -9,9 +9,13 @@
 #include "core/buf.h"
 #include "core/changeset.h"
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "core/sink.h"
 #include "proxy/engine/journal.h"
 #include "tests/unit/core_samples.h"
+#include "tests/unit/object_text.h"
+#include "watchers/causes.h"
+#include "watchers/cluster.h"
 
 static const struct row {
 	const char *frontends, *endpoints; /* NULL: no service */
@@ -78,7 +82,8 @@ static void play(const struct row *row, bool full)
 {
 	struct service *old = make(row->frontends, row->endpoints);
 	struct service *new = make(row->new_frontends, row->new_endpoints);
-	struct sink *sink = journal_new();
+	struct causes causes = {.is_on = false};
+	struct sink *sink = journal_new(&causes);
 
 	apply(sink, true, NULL, old);
 	apply(sink, full, old, new);
@@ -86,6 +91,7 @@ static void play(const struct row *row, bool full)
 	expect_entries(sink, "default", 0, row->expected);
 	expect_entries(sink, "other", 0, "");
 	sink_close(sink);
+	causes_fini(&causes);
 	service_unref(old);
 	service_unref(new);
 }
@@ -111,7 +117,8 @@ static long long number(const json_t *json, const char *key)
 
 static void the_oldest_entries_are_dropped_and_counted(void **state)
 {
-	struct sink *sink = journal_new();
+	struct causes causes = {.is_on = false};
+	struct sink *sink = journal_new(&causes);
 	json_t *page, *entries;
 
 	(void)state;
@@ -128,6 +135,138 @@ static void the_oldest_entries_are_dropped_and_counted(void **state)
 	assert_int_equal(json_array_size(json_object_get(page, "entries")), 0);
 	json_decref(page);
 	sink_close(sink);
+	causes_fini(&causes);
+}
+
+static const char slice_1[] =
+	"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-x, "
+	"labels: {kubernetes.io/service-name: web}, annotations: "
+	"{endpoints.kubernetes.io/last-change-trigger-time: \"2100-01-01T00:00:00Z\"}}\n"
+	"addressType: IPv4\nports: [{name: http, port: 1}]\nendpoints: [{addresses: "
+	"[10.1.0.1]}]";
+static const char slice_2[] =
+	"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-x, "
+	"labels: {kubernetes.io/service-name: web}}\n"
+	"addressType: IPv4\nports: [{name: http, port: 1}]\nendpoints: [{addresses: "
+	"[10.1.0.2]}]";
+static const char service_1[] =
+	"apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {clusterIP: "
+	"10.0.0.1, ports: [{name: http, port: 80}]}";
+static const char node_1[] =
+	"apiVersion: v1\nkind: Node\nmetadata: {name: node-0}\nstatus: {addresses: "
+	"[{type: InternalIP, address: 192.0.2.1}]}";
+
+static const struct cause_row {
+	const char *objects[3]; /* put before the change */
+	const char *version, *file;
+	const char *text;
+} cause_rows[] = {
+	{{slice_1}, "12", NULL, "EndpointSlice default/web-x, resourceVersion 12"},
+	{{slice_1, slice_2}, NULL, "/a.yaml", "EndpointSlice default/web-x, /a.yaml"},
+	{{service_1, slice_1},
+	 "12",
+	 NULL,
+	 "EndpointSlice default/web-x and 1 more, resourceVersion 12"},
+	{{service_1, slice_1, slice_2},
+	 NULL,
+	 NULL,
+	 "EndpointSlice default/web-x and 1 more"},
+	{{node_1}, "7", NULL, "Node node-0, resourceVersion 7"},
+	{{NULL}, NULL, NULL, NULL},
+};
+
+/* The cause of the last entry; NULL: none. */
+static void expect_cause(const struct sink *sink, const char *text)
+{
+	json_auto_t *page = journal_json(sink, "", "", 1);
+	const json_t *entry = json_array_get(json_object_get(page, "entries"), 0);
+	const json_t *cause = json_object_get(entry, "cause");
+
+	assert_true(json_number_value(json_object_get(entry, "tookMs")) >= 0);
+	assert_true(json_number_value(json_object_get(entry, "tookMs")) < 60000);
+	if (text)
+		assert_string_equal(json_string_value(json_object_get(cause, "text")),
+				    text);
+	else
+		assert_true(json_is_null(cause));
+}
+
+static void play_cause(const struct cause_row *row, const struct service *old,
+		       const struct service *new)
+{
+	struct cluster *cluster = cluster_new("node-0");
+	struct causes *causes = cluster_causes(cluster);
+	struct sink *sink = journal_new(causes);
+
+	apply(sink, true, NULL, old);
+	causes_set_origin(causes, row->version, row->file);
+	for (size_t i = 0; i < N_ELEMENTS(row->objects) && row->objects[i]; i++)
+		(void)cluster_put(cluster, object_text_first(row->objects[i]));
+	apply(sink, false, old, new);
+	expect_cause(sink, row->text);
+	sink_close(sink);
+	cluster_free(cluster);
+}
+
+static void each_entry_names_its_cause(void **state)
+{
+	struct service *old = make("10.0.0.1:80", "10.1.0.1:1");
+	struct service *new = make("10.0.0.1:80", "10.1.0.2:1");
+
+	(void)state;
+	for (size_t i = 0; i < N_ELEMENTS(cause_rows); i++)
+		play_cause(&cause_rows[i], old, new);
+	service_unref(old);
+	service_unref(new);
+}
+
+static void a_change_without_own_cause_comes_from_another_claim(void **state)
+{
+	struct service *old = make("10.0.0.1:80", "10.1.0.1:1");
+	struct service *new = make("10.0.0.2:80", "10.1.0.1:1");
+	struct causes causes = {.is_on = false};
+	struct sink *sink = journal_new(&causes);
+
+	(void)state;
+	apply(sink, true, NULL, old);
+	causes_note(&causes, "default", "other",
+		    &(struct cause){.kind = "Service", .ns = "default", .name = "other"});
+	apply(sink, false, old, new);
+	expect_cause(sink, "another claim of the same place");
+	causes_clear(&causes);
+	assert_null(causes_find(&causes, "default", "other"));
+	sink_close(sink);
+	causes_fini(&causes);
+	service_unref(old);
+	service_unref(new);
+}
+
+/* It waits for the kernel since the first one. */
+static void the_time_runs_from_the_first_change(void **state)
+{
+	struct causes causes = {.is_on = false};
+	const struct cause first = {.kind = "Service",
+				    .ns = "a",
+				    .name = "b",
+				    .since_us = 1000};
+	const struct cause second = {.kind = "EndpointSlice",
+				     .ns = "a",
+				     .name = "c",
+				     .since_us = 2000};
+
+	(void)state;
+	causes_start(&causes);
+	causes_note(&causes, "a", "b", &first);
+	causes_note(&causes, "a", "b", &second);
+	assert_int_equal(causes_find(&causes, "a", "b")->since_us, 1000);
+	assert_string_equal(causes_find(&causes, "a", "b")->kind, "EndpointSlice");
+	for (size_t i = 0; i < CAUSES_MAX; i++) {
+		_cleanup_(freep) char *name = xasprintf("x%zu", i);
+
+		causes_note(&causes, "a", name, &first);
+	}
+	assert_null(causes_find(&causes, "a", "others"));
+	causes_fini(&causes);
 }
 
 int main(void)
@@ -136,6 +275,9 @@ int main(void)
 		cmocka_unit_test(each_change_has_its_entry),
 		cmocka_unit_test(a_full_change_set_writes_only_the_differences),
 		cmocka_unit_test(the_oldest_entries_are_dropped_and_counted),
+		cmocka_unit_test(each_entry_names_its_cause),
+		cmocka_unit_test(a_change_without_own_cause_comes_from_another_claim),
+		cmocka_unit_test(the_time_runs_from_the_first_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

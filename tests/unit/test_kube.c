@@ -13,6 +13,7 @@
 #include "tests/unit/capture.h"
 #include "tests/unit/fake_server.h"
 #include "tests/unit/kube_run.h"
+#include "watchers/causes.h"
 #include "watchers/cluster.h"
 #include "watchers/kube/events.h"
 #include "watchers/kube/kube.h"
@@ -39,6 +40,16 @@ static void an_answer_may_arrive_byte_by_byte(void **state)
 	run_open(&r, answers, N_ELEMENTS(answers));
 	assert_true(wait_for(&r, has_web, SEC));
 	run_close(&r);
+}
+
+static void expect_version(const struct run *r, const char *service, const char *version)
+{
+	const struct cause *cause =
+		causes_find(cluster_causes(r->cluster), "ns", service);
+
+	assert_string_equal(cause->kind, "Service");
+	assert_string_equal(cause->name, service);
+	assert_string_equal(cause->version, version);
 }
 
 static void a_server_that_cannot_stream_lists_is_listed(void **state)
@@ -82,8 +93,10 @@ static void a_server_that_cannot_stream_lists_is_listed(void **state)
 
 	(void)state;
 	run_open(&r, answers, N_ELEMENTS(answers));
+	causes_start(cluster_causes(r.cluster));
 	assert_true(wait_for(&r, has_web, SEC));
 	assert_non_null(cluster_service(r.cluster, "ns", "old"));
+	expect_version(&r, "old", "60");
 	assert_int_equal(fake_server_n_requests(r.server, "sendInitialEvents=true&"), 4);
 	run_close(&r);
 }
@@ -111,8 +124,11 @@ static void objects_deleted_during_an_outage_are_removed(void **state)
 
 	(void)state;
 	run_open(&r, answers, N_ELEMENTS(answers));
+	causes_start(cluster_causes(r.cluster));
 	assert_true(wait_for(&r, has_only_new, SEC));
 	assert_int_equal(kube_n_restarts(r.kube), 1);
+	expect_version(&r, "new", "60");
+	expect_version(&r, "web", "50"); /* of the list without it */
 	run_close(&r);
 }
 

@@ -11,6 +11,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "watchers/causes.h"
 #include "watchers/cluster.h"
 
 static uint64_t holding_hash(const void *key)
@@ -150,6 +151,7 @@ bool file_owners_replace(struct file_owners *o, struct file *file,
 	size_t n_old = file->n_holdings;
 	bool is_changed = false;
 
+	causes_set_origin(cluster_causes(o->cluster), NULL, file->path);
 	file->holdings = n > 0 ? xcalloc(n, sizeof(*file->holdings)) : NULL;
 	file->n_holdings = 0;
 	for (size_t i = 0; i < n; i++) {
@@ -165,6 +167,7 @@ bool file_owners_replace(struct file_owners *o, struct file *file,
 		if (old[i].object)
 			drop(o, &old[i], &is_changed);
 	}
+	causes_set_origin(cluster_causes(o->cluster), NULL, NULL);
 	free(old);
 	return is_changed;
 }

@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "watchers/causes.h"
 #include "watchers/cluster.h"
 #include "watchers/decode/decode.h"
 #include "watchers/kube/broken_object.h"
@@ -19,6 +20,12 @@
 
 #define OBJECT_MAX_LEN	 (4u << 20) /* etcd refuses above 1.5 MiB */
 #define OBJECT_MAX_DEPTH 64
+
+/* Of what the cluster gets next; NULL: after it. */
+static void set_version(const struct informer *i, const char *version)
+{
+	causes_set_origin(cluster_causes(i->p.cluster), version, NULL);
+}
 
 static void do_step(struct informer *i, enum reflector_step step,
 		    struct watch_event *event)
@@ -98,11 +105,19 @@ static int on_event(void *data, const struct json_split_part *part)
 	if (why)
 		return skip_broken(i, part, why);
 	i->was_garbled = false;
+	set_version(i, event.resource_version);
 	do_step(i, reflector_event(&i->reflector, &event, clock_monotonic_us()), &event);
+	set_version(i, NULL);
 	if (event.type == WATCH_ERROR)
 		report_error_event(i, &event);
 	watch_event_fini(&event);
 	return i->gave_up ? -ECANCELED : 0;
+}
+
+static const char *version_of(const json_t *object)
+{
+	return json_string_value(
+		json_object_get(json_object_get(object, "metadata"), "resourceVersion"));
 }
 
 static void read_page_meta(struct informer *i, const json_t *meta)
@@ -143,8 +158,10 @@ static int on_list_value(void *data, const struct json_split_part *part)
 		(void)skip_broken(i, part, why);
 	else
 		watch_item_decode(json, i->p.kind, i->p.reject, &decoded);
+	set_version(i, version_of(json));
 	for (size_t k = 0; k < decoded.n; k++)
 		i->has_changed |= cluster_put(i->p.cluster, decoded.objects[k]);
+	set_version(i, NULL);
 	json_decref(json);
 	return 0;
 }
@@ -182,8 +199,10 @@ int informer_answer_feed(struct informer *i, const char *bytes, size_t len)
 
 void informer_answer_end_page(struct informer *i)
 {
+	set_version(i, i->page_version);
 	do_step(i, reflector_page(&i->reflector, i->page_version, i->page_continue),
 		NULL);
+	set_version(i, NULL);
 }
 
 void informer_answer_fini(struct informer *i)
