@@ -36,7 +36,8 @@ choose_etcd() {
 	export ETCD
 }
 
-promtool_path() { command -v promtool || { unpacked prometheus prometheus && echo "$CACHE/prometheus/usr/bin/promtool"; }; }
+# of prometheus or promtool
+prometheus_path() { command -v "$1" || { unpacked prometheus prometheus && echo "$CACHE/prometheus/usr/bin/$1"; }; }
 
 # Builds what is needed, then starts the calling script again where nothing it does can be seen from outside: network,
 # mount and process namespaces of its own, with a /run of its own. When it ends, however it ends, the kernel ends
@@ -50,7 +51,7 @@ in_own_world() {
 	choose_etcd
 	for name in ${NEED:-agent}; do
 		case $name in
-		promtool) path=$(promtool_path) || exit $? ;;
+		prometheus | promtool) path=$(prometheus_path "$name") || exit $? ;;
 		*) path=$("$E2E/build.sh" "$name") || exit $? ;;
 		esac
 		export "${name^^}=$path" # AGENT, ORACLE, ...
@@ -89,7 +90,7 @@ settle() {
 	export PATH=$KUBE:$PATH KUBECONFIG=$STATE/admin.kubeconfig KUBECACHEDIR=$STATE/kubectl-cache STATE
 }
 
-remove_cgroup() { [ ! -d "$E2E_CGROUP" ] || rmdir "$E2E_CGROUP"; }
+remove_cgroup() { [ ! -d "$E2E_CGROUP" ] || find "$E2E_CGROUP" -depth -type d -exec rmdir {} +; }
 
 # spawn NAME COMMAND...: runs it in the background; reap NAME [SIGNAL] ends it and waits.
 declare -gA PIDS=()
