@@ -1,5 +1,7 @@
 #include "proxy/relay/relay_choice.h"
 
+#include <string.h>
+
 #include "core/hash.h"
 
 static uint32_t place_of(const struct addr *addr, uint16_t port)
@@ -21,19 +23,37 @@ void relay_aside_put(struct relay_aside *a, const struct addr *addr, uint16_t po
 	(void)pthread_mutex_unlock(&a->lock);
 }
 
+static bool is_at(const struct relay_aside *a, uint32_t i, const struct addr *addr,
+		  uint16_t port)
+{
+	return a->items[i].port == port && addr_equal(&a->items[i].addr, addr);
+}
+
 bool relay_aside_has(struct relay_aside *a, const struct addr *addr, uint16_t port,
-		     uint64_t now_ms, uint64_t *ret_since_ms)
+		     uint64_t now_ms, uint64_t trial_ms, uint64_t *ret_since_ms)
 {
 	uint32_t i = place_of(addr, port);
-	bool has;
+	bool is_known, is_over;
 
 	(void)pthread_mutex_lock(&a->lock);
-	has = a->items[i].until_ms > now_ms && a->items[i].port == port &&
-	      addr_equal(&a->items[i].addr, addr);
-	if (has)
+	is_known = is_at(a, i, addr, port);
+	is_over = is_known && a->items[i].until_ms <= now_ms;
+	if (is_over)
+		a->items[i].until_ms = now_ms + trial_ms;
+	if (is_known && !is_over)
 		*ret_since_ms = a->items[i].since_ms;
 	(void)pthread_mutex_unlock(&a->lock);
-	return has;
+	return is_known && !is_over;
+}
+
+void relay_aside_clear(struct relay_aside *a, const struct addr *addr, uint16_t port)
+{
+	uint32_t i = place_of(addr, port);
+
+	(void)pthread_mutex_lock(&a->lock);
+	if (is_at(a, i, addr, port))
+		memset(&a->items[i], 0, sizeof(a->items[i]));
+	(void)pthread_mutex_unlock(&a->lock);
 }
 
 void relay_aside_each(struct relay_aside *a, uint64_t now_ms,

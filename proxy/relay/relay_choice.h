@@ -25,9 +25,14 @@ struct relay_aside { /* embedded; zeroed is empty, and may be used by all thread
 
 void relay_aside_put(struct relay_aside *a, const struct addr *addr, uint16_t port,
 		     uint64_t now_ms, uint64_t duration_ms);
-/* True while it is set aside; *ret_since_ms is since when. */
+/*
+ * True while it is set aside; *ret_since_ms is since when. Then false once, for a trial,
+ * during which it stays set aside for other connections.
+ */
 bool relay_aside_has(struct relay_aside *a, const struct addr *addr, uint16_t port,
-		     uint64_t now_ms, uint64_t *ret_since_ms);
+		     uint64_t now_ms, uint64_t trial_ms, uint64_t *ret_since_ms);
+/* It has accepted a connection. */
+void relay_aside_clear(struct relay_aside *a, const struct addr *addr, uint16_t port);
 
 /* Reports all that are set aside. */
 void relay_aside_each(struct relay_aside *a, uint64_t now_ms,

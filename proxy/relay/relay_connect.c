@@ -9,7 +9,6 @@
 
 #include "proxy/relay/relay_conn.h"
 
-#define CONNECT_MS     1000  /* to one endpoint */
 #define ALL_CONNECT_MS 30000 /* to all of them */
 #define SHORTAGE_MS    100   /* until the next try without descriptors */
 
@@ -67,7 +66,6 @@ static void wait_for(struct relay_conn *c, uint64_t ms)
 /* The next endpoint until one has a connection under way. */
 static void try_next(struct relay_conn *c)
 {
-	uint32_t timeout_ms = c->service->service->options.connect_timeout_ms;
 	uint32_t i;
 
 	while (relay_now_ms() - c->since_ms < ALL_CONNECT_MS &&
@@ -86,7 +84,7 @@ static void try_next(struct relay_conn *c)
 		}
 		c->server.io.fd = fd;
 		relay_side_watch(&c->server, c->worker->loop, EV_WRITE);
-		wait_for(c, timeout_ms ? timeout_ms : CONNECT_MS);
+		wait_for(c, relay_search_connect_ms(c->service));
 		return;
 	}
 	relay_conn_count(c, RELAY_FAILED, 1);

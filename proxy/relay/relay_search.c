@@ -3,8 +3,17 @@
 #include "proxy/relay/relay_worker.h"
 
 #define SET_ASIDE_MS 5000
+#define CONNECT_MS   1000 /* to one endpoint */
+#define MORE_MS	     500  /* a trial is longer than that */
 
 enum round { ROUND_BOUND, ROUND_FIRST, ROUND_ASIDE, ROUND_END };
+
+uint32_t relay_search_connect_ms(const struct relay_service *s)
+{
+	uint32_t ms = s->service->options.connect_timeout_ms;
+
+	return ms ? ms : CONNECT_MS;
+}
 
 bool relay_search_needs_class(const struct frontend *f)
 {
@@ -43,7 +52,7 @@ static bool is_aside(struct relay_worker *w, const struct relay_service *s, uint
 	const struct endpoint *e = endpoint_at(s, i);
 
 	return relay_aside_has(aside_of(w, s), &e->addr, e->port, relay_now_ms(),
-			       ret_since_ms);
+			       relay_search_connect_ms(s) + MORE_MS, ret_since_ms);
 }
 
 /* The index of the endpoint that this client had, if it is in the pool. */
@@ -133,6 +142,7 @@ void relay_search_found(struct relay_worker *w, const struct relay_service *s,
 			const struct addr *client, struct relay_endpoint *e)
 {
 	relay_count(&e->n_connections, 1);
+	relay_aside_clear(aside_of(w, s), &e->addr, e->port);
 	if (s->service->affinity_sec)
 		relay_affinity_put(w->shared->affinity, s->account->affinity_id, client,
 				   relay_now_ms(), s->service->affinity_sec, &e->addr,

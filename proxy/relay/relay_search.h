@@ -21,6 +21,8 @@ struct relay_search { /* embedded */
 	uint64_t since_ms;
 };
 
+/* How long one endpoint has to accept. */
+uint32_t relay_search_connect_ms(const struct relay_service *s);
 /* Whether the decision depends on the class of the client. */
 bool relay_search_needs_class(const struct frontend *f);
 /* ifindex: where its packets came in; 0: unknown. It is not used otherwise. */

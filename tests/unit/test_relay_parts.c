@@ -50,10 +50,31 @@ static void an_endpoint_is_set_aside_for_its_time(void **state)
 	uint64_t since_ms = 0;
 
 	relay_aside_put(aside, &a, 80, 1000, 500);
-	assert_true(relay_aside_has(aside, &a, 80, 1499, &since_ms));
+	assert_true(relay_aside_has(aside, &a, 80, 1499, 100, &since_ms));
 	assert_int_equal(since_ms, 1000);
-	assert_false(relay_aside_has(aside, &a, 80, 1500, &since_ms));
-	assert_false(relay_aside_has(aside, &a, 81, 1001, &since_ms));
+	assert_false(relay_aside_has(aside, &a, 80, 1500, 100, &since_ms));
+	assert_false(relay_aside_has(aside, &a, 81, 1001, 100, &since_ms));
+	free(aside);
+}
+
+/* Else all clients would wait for a black hole each time. */
+static void one_connection_tries_an_endpoint_again(void **state)
+{
+	struct relay_aside *aside = xcalloc(1, sizeof(*aside));
+	struct addr a = addr("10.0.0.1");
+	uint64_t since_ms = 0;
+
+	relay_aside_put(aside, &a, 80, 1000, 500);
+	assert_false(relay_aside_has(aside, &a, 80, 2000, 100, &since_ms));
+	assert_true(relay_aside_has(aside, &a, 80, 2000, 100, &since_ms));
+	assert_int_equal(since_ms, 1000);
+	/* no result: the next one */
+	assert_false(relay_aside_has(aside, &a, 80, 2100, 100, &since_ms));
+	relay_aside_clear(aside, &a, 81);
+	assert_true(relay_aside_has(aside, &a, 80, 2101, 100, &since_ms));
+	relay_aside_clear(aside, &a, 80);
+	assert_false(relay_aside_has(aside, &a, 80, 2102, 100, &since_ms));
+	assert_false(relay_aside_has(aside, &a, 80, 2102, 100, &since_ms));
 	free(aside);
 }
 
@@ -315,6 +336,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_order_has_each_endpoint_once),
 		cmocka_unit_test(an_endpoint_is_set_aside_for_its_time),
+		cmocka_unit_test(one_connection_tries_an_endpoint_again),
 		cmocka_unit_test(a_binding_belongs_to_client_and_service_for_its_time),
 		cmocka_unit_test(the_table_of_bindings_is_bounded_and_loses_old_ones),
 		cmocka_unit_test(the_proxy_header_has_both_addresses),
