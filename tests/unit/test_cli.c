@@ -218,7 +218,8 @@ static const struct {
 	 SERVICE "---\napiVersion: v1\nkind: Service\nmetadata: {name: db}\n"
 		 "spec: {clusterIP: None}\n",
 	 0,
-	 "left out:\n  Service default/db: is headless",
+	 "left out:\n  Service default/db: is headless, which is for DNS only; set a "
+	 "clusterIP for a service address\n",
 	 ""},
 	{"sluice",
 	 {"plan", "--manifests", "-", "--strict"},
@@ -226,7 +227,8 @@ static const struct {
 		 "addressType: IPv4\nmetadata: {name: x, labels: "
 		 "{kubernetes.io/service-name: gone}}\n",
 	 1,
-	 "EndpointSlice default/x: its Service gone does not exist",
+	 "EndpointSlice default/x: its Service gone does not exist; create it, or "
+	 "correct the label kubernetes.io/service-name\n",
 	 ""},
 	{"sluice",
 	 {"plan", "--manifests", "-", "--strict"},
@@ -236,7 +238,7 @@ static const struct {
 		 "endpoints: [{addresses: [10.0.0.1]}]\n",
 	 1,
 	 "Service default/web: slice x has 1 endpoint, but no TCP port "
-	 "without a name",
+	 "without a name; use the same port name and protocol in both\n",
 	 ""},
 	{"sluice",
 	 {"plan", "--manifests", "-", "--strict", "-ojson"},

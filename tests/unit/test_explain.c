@@ -214,11 +214,17 @@ static void explain_says_which_port_the_slices_lack(void **state)
 		const char *warning;
 	} rows[] = {
 		{"{name: web, port: 80}", false,
-		 "slice m-1 has 2 endpoints, but no TCP port called web"},
+		 "slice m-1 has 2 endpoints, but no TCP port called web; use the same "
+		 "port "
+		 "name and protocol in both"},
 		{"{port: 80}", false,
-		 "slice m-1 has 2 endpoints, but no TCP port without a name"},
+		 "slice m-1 has 2 endpoints, but no TCP port without a name; use the "
+		 "same port "
+		 "name and protocol in both"},
 		{"{name: web, port: 80}", true,
-		 "its 2 slices have 4 endpoints, but no TCP port called web"},
+		 "its 2 slices have 4 endpoints, but no TCP port called web; use the "
+		 "same port "
+		 "name and protocol in both"},
 		{"{name: http, port: 80}", false, NULL},
 	};
 	static const char slice[] =

@@ -12,11 +12,15 @@
 static const char *service_reason(const struct object_service *s)
 {
 	if (s->is_hidden)
-		return "has a label that gives it to another proxy";
+		return "has a label that gives it to another proxy; remove the label "
+		       "service.kubernetes.io/service-proxy-name or "
+		       "service.kubernetes.io/headless";
 	if (s->type == SERVICE_EXTERNAL_NAME)
-		return "is of type ExternalName, which is for DNS only";
+		return "is of type ExternalName, which is for DNS only; use type "
+		       "ClusterIP with endpoints for a service address";
 	if (s->is_headless)
-		return "is headless, which is for DNS only";
+		return "is headless, which is for DNS only; set a clusterIP for a "
+		       "service address";
 	return NULL;
 }
 
@@ -62,7 +66,9 @@ char *left_out_port(const struct cluster *cluster, const struct object_service *
 	if (n_endpoints == 0)
 		return NULL;
 	have = describe(slices, n, n_endpoints);
-	return xasprintf("%s, but no %s port %s%s", have, proto_name(port->proto),
+	return xasprintf("%s, but no %s port %s%s; use the same port name and protocol "
+			 "in both",
+			 have, proto_name(port->proto),
 			 *port->name ? "called " : "without a name", port->name);
 }
 
@@ -78,7 +84,8 @@ char *left_out_elsewhere(const struct cluster *cluster, const struct object_serv
 			return xasprintf(
 				"namespace %s has no slice of this Service; slice "
 				"%s names one called %s, but is of namespace %s, "
-				"and counts there only",
+				"and counts there only; give both the same "
+				"namespace",
 				s->base.ns, slice->base.name, slice->service,
 				slice->base.ns);
 	return NULL;
@@ -92,7 +99,11 @@ static void check_slice(const struct cluster *cluster, const struct object_slice
 
 	if (slice->is_hidden || cluster_service(cluster, o->ns, slice->service))
 		return;
-	reason = xasprintf("its Service %s does not exist", slice->service);
+	reason = xasprintf("its Service %s does not exist; create it, or %s",
+			   slice->service,
+			   slice->is_mirror
+				   ? "delete them"
+				   : "correct the label kubernetes.io/service-name");
 	fn(data,
 	   &(struct left_out){slice->is_mirror ? "Endpoints" : "EndpointSlice", o->ns,
 			      slice->is_mirror ? slice->service : o->name, reason, true});

@@ -1,6 +1,6 @@
 /*
  * Valid objects that nothing is planned for, Service ports without endpoints
- * because of their names, and why.
+ * because of their names, why, and what to do.
  */
 #pragma once
 
