@@ -31,7 +31,8 @@ struct check {
 	int32_t our_priority;
 	struct buf first;      /* chains that translate before ours */
 	struct buf kube_proxy; /* its tables and chains */
-	size_t n_first, n_kube_proxy;
+	struct buf host_ports; /* of containers */
+	size_t n_first, n_kube_proxy, n_host_ports;
 };
 
 static const struct {
@@ -142,6 +143,32 @@ static void add_name(struct buf *names, size_t *n, const struct nf_chain *chain)
 			   chain->table, chain->name);
 }
 
+/* Of the plugin portmap, with its two backends, and of Docker. */
+static bool is_of_host_ports(const struct nf_chain *chain)
+{
+	static const struct {
+		const char *table, *name;
+	} known[] = {
+		{"nat", "CNI-HOSTPORT-DNAT"},
+		{"cni_hostport", "hostports"},
+		{"nat", "DOCKER"},
+	};
+
+	for (size_t i = 0; i < N_ELEMENTS(known); i++)
+		if (strcmp(chain->table, known[i].table) == 0 &&
+		    strcmp(chain->name, known[i].name) == 0)
+			return true;
+	return false;
+}
+
+static bool is_to_host(const struct preconditions *p)
+{
+	for (size_t i = 0; p->to && i < p->node_info->n_hosts; i++)
+		if (addr_equal(p->to, &p->node_info->hosts[i]))
+			return true;
+	return false;
+}
+
 static void look_at_chain(void *data, const struct nf_chain *chain)
 {
 	struct check *c = data;
@@ -153,6 +180,8 @@ static void look_at_chain(void *data, const struct nf_chain *chain)
 		add_name(&c->kube_proxy, &c->n_kube_proxy, chain);
 	else if (is_nat(chain) && chain->priority < c->our_priority)
 		add_name(&c->first, &c->n_first, chain);
+	else if (is_of_host_ports(chain) && is_to_host(c->p))
+		add_name(&c->host_ports, &c->n_host_ports, chain);
 	for (enum family family = 0; family < FAMILY_N; family++)
 		if (c->has_family[family] && is_of(chain, family) && chain->is_drop &&
 		    chain->hook == NF_INET_FORWARD &&
@@ -222,6 +251,10 @@ static void check_chains(struct check *c)
 	report_chains(c, &c->first, c->n_first, "other nat chains come before ours",
 		      "an address that they translate does not reach our rules; remove "
 		      "what they have about Service addresses");
+	report_chains(c, &c->host_ports, c->n_host_ports,
+		      "host ports of containers come after ours",
+		      "a container with this host port gets no packets, they go to the "
+		      "Service; change one of the two ports");
 }
 
 void preconditions_check(const struct preconditions *p, precondition_fn fn, void *data)
@@ -232,6 +265,7 @@ void preconditions_check(const struct preconditions *p, precondition_fn fn, void
 		.data = data,
 		.first = BUF_INIT,
 		.kube_proxy = BUF_INIT,
+		.host_ports = BUF_INIT,
 	};
 
 	for (size_t i = 0; i < p->node_info->n_hosts; i++) {
@@ -251,4 +285,5 @@ void preconditions_check(const struct preconditions *p, precondition_fn fn, void
 		check_chains(&c);
 	buf_fini(&c.first);
 	buf_fini(&c.kube_proxy);
+	buf_fini(&c.host_ports);
 }

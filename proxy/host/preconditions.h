@@ -1,7 +1,7 @@
 /*
  * Settings of this host that keep Services from working although their rules are right:
  * forwarding that is off, a missing route, chains of other programs that drop or
- * translate first.  Each finding is one sentence.
+ * translate first, and those of host ports when it is about an address of this host.  Each finding is one sentence.
  */
 #pragma once
 

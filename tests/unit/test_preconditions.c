@@ -154,6 +154,37 @@ static void nat_chains_before_ours_are_found_and_later_ones_are_not(void **state
 	expect(*state, "1", "");
 }
 
+/* Only about addresses of this host: a node port, most often. */
+static void chains_of_host_ports_are_found(void **state)
+{
+	struct host *h = *state;
+
+	chains[n_chains++] = (struct nf_chain){.family = "ip",
+					       .table = "nat",
+					       .name = "CNI-HOSTPORT-DNAT",
+					       .type = ""};
+	chains[n_chains++] = (struct nf_chain){.family = "ip",
+					       .table = "cni_hostport",
+					       .name = "hostports",
+					       .type = ""};
+	chains[n_chains++] = (struct nf_chain){.family = "ip",
+					       .table = "nat",
+					       .name = "hostports",
+					       .type = ""};
+	expect(h, "1", "");
+	assert_int_equal(addr_parse("10.1.0.1", &h->to), 0);
+	node_info_set_hosts(&h->info, &h->to, 1);
+	if (unshare(CLONE_NEWNET) != 0)
+		skip();
+	expect(h, "1",
+	       "IPv4 2: there is no route to 10.1.0.1: packets that this node itself "
+	       "sends there fail before they reach our rules; add a default route\n"
+	       "IPv4 7: host ports of containers come after ours (ip nat "
+	       "CNI-HOSTPORT-DNAT, ip cni_hostport hostports): a container with this "
+	       "host port gets no packets, they go to the Service; change one of the "
+	       "two ports\n");
+}
+
 static void rules_of_kube_proxy_are_found(void **state)
 {
 	chains[n_chains++] = (struct nf_chain){.family = "ip",
@@ -222,6 +253,7 @@ int main(void)
 		ON_HOST(rules_of_kube_proxy_are_found),
 		ON_HOST(chains_that_cannot_be_listed_are_named),
 		ON_HOST(a_full_conntrack_table_is_found),
+		ON_HOST(chains_of_host_ports_are_found),
 		ON_HOST(an_address_without_a_route_is_found),
 	};
 
