@@ -194,6 +194,16 @@ static void sip_word(struct sip *s, uint64_t word)
 	s->v[0] ^= word;
 }
 
+static struct sip sip_init(const uint64_t key[2])
+{
+	return (struct sip){{
+		key[0] ^ 0x736f6d6570736575,
+		key[1] ^ 0x646f72616e646f6d,
+		key[0] ^ 0x6c7967656e657261,
+		key[1] ^ 0x7465646279746573,
+	}};
+}
+
 /* The kernel gives every process 16 random bytes. */
 static struct sip sip_start(void)
 {
@@ -207,12 +217,7 @@ static struct sip sip_start(void)
 		__atomic_store_n(&random, p, __ATOMIC_RELAXED);
 	}
 	memcpy(key, p, sizeof(key));
-	return (struct sip){{
-		key[0] ^ 0x736f6d6570736575,
-		key[1] ^ 0x646f72616e646f6d,
-		key[0] ^ 0x6c7967656e657261,
-		key[1] ^ 0x7465646279746573,
-	}};
+	return sip_init(key);
 }
 
 static uint64_t sip_end(struct sip *s)
@@ -223,9 +228,8 @@ static uint64_t sip_end(struct sip *s)
 	return s->v[0] ^ s->v[1] ^ s->v[2] ^ s->v[3];
 }
 
-uint64_t hash_bytes(const void *bytes, size_t len)
+static uint64_t sip_bytes(struct sip s, const void *bytes, size_t len)
 {
-	struct sip s = sip_start();
 	const uint8_t *p = bytes;
 	uint64_t word = 0;
 	size_t left = len;
@@ -239,6 +243,18 @@ uint64_t hash_bytes(const void *bytes, size_t len)
 		memcpy(&word, p, left);
 	sip_word(&s, word | (uint64_t)len << 56);
 	return sip_end(&s);
+}
+
+uint64_t hash_bytes(const void *bytes, size_t len)
+{
+	return sip_bytes(sip_start(), bytes, len);
+}
+
+uint64_t hash_stable(const void *bytes, size_t len)
+{
+	static const uint64_t key[2];
+
+	return sip_bytes(sip_init(key), bytes, len);
 }
 
 uint64_t hash_string(const char *s)

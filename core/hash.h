@@ -40,5 +40,7 @@ void hash_clear(struct hash *h);
 
 /* A good 64-bit hash of bytes, seeded once per process (hostile keys). */
 uint64_t hash_bytes(const void *bytes, size_t len);
+/* The same one in every process, for files. */
+uint64_t hash_stable(const void *bytes, size_t len);
 uint64_t hash_string(const char *s);
 uint64_t hash_mix(uint64_t a, uint64_t b);

@@ -7,7 +7,10 @@
 
 uint64_t label_hash(const char *key, size_t key_len, const char *value, size_t value_len)
 {
-	return hash_mix(hash_bytes(key, key_len), hash_bytes(value, value_len));
+	const uint64_t parts[] = {hash_stable(key, key_len),
+				  hash_stable(value, value_len)};
+
+	return hash_stable(parts, sizeof(parts));
 }
 
 /* "key=value", "key==value" or "key!=value" */

@@ -1,7 +1,7 @@
 /*
  * Labels of Services, for `get -l`.  An object keeps a hash of each "key=value" alone:
  * 8 bytes instead of the texts.  Two different labels have one hash with a probability
- * of 2^-64, and the hash is seeded by each process.
+ * of 2^-64.  It is the same in every process, because the saved objects have it.
  */
 #pragma once
 

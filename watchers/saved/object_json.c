@@ -6,11 +6,14 @@
 
 #include <inttypes.h>
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "core/cleanup.h"
 #include "core/clock.h"
+#include "core/mem.h"
+#include "watchers/object_pack.h"
 
 /* A list's separator: call it before each item, with the item's number. */
 static void add_comma(struct buf *out, size_t i)
@@ -81,6 +84,8 @@ static void open_object(struct buf *out, const char *api_version, const struct o
 		add_text(out, "creationTimestamp",
 			 clock_format(o->created_sec * 1000000, created));
 }
+
+#define LABEL_HASHES "labelHashes"
 
 struct annotations {
 	struct buf *out;
@@ -245,12 +250,22 @@ static void add_spec(struct buf *out, const struct object_service *s)
 	buf_add_char(out, '}');
 }
 
+static void add_label_hashes(struct buf *out, const struct object_service *s)
+{
+	for (uint32_t i = 0; i < s->n_labels; i++)
+		buf_printf(out, "%s\"%016" PRIx64 "\"",
+			   i ? "," : ",\"" LABEL_HASHES "\":[", s->labels[i]);
+	if (s->n_labels)
+		buf_add_char(out, ']');
+}
+
 static void add_service(struct buf *out, const struct object *o)
 {
 	const struct object_service *s = object_as_service(o);
 
 	open_object(out, "v1", o);
 	add_options(out, s);
+	add_label_hashes(out, s);
 	add_spec(out, s);
 	add_ingress(out, s);
 }
@@ -390,4 +405,41 @@ bool object_json_add(struct buf *out, const struct object *o)
 	adders[o->kind](out, o);
 	buf_add_string(out, "}\n");
 	return true;
+}
+
+/* Sixteen hexadecimal digits. */
+static bool read_hash(const json_t *json, uint64_t *ret)
+{
+	const char *text = json_string_value(json);
+
+	if (!text || strlen(text) != 16 || strspn(text, "0123456789abcdef") != 16)
+		return false;
+	*ret = strtoull(text, NULL, 16);
+	return true;
+}
+
+struct object *object_json_read_labels(const json_t *json, struct object *takes)
+{
+	const json_t *list =
+		json_object_get(json_object_get(json, "metadata"), LABEL_HASHES);
+	_cleanup_(freep) uint64_t *hashes = NULL;
+	struct object_service service;
+	struct object *ret;
+
+	if (takes->kind != OBJECT_SERVICE || !json_array_size(list))
+		return takes;
+	service = *object_as_service(takes);
+	hashes = xcalloc(json_array_size(list), sizeof(*hashes));
+	service.labels = hashes;
+	service.n_labels = 0;
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		if (!read_hash(json_array_get(list, i), &hashes[i])) {
+			object_unref(takes);
+			return NULL;
+		}
+		service.n_labels++;
+	}
+	ret = object_pack(&service.base);
+	object_unref(takes);
+	return ret;
 }

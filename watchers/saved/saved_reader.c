@@ -11,6 +11,7 @@
 #include "watchers/decode/decode.h"
 #include "watchers/decode/json_text.h"
 #include "watchers/decode/timestamp.h"
+#include "watchers/saved/object_json.h"
 
 #define LINE_MAX_LEN ((size_t)8 << 20) /* above the largest object of an API server */
 #define DAMAGED	     "is damaged"
@@ -65,14 +66,18 @@ static int take_object(struct saved_reader *r, const json_t *json)
 {
 	struct saved_objects *o = &r->objects;
 	struct decoded decoded = {.n = 0};
+	struct object *object;
 
 	if (decode_object(json, "", NULL, &decoded) != 0 || decoded.n != 1) {
 		decoded_fini(&decoded);
 		o->n_unusable++;
 		return 0;
 	}
+	object = object_json_read_labels(json, decoded.objects[0]);
+	if (!object)
+		return refuse(r, DAMAGED);
 	o->objects = xgrow(o->objects, o->n, &o->cap, sizeof(struct object *));
-	o->objects[o->n++] = decoded.objects[0];
+	o->objects[o->n++] = object;
 	return 0;
 }
 
