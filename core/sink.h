@@ -78,6 +78,14 @@ static inline const char *sink_changed_by(const struct sink *sink)
 	return view && view->changed_by ? view->changed_by(sink) : NULL;
 }
 
+/* The objects that its last repair restored; "": none, or not known. */
+static inline const char *sink_restored(const struct sink *sink)
+{
+	const struct sink_view *view = sink->ops->view;
+
+	return view && view->restored ? view->restored(sink) : "";
+}
+
 static inline bool sink_check(struct sink *sink)
 {
 	return sink->ops->check && sink->ops->check(sink);

@@ -101,6 +101,8 @@ struct sink_view {
 		      void (*fn)(void *data, const char *line), void *data);
 	/* The process that changed last what the sink made: "nft (pid 123)"; NULL: not known. */
 	const char *(*changed_by)(const struct sink *sink);
+	/* The objects that the last repair restored: "2 chains, 41 rules"; "": none. */
+	const char *(*restored)(const struct sink *sink);
 	bool keeps_source; /* connections that it decides are never masqueraded */
 };
 

@@ -72,10 +72,12 @@ static void print_moment(const json_t *status, const char *key, const char *labe
 static void print_repair(const json_t *status, struct buf *out)
 {
 	const char *by = json_text(status, "lastChangedBy");
+	const char *restored = json_text(status, "lastRestored");
 
 	add_label(out, "last repair");
 	print_time(json_text(status, "lastRepair"), out);
-	buf_printf(out, "%s%s\n", *by ? ", of a change by " : "", by);
+	buf_printf(out, "%s%s%s%s\n", *by ? ", of a change by " : "", by,
+		   *restored ? ": " : "", restored);
 }
 
 static void print_counts(const json_t *counts, struct buf *out)

@@ -16,12 +16,27 @@ struct sink *dataplane_last_vital(const struct dataplane *dp)
 	return NULL;
 }
 
-const char *dataplane_changed_by(const struct dataplane *dp)
+/* The sink that another process changed, if it is known which one. */
+static const struct sink *changed_sink(const struct dataplane *dp)
 {
 	for (size_t i = 0; i < dp->n_sinks; i++)
 		if (sink_changed_by(dp->sinks[i]))
-			return sink_changed_by(dp->sinks[i]);
-	return "another process";
+			return dp->sinks[i];
+	return NULL;
+}
+
+const char *dataplane_changed_by(const struct dataplane *dp)
+{
+	const struct sink *sink = changed_sink(dp);
+
+	return sink ? sink_changed_by(sink) : "another process";
+}
+
+const char *dataplane_restored(const struct dataplane *dp)
+{
+	const struct sink *sink = changed_sink(dp);
+
+	return sink ? sink_restored(sink) : "";
 }
 
 void dataplane_close(struct dataplane *dp)

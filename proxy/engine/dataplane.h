@@ -25,5 +25,7 @@ void dataplane_add(struct dataplane *dp, struct sink *sink);
 struct sink *dataplane_last_vital(const struct dataplane *dp);
 /* The process that made the last change to what a sink made: "nft (pid 7)", or "another process". */
 const char *dataplane_changed_by(const struct dataplane *dp);
+/* The objects that the last repair restored; "": not known. */
+const char *dataplane_restored(const struct dataplane *dp);
 /* Closes the sinks, last one first. */
 void dataplane_close(struct dataplane *dp);

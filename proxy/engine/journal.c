@@ -250,10 +250,12 @@ struct sink *journal_new(struct causes *causes)
 	return &j->sink;
 }
 
-void journal_add_repair(struct sink *sink, const char *by, uint64_t total_us)
+void journal_add_repair(struct sink *sink, const char *by, const char *restored,
+			uint64_t total_us)
 {
-	_cleanup_(freep) char *detail = xasprintf("changed by %s, restored in %.1f ms",
-						  by, (double)total_us / 1e3);
+	_cleanup_(freep) char *detail =
+		xasprintf("changed by %s, restored%s%s in %.1f ms", by,
+			  *restored ? " " : "", restored, (double)total_us / 1e3);
 	const struct cause cause = {
 		.kind = "Process",
 		.ns = "",

@@ -32,8 +32,9 @@ struct sink *journal_new(struct causes *causes);
 json_t *journal_json(const struct sink *sink, const char *ns, const char *name,
 		     uint64_t since);
 
-/* Adds a repair after a change by another process. */
-void journal_add_repair(struct sink *sink, const char *by, uint64_t total_us);
+/* Adds a repair after a change by another process, with the restored objects, or "". */
+void journal_add_repair(struct sink *sink, const char *by, const char *restored,
+			uint64_t total_us);
 
 /* Adds a change of an endpoint's health; its removal is another entry. */
 void journal_add_health(struct sink *sink, const struct checker_endpoint *endpoint);

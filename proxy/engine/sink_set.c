@@ -125,7 +125,7 @@ static void note_success(struct sink_state *s)
 static void note_repair(struct sink_state *s, uint64_t start_us)
 {
 	const struct sink_ops *ops = sink_of(s)->ops;
-	const char *by = sink_changed_by(sink_of(s));
+	const char *by = sink_changed_by(sink_of(s)), *what = sink_restored(sink_of(s));
 	uint64_t now = now_us(s->set);
 	const struct log_fields fields = {.reason = "Repaired",
 					  .duration_ms = (double)(now - start_us) / 1e3};
@@ -140,8 +140,9 @@ static void note_repair(struct sink_state *s, uint64_t start_us)
 	n_unlogged = log_limiter_suppressed(&s->repair_lines);
 	if (!n_unlogged)
 		log_line_with(LOG_LEVEL_WARN, &fields,
-			      "%s: %s changed %s; checked and restored in %.1f ms",
-			      ops->name, by, ops->made, fields.duration_ms);
+			      "%s: %s changed %s; checked and restored in %.1f ms%s%s",
+			      ops->name, by, ops->made, fields.duration_ms,
+			      *what ? ": " : "", what);
 	else
 		log_line_with(LOG_LEVEL_WARN, &fields,
 			      "%s: %s keeps changing %s; checked and restored %zu times "

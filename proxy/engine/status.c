@@ -263,7 +263,7 @@ json_t *status_json(struct status *s)
 		(void)json_array_append_new(warnings, json_string(down));
 	return json_pack(
 		"{s:s, s:s, s:s, s:i, s:o, s:b, s:o, s:o, s:s, s:s, s:b, s:o, s:o, s:o, "
-		"s:o, s:s, s:o, s:o, s:o, s:o}",
+		"s:o, s:s, s:s, s:o, s:o, s:o, s:o}",
 		"apiVersion", "sluice/v1", "kind", "Status", "version", SLUICE_VERSION,
 		"pid", (int)getpid(), "started", time_json(date_of(e->opened_us)),
 		"inSync", s->is_in_sync, "since", time_json(s->since_us), "problems",
@@ -274,8 +274,9 @@ json_t *status_json(struct status *s)
 		"lastChangedBy",
 		stats.ended_us[SYNC_REASON_REPAIR] ? dataplane_changed_by(&e->dataplane)
 						   : "",
-		"lastAudit", time_json(stats.ended_us[SYNC_REASON_AUDIT]), "sinks",
-		sinks_json(e), "counts", counts_json(e), "warnings", warnings);
+		"lastRestored", dataplane_restored(&e->dataplane), "lastAudit",
+		time_json(stats.ended_us[SYNC_REASON_AUDIT]), "sinks", sinks_json(e),
+		"counts", counts_json(e), "warnings", warnings);
 }
 
 char *status_line(struct status *s)

@@ -84,6 +84,7 @@ static void on_ran(void *data, const struct sync_run *run)
 	status_update(&d->status);
 	if (run->reason == SYNC_REASON_REPAIR)
 		journal_add_repair(d->journal, dataplane_changed_by(&d->engine.dataplane),
+				   dataplane_restored(&d->engine.dataplane),
 				   run->total_us);
 	if (run->err != 0 && run->err != -EREMOTEIO)
 		return;

@@ -25,6 +25,7 @@ struct nft_stats {
 	uint64_t n_transactions, n_messages, n_elements_added, n_elements_deleted;
 	uint64_t n_failures; /* change sets of which nothing could be programmed */
 	uint64_t n_repairs;  /* full applies that reverted changes of other processes */
+	uint64_t n_restored; /* tables, chains, rules, sets and elements, by these */
 	/* bound by affinity, at the last full apply; -1: unknown (kernels before 6.16) */
 	int64_t n_clients[FAMILY_N];
 	uint64_t last_build_us, last_kernel_us, last_readback_us;

@@ -11,9 +11,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "core/log.h"
@@ -36,6 +38,7 @@ struct full {
 	struct nft_tx tx;
 	struct nft_transfer transfer;
 	bool has_sent;
+	uint64_t n_objects[WHAT_N]; /* sent */
 };
 
 static bool is_left_out(const struct full *f, const struct service *s)
@@ -244,6 +247,8 @@ static int try_once(struct full *f, bool with_generation)
 	if (err)
 		return err == -ERESTART ? -EAGAIN : err;
 	f->has_sent |= nft_tx_n_messages(&f->tx) > 0;
+	for (unsigned what = 0; what < WHAT_N; what++)
+		f->n_objects[what] += nft_tx_n_objects(&f->tx, what);
 	f->k->is_missed = is_missed;
 	return is_missed ? -EAGAIN : 0;
 }
@@ -279,6 +284,27 @@ static void warn_of_full_map(const struct nft_stats *stats)
 				 nft_family_name(family), NFT_LEARNED_SIZE);
 }
 
+/* "2 chains, 41 rules" */
+static void note_restored(struct full *f)
+{
+	static const char *const names[WHAT_N] = {
+		[WHAT_TABLE] = "table",	    [WHAT_SET] = "set",
+		[WHAT_CHAIN] = "chain",	    [WHAT_RULE] = "rule",
+		[WHAT_ELEMENT] = "element", [WHAT_FOREIGN] = "foreign object",
+	};
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+
+	for (unsigned what = 0; what < WHAT_N; what++) {
+		uint64_t n = f->n_objects[what];
+
+		if (n > 0)
+			buf_printf(&text, "%s%" PRIu64 " %s%s", text.len ? ", " : "", n,
+				   names[what], n == 1 ? "" : "s");
+		f->k->stats.n_restored += n;
+	}
+	(void)snprintf(f->k->restored, sizeof(f->k->restored), "%s", buf_string(&text));
+}
+
 static void count(struct full *f)
 {
 	struct nft_stats *stats = &f->k->stats;
@@ -286,7 +312,10 @@ static void count(struct full *f)
 	warn_of_full_map(stats);
 	f->k->n_elements = f->desired.n;
 	nft_keys_clear(&f->k->deferred); /* they are not in the desired state */
-	stats->n_repairs += f->has_sent && f->k->was_touched;
+	if (!f->k->was_touched)
+		return;
+	stats->n_repairs += f->has_sent;
+	note_restored(f);
 }
 
 /* At the start, and after a failure: did an earlier run leave everything in place? */

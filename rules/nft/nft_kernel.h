@@ -25,6 +25,7 @@ struct nft_kernel { /* embedded */
 	bool has_numbers;	    /* those of an earlier run were adopted */
 	struct nft_keys deferred;   /* unused chains that were not deleted yet */
 	struct nft_stats stats;
+	char restored[128]; /* by the last repair: "2 chains, 41 rules" */
 	/* For tests of races with other processes: called before and after a transaction. */
 	void (*around_commit)(void *data, bool is_after);
 	void *around_data;

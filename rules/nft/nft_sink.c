@@ -57,6 +57,11 @@ static bool nft_sink_check(struct sink *sink)
 	return is_changed;
 }
 
+static const char *nft_sink_restored(const struct sink *sink)
+{
+	return nft_sink_of(sink)->kernel.restored;
+}
+
 static const char *nft_sink_changed_by(const struct sink *sink)
 {
 	const char *by = nft_sink_of(sink)->kernel.monitor.by;
@@ -138,6 +143,9 @@ static void nft_sink_report(const struct sink *sink,
 		{.name = "sluice_repairs_total",
 		 .help = "Full syncs that reverted changes made by other programs.",
 		 .value = (double)n->n_repairs},
+		{.name = "sluice_repaired_objects_total",
+		 .help = "Tables, sets, chains, rules and elements that they restored.",
+		 .value = (double)n->n_restored},
 	};
 
 	report_failures(n, fn, data);
@@ -189,6 +197,7 @@ static const struct sink_view nft_sink_view = {
 	.diff = nft_sink_diff,
 	.stats = nft_sink_report,
 	.changed_by = nft_sink_changed_by,
+	.restored = nft_sink_restored,
 };
 
 static const struct sink_ops nft_sink_ops = {

@@ -57,6 +57,17 @@ size_t nft_tx_n_messages(const struct nft_tx *tx)
 	return n;
 }
 
+uint64_t nft_tx_n_objects(const struct nft_tx *tx, enum nft_what what)
+{
+	uint64_t n = what == WHAT_ELEMENT ? tx->n_added + tx->n_deleted : 0;
+
+	for (unsigned i = 0; i < PART_N && what != WHAT_ELEMENT; i++)
+		for (size_t k = 0; k < tx->parts[i].n; k++)
+			n += tx->parts[i].labels[k].what == what &&
+			     tx->parts[i].labels[k].verb != VERB_FLUSH;
+	return n;
+}
+
 static void reserve(struct nft_messages *part)
 {
 	if (part->cap - part->len >= MESSAGE_ROOM)

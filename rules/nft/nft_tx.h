@@ -24,6 +24,7 @@ enum nft_part {
 };
 
 enum nft_what { WHAT_TABLE, WHAT_SET, WHAT_CHAIN, WHAT_RULE, WHAT_ELEMENT, WHAT_FOREIGN };
+#define WHAT_N (WHAT_FOREIGN + 1)
 
 enum nft_verb { VERB_ADD, VERB_DELETE, VERB_FLUSH };
 
@@ -51,6 +52,8 @@ struct nft_tx { /* embedded; zeroed is empty */
 void nft_tx_fini(struct nft_tx *tx);
 void nft_tx_clear(struct nft_tx *tx);
 size_t nft_tx_n_messages(const struct nft_tx *tx);
+/* Objects of this kind that it adds or deletes. */
+uint64_t nft_tx_n_objects(const struct nft_tx *tx, enum nft_what what);
 
 /*
  * Starts a message: room for 64 KiB of attributes. nft_tx_end() closes it.

@@ -78,7 +78,11 @@ static void rules_flushed_by_another_program(void **state)
 	await(in, web_answers, "the rules are not restored");
 	prints(in, "status", 0,
 	       (const char *const[]){"in sync since", "last repair",
-				     "ago), of a change by nft (pid ", NULL});
+				     "ago), of a change by nft (pid ", "): 2 tables, ",
+				     " rules, ", NULL});
+	prints(in, "events", 0,
+	       (const char *const[]){"Repaired: changed by nft (pid ",
+				     ", restored 2 tables, ", " ms\n", NULL});
 }
 
 static void the_last_endpoint_is_gone(void **state)

@@ -123,7 +123,7 @@ static void the_oldest_entries_are_dropped_and_counted(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < JOURNAL_LEN + 10; i++)
-		journal_add_repair(sink, "nft (pid 7)", 1000);
+		journal_add_repair(sink, "nft (pid 7)", "2 rules", 1000);
 	page = journal_json(sink, "", "", 3);
 	entries = json_object_get(page, "entries");
 	assert_int_equal(number(page, "dropped"), 7);
