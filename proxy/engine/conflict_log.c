@@ -1,7 +1,10 @@
 #include "proxy/engine/conflict_log.h"
 
+#include <string.h>
+
 #include "core/cleanup.h"
 #include "core/clock.h"
+#include "core/hash.h"
 #include "core/log.h"
 #include "core/state.h"
 
@@ -24,25 +27,65 @@ static void log_conflict(const struct state_conflict *c)
 		      service_label(c->holder, holder, sizeof(holder)), waiting);
 }
 
+static uint64_t claim_hash(const struct state_conflict *c)
+{
+	return hash_mix(hash_mix(service_hash_key(c->waiting),
+				 hash_bytes(&c->frontend.addr, sizeof(c->frontend.addr))),
+			c->frontend.port);
+}
+
+static bool is_known(const struct conflict_log *log, uint64_t hash)
+{
+	for (size_t i = 0; i < log->n_known; i++)
+		if (log->known[i] == hash)
+			return true;
+	return false;
+}
+
+/* Moves the new ones to the front, and returns how many. */
+static size_t take_new(struct conflict_log *log, struct state_conflict *conflicts,
+		       size_t n)
+{
+	size_t n_first = n < CONFLICT_LOG_KNOWN ? n : CONFLICT_LOG_KNOWN, n_new = 0;
+	uint64_t hashes[CONFLICT_LOG_KNOWN];
+
+	for (size_t i = 0; i < n_first; i++) {
+		hashes[i] = claim_hash(&conflicts[i]);
+		if (!is_known(log, hashes[i]))
+			conflicts[n_new++] = conflicts[i];
+	}
+	memcpy(log->known, hashes, n_first * sizeof(*hashes));
+	log->n_known = n_first;
+	return n_new;
+}
+
+static void log_new(struct conflict_log *log, const struct state_conflict *new, size_t n)
+{
+	log->limiter.burst = BURST;
+	log->limiter.interval_us = INTERVAL_US;
+	if ((n == 0 && log->n > 0) ||
+	    !log_limiter_take(&log->limiter, 1, clock_monotonic_us()))
+		return;
+	if (log->n == 0)
+		log_info("no address and port is claimed by two Services any more");
+	for (size_t i = 0; i < n && i < MAX_LINES; i++)
+		log_conflict(&new[i]);
+	if (n > MAX_LINES)
+		log_warn("and %zu more claims wait; see sluice explain", n - MAX_LINES);
+}
+
 void conflict_log_update(struct conflict_log *log, const struct state *state)
 {
 	_cleanup_(freep) struct state_conflict *conflicts = NULL;
-	size_t n = state_n_conflicts(state);
+	size_t n = state_n_conflicts(state), n_new = 0;
 
 	if (n == log->n)
 		return;
 	log->n = n;
-	log->limiter.burst = BURST;
-	log->limiter.interval_us = INTERVAL_US;
-	if (!log_limiter_take(&log->limiter, 1, clock_monotonic_us()))
-		return;
-	if (n == 0) {
-		log_info("no address and port is claimed by two Services any more");
-		return;
-	}
-	conflicts = state_conflicts(state, &n);
-	for (size_t i = 0; i < n && i < MAX_LINES; i++)
-		log_conflict(&conflicts[i]);
-	if (n > MAX_LINES)
-		log_warn("and %zu more claims wait; see sluice explain", n - MAX_LINES);
+	if (n > 0)
+		conflicts = state_conflicts(state, &n);
+	n_new = take_new(log, conflicts, n);
+	log_new(log, conflicts, n_new);
+	for (size_t i = 0; log->found && i < n_new; i++)
+		log->found(log->data, &conflicts[i]);
 }

@@ -13,6 +13,7 @@
 #include "core/log_limiter.h"
 #include "core/mem.h"
 #include "core/sink.h"
+#include "core/state.h"
 #include "watchers/causes.h"
 #include "watchers/checks/checker.h"
 
@@ -34,6 +35,7 @@ static const char *const names[JOURNAL_WHAT_N] = {
 	[JOURNAL_POLICY_CHANGED] = "PolicyChanged",
 	[JOURNAL_ENDPOINT_DOWN] = "EndpointDown",
 	[JOURNAL_ENDPOINT_UP] = "EndpointUp",
+	[JOURNAL_CLAIM_WAITS] = "ClaimWaits",
 };
 
 struct entry {
@@ -49,7 +51,7 @@ struct journal {
 	struct sink sink;
 	struct causes *causes;
 	struct hash known; /* the services as last reported; references */
-	bool has_started;
+	bool has_started, logs_all;
 	struct entry ring[JOURNAL_LEN];
 	uint64_t n; /* entries ever; number k is in ring[(k - 1) % JOURNAL_LEN] */
 	struct log_limiter limiter;
@@ -111,30 +113,33 @@ static void add_with(struct journal *j, const struct service *service,
 	cause_unref(cause);
 }
 
-/* Others are in the journal only. */
-static void log_endpoints(struct journal *j, const struct service *s,
-			  enum journal_what what)
+/* Others are in the journal only, unless all are logged. */
+static void log_change(struct journal *j, const struct service *s, enum journal_what what,
+		       const char *detail)
 {
 	char label[512];
 	size_t n_suppressed;
 
-	if (what != JOURNAL_NO_ENDPOINTS && what != JOURNAL_HAS_ENDPOINTS)
+	const char *text = what == JOURNAL_NO_ENDPOINTS	   ? "its last endpoint is gone"
+			   : what == JOURNAL_HAS_ENDPOINTS ? "has endpoints again"
+			   : j->logs_all		   ? names[what]
+							   : NULL;
+
+	if (!text)
 		return;
 	if (!log_limiter_take(&j->limiter, 1, clock_monotonic_us()))
 		return;
 	n_suppressed = log_limiter_suppressed(&j->limiter);
 	if (n_suppressed)
-		log_info("%zu more lines about endpoints: see sluice events",
+		log_info("%zu more lines about services: see sluice events",
 			 n_suppressed);
 	(void)service_label(s, label, sizeof(label));
 	log_line_with(LOG_LEVEL_INFO,
 		      &(struct log_fields){.service = label,
 					   .family = family_name(s->family),
 					   .reason = names[what]},
-		      "service %s %s %s: %s", label, proto_name(s->proto),
-		      family_name(s->family),
-		      what == JOURNAL_NO_ENDPOINTS ? "its last endpoint is gone"
-						   : "has endpoints again");
+		      "service %s %s %s: %s%s%s", label, proto_name(s->proto),
+		      family_name(s->family), text, *detail ? ": " : "", detail);
 }
 
 static void on_difference(void *data, enum journal_what what, const char *detail)
@@ -144,7 +149,7 @@ static void on_difference(void *data, enum journal_what what, const char *detail
 
 	add(w->journal, s, what, detail,
 	    causes_find(w->journal->causes, service_namespace(s), service_name(s)));
-	log_endpoints(w->journal, w->service, what);
+	log_change(w->journal, s, what, detail);
 }
 
 /* old and new may be NULL, and are equal when nothing changed. */
@@ -265,6 +270,24 @@ void journal_add_repair(struct sink *sink, const char *by, const char *restored,
 
 	add_with(container_of(sink, struct journal, sink), NULL, JOURNAL_REPAIRED, detail,
 		 &cause);
+}
+
+void journal_log_all(struct sink *sink)
+{
+	container_of(sink, struct journal, sink)->logs_all = true;
+}
+
+void journal_add_claim(struct sink *sink, const struct state_conflict *c)
+{
+	struct journal *j = container_of(sink, struct journal, sink);
+	char place[ADDR_PORT_TEXT_LEN], holder[512];
+	_cleanup_(freep) char *detail =
+		xasprintf("%s is held by %s", frontend_format_place(&c->frontend, place),
+			  service_label(c->holder, holder, sizeof(holder)));
+
+	add(j, c->waiting, JOURNAL_CLAIM_WAITS, detail,
+	    causes_find(j->causes, service_namespace(c->waiting),
+			service_name(c->waiting)));
 }
 
 /* Some service port of the endpoint's Service and family: entries name one. */

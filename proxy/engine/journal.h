@@ -15,6 +15,7 @@ struct checker_endpoint;
 struct journal;
 struct service;
 struct sink;
+struct state_conflict;
 
 #define JOURNAL_LEN 1000 /* entries that are kept */
 
@@ -36,6 +37,12 @@ json_t *journal_json(const struct sink *sink, const char *ns, const char *name,
 void journal_add_repair(struct sink *sink, const char *by, const char *restored,
 			uint64_t total_us);
 
+/* All entries about services are logged, too, as far as they are not too many. */
+void journal_log_all(struct sink *sink);
+
+/* Adds a claim that waits, because another service holds its place. */
+void journal_add_claim(struct sink *sink, const struct state_conflict *conflict);
+
 /* Adds a change of an endpoint's health; its removal is another entry. */
 void journal_add_health(struct sink *sink, const struct checker_endpoint *endpoint);
 
@@ -54,6 +61,7 @@ enum journal_what {
 	JOURNAL_POLICY_CHANGED,
 	JOURNAL_ENDPOINT_DOWN,
 	JOURNAL_ENDPOINT_UP,
+	JOURNAL_CLAIM_WAITS,
 	JOURNAL_WHAT_N,
 };
 

@@ -181,12 +181,23 @@ static void stop_signals(struct daemon *d)
 	ev_signal_stop(d->engine.loop, &d->hangup);
 }
 
+static void on_claim(void *data, const struct state_conflict *conflict)
+{
+	const struct daemon *d = data;
+
+	journal_add_claim(d->journal, conflict);
+}
+
 /* Its entries are programmed changes, so it comes after the data plane. */
 static void add_journal(struct daemon *d)
 {
 	d->journal = journal_new(cluster_causes(d->engine.cluster));
 	d->journal->after = dataplane_last_vital(&d->engine.dataplane);
 	dataplane_add(&d->engine.dataplane, d->journal);
+	if (d->engine.config->logging.verbosity > 0)
+		journal_log_all(d->journal);
+	d->conflicts.found = on_claim;
+	d->conflicts.data = d;
 }
 
 static char *unready(const void *data)

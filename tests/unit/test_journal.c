@@ -11,7 +11,9 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/sink.h"
+#include "core/state.h"
 #include "proxy/engine/journal.h"
+#include "tests/unit/capture.h"
 #include "tests/unit/core_samples.h"
 #include "tests/unit/object_text.h"
 #include "watchers/causes.h"
@@ -242,6 +244,52 @@ static void a_change_without_own_cause_comes_from_another_claim(void **state)
 }
 
 /* It waits for the kernel since the first one. */
+static void a_claim_that_waits_names_the_holder(void **state)
+{
+	struct service *holder = make("10.0.0.1:80", "");
+	struct service *waiting = sample_service("other", "http", "10.0.0.1:80", "");
+	const struct state_conflict conflict = {
+		.frontend = service_frontends(waiting)[0],
+		.holder = holder,
+		.waiting = waiting,
+	};
+	struct causes causes = {.is_on = false};
+	struct sink *sink = journal_new(&causes);
+
+	(void)state;
+	journal_add_claim(sink, &conflict);
+	expect_entries(sink, "default", 0,
+		       "ClaimWaits 10.0.0.1:80 is held by default/web:http;");
+	sink_close(sink);
+	causes_fini(&causes);
+	service_unref(holder);
+	service_unref(waiting);
+}
+
+/* -v 1 */
+static void all_changes_are_logged_when_asked_for(void **state)
+{
+	struct service *old = make("10.0.0.1:80", "10.1.0.1:1");
+	struct service *new = make("10.0.0.1:80", "10.1.0.1:1 10.1.0.2:1");
+	struct causes causes = {.is_on = false};
+	struct sink *sink = journal_new(&causes);
+
+	(void)state;
+	apply(sink, true, NULL, old);
+	capture_start();
+	apply(sink, false, old, new);
+	assert_string_equal(capture_end(), "");
+	journal_log_all(sink);
+	capture_start();
+	apply(sink, false, new, old);
+	assert_non_null(strstr(capture_end(), "service default/web:http TCP IPv4: "
+					      "EndpointsRemoved: 10.1.0.2:1\n"));
+	sink_close(sink);
+	causes_fini(&causes);
+	service_unref(old);
+	service_unref(new);
+}
+
 static void the_time_runs_from_the_first_change(void **state)
 {
 	struct causes causes = {.is_on = false};
@@ -278,6 +326,8 @@ int main(void)
 		cmocka_unit_test(each_entry_names_its_cause),
 		cmocka_unit_test(a_change_without_own_cause_comes_from_another_claim),
 		cmocka_unit_test(the_time_runs_from_the_first_change),
+		cmocka_unit_test(a_claim_that_waits_names_the_holder),
+		cmocka_unit_test(all_changes_are_logged_when_asked_for),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
