@@ -180,6 +180,8 @@ int command_get(struct options *options, const struct parts *parts)
 		return get_watch(&get);
 	if (get.format == GET_WIDE || get.format == GET_JSON || get.format == GET_YAML)
 		memcpy(get.request.current, "yes", sizeof("yes"));
+	else
+		memcpy(get.request.brief, "yes", sizeof("yes"));
 	if (control_ask(options->config.control_socket, &get.request, &rows) != 0)
 		return STATUS_FAILED;
 	return print(&get, rows);

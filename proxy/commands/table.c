@@ -9,32 +9,44 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 
-#define GAP    "   "
 #define BOLD   "\033[1m"
 #define RED    "\033[31m"
 #define GREEN  "\033[32m"
 #define YELLOW "\033[33m"
 #define PLAIN  "\033[0m"
 
+#define GAP_LEN 3 /* between two columns */
+
+/* The text of the cell has been added, from start on. */
+static void add_cell(struct table *t, size_t start)
+{
+	if (t->text.len == start)
+		buf_add_char(&t->text, '-');
+	t->cells = xgrow(t->cells, t->n, &t->cap, sizeof(*t->cells));
+	t->cells[t->n++] = (struct table_cell){start, t->text.len - start};
+}
+
 void table_add(struct table *t, const char *cell)
 {
-	t->cells = xgrow(t->cells, t->n, &t->cap, sizeof(*t->cells));
-	t->cells[t->n++] = xstrdup(*cell ? cell : "-");
+	size_t start = t->text.len;
+
+	buf_add_string(&t->text, cell);
+	add_cell(t, start);
 }
 
 void table_printf(struct table *t, const char *fmt, ...)
 {
-	_cleanup_(buf_fini) struct buf cell = BUF_INIT;
+	size_t start = t->text.len;
 	va_list ap;
 
 	va_start(ap, fmt);
-	buf_vprintf(&cell, fmt, ap);
+	buf_vprintf(&t->text, fmt, ap);
 	va_end(ap);
-	table_add(t, buf_string(&cell));
+	add_cell(t, start);
 }
 
 /* The sequence that starts the colour of a state; NULL: it has none. */
-static const char *colour_of(const char *word)
+static const char *colour_of(const char *word, size_t len)
 {
 	static const struct {
 		const char *word, *colour;
@@ -46,35 +58,35 @@ static const char *colour_of(const char *word)
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(colours); i++)
-		if (strcmp(word, colours[i].word) == 0)
+		if (strlen(colours[i].word) == len &&
+		    memcmp(word, colours[i].word, len) == 0)
 			return colours[i].colour;
 	return NULL;
 }
 
+static void add_blanks(struct buf *out, size_t n)
+{
+	while (n--)
+		buf_add_char(out, ' ');
+}
+
 static void print_cell(const struct table *t, size_t i, struct buf *out)
 {
+	const struct table_cell *cell = &t->cells[i];
+	const char *text = t->text.data + cell->start, *colour = NULL;
 	size_t column = i % t->n_columns;
-	bool is_heading = t->has_headings && i < t->n_columns;
-	bool is_state = t->state_column && column == t->state_column;
-	const char *colour = is_heading ? BOLD : is_state ? colour_of(t->cells[i]) : NULL;
 
-	if (!t->is_coloured)
-		colour = NULL;
-	buf_printf(out, "%s%s%s", colour ? colour : "", t->cells[i], colour ? PLAIN : "");
+	if (t->is_coloured && t->has_headings && i < t->n_columns)
+		colour = BOLD;
+	else if (t->is_coloured && t->state_column && column == t->state_column)
+		colour = colour_of(text, cell->len);
+	buf_add_string(out, colour ? colour : "");
+	buf_add(out, text, cell->len);
+	buf_add_string(out, colour ? PLAIN : "");
 	if (column + 1 == t->n_columns)
 		buf_add_char(out, '\n');
 	else
-		buf_printf(out, "%*s" GAP, (int)(t->width[column] - strlen(t->cells[i])),
-			   "");
-}
-
-static void remove_rows(struct table *t)
-{
-	for (size_t i = 0; i < t->n; i++)
-		free(t->cells[i]);
-	free(t->cells);
-	t->cells = NULL;
-	t->n = t->cap = 0;
+		add_blanks(out, t->width[column] - cell->len + GAP_LEN);
 }
 
 void table_print(struct table *t, struct buf *out)
@@ -82,20 +94,23 @@ void table_print(struct table *t, struct buf *out)
 	assert(t->n_columns && t->n_columns <= TABLE_MAX_COLUMNS &&
 	       t->n % t->n_columns == 0);
 	for (size_t i = 0; i < t->n; i++) {
-		size_t len = strlen(t->cells[i]);
+		size_t *width = &t->width[i % t->n_columns];
 
-		if (len > t->width[i % t->n_columns])
-			t->width[i % t->n_columns] = len;
+		if (t->cells[i].len > *width)
+			*width = t->cells[i].len;
 	}
 	for (size_t i = 0; i < t->n; i++)
 		print_cell(t, i, out);
-	remove_rows(t);
+	table_fini(t);
 	t->has_headings = false;
 }
 
 void table_fini(struct table *t)
 {
-	remove_rows(t);
+	buf_fini(&t->text);
+	free(t->cells);
+	t->cells = NULL;
+	t->n = t->cap = 0;
 }
 
 bool table_may_colour(void)

@@ -17,7 +17,10 @@ struct table { /* embedded; .n_columns is set by the caller */
 	bool is_coloured;		 /* only with has_headings or a state column */
 	size_t state_column;		 /* of the words; 0: none */
 	size_t width[TABLE_MAX_COLUMNS]; /* of all rows that were printed */
-	char **cells;			 /* row by row, owned */
+	struct buf text;		 /* of the cells */
+	struct table_cell {
+		size_t start, len;
+	} * cells; /* row by row */
 	size_t n, cap;
 };
 

@@ -48,6 +48,8 @@ struct control_request {
 	char current
 		[CONTROL_FIELD_LEN];  /* services, endpoints: "yes": count connections */
 	char from[CONTROL_FIELD_LEN]; /* explain: an address */
+	/* services: "yes": only the members that the plain table shows or sorts by */
+	char brief[CONTROL_FIELD_LEN];
 };
 
 /* One request without its newline; -EINVAL with *ret_error, static text. */

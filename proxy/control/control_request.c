@@ -31,6 +31,7 @@ static const struct {
 	{"frontend", offsetof(struct control_request, frontend)},
 	{"current", offsetof(struct control_request, current)},
 	{"from", offsetof(struct control_request, from)},
+	{"brief", offsetof(struct control_request, brief)},
 };
 
 static int decode_verb(const json_t *root, enum control_verb *ret)

@@ -75,11 +75,11 @@ struct inspect_place inspect_place(const struct inspect *in, const struct servic
 	return place;
 }
 
-json_t *inspect_reason(const struct plan_endpoint_reason *reason)
+char *inspect_reason(const struct plan_endpoint_reason *reason)
 {
 	if (reason->down)
-		return json_sprintf("%s: %s", reason->reason, reason->down);
-	return json_string(reason->reason);
+		return xasprintf("%s: %s", reason->reason, reason->down);
+	return xstrdup(reason->reason);
 }
 
 struct control_answer *inspect_answer(void *data, const struct control_request *request,

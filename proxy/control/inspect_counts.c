@@ -1,8 +1,7 @@
 /*
  * The counters as fields of the rows of `get` and of the answer of `explain`.
  */
-#include <math.h>
-
+#include "core/buf_json.h"
 #include "core/changeset.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
@@ -16,42 +15,41 @@ static bool are_known(const struct inspect *in)
 	return in->counts && counts_are_known(in->counts);
 }
 
-static json_t *count_json(const struct inspect *in, uint64_t n)
+void inspect_write_endpoint_count(const struct inspect *in, const struct service *s,
+				  const struct addr *addr, uint16_t port, struct buf *out)
 {
-	return are_known(in) ? json_integer((json_int_t)n) : json_null();
+	bool known = are_known(in);
+
+	buf_json_count(out, "connections", known,
+		       known ? counts_endpoint(in->counts, s, addr, port) : 0);
 }
 
-json_t *inspect_endpoint_connections(const struct inspect *in, const struct service *s,
-				     const struct addr *addr, uint16_t port)
+static void write_failures(bool known, const uint64_t n[COUNT_N], struct buf *out)
 {
-	return count_json(in,
-			  are_known(in) ? counts_endpoint(in->counts, s, addr, port) : 0);
+	buf_json_count(out, "refused", known, n[COUNT_NO_ENDPOINTS]);
+	buf_json_count(out, "dropped", known,
+		       n[COUNT_NO_LOCAL_ENDPOINTS] + n[COUNT_SOURCE_RANGES]);
+	buf_json_open(out, "droppedBy", '{');
+	buf_json_count(out, "noLocalEndpoints", known, n[COUNT_NO_LOCAL_ENDPOINTS]);
+	buf_json_count(out, "sourceRanges", known, n[COUNT_SOURCE_RANGES]);
+	buf_add_char(out, '}');
 }
 
-static json_t *rate_json(const struct inspect *in, const struct service *s)
-{
-	return are_known(in) ? json_real(round(counts_rate(in->counts, s) * 10) / 10)
-			     : json_null();
-}
-
-json_t *inspect_counts(const struct inspect *in, const struct service *s,
-		       const struct frontend *f)
+void inspect_write_counts(const struct inspect *in, const struct service *s,
+			  const struct frontend *f, bool is_brief, struct buf *out)
 {
 	uint64_t n[COUNT_N] = {0};
+	bool known = are_known(in);
 
-	if (!f)
-		return json_pack("{s:n}", "connections");
-	for (int kind = 0; kind < COUNT_N && are_known(in); kind++)
-		n[kind] = counts_frontend(in->counts, s, f, (enum sink_count_kind)kind);
-	return json_pack("{s:o, s:o, s:o, s:{s:o, s:o}, s:o}", "connections",
-			 count_json(in, n[COUNT_CONNECTIONS]), "refused",
-			 count_json(in, n[COUNT_NO_ENDPOINTS]), "dropped",
-			 count_json(in,
-				    n[COUNT_NO_LOCAL_ENDPOINTS] + n[COUNT_SOURCE_RANGES]),
-			 "droppedBy", "noLocalEndpoints",
-			 count_json(in, n[COUNT_NO_LOCAL_ENDPOINTS]), "sourceRanges",
-			 count_json(in, n[COUNT_SOURCE_RANGES]), "rate",
-			 rate_json(in, s));
+	if (known)
+		counts_frontend(in->counts, s, f, n);
+	buf_json_count(out, "connections", known, n[COUNT_CONNECTIONS]);
+	if (known)
+		buf_json_tenths(out, "rate", counts_rate(in->counts, s));
+	else
+		buf_json_word(out, "rate", "null");
+	if (!is_brief)
+		write_failures(known, n, out);
 }
 
 bool inspect_counts_read(const struct inspect *in, const struct service *const *services,
@@ -69,22 +67,17 @@ bool inspect_counts_read(const struct inspect *in, const struct service *const *
 	return in->counts && counts_read(in->counts, &of, with_endpoints);
 }
 
-static json_t *known(bool is_known, uint64_t n)
-{
-	return is_known ? json_integer((json_int_t)n) : json_null();
-}
-
-json_t *inspect_flows(const struct census *c, size_t service, bool is_endpoint,
-		      uint32_t i)
+void inspect_write_flows(const struct census *c, size_t service, bool is_endpoint,
+			 uint32_t i, struct buf *out)
 {
 	struct sink_flows f = {0};
 	bool has_bytes = c && census_has_bytes(c);
 
 	if (c)
 		f = census_of(c, service, is_endpoint, i);
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "current", known(c, f.n), "bytesIn",
-			 known(has_bytes, f.n_bytes[0]), "bytesOut",
-			 known(has_bytes, f.n_bytes[1]), "packetsIn",
-			 known(has_bytes, f.n_packets[0]), "packetsOut",
-			 known(has_bytes, f.n_packets[1]));
+	buf_json_count(out, "current", c, f.n);
+	buf_json_count(out, "bytesIn", has_bytes, f.n_bytes[0]);
+	buf_json_count(out, "bytesOut", has_bytes, f.n_bytes[1]);
+	buf_json_count(out, "packetsIn", has_bytes, f.n_packets[0]);
+	buf_json_count(out, "packetsOut", has_bytes, f.n_packets[1]);
 }

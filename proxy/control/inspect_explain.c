@@ -163,15 +163,17 @@ static json_t *explain_endpoints(const struct question *q, const struct service 
 	char text[ADDR_PORT_TEXT_LEN];
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
+		_cleanup_(freep) char *reason = inspect_reason(&reasons[i]);
+
 		(void)json_array_append_new(
-			list, json_pack("{s:s, s:s, s:b, s:b, s:o}", "endpoint",
+			list, json_pack("{s:s, s:s, s:b, s:b, s:s}", "endpoint",
 					addr_port_format(&reasons[i].addr,
 							 reasons[i].port, text),
 					"node", reasons[i].node, "inClusterPool",
 					reasons[i].in_cluster_pool, "inLocalPool",
-					reasons[i].in_local_pool, "reason",
-					inspect_reason(&reasons[i])));
+					reasons[i].in_local_pool, "reason", reason));
+	}
 	return list;
 }
 
@@ -310,8 +312,13 @@ static json_t *explain_warnings(const struct question *q, const struct service *
 static json_t *explain_counts(const struct question *q, const struct service *s,
 			      const struct frontend *f)
 {
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
+
 	(void)inspect_counts_read(q->in, &s, 1, false); /* then they are null */
-	return inspect_counts(q->in, s, f);
+	buf_add_char(&text, '{');
+	inspect_write_counts(q->in, s, f, false, &text);
+	buf_add_char(&text, '}');
+	return json_loads(text.data, 0, NULL);
 }
 
 static void explain_match(const struct question *q, const struct service *s,

@@ -23,21 +23,39 @@ struct plan_endpoint_reason *inspect_endpoints_of(const struct inspect *in,
 bool inspect_counts_read(const struct inspect *in, const struct service *const *services,
 			 size_t n, bool with_endpoints);
 /*
- * The fields of a frontend, null if not known: connections, refused, dropped, droppedBy,
- * rate. f: NULL for one that another service holds, which has no counts.
+ * Writes the members connections and rate of a frontend, and unless it is brief
+ * refused, dropped and droppedBy; null if not known.
  */
-json_t *inspect_counts(const struct inspect *in, const struct service *s,
-		       const struct frontend *f);
-json_t *inspect_endpoint_connections(const struct inspect *in, const struct service *s,
-				     const struct addr *addr, uint16_t port);
+void inspect_write_counts(const struct inspect *in, const struct service *s,
+			  const struct frontend *f, bool is_brief, struct buf *out);
+/* Writes connections of an endpoint. */
+void inspect_write_endpoint_count(const struct inspect *in, const struct service *s,
+				  const struct addr *addr, uint16_t port,
+				  struct buf *out);
 
 struct census;
 /*
- * The fields current, bytesIn, bytesOut, packetsIn and packetsOut of the i-th frontend or
- * endpoint of a service; null if not known. c may be NULL.
+ * Writes the members current, bytesIn, bytesOut, packetsIn and packetsOut of the i-th
+ * frontend or endpoint of a service; null if not known. c may be NULL.
  */
-json_t *inspect_flows(const struct census *c, size_t service, bool is_endpoint,
-		      uint32_t i);
+void inspect_write_flows(const struct census *c, size_t service, bool is_endpoint,
+			 uint32_t i, struct buf *out);
+
+/*
+ * The rows of `get` as objects, which stay open: the caller adds further members and
+ * the closing bracket.
+ */
+struct inspect_frontend { /* of a row */
+	const struct frontend *frontend;
+	const char *type;	      /* NULL: that of the frontend */
+	const char *state;	      /* NULL: by the decision */
+	const struct service *holder; /* another service that holds it; NULL: none */
+	bool is_brief;		      /* see struct control_request */
+};
+void inspect_write_frontend(const struct inspect *in, const struct service *s,
+			    const struct inspect_frontend *row, struct buf *out);
+void inspect_write_endpoint(const struct inspect *in, const struct service *s,
+			    const struct plan_endpoint_reason *reason, struct buf *out);
 
 /*
  * The rows of `get`, in no order except that those of one service follow each other;
@@ -61,8 +79,8 @@ struct inspect_place {
 struct inspect_place inspect_place(const struct inspect *in, const struct service *s,
 				   const struct frontend *f);
 
-/* The reason of an endpoint, with that of its health checks. */
-json_t *inspect_reason(const struct plan_endpoint_reason *reason);
+/* The reason of an endpoint, with that of its health checks; freed by the caller. */
+char *inspect_reason(const struct plan_endpoint_reason *reason);
 
 struct question { /* of explain */
 	const struct inspect *in;

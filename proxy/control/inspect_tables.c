@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/buf_json.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/state.h"
@@ -28,89 +29,10 @@ static const struct object_service *object_of(const struct inspect *in,
 	return cluster_service(in->cluster, service_namespace(s), service_name(s));
 }
 
-/* The traffic policy of a frontend; the service only has the resulting decision. */
-static const char *policy_of(const struct object_service *object,
-			     const struct frontend *f)
-{
-	bool is_local =
-		object && (f->kind == FRONTEND_CLUSTER_IP ? object->internal_local
-							  : object->external_local);
-
-	return is_local ? "Local" : "Cluster";
-}
-
-/* The source whom the frontend is made for. */
-static const struct decision *main_decision(const struct frontend *f)
-{
-	return &f->from[f->kind == FRONTEND_CLUSTER_IP ? CLIENT_NODE : CLIENT_EXTERNAL];
-}
-
-/* The creation of the Service in Unix time; null: not known. */
-static json_t *created(const struct object_service *object)
-{
-	return object && object->base.created_sec ? json_integer(object->base.created_sec)
-						  : json_null();
-}
-
-/* One word for what happens to connections. */
-static const char *state_of(const struct decision *d)
-{
-	static const char *const words[] = {
-		[ACTION_BALANCE] = "served",
-		[ACTION_REJECT] = "refused",
-		[ACTION_DROP] = "dropped",
-	};
-
-	return words[d->action];
-}
-
-static json_t *service_row(const struct inspect *in, const struct service *s,
-			   const struct frontend *f, bool is_waiting)
-{
-	const struct object_service *object = object_of(in, s);
-	const struct decision *decision = main_decision(f);
-	uint32_t n_endpoints =
-		decision->action == ACTION_BALANCE ? s->n_pool[decision->pool] : 0;
-	json_t *row =
-		json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:o, s:i, s:s, s:s, s:s, s:i, "
-			  "s:i, s:i, s:o}",
-			  "namespace", service_namespace(s), "name", service_name(s),
-			  "portName", service_port_name(s), "protocol",
-			  proto_name(s->proto), "family", family_name(s->family), "type",
-			  frontend_kind_name(f->kind), "address",
-			  frontend_is_everywhere(f) ? json_string("*")
-						    : inspect_addr(&f->addr),
-			  "port", f->port, "policy", policy_of(object, f), "state",
-			  is_waiting ? "waiting" : state_of(decision), "action",
-			  action_name(decision->action), "endpoints", n_endpoints,
-			  "affinitySeconds", s->affinity_sec, "healthCheckNodePort",
-			  s->health_check_port, "created", created(object));
-
-	(void)json_object_update_new(row, inspect_counts(in, s, is_waiting ? NULL : f));
-	return row;
-}
-
-static json_t *endpoint_row(const struct inspect *in, const struct service *s,
-			    const struct plan_endpoint_reason *reason)
-{
-	json_t *row = inspect_service_key(s);
-
-	(void)json_object_update_new(
-		row, json_pack("{s:o, s:i, s:s, s:b, s:b, s:o, s:o, s:o}", "address",
-			       inspect_addr(&reason->addr), "port", reason->port, "node",
-			       reason->node, "inClusterPool", reason->in_cluster_pool,
-			       "inLocalPool", reason->in_local_pool, "reason",
-			       inspect_reason(reason), "created",
-			       created(object_of(in, s)), "connections",
-			       inspect_endpoint_connections(in, s, &reason->addr,
-							    reason->port)));
-	return row;
-}
-
 struct rows { /* an answer */
 	struct control_answer answer;
 	const struct inspect *in;
-	bool with_endpoints, with_current;
+	bool with_endpoints, with_current, is_brief;
 	struct service **services;	/* a reference each, in no order */
 	size_t n, next, counted_to;	/* those before it have fresh counts */
 	struct state_conflict *waiting; /* with references; rows of services only */
@@ -120,21 +42,12 @@ struct rows { /* an answer */
 	bool has_started, has_rows;
 };
 
-static int add_bytes(const char *bytes, size_t len, void *data)
+/* The comma before the first row of a piece. */
+static void start_row(struct rows *r, struct buf *out)
 {
-	buf_add(data, bytes, len);
-	return 0;
-}
-
-/* Takes row. */
-static void add_row(struct rows *r, json_t *row, struct buf *out)
-{
-	if (r->has_rows)
+	if (r->has_rows && out->len == 0)
 		buf_add_char(out, ',');
 	r->has_rows = true;
-	/* fails only when our callback does, which doesn't */
-	(void)json_dump_callback(row, add_bytes, out, JSON_COMPACT);
-	json_decref(row);
 }
 
 /* The row of a local port: like that of the frontend, at another place. */
@@ -143,48 +56,61 @@ static void add_local(struct rows *r, const struct service *s,
 		      struct buf *out)
 {
 	struct frontend at = *like;
-	json_t *row;
 
 	at.addr = place->local;
 	at.port = place->local_port;
-	row = service_row(r->in, s, &at, false);
-	(void)json_object_set_new(row, "type", json_string("Local"));
-	add_row(r, row, out);
+	start_row(r, out);
+	inspect_write_frontend(r->in, s,
+			       &(struct inspect_frontend){.frontend = &at,
+							  .type = "Local",
+							  .is_brief = r->is_brief},
+			       out);
+	buf_add_char(out, '}');
+}
+
+static void add_frontend(struct rows *r, size_t index, uint32_t i, struct buf *out)
+{
+	const struct service *s = r->services[index];
+	const struct frontend *f = &service_frontends(s)[i];
+	struct inspect_place place = inspect_place(r->in, s, f);
+
+	start_row(r, out);
+	inspect_write_frontend(r->in, s,
+			       &(struct inspect_frontend){
+				       .frontend = f,
+				       .state = place.why_not ? "unserved" : NULL,
+				       .is_brief = r->is_brief,
+			       },
+			       out);
+	if (r->with_current)
+		inspect_write_flows(r->census, index, false, i, out);
+	if (place.why_not)
+		buf_json_string(out, "why", place.why_not);
+	buf_add_char(out, '}');
+	if (i == 0 && place.local_port)
+		add_local(r, s, f, &place, out);
+	free(place.why_not);
 }
 
 static void add_service(struct rows *r, size_t index, struct buf *out)
 {
-	const struct service *s = r->services[index];
-
-	for (uint32_t i = 0; i < s->n_frontends; i++) {
-		const struct frontend *f = &service_frontends(s)[i];
-		struct inspect_place place = inspect_place(r->in, s, f);
-		json_t *row = service_row(r->in, s, f, false);
-
-		if (r->with_current)
-			(void)json_object_update_new(row, inspect_flows(r->census, index,
-									false, i));
-		if (place.why_not) {
-			(void)json_object_set_new(row, "state", json_string("unserved"));
-			(void)json_object_set_new(row, "why", json_string(place.why_not));
-		}
-		add_row(r, row, out);
-		if (i == 0 && place.local_port)
-			add_local(r, s, f, &place, out);
-		free(place.why_not);
-	}
+	for (uint32_t i = 0; i < r->services[index]->n_frontends; i++)
+		add_frontend(r, index, i, out);
 }
 
 /* A frontend that another service holds. */
 static void add_waiting(struct rows *r, const struct state_conflict *c, struct buf *out)
 {
-	json_t *row = service_row(r->in, c->waiting, &c->frontend, true);
-	char label[512];
-
-	(void)json_object_set_new(row, "heldBy",
-				  json_string(service_label(c->holder, label,
-							    sizeof(label))));
-	add_row(r, row, out);
+	start_row(r, out);
+	inspect_write_frontend(r->in, c->waiting,
+			       &(struct inspect_frontend){
+				       .frontend = &c->frontend,
+				       .state = "waiting",
+				       .holder = c->holder,
+				       .is_brief = r->is_brief,
+			       },
+			       out);
+	buf_add_char(out, '}');
 }
 
 /* Its index; n_endpoints: it has none, because it is not used. */
@@ -208,22 +134,25 @@ static void add_endpoints(struct rows *r, size_t i, struct buf *out)
 		inspect_endpoints_of(r->in, s, &n);
 
 	for (size_t e = 0; e < n; e++) {
-		json_t *row = endpoint_row(r->in, s, &reasons[e]);
 		uint32_t index = find_endpoint(s, &reasons[e]);
 		bool is_used = index < s->n_endpoints;
 
+		start_row(r, out);
+		inspect_write_endpoint(r->in, s, &reasons[e], out);
 		if (r->with_current)
-			(void)json_object_update_new(row,
-						     inspect_flows(is_used ? r->census
-									   : NULL,
-								   i, true, index));
-		add_row(r, row, out);
+			inspect_write_flows(is_used ? r->census : NULL, i, true, index,
+					    out);
+		buf_add_char(out, '}');
 	}
 }
 
 static void add_plan(struct rows *r, size_t i, struct buf *out)
 {
-	add_row(r, plan_print_service(r->services[i], NULL), out);
+	json_auto_t *row = plan_print_service(r->services[i], NULL);
+	_cleanup_(freep) char *text = json_dumps(row, JSON_COMPACT);
+
+	start_row(r, out);
+	buf_json_word(out, NULL, text ? text : "null");
 }
 
 /* Reads the counts of the next services, of at least one. */
@@ -398,6 +327,7 @@ static struct rows *rows_new(const struct inspect *in,
 	if (request->verb == CONTROL_PLAN)
 		r->counted_to = r->n; /* it has no counts */
 	r->with_current = *request->current;
+	r->is_brief = *request->brief;
 	if (r->with_current)
 		start_census(r);
 	return r;

@@ -373,13 +373,12 @@ static const struct entry *find(const struct counts *c, const struct service *s)
 	return hash_find(&c->entries, s);
 }
 
-static uint64_t at_place(const struct counts *c, const struct service *s,
-			 const struct place *key, enum sink_count_kind kind)
+static const struct place *look_up(const struct counts *c, const struct service *s,
+				   const struct place *key)
 {
 	const struct entry *e = find(c, s);
-	const struct place *place = e ? find_place(e, key) : NULL;
 
-	return place ? place->totals[kind] : 0;
+	return e ? find_place(e, key) : NULL;
 }
 
 uint64_t counts_total(const struct counts *c, const struct service *s,
@@ -390,20 +389,23 @@ uint64_t counts_total(const struct counts *c, const struct service *s,
 	return e ? e->totals[kind] : 0;
 }
 
-uint64_t counts_frontend(const struct counts *c, const struct service *s,
-			 const struct frontend *f, enum sink_count_kind kind)
+void counts_frontend(const struct counts *c, const struct service *s,
+		     const struct frontend *f, uint64_t ret[static COUNT_N])
 {
 	const struct place key = {.addr = f->addr, .port = f->port};
+	const struct place *place = look_up(c, s, &key);
 
-	return at_place(c, s, &key, kind);
+	for (int kind = 0; kind < COUNT_N; kind++)
+		ret[kind] = place ? place->totals[kind] : 0;
 }
 
 uint64_t counts_endpoint(const struct counts *c, const struct service *s,
 			 const struct addr *addr, uint16_t port)
 {
 	const struct place key = {.addr = *addr, .port = port, .is_endpoint = true};
+	const struct place *place = look_up(c, s, &key);
 
-	return at_place(c, s, &key, COUNT_CONNECTIONS);
+	return place ? place->totals[COUNT_CONNECTIONS] : 0;
 }
 
 double counts_rate(const struct counts *c, const struct service *s)

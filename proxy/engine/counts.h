@@ -43,8 +43,9 @@ void counts_end_round(struct counts *c, uint64_t now_us);
 /* Sums of a service, with the frontends that it no longer has. */
 uint64_t counts_total(const struct counts *c, const struct service *s,
 		      enum sink_count_kind kind);
-uint64_t counts_frontend(const struct counts *c, const struct service *s,
-			 const struct frontend *f, enum sink_count_kind kind);
+/* Of one of its frontends, each kind. */
+void counts_frontend(const struct counts *c, const struct service *s,
+		     const struct frontend *f, uint64_t ret[static COUNT_N]);
 /* Connections to one of its endpoints. */
 uint64_t counts_endpoint(const struct counts *c, const struct service *s,
 			 const struct addr *addr, uint16_t port);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "core/buf.h"
+#include "core/buf_json.h"
 #include "core/cleanup.h"
 
 #define _buf_ _cleanup_(buf_fini) struct buf
@@ -89,6 +89,32 @@ static void taking_the_text_leaves_the_buffer_empty(void **state)
 	assert_string_equal(buf_string(&b), "");
 }
 
+static void json_is_written_with_its_commas_and_escapes(void **state)
+{
+	_buf_ b = BUF_INIT;
+
+	(void)state;
+	buf_json_open(&b, NULL, '[');
+	buf_json_open(&b, NULL, '{');
+	buf_json_string(&b, "text", "a\"b\\c\n\x1fz");
+	buf_json_number(&b, "large", UINT64_MAX);
+	buf_json_count(&b, "known", true, 0);
+	buf_json_count(&b, "unknown", false, 7);
+	buf_add_char(&b, '}');
+	buf_json_open(&b, NULL, '{');
+	buf_json_open(&b, "list", '[');
+	buf_json_word(&b, NULL, "true");
+	buf_json_string(&b, NULL, "");
+	buf_add_string(&b, "]}");
+	buf_json_tenths(&b, NULL, 3.06);
+	buf_json_tenths(&b, NULL, 0);
+	buf_add_char(&b, ']');
+	assert_string_equal(buf_string(&b),
+			    "[{\"text\":\"a\\u0022b\\u005cc\\u000a\\u001fz\","
+			    "\"large\":18446744073709551615,\"known\":0,"
+			    "\"unknown\":null},{\"list\":[true,\"\"]},3.1,0.0]");
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -97,6 +123,7 @@ int main(void)
 		cmocka_unit_test(a_buffer_grows_by_single_bytes_and_by_large_prints),
 		cmocka_unit_test(prints_of_every_length_around_the_capacity_are_whole),
 		cmocka_unit_test(a_buffer_may_hold_zero_bytes),
+		cmocka_unit_test(json_is_written_with_its_commas_and_escapes),
 		cmocka_unit_test(taking_the_text_leaves_the_buffer_empty),
 	};
 
