@@ -10,50 +10,71 @@
 struct busy {
 	const struct service *service;
 	uint64_t n;
-	size_t index; /* in the order of names */
 };
 
-static int compare_busy(const void *a, const void *b)
+static bool is_before(const struct busy *a, const struct busy *b)
 {
-	const struct busy *x = a, *y = b;
-
-	if (x->n != y->n)
-		return x->n > y->n ? -1 : 1;
-	return x->index < y->index ? -1 : 1;
+	if (a->n != b->n)
+		return a->n > b->n;
+	return service_compare_key(a->service, b->service) < 0;
 }
 
-static int compare_index(const void *a, const void *b)
+/*
+ * Exchanges items until each of the first ones up to the result is before each of the
+ * others. 0 <= result < n - 1.
+ */
+static size_t divide(struct busy *items, size_t n)
 {
-	const struct busy *x = a, *y = b;
+	const struct busy pivot = items[(n - 1) / 2];
+	size_t low = 0, high = n - 1;
+	struct busy item;
 
-	return x->index < y->index ? -1 : 1;
+	for (;; low++, high--) {
+		while (is_before(&items[low], &pivot))
+			low++;
+		while (is_before(&pivot, &items[high]))
+			high--;
+		if (low >= high)
+			return high;
+		item = items[low];
+		items[low] = items[high];
+		items[high] = item;
+	}
 }
 
-/* The n services with the most connections come first, by name. */
-static void put_busy_first(const struct service **all, size_t n_all, size_t n,
-			   const struct counts *counts)
+/* Quickselect: the first max ones are before all others. All keys differ. */
+static void select_first(struct busy *items, size_t n, size_t max)
 {
-	_cleanup_(freep) struct busy *busy = xcalloc(n_all + 1, sizeof(*busy));
+	while (n > 1 && max > 0 && max < n) {
+		size_t n_first = divide(items, n) + 1;
 
-	for (size_t i = 0; i < n_all; i++)
-		busy[i] =
-			(struct busy){all[i],
-				      counts_total(counts, all[i], COUNT_CONNECTIONS), i};
-	qsort(busy, n_all, sizeof(*busy), compare_busy);
-	qsort(busy, n, sizeof(*busy), compare_index);
-	for (size_t i = 0; i < n; i++)
-		all[i] = busy[i].service;
+		if (max >= n_first) {
+			items += n_first;
+			max -= n_first;
+			n -= n_first;
+		} else {
+			n = n_first;
+		}
+	}
 }
 
 const struct service **busy_services(const struct state *state,
 				     const struct counts *counts, size_t max,
 				     size_t *ret_n)
 {
-	size_t n;
-	const struct service **all = state_sorted(state, &n);
+	_cleanup_(freep) struct busy *busy =
+		xcalloc(state_n_services(state) + 1, sizeof(*busy));
+	const struct service **found, *s;
+	size_t n = 0;
 
-	if (n > max && counts)
-		put_busy_first(all, n, max, counts);
+	for (size_t i = 0; (s = state_next(state, &i));)
+		busy[n++] = (struct busy){s, counts ? counts_total(counts, s,
+								   COUNT_CONNECTIONS)
+						    : 0};
+	select_first(busy, n, max);
 	*ret_n = n < max ? n : max;
-	return all;
+	found = xcalloc(*ret_n + 1, sizeof(*found));
+	for (size_t i = 0; i < *ret_n; i++)
+		found[i] = busy[i].service;
+	return found;
 }

@@ -10,8 +10,8 @@ struct service;
 struct state;
 
 /*
- * At most max services, those with the most connections (counts may be NULL), by name.
- * The caller frees the array.
+ * At most max services, in no order: those with the most connections (counts may be
+ * NULL), of equal ones those that come first by name.  The caller frees the array.
  */
 const struct service **busy_services(const struct state *state,
 				     const struct counts *counts, size_t max,

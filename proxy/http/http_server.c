@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <ev.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -18,7 +19,8 @@
 #include "core/mem.h"
 
 #define BACKLOG		 64
-#define ACCEPT_PAUSE_SEC 1. /* when descriptors are short */
+#define ACCEPT_PAUSE_SEC 1.    /* when descriptors are short */
+#define BLOCK_LEN	 16384 /* of a streamed body, at most */
 #define RUNS_TO_CLOSE                                                                    \
 	3 /* libmicrohttpd closes connections that were shut down within these */
 
@@ -159,13 +161,69 @@ static const char *value_of(struct MHD_Connection *connection, enum MHD_ValueKin
 	return value ? value : "";
 }
 
+struct streamed { /* a stream, and the piece that is being sent */
+	struct http_stream *stream;
+	struct buf piece;
+	size_t sent_len; /* 0 <= sent_len <= piece.len */
+	bool is_last;
+};
+
+/* MHD_ContentReaderCallback: once in a turn of the loop */
+static ssize_t read_stream(void *data, uint64_t pos, char *bytes, size_t max_len)
+{
+	struct streamed *s = data;
+	size_t len;
+
+	if (s->sent_len == s->piece.len) {
+		if (s->is_last)
+			return MHD_CONTENT_READER_END_OF_STREAM;
+		buf_clear(&s->piece);
+		s->sent_len = 0;
+		s->is_last = !s->stream->ops->write(s->stream, &s->piece);
+	}
+	len = s->piece.len - s->sent_len;
+	if (len > max_len)
+		len = max_len;
+	memcpy(bytes, s->piece.data + s->sent_len, len);
+	s->sent_len += len;
+	return (ssize_t)len;
+}
+
+static void free_stream(void *data)
+{
+	struct streamed *s = data;
+
+	s->stream->ops->free(s->stream);
+	buf_fini(&s->piece);
+	free(s);
+}
+
+static struct MHD_Response *streamed_response(struct http_stream *stream)
+{
+	struct streamed *s = xcalloc(1, sizeof(*s));
+	struct MHD_Response *response;
+
+	s->stream = stream;
+	response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_LEN,
+						     read_stream, s, free_stream);
+	if (!response)
+		free_stream(s);
+	return response;
+}
+
+static struct MHD_Response *whole_response(struct http_reply *reply)
+{
+	size_t len = reply->body.len;
+
+	return MHD_create_response_from_buffer(len, buf_take(&reply->body),
+					       MHD_RESPMEM_MUST_FREE);
+}
+
 static enum MHD_Result send_reply(struct MHD_Connection *connection,
 				  struct http_reply *reply)
 {
-	size_t len = reply->body.len;
 	struct MHD_Response *response =
-		MHD_create_response_from_buffer(len, buf_take(&reply->body),
-						MHD_RESPMEM_MUST_FREE);
+		reply->stream ? streamed_response(reply->stream) : whole_response(reply);
 	enum MHD_Result result;
 
 	if (!response)

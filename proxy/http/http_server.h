@@ -27,6 +27,22 @@ struct http_request {
 	enum family family;	   /* the client connected with */
 };
 
+/*
+ * A long body, written piece by piece while the client takes it, so that it neither
+ * delays the loop nor is in memory as a whole.
+ */
+struct http_stream;
+
+struct http_stream_ops {
+	/* Adds the next piece, not empty; false when that was the last one. */
+	bool (*write)(struct http_stream *stream, struct buf *out);
+	void (*free)(struct http_stream *stream);
+};
+
+struct http_stream { /* implementations embed it first */
+	const struct http_stream_ops *ops;
+};
+
 /* A handler fills this in; it starts as an empty 200. */
 struct http_reply {
 	int status;
@@ -35,6 +51,7 @@ struct http_reply {
 	const char *header_name;  /* one more header; NULL: none */
 	char header_value[320];
 	struct buf body;
+	struct http_stream *stream; /* instead of the body, owned; NULL: none */
 };
 
 typedef void (*http_handler)(void *data, const struct http_request *request,

@@ -254,7 +254,7 @@ static void show_services(struct servers *s, const struct http_request *request,
 {
 	reply->nosniff = true;
 	reply->content_type = "application/json";
-	services_page_write(sync_state(s->p.sync), s->p.counts, &reply->body);
+	reply->stream = services_page_new(sync_state(s->p.sync), s->p.counts);
 }
 
 static void show_events(struct servers *s, const struct http_request *request,

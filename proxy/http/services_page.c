@@ -1,64 +1,38 @@
 /*
- * Written as text: with a tree of JSON values the answer for many services would
- * delay the loop.
+ * Written as text, some rows at a time: the answer for many services would delay the
+ * loop.  References to the services are held until their rows are written.
  */
 #include "proxy/http/services_page.h"
 
+#include <stdlib.h>
+
+#include "core/buf_json.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/service.h"
 #include "core/state.h"
 #include "proxy/engine/counts.h"
 #include "proxy/http/busy_services.h"
+#include "proxy/http/http_server.h"
 
-/* Between quotes, with the characters escaped that JSON wants escaped. */
-static void add_text(struct buf *out, const char *text)
-{
-	for (;;) {
-		size_t len = 0;
+#define PIECE_LEN 32768 /* at least, of all but the last one */
 
-		while ((unsigned char)text[len] >= ' ' && text[len] != '"' &&
-		       text[len] != '\\')
-			len++;
-		buf_add(out, text, len);
-		text += len;
-		if (!*text)
-			return;
-		buf_printf(out, "\\u%04x", (unsigned char)*text++);
-	}
-}
-
-/* key: with the signs before and after it, "{\"name\":\"" */
-static void add_string(struct buf *out, const char *key, const char *value)
-{
-	buf_add_string(out, key);
-	add_text(out, value);
-	buf_add_char(out, '"');
-}
-
-static void add_number(struct buf *out, const char *key, uint64_t n)
-{
-	char digits[20], *first = digits + sizeof(digits);
-
-	do
-		*--first = (char)('0' + n % 10);
-	while (n /= 10);
-	buf_add_string(out, key);
-	buf_add(out, first, (size_t)(digits + sizeof(digits) - first));
-}
+struct services_page {
+	struct http_stream stream;
+	const struct counts *counts; /* NULL: not known */
+	struct service **services;   /* references, from next on */
+	size_t n, next, n_omitted;
+};
 
 static void add_counts(struct buf *out, const struct service *s,
 		       const struct counts *counts)
 {
-	uint64_t tenths = (uint64_t)(counts_rate(counts, s) * 10 + 0.5);
-
-	add_number(out, ",\"connections\":", counts_total(counts, s, COUNT_CONNECTIONS));
-	add_number(out, ",\"rate\":", tenths / 10);
-	add_number(out, ".", tenths % 10);
-	add_number(out, ",\"refused\":", counts_total(counts, s, COUNT_NO_ENDPOINTS));
-	add_number(out, ",\"dropped\":",
-		   counts_total(counts, s, COUNT_NO_LOCAL_ENDPOINTS) +
-			   counts_total(counts, s, COUNT_SOURCE_RANGES));
+	buf_json_number(out, "connections", counts_total(counts, s, COUNT_CONNECTIONS));
+	buf_json_tenths(out, "rate", counts_rate(counts, s));
+	buf_json_number(out, "refused", counts_total(counts, s, COUNT_NO_ENDPOINTS));
+	buf_json_number(out, "dropped",
+			counts_total(counts, s, COUNT_NO_LOCAL_ENDPOINTS) +
+				counts_total(counts, s, COUNT_SOURCE_RANGES));
 }
 
 static uint32_t n_endpoints(const struct service *s)
@@ -74,50 +48,68 @@ static void add_service(struct buf *out, const struct service *s,
 	const struct frontend *first = service_frontends(s);
 	char place[ADDR_PORT_TEXT_LEN];
 
-	add_string(out, "{\"namespace\":\"", service_namespace(s));
-	add_string(out, ",\"name\":\"", service_name(s));
-	add_string(out, ",\"portName\":\"", service_port_name(s));
-	add_string(out, ",\"protocol\":\"", proto_name(s->proto));
-	add_string(out, ",\"family\":\"", family_name((enum family)s->family));
+	buf_json_open(out, NULL, '{');
+	buf_json_string(out, "namespace", service_namespace(s));
+	buf_json_string(out, "name", service_name(s));
+	buf_json_string(out, "portName", service_port_name(s));
+	buf_json_string(out, "protocol", proto_name(s->proto));
+	buf_json_string(out, "family", family_name((enum family)s->family));
 	if (s->n_frontends) {
-		add_string(out, ",\"type\":\"", frontend_kind_name(first->kind));
-		add_string(out, ",\"address\":\"", frontend_format_place(first, place));
+		buf_json_string(out, "type", frontend_kind_name(first->kind));
+		buf_json_string(out, "address", frontend_format_place(first, place));
 	}
-	add_number(out, ",\"frontends\":", s->n_frontends);
-	add_number(out, ",\"endpoints\":", n_endpoints(s));
+	buf_json_number(out, "frontends", s->n_frontends);
+	buf_json_number(out, "endpoints", n_endpoints(s));
 	if (counts)
 		add_counts(out, s, counts);
 	buf_add_char(out, '}');
 }
 
-/* In no order: pages sort by what their reader wants. */
-static const struct service **pick(const struct state *state, const struct counts *counts,
-				   size_t *ret_n)
+static bool write_piece(struct http_stream *stream, struct buf *out)
 {
-	const struct service **services, *s;
-	size_t n = 0;
+	struct services_page *p = container_of(stream, struct services_page, stream);
 
-	if (state_n_services(state) > SERVICES_PAGE_MAX)
-		return busy_services(state, counts, SERVICES_PAGE_MAX, ret_n);
-	services = xcalloc(state_n_services(state) + 1, sizeof(*services));
-	for (size_t i = 0; (s = state_next(state, &i));)
-		services[n++] = s;
-	*ret_n = n;
-	return services;
+	if (p->next == 0)
+		buf_printf(out, "{\"countsKnown\":%s,\"services\":[",
+			   p->counts ? "true" : "false");
+	else if (p->next < p->n)
+		buf_add_char(out, ',');
+	while (p->next < p->n && out->len < PIECE_LEN) {
+		add_service(out, p->services[p->next], p->counts);
+		service_unref(p->services[p->next++]);
+	}
+	if (p->next < p->n)
+		return true;
+	buf_printf(out, "],\"omitted\":%zu}\n", p->n_omitted);
+	return false;
 }
 
-void services_page_write(const struct state *state, const struct counts *counts,
-			 struct buf *out)
+static void free_page(struct http_stream *stream)
 {
-	const struct counts *known = counts && counts_are_known(counts) ? counts : NULL;
-	size_t n;
-	_cleanup_(freep) const struct service **services = pick(state, counts, &n);
+	struct services_page *p = container_of(stream, struct services_page, stream);
 
-	buf_printf(out, "{\"countsKnown\":%s,\"services\":[", known ? "true" : "false");
-	for (size_t i = 0; i < n; i++) {
-		if (i)
-			buf_add_char(out, ',');
-		add_service(out, services[i], known);
-	}
-	buf_printf(out, "],\"omitted\":%zu}\n", state_n_services(state) - n);
+	while (p->next < p->n)
+		service_unref(p->services[p->next++]);
+	free(p->services);
+	free(p);
+}
+
+struct http_stream *services_page_new(const struct state *state,
+				      const struct counts *counts)
+{
+	static const struct http_stream_ops ops = {
+		.write = write_piece,
+		.free = free_page,
+	};
+	struct services_page *p = xcalloc(1, sizeof(*p));
+	_cleanup_(freep) const struct service **busy =
+		busy_services(state, counts, SERVICES_PAGE_MAX, &p->n);
+
+	p->stream.ops = &ops;
+	p->counts = counts && counts_are_known(counts) ? counts : NULL;
+	p->n_omitted = state_n_services(state) - p->n;
+	p->services = xcalloc(p->n + 1, sizeof(struct service *));
+	for (size_t i = 0; i < p->n; i++)
+		p->services[i] = service_ref(busy[i]);
+	return &p->stream;
 }

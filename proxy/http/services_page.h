@@ -6,13 +6,16 @@
  */
 #pragma once
 
-#include "core/buf.h"
-
 #define SERVICES_PAGE_MAX 10000
 
 struct counts;
 struct state;
 
-/* counts: NULL if not known. They are those of the last reading, at most ten seconds old. */
-void services_page_write(const struct state *state, const struct counts *counts,
-			 struct buf *out);
+struct http_stream;
+
+/*
+ * The page, as it is now, in pieces. counts: NULL if not known; borrowed. They are those
+ * of the last reading, at most ten seconds old.
+ */
+struct http_stream *services_page_new(const struct state *state,
+				      const struct counts *counts);

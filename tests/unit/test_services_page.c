@@ -13,6 +13,7 @@
 #include "proxy/engine/counts.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/engine/full_changes.h"
+#include "proxy/http/http_server.h"
 #include "proxy/http/services_page.h"
 #include "tests/unit/core_samples.h"
 #include "tests/unit/counting_sink.h"
@@ -45,6 +46,18 @@ static void put(struct world *w, const char *name, const char *port, const char 
 	state_replace(w->state, service_namespace(s), name, &s, 1); /* takes s */
 }
 
+static void put_many(struct world *w, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		char name[16], frontend[32];
+
+		(void)snprintf(name, sizeof(name), "s-%05u", i);
+		(void)snprintf(frontend, sizeof(frontend), "10.96.%u.%u:80", i / 256,
+			       i % 256);
+		put(w, name, "", frontend);
+	}
+}
+
 static void read_all(struct world *w)
 {
 	const struct environment env = {0};
@@ -54,12 +67,21 @@ static void read_all(struct world *w)
 	assert_true(counts_read(w->counts, &all.cs, false));
 }
 
+/* The pieces are small. */
 static json_t *page(const struct world *w)
 {
-	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	_cleanup_(buf_fini) struct buf out = BUF_INIT, piece = BUF_INIT;
+	struct http_stream *stream = services_page_new(w->state, w->counts);
+	bool has_more = true;
 	json_t *json;
 
-	services_page_write(w->state, w->counts, &out);
+	while (has_more) {
+		buf_clear(&piece);
+		has_more = stream->ops->write(stream, &piece);
+		assert_in_range(piece.len, 1, 40000);
+		buf_add(&out, piece.data, piece.len);
+	}
+	stream->ops->free(stream);
 	json = json_loads(buf_string(&out), 0, NULL);
 	assert_non_null(json);
 	return json;
@@ -111,14 +133,7 @@ static void of_too_many_the_busiest_are_shown(void **state)
 
 	(void)state;
 	open_world(&w);
-	for (unsigned n = 0; n < SERVICES_PAGE_MAX + 3; n++) {
-		char name[16], frontend[32];
-
-		(void)snprintf(name, sizeof(name), "s-%05u", n);
-		(void)snprintf(frontend, sizeof(frontend), "10.96.%u.%u:80", n / 256,
-			       n % 256);
-		put(&w, name, "", frontend);
-	}
+	put_many(&w, SERVICES_PAGE_MAX + 3);
 	counting_sink_set(&w.sink, "s-10002", COUNT_CONNECTIONS, 7);
 	read_all(&w);
 	json = page(&w);
@@ -134,10 +149,26 @@ static void of_too_many_the_busiest_are_shown(void **state)
 	close_world(&w);
 }
 
+static void a_client_that_leaves_early_leaves_no_references(void **state)
+{
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	struct http_stream *stream;
+	struct world w;
+
+	(void)state;
+	open_world(&w);
+	put_many(&w, 1000);
+	stream = services_page_new(w.state, NULL);
+	assert_true(stream->ops->write(stream, &out));
+	close_world(&w); /* the services live on */
+	stream->ops->free(stream);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_service_port_is_a_row),
+		cmocka_unit_test(a_client_that_leaves_early_leaves_no_references),
 		cmocka_unit_test(of_too_many_the_busiest_are_shown),
 	};
 
