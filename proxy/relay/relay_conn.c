@@ -42,7 +42,9 @@ static void end(struct relay_conn *c)
 		w->n_holding--;
 	relay_conn_count(c, RELAY_UP, c->client.n_read);
 	relay_conn_count(c, RELAY_DOWN, c->server.n_read);
-	(void)__atomic_sub_fetch(&account->n_current, 1, __ATOMIC_RELAXED);
+	if (c->is_relaying)
+		relay_uncount(&c->endpoint->n_current);
+	relay_uncount(&account->n_current);
 	(void)__atomic_sub_fetch(&w->n_conns, 1, __ATOMIC_RELAXED);
 	relay_limit_give_conn(w->shared->limit);
 }
@@ -208,6 +210,7 @@ void relay_conn_relay(struct relay_conn *c)
 	uint8_t version = c->service->service->options.proxy_protocol;
 
 	c->is_relaying = true;
+	relay_count(&c->endpoint->n_current, 1);
 	LIST_REMOVE(c, in_state);
 	LIST_INSERT_HEAD(&c->worker->relaying, c, in_state);
 	if (version && send_header(c, version) != 0) {
@@ -282,8 +285,10 @@ static void start(struct relay_conn *c)
 		relay_connect_start(c);
 		return;
 	case ACTION_REJECT:
-		if (!hold(c))
-			relay_conn_reset(c);
+		if (hold(c))
+			return;
+		relay_conn_count(c, RELAY_FAILED, 1);
+		relay_conn_reset(c);
 		return;
 	case ACTION_DROP: /* what the filter could not see */
 		relay_conn_reset(c);

@@ -130,6 +130,7 @@ void relay_connect_ready(struct relay_conn *c)
 void relay_connect_lost(struct relay_conn *c)
 {
 	c->is_relaying = false;
+	relay_uncount(&c->endpoint->n_current);
 	LIST_REMOVE(c, in_state);
 	LIST_INSERT_HEAD(&c->worker->connecting, c, in_state);
 	relay_side_watch(&c->client, c->worker->loop, 0);

@@ -22,6 +22,7 @@ struct relay_endpoint {
 	struct addr addr;
 	uint64_t close_at_ms; /* when its connections are closed; 0: never */
 	uint64_t n_connections, n_failures;
+	uint64_t n_current; /* connections and flows that are open */
 };
 
 enum relay_counter {
@@ -57,6 +58,11 @@ struct relay_service {
 static inline void relay_count(uint64_t *counter, uint64_t n)
 {
 	(void)__atomic_add_fetch(counter, n, __ATOMIC_RELAXED);
+}
+
+static inline void relay_uncount(uint64_t *counter)
+{
+	(void)__atomic_sub_fetch(counter, 1, __ATOMIC_RELAXED);
 }
 
 static inline uint64_t relay_counted(const uint64_t *counter)

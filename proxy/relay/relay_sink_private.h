@@ -119,4 +119,7 @@ int relay_sink_listen_local(struct relay_sink *r, struct relay_entry *e,
 void relay_sink_place(const struct sink *sink, const struct service *s,
 		      const struct frontend *f, struct sink_place *ret);
 
+/* relay_census.c */
+struct sink_census *relay_census_new(struct sink *sink, const struct changeset *of);
+
 struct relay_entry *relay_sink_find(const struct relay_sink *r, const struct service *s);

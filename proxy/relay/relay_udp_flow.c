@@ -31,7 +31,8 @@ void relay_flow_end(struct relay_flow *flow)
 	count_flow(flow, RELAY_DOWN, flow->down_len);
 	count_flow(flow, RELAY_DATAGRAMS_UP, flow->n_up);
 	count_flow(flow, RELAY_DATAGRAMS_DOWN, flow->n_down);
-	(void)__atomic_sub_fetch(&flow->service->account->n_current, 1, __ATOMIC_RELAXED);
+	relay_uncount(&flow->service->account->n_current);
+	relay_uncount(&flow->endpoint->n_current);
 	relay_limit_give_flow(w->shared->limit);
 }
 
@@ -141,6 +142,7 @@ static struct relay_flow *make(struct relay_udp *u, struct relay_ear *ear,
 	flow->n_expected = 1;
 	LIST_INSERT_HEAD(&ear->flows, flow, in_ear);
 	relay_count(&ear->service->account->n_current, 1);
+	relay_count(&flow->endpoint->n_current, 1);
 	ev_io_init(&flow->io, on_answer, fd, EV_READ);
 	flow->io.data = flow;
 	ev_io_start(u->worker->loop, &flow->io);

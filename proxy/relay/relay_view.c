@@ -1,6 +1,6 @@
 /*
- * Counters, numbers for /metrics, and the comparison. Endpoints count for all
- * frontends of a service together: their connections are reported for the first.
+ * Counters, numbers for /metrics, and the comparison. Endpoints and refused connections
+ * count for all frontends of a service together: they are reported for the first.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -28,6 +28,15 @@ static void count_endpoints(const struct reader *reader, const struct relay_serv
 		count.n = relay_counted(&s->endpoints[i]->n_connections);
 		reader->fn(reader->data, &count);
 	}
+}
+
+/* Clients that got no endpoint. Others meet a closed port, which the kernel does not count. */
+static void count_refused(const struct reader *reader, const struct relay_service *s,
+			  struct sink_count count)
+{
+	count.kind = COUNT_NO_ENDPOINTS;
+	count.n = relay_counted(&s->account->counters[RELAY_FAILED]);
+	reader->fn(reader->data, &count);
 }
 
 static void count_frontend(const struct reader *reader, const struct relay_service *of,
@@ -84,6 +93,8 @@ static void count_service(const struct reader *reader, const struct relay_entry 
 
 		if (i == 0 && reader->with_endpoints)
 			count_endpoints(reader, e->current, count);
+		if (i == 0)
+			count_refused(reader, e->current, count);
 		count_frontend(reader, e->current, f, count);
 	}
 	if (e->local_port)
@@ -303,6 +314,7 @@ static struct sink_diff *relay_diff(struct sink *sink, const struct changeset *f
 
 const struct sink_view relay_view = {
 	.counts = relay_counts,
+	.census = relay_census_new,
 	.diff = relay_diff,
 	.stats = relay_stats,
 	.place = relay_sink_place,

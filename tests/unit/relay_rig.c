@@ -230,6 +230,32 @@ double rig_stat(const struct relay_rig *rig, const char *name)
 	return wanted.value;
 }
 
+static void add_refused(void *data, const struct sink_count *count)
+{
+	struct rig_counts *counts = data;
+
+	if (!count->is_endpoint && count->kind == COUNT_NO_ENDPOINTS)
+		counts->n_refused += count->n;
+}
+
+struct rig_counts rig_counts(const struct relay_rig *rig)
+{
+	const struct change change = {.new = rig->service};
+	const struct changeset of = {.changes = &change, .n = 1};
+	const struct sink_view *view = rig->sink->ops->view;
+	struct sink_census *census = view->census(rig->sink, &of);
+	struct rig_counts counts = {0};
+
+	assert_int_equal(view->counts(rig->sink, &of, false, add_refused, &counts), 0);
+	assert_int_equal(sink_census_step(census), 0);
+	counts.n_current = census->ops->of(census, 0, false, 0)->n;
+	assert_int_equal(census->ops->has_bytes(census), counts.n_current == 0);
+	for (uint32_t i = 0; i < rig->service->n_endpoints; i++)
+		counts.n_current_of[i] = census->ops->of(census, 0, true, i)->n;
+	sink_census_free(census);
+	return counts;
+}
+
 int rig_connect(const struct relay_rig *rig)
 {
 	struct sockaddr_in sa = loopback(rig->port);

@@ -48,6 +48,12 @@ void rig_fill_queue(const struct relay_rig *rig, size_t i, int *fillers, size_t 
 /* Value of a metric. */
 double rig_stat(const struct relay_rig *rig, const char *name);
 
+/* The numbers of the Service in `get`. */
+struct rig_counts {
+	uint64_t n_refused, n_current, n_current_of[RIG_MAX_ENDPOINTS];
+};
+struct rig_counts rig_counts(const struct relay_rig *rig);
+
 /* A client's socket with timeouts; -errno. */
 int rig_connect(const struct relay_rig *rig);
 /* The connection that an endpoint gets; fails the test when none comes. */

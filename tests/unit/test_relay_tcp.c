@@ -187,6 +187,30 @@ static void a_connection_that_no_endpoint_accepts_is_reset(void **state)
 		(void)close(client);
 	}
 	assert_true(rig_stat(rig, "sluice_userspace_failed_connections_total") == 3);
+	assert_int_equal(rig_counts(rig).n_refused, 3);
+}
+
+static void open_connections_are_those_of_their_endpoint(void **state)
+{
+	int clients[3], servers[3];
+
+	rig_put(rig, 1);
+	for (int i = 0; i < 3; i++) {
+		rig_pair(rig, &clients[i], &servers[i]);
+		rig_pump(clients[i], servers[i], 1);
+	}
+	rig_put(rig, 3); /* connections of the version before count, too */
+	assert_int_equal(rig_counts(rig).n_current, 3);
+	assert_int_equal(rig_counts(rig).n_current_of[0] +
+				 rig_counts(rig).n_current_of[1],
+			 3);
+	for (int i = 0; i < 3; i++)
+		close_both(clients[i], servers[i]);
+	await_connections(0);
+	assert_int_equal(rig_counts(rig).n_current, 0);
+	assert_int_equal(rig_counts(rig).n_current_of[0], 0);
+	assert_int_equal(rig_counts(rig).n_current_of[1], 0);
+	assert_int_equal(rig_counts(rig).n_refused, 0);
 }
 
 static void an_endpoint_that_never_answers_costs_the_connect_time_once(void **state)
@@ -449,6 +473,7 @@ int main(void)
 		TEST(a_slow_reader_stops_the_sender_and_loses_nothing),
 		TEST(an_endpoint_that_refuses_is_passed_over),
 		TEST(a_connection_that_no_endpoint_accepts_is_reset),
+		TEST(open_connections_are_those_of_their_endpoint),
 		TEST(an_endpoint_that_never_answers_costs_the_connect_time_once),
 		TEST(an_endpoint_that_resets_before_the_first_byte_is_passed_over),
 		TEST(a_server_that_speaks_first_is_not_delayed),

@@ -450,6 +450,7 @@ static void each_flow_counts_as_a_connection(void **state)
 			 0);
 	assert_int_equal(sum.of_frontend, 5);
 	assert_int_equal(sum.of_endpoints, 5);
+	assert_int_equal(rig_counts(rig).n_current, 5);
 	/* datagrams are counted when their flow ends */
 	rig_remove(rig);
 	await_flows(0);
