@@ -156,6 +156,61 @@ static void the_first_sync_is_logged_with_what_it_programmed(void **state)
 		   sluice->log, sluice->log);
 }
 
+static void put_watched(struct instance *sluice, const char *port)
+{
+	_cleanup_(freep) char *yaml =
+		xasprintf("---\napiVersion: v1\nkind: Service\n"
+			  "metadata: { name: watched }\n"
+			  "spec: { clusterIP: 172.30.9.10, ports: [{ port: %s }] }\n",
+			  port);
+
+	instance_put_yaml(sluice, yaml);
+}
+
+/* A row with this name, port and state: "watched 81/TCP refused" */
+static void await_row(struct instance *sluice, const char *row)
+{
+	uint64_t start_us = world_now_us();
+
+	while (world_run(sluice->world, PLACE_NODE,
+			 "awk '{ print $2, $5, $8 }' %s/watch | grep -qx '%s'",
+			 sluice->world->dir, row) != 0) {
+		if (world_now_us() - start_us > WORLD_PATIENCE_US) {
+			world_must(sluice->world, PLACE_NODE, "cat %s/watch",
+				   sluice->world->dir);
+			instance_fail(sluice, "not a row of get -w: %s", row);
+		}
+		world_sleep_ms(20);
+	}
+}
+
+/* The table first, then the rows of each Service that changes. */
+static void get_w_prints_the_rows_of_each_change(void **state)
+{
+	struct instance *sluice = *state;
+	_cleanup_(freep) char *command =
+		xasprintf("exec %s get services -w --no-headers --control-socket %s "
+			  ">%s/watch 2>&1",
+			  instance_program(), sluice->socket, sluice->world->dir);
+	pid_t pid;
+
+	put_watched(sluice, "80");
+	pid = world_fork(sluice->world, PLACE_NODE);
+	if (!pid) {
+		(void)execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	await_row(sluice, "watched 80/TCP refused");
+	put_watched(sluice, "81");
+	await_row(sluice, "watched 81/TCP refused");
+	instance_put_yaml(sluice, "");
+	await_row(sluice, "watched - removed");
+	world_must(sluice->world, PLACE_NODE, "[ $(grep -c ' watched ' %s/watch) = 3 ]",
+		   sluice->world->dir);
+	assert_int_equal(kill(pid, SIGTERM), 0);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+}
+
 static pid_t start_without_server(const struct instance *in)
 {
 	_cleanup_(freep) char *command =
@@ -321,6 +376,7 @@ int main(void)
 		cmocka_unit_test(cleanup_removes_what_kube_proxy_left_and_nothing_else),
 		cmocka_unit_test(a_start_that_fails_changes_no_setting),
 		cmocka_unit_test(the_first_sync_is_logged_with_what_it_programmed),
+		cmocka_unit_test(get_w_prints_the_rows_of_each_change),
 		cmocka_unit_test(commands_without_objects_say_why),
 		cmocka_unit_test(thousands_of_health_ports_answer_within_a_soft_limit),
 	};
