@@ -31,41 +31,75 @@ static const struct {
 	 CTA_PROTOINFO_SCTP_STATE},
 };
 
-static const struct nlattr *find(const struct nlmsghdr *message, uint16_t type)
+/* The first attribute of each type below N_TYPES, of a message or a nest. */
+#define N_TYPES 32
+_Static_assert(CTA_TUPLE_REPLY < N_TYPES && CTA_ZONE < N_TYPES && CTA_ID < N_TYPES &&
+		       CTA_COUNTERS_REPLY < N_TYPES && CTA_PROTOINFO < N_TYPES,
+	       "the attributes of a flow");
+
+struct attrs {
+	const struct nlattr *of[N_TYPES];
+};
+
+/*
+ * In one pass and without calls: a dump has millions of attributes.  The kernel aligns
+ * them; one that does not fit ends the list.
+ */
+static void collect(struct attrs *a, const void *start, size_t len)
 {
-	return netlink_attr(message, sizeof(struct nfgenmsg), type);
+	const struct nlattr *attr = start;
+
+	*a = (struct attrs){0};
+	while (len >= sizeof(*attr) && attr->nla_len >= sizeof(*attr) &&
+	       attr->nla_len <= len) {
+		uint16_t type = attr->nla_type & NLA_TYPE_MASK;
+		size_t used = NLA_ALIGN(attr->nla_len);
+
+		if (type < N_TYPES && !a->of[type])
+			a->of[type] = attr;
+		if (used >= len)
+			return;
+		len -= used;
+		attr = (const void *)((const char *)attr + used);
+	}
 }
 
-static bool read_addr(const struct nlattr *tuple, enum family family, uint16_t type,
-		      struct addr *ret)
+static void collect_nest(struct attrs *a, const struct nlattr *nest)
 {
-	const struct nlattr *attr =
-		netlink_attr_in(netlink_attr_in(tuple, CTA_TUPLE_IP), type);
+	if (nest)
+		collect(a, nest + 1, nest->nla_len - sizeof(*nest));
+	else
+		*a = (struct attrs){0};
+}
 
+static bool collect_message(struct attrs *a, const struct nlmsghdr *nlh)
+{
+	size_t header_len = NLMSG_HDRLEN + NLMSG_ALIGN(sizeof(struct nfgenmsg));
+
+	if (nlh->nlmsg_len < NLMSG_HDRLEN + sizeof(struct nfgenmsg))
+		return false;
+	collect(a, (const char *)nlh + header_len,
+		nlh->nlmsg_len > header_len ? nlh->nlmsg_len - header_len : 0);
+	return true;
+}
+
+static bool read_addr(const struct nlattr *attr, enum family family, struct addr *ret)
+{
 	if (!netlink_has_len(attr, addr_attrs[family].len))
 		return false;
-	*ret = addr_from_bytes(family, mnl_attr_get_payload(attr));
+	*ret = addr_from_bytes(family, (const uint8_t *)(attr + 1));
 	return true;
 }
 
-static bool read_port(const struct nlattr *tuple, uint16_t type, uint16_t *ret)
+static bool read_port(const struct nlattr *attr, uint16_t *ret)
 {
-	const struct nlattr *attr =
-		netlink_attr_in(netlink_attr_in(tuple, CTA_TUPLE_PROTO), type);
+	uint16_t port;
 
-	if (!netlink_has_len(attr, sizeof(*ret)))
+	if (!netlink_has_len(attr, sizeof(port)))
 		return false;
-	*ret = ntohs(mnl_attr_get_u16(attr));
+	memcpy(&port, attr + 1, sizeof(port));
+	*ret = ntohs(port);
 	return true;
-}
-
-static bool read_ends(const struct nlattr *tuple, enum family family,
-		      struct flow_ends *ret)
-{
-	return read_addr(tuple, family, addr_attrs[family].src, &ret->src) &&
-	       read_addr(tuple, family, addr_attrs[family].dst, &ret->dst) &&
-	       read_port(tuple, CTA_PROTO_SRC_PORT, &ret->src_port) &&
-	       read_port(tuple, CTA_PROTO_DST_PORT, &ret->dst_port);
 }
 
 static bool read_u8(const struct nlattr *attr, uint8_t *ret)
@@ -76,10 +110,25 @@ static bool read_u8(const struct nlattr *attr, uint8_t *ret)
 	return true;
 }
 
-static bool is_opening(const struct nlmsghdr *nlh, uint8_t proto)
+static bool read_ends(const struct nlattr *tuple, enum family family,
+		      struct flow_ends *ret, uint8_t *ret_proto)
 {
-	const struct nlattr *status = find(nlh, CTA_STATUS);
-	const struct nlattr *info = find(nlh, CTA_PROTOINFO);
+	struct attrs parts, ip, proto;
+
+	collect_nest(&parts, tuple);
+	collect_nest(&ip, parts.of[CTA_TUPLE_IP]);
+	collect_nest(&proto, parts.of[CTA_TUPLE_PROTO]);
+	return read_addr(ip.of[addr_attrs[family].src], family, &ret->src) &&
+	       read_addr(ip.of[addr_attrs[family].dst], family, &ret->dst) &&
+	       read_port(proto.of[CTA_PROTO_SRC_PORT], &ret->src_port) &&
+	       read_port(proto.of[CTA_PROTO_DST_PORT], &ret->dst_port) &&
+	       (!ret_proto || read_u8(proto.of[CTA_PROTO_NUM], ret_proto));
+}
+
+static bool is_opening(const struct attrs *attrs, uint8_t proto)
+{
+	const struct nlattr *status = attrs->of[CTA_STATUS];
+	const struct nlattr *info = attrs->of[CTA_PROTOINFO];
 	uint8_t state;
 
 	if (!netlink_has_len(status, sizeof(uint32_t)) ||
@@ -106,9 +155,8 @@ static bool read_u64(const struct nlattr *nest, uint16_t type, uint64_t *ret)
 	return true;
 }
 
-static bool is_ended(const struct nlmsghdr *nlh, uint8_t proto)
+static bool is_ended(const struct nlattr *info, uint8_t proto)
 {
-	const struct nlattr *info = find(nlh, CTA_PROTOINFO);
 	uint8_t state;
 
 	if (proto == IPPROTO_TCP)
@@ -128,9 +176,14 @@ void conntrack_read_traffic(const struct nlmsghdr *nlh, uint8_t proto,
 {
 	static const uint16_t directions[] = {CTA_COUNTERS_ORIG, CTA_COUNTERS_REPLY};
 
-	*ret = (struct conntrack_traffic){.is_ended = is_ended(nlh, proto)};
+	struct attrs attrs;
+
+	*ret = (struct conntrack_traffic){0};
+	if (!collect_message(&attrs, nlh))
+		return;
+	ret->is_ended = is_ended(attrs.of[CTA_PROTOINFO], proto);
 	for (size_t i = 0; i < N_ELEMENTS(directions); i++) {
-		const struct nlattr *counters = find(nlh, directions[i]);
+		const struct nlattr *counters = attrs.of[directions[i]];
 
 		ret->has_counters |=
 			read_u64(counters, CTA_COUNTERS_PACKETS, &ret->n_packets[i]) &&
@@ -144,25 +197,23 @@ bool conntrack_read_flow(const struct nlmsghdr *nlh, struct conntrack_flow *ret)
 	struct conntrack_flow found = {0};
 	struct flow *flow = &found.flow;
 	enum family family;
+	struct attrs attrs;
 
-	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(*nfg))
+	if (!collect_message(&attrs, nlh))
 		return false;
 	if (nfg->nfgen_family != AF_INET && nfg->nfgen_family != AF_INET6)
 		return false;
 	family = nfg->nfgen_family == AF_INET ? FAMILY_IPV4 : FAMILY_IPV6;
-	found.tuple = find(nlh, CTA_TUPLE_ORIG);
-	found.zone = find(nlh, CTA_ZONE);
-	found.id = find(nlh, CTA_ID);
+	found.tuple = attrs.of[CTA_TUPLE_ORIG];
+	found.zone = attrs.of[CTA_ZONE];
+	found.id = attrs.of[CTA_ID];
 	if ((found.zone && !netlink_has_len(found.zone, sizeof(uint16_t))) ||
 	    (found.id && !netlink_has_len(found.id, sizeof(uint32_t))))
 		return false;
-	if (!read_ends(found.tuple, family, &flow->original) ||
-	    !read_ends(find(nlh, CTA_TUPLE_REPLY), family, &flow->reply) ||
-	    !read_u8(netlink_attr_in(netlink_attr_in(found.tuple, CTA_TUPLE_PROTO),
-				     CTA_PROTO_NUM),
-		     &flow->proto))
+	if (!read_ends(found.tuple, family, &flow->original, &flow->proto) ||
+	    !read_ends(attrs.of[CTA_TUPLE_REPLY], family, &flow->reply, NULL))
 		return false;
-	flow->is_opening = is_opening(nlh, flow->proto);
+	flow->is_opening = is_opening(&attrs, flow->proto);
 	*ret = found;
 	return true;
 }
