@@ -14,31 +14,38 @@
 /* Datagrams without a message of the answer: left over from requests that failed. */
 #define UNRELATED_MAX 1024
 
-const struct nlattr *netlink_attr(const struct nlmsghdr *message, size_t header_len,
-				  uint16_t type)
+/* Walks on its own: mnl_attr_for_each() makes four calls for each attribute. */
+static const struct nlattr *find_attr(const char *at, size_t left, uint16_t type)
 {
-	const struct nlattr *attr;
+	while (left >= sizeof(struct nlattr)) {
+		const struct nlattr *attr = (const void *)at;
+		size_t len = NLA_ALIGN(attr->nla_len);
 
-	mnl_attr_for_each(attr, message, header_len)
-	{
-		if (mnl_attr_get_type(attr) == type)
+		if (attr->nla_len < sizeof(*attr) || attr->nla_len > left)
+			return NULL;
+		if ((attr->nla_type & NLA_TYPE_MASK) == type)
 			return attr;
+		at += len;
+		left -= len < left ? len : left;
 	}
 	return NULL;
 }
 
+const struct nlattr *netlink_attr(const struct nlmsghdr *message, size_t header_len,
+				  uint16_t type)
+{
+	size_t first = NLMSG_HDRLEN + NLMSG_ALIGN(header_len);
+
+	return message->nlmsg_len < first ? NULL
+					  : find_attr((const char *)message + first,
+						      message->nlmsg_len - first, type);
+}
+
 const struct nlattr *netlink_attr_in(const struct nlattr *nest, uint16_t type)
 {
-	const struct nlattr *attr;
-
-	if (!nest)
-		return NULL;
-	mnl_attr_for_each_nested(attr, nest)
-	{
-		if (mnl_attr_get_type(attr) == type)
-			return attr;
-	}
-	return NULL;
+	return nest ? find_attr(mnl_attr_get_payload(nest),
+				mnl_attr_get_payload_len(nest), type)
+		    : NULL;
 }
 
 bool netlink_has_len(const struct nlattr *attr, size_t len)
