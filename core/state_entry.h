@@ -29,7 +29,7 @@ struct entry {
 	struct claim *claims; /* one for each frontend of desired */
 	uint32_t index;	      /* in state->entries, while desired */
 	uint32_t dirty_index; /* in state->dirty, or NOT_DIRTY */
-	size_t n_waiting;     /* places that it wants and others hold */
+	uint32_t n_waiting;   /* places that it wants and others hold */
 	bool is_touched;
 };
 
@@ -114,4 +114,4 @@ bool state_is_exact_first(const struct state *st, const struct claim *exact,
 			  const struct claim *everywhere);
 /* The visible service of an entry, and how many places it waits for. */
 struct service *state_make_visible(const struct state *st, const struct entry *e,
-				   size_t *ret_waiting);
+				   uint32_t *ret_waiting);

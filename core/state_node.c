@@ -226,7 +226,8 @@ struct node_change *state_take_nodes(struct state *st, size_t *ret_n)
 
 struct held { /* the frontends of a visible service */
 	struct frontend *items;
-	size_t n, cap, n_waiting;
+	size_t n, cap;
+	uint32_t n_waiting;
 	bool is_cut; /* it lacks some that are desired */
 };
 
@@ -292,7 +293,7 @@ static void add_claim(struct held *held, const struct state *st, const struct cl
 }
 
 struct service *state_make_visible(const struct state *st, const struct entry *e,
-				   size_t *ret_waiting)
+				   uint32_t *ret_waiting)
 {
 	const struct service *s = e->desired;
 	struct held held = {0};

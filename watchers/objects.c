@@ -39,7 +39,7 @@ struct layout {
 	{                                                                                \
 		offsetof(struct type, field), true                                       \
 	}
-#define BASE_TEXTS(type) TEXT(type, base.ns), TEXT(type, base.name), TEXT(type, base.uid)
+#define BASE_TEXTS(type) TEXT(type, base.ns), TEXT(type, base.name)
 #define ARRAY(type, items, n, texts, n_texts)                                            \
 	{                                                                                \
 		offsetof(struct type, items), offsetof(struct type, n),                  \

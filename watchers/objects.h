@@ -28,10 +28,9 @@ enum object_kind {
 struct object {		       /* every object embeds it first */
 	const char *ns, *name; /* first: a struct name_key */
 	uint32_t refs;
-	uint32_t size_len; /* of the whole block */
-	uint32_t relist;   /* the cluster's mark, not part of the value */
-	uint8_t kind;	   /* enum object_kind */
-	const char *uid;
+	uint32_t size_len;   /* of the whole block */
+	uint32_t relist;     /* the cluster's mark, not part of the value */
+	uint8_t kind;	     /* enum object_kind */
 	int64_t created_sec; /* creationTimestamp, Unix time; 0 when absent */
 };
 

@@ -89,7 +89,6 @@ bool decode_metadata(const struct json_reader *metadata, bool is_namespaced,
 	if (!take_name(&name, DECODE_MAX_NAME, &ret->name))
 		return false;
 	subject->name = ret->name;
-	ret->uid = decode_plain(metadata, "uid", DECODE_MAX_NAME);
 	ret->created_sec = creation_time(metadata);
 	return true;
 }

@@ -39,7 +39,7 @@ void decode_namespace(const struct json_reader *root, struct scratch *scratch,
 void decode_add(struct decoded *ret, const struct object *from);
 
 /*
- * name, namespace, uid and age into *ret, which is otherwise left alone.  False,
+ * name, namespace and age into *ret, which is otherwise left alone.  False,
  * with a report, if the object has no valid name.
  */
 bool decode_metadata(const struct json_reader *metadata, bool is_namespaced,

@@ -55,7 +55,8 @@ void decode_pod(const struct json_reader *root, struct scratch *scratch,
 	status = json_reader_object(root, "status");
 	phase = json_reader_get_text(&status, "phase");
 	pod.node = decode_plain(&spec, "nodeName", DECODE_MAX_NAME);
-	pod.cgroup_uid = decode_cgroup_uid(&metadata, pod.base.uid);
+	pod.cgroup_uid = decode_cgroup_uid(&metadata, decode_plain(&metadata, "uid",
+								   DECODE_MAX_NAME));
 	pod.socket_lb = decode_socket_lb(&metadata);
 	pod.is_finished = strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
 	decode_add(ret, &pod.base);

@@ -79,7 +79,6 @@ static void open_object(struct buf *out, const char *api_version, const struct o
 		   "{\"apiVersion\":\"%s\",\"kind\":\"%s\",\"metadata\":{\"name\":\"%s\"",
 		   api_version, object_kind_name((enum object_kind)o->kind), o->name);
 	add_text(out, "namespace", o->ns);
-	add_text(out, "uid", o->uid);
 	if (o->created_sec)
 		add_text(out, "creationTimestamp",
 			 clock_format(o->created_sec * 1000000, created));
