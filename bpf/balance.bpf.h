@@ -33,8 +33,9 @@ enum ebpf_verdict {
 static __always_inline bool ebpf_same_place(const __be32 a[4], __be16 a_port,
 					    const struct ebpf_place *b)
 {
-	return a[3] == b->addr[3] && a_port == b->port && a[2] == b->addr[2] &&
-	       a[1] == b->addr[1] && a[0] == b->addr[0];
+	/* one branch: each costs the verifier a state in all that follows */
+	return !((a[0] ^ b->addr[0]) | (a[1] ^ b->addr[1]) | (a[2] ^ b->addr[2]) |
+		 (a[3] ^ b->addr[3]) | (__u32)(a_port ^ b->port));
 }
 
 static __always_inline void ebpf_place4(struct ebpf_place *p, struct bpf_sock_addr *ctx)
@@ -93,9 +94,8 @@ static __always_inline bool ebpf_take_endpoint(__u32 id, __u16 pool_flag, __u32 
 {
 	struct ebpf_endpoint *e = bpf_map_lookup_elem(&endpoints, &id);
 
-	if (!e || !(e->flags & pool_flag) || e->service != service)
-		return false;
-	if (generation && e->generation != *generation)
+	if (!e || !(e->flags & pool_flag) ||
+	    (e->service ^ service) | (generation ? e->generation ^ *generation : 0))
 		return false;
 	choice->endpoint.addr[0] = e->addr[0];
 	choice->endpoint.addr[1] = e->addr[1];
@@ -145,30 +145,37 @@ static __always_inline bool ebpf_pick(const volatile __u64 *word, __u16 pool_fla
 	       ebpf_pick_once(word, pool_flag, service, choice);
 }
 
-static __always_inline bool ebpf_pick_sticky(const volatile __u64 *word, __u16 pool_flag,
-					     __u32 service, __u32 affinity_sec,
-					     __u64 cookie, struct ebpf_choice *choice)
+/* The endpoint that this client is bound to, which renews the binding. */
+static __always_inline bool ebpf_find_bound(const struct ebpf_client *client,
+					    __u16 pool_flag, __u32 affinity_sec,
+					    struct ebpf_choice *choice)
 {
-	struct ebpf_client client = {.netns_cookie = cookie, .service = service};
-	struct ebpf_binding *bound = bpf_map_lookup_elem(&affinity, &client);
-	struct ebpf_binding fresh = {.last_ns = bpf_ktime_get_ns()};
+	struct ebpf_binding *bound = bpf_map_lookup_elem(&affinity, client);
+	__u64 now_ns = bpf_ktime_get_ns();
+	__u32 id, generation;
 
 	/* Another processor may have renewed it since the clock was read: signed. */
-	if (bound && (__s64)(fresh.last_ns - bound->last_ns) <
-			     (__s64)(affinity_sec * NS_PER_SEC)) {
-		__u32 id = bound->endpoint, generation = bound->generation;
-
-		if (ebpf_take_endpoint(id, pool_flag, service, &generation, choice)) {
-			bound->last_ns = fresh.last_ns;
-			return true;
-		}
-	}
-	if (!ebpf_pick(word, pool_flag, service, choice))
+	if (!bound ||
+	    (__s64)(now_ns - bound->last_ns) >= (__s64)(affinity_sec * NS_PER_SEC))
 		return false;
-	fresh.endpoint = choice->endpoint_id;
-	fresh.generation = choice->generation;
-	(void)bpf_map_update_elem(&affinity, &client, &fresh, BPF_ANY);
+	id = bound->endpoint;
+	generation = bound->generation;
+	if (!ebpf_take_endpoint(id, pool_flag, client->service, &generation, choice))
+		return false;
+	bound->last_ns = now_ns;
 	return true;
+}
+
+static __always_inline void ebpf_bind(const struct ebpf_client *client,
+				      const struct ebpf_choice *choice)
+{
+	const struct ebpf_binding fresh = {
+		.last_ns = bpf_ktime_get_ns(),
+		.endpoint = choice->endpoint_id,
+		.generation = choice->generation,
+	};
+
+	(void)bpf_map_update_elem(&affinity, client, &fresh, BPF_ANY);
 }
 
 /* The endpoint that a socket used before for this frontend. */
@@ -184,9 +191,10 @@ ebpf_decide(struct bpf_sock_addr *ctx, const struct ebpf_frontend *frontend, __u
 {
 	__u64 cookie = bpf_get_netns_cookie(ctx);
 	__u32 service = frontend->service, row = frontend->row & (EBPF_ROWS - 1);
+	struct ebpf_client client = {.netns_cookie = cookie, .service = service};
 	bool is_node = cookie == node_cookie;
 	struct ebpf_service *s;
-	__u32 action, affinity_sec;
+	__u32 action, affinity_sec, pool;
 	__u16 pool_flag;
 	const volatile __u64 *word;
 
@@ -195,21 +203,19 @@ ebpf_decide(struct bpf_sock_addr *ctx, const struct ebpf_frontend *frontend, __u
 	s = bpf_map_lookup_elem(&services, &service);
 	if (!s)
 		return EBPF_VERDICT_PASS;
-	action = *(volatile __u64 *)&s->rows >> (row * 8);
-	action = is_node ? action & 0xf : action >> 4 & 0xf;
+	action = *(volatile __u64 *)&s->rows >> (row * 8 + !is_node * 4) & 0xf;
 	if (action == EBPF_REFUSE && proto == IPPROTO_TCP && can_refuse) {
 		__sync_fetch_and_add(&s->n_refused, 1);
 		return EBPF_VERDICT_REFUSE;
 	}
 	if (action != EBPF_CLUSTER && action != EBPF_LOCAL)
 		return EBPF_VERDICT_PASS;
-	if (action == EBPF_CLUSTER) {
-		word = &s->pool[EBPF_POOL_CLUSTER];
-		pool_flag = EBPF_ENDPOINT_CLUSTER;
-	} else {
-		word = &s->pool[EBPF_POOL_LOCAL];
-		pool_flag = EBPF_ENDPOINT_LOCAL;
-	}
+	/* no branch: each doubles what the verifier has to walk through */
+	_Static_assert(EBPF_LOCAL - EBPF_CLUSTER == EBPF_POOL_LOCAL && EBPF_POOL_N == 2,
+		       "a pool for each action");
+	pool = (action - EBPF_CLUSTER) & (EBPF_POOL_N - 1);
+	word = &s->pool[pool];
+	pool_flag = 1 << pool;
 	affinity_sec = s->affinity_sec;
 	/* as a flow of conntrack: until it serves no longer, in a pool or not */
 	if (last->is_set &&
@@ -218,10 +224,12 @@ ebpf_decide(struct bpf_sock_addr *ctx, const struct ebpf_frontend *frontend, __u
 		choice->is_new = false;
 		return EBPF_VERDICT_BALANCE;
 	}
-	if (!(affinity_sec ? ebpf_pick_sticky(word, pool_flag, service, affinity_sec,
-					      cookie, choice)
-			   : ebpf_pick(word, pool_flag, service, choice)))
-		return EBPF_VERDICT_PASS;
+	if (!affinity_sec || !ebpf_find_bound(&client, pool_flag, affinity_sec, choice)) {
+		if (!ebpf_pick(word, pool_flag, service, choice))
+			return EBPF_VERDICT_PASS;
+		if (affinity_sec)
+			ebpf_bind(&client, choice);
+	}
 	/* An endpoint that is a frontend, too: nftables would balance the packet again. */
 	if (ebpf_is_frontend(&choice->endpoint, proto))
 		return EBPF_VERDICT_PASS;

@@ -23,7 +23,9 @@ static __always_inline bool connect(struct bpf_sock_addr *ctx, struct ebpf_place
 		return true;
 	if (!ebpf_find_frontend(to, proto, &frontend)) {
 		/* connect(AF_UNSPEC) runs no hook: an old route may be left */
-		ebpf_forget(ctx->sk, to);
+		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+		if (s)
+			ebpf_forget(ctx->sk, s, to);
 		return true;
 	}
 	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
@@ -38,7 +40,7 @@ static __always_inline bool connect(struct bpf_sock_addr *ctx, struct ebpf_place
 	default:
 		return true;
 	}
-	if (is_kept) {
+	if (is_kept && !s) {
 		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL,
 				       BPF_SK_STORAGE_GET_F_CREATE);
 		if (!s)

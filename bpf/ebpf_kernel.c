@@ -240,6 +240,14 @@ struct ebpf_sizes ebpf_kernel_sizes(const struct ebpf_kernel *k)
 	return k->sizes;
 }
 
+void ebpf_kernel_next_epoch(struct ebpf_kernel *k)
+{
+	uint32_t next = k->hooks->bss->epoch + EBPF_EPOCH_STEP;
+
+	__atomic_store_n(&k->hooks->bss->epoch, next ? next : EBPF_EPOCH_STEP,
+			 __ATOMIC_RELEASE);
+}
+
 void ebpf_kernel_wait(struct ebpf_kernel *k)
 {
 	/* programs run in RCU read-side sections; this waits for all of them */

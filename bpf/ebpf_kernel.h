@@ -88,6 +88,8 @@ bool ebpf_kernel_has_frontend(const struct ebpf_kernel *k,
 			      const struct ebpf_frontend_key *key);
 int ebpf_kernel_delete_frontends(struct ebpf_kernel *k,
 				 const struct ebpf_frontend_key *keys, size_t n);
+/* From here on sockets look up again where their next datagram goes. */
+void ebpf_kernel_next_epoch(struct ebpf_kernel *k);
 /* After this no program holds what was replaced before. Some milliseconds. */
 void ebpf_kernel_wait(struct ebpf_kernel *k);
 

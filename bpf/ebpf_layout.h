@@ -98,10 +98,17 @@ struct ebpf_binding {
 	__u32 endpoint, generation;
 };
 
+/*
+ * The upper bits of a socket's flags are the epoch in which its route was decided. The
+ * daemon starts a new epoch after each change, so a datagram in the same one needs no
+ * second decision.
+ */
 enum ebpf_socket_flag {
 	EBPF_SOCKET_OPTED_OUT = 1 << 0,
 	EBPF_SOCKET_HAS_MORE = 1 << 1, /* has an ebpf_more_routes besides */
 };
+#define EBPF_EPOCH_STEP 256u
+#define EBPF_EPOCH_MASK (~(EBPF_EPOCH_STEP - 1)) /* 0: none */
 
 /* Where the traffic of a socket to a frontend goes. All zero: unused. */
 struct ebpf_route {
@@ -114,7 +121,7 @@ struct ebpf_route {
 struct ebpf_socket {
 	struct ebpf_route route;
 	__u32 service;
-	__u32 flags;
+	__u32 flags; /* enum ebpf_socket_flag | epoch */
 };
 
 /* Only for a UDP socket that sends to a second frontend. */

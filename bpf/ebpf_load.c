@@ -9,10 +9,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "bpf/ebpf_private.h"
 #include "bpf/hooks.skel.h"
 #include "core/cleanup.h"
+#include "core/hash.h"
 #include "core/mem.h"
 
 #define N_MAPS 8
@@ -158,6 +160,17 @@ static int write_version(const struct hooks *hooks)
 		       : -errno;
 }
 
+/* Sockets have epochs of earlier loads: this one is another. */
+static uint32_t random_epoch(void)
+{
+	struct timespec now = {0};
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* it is always there */
+	return ((uint32_t)hash_mix((uint64_t)now.tv_sec, (uint64_t)now.tv_nsec) &
+		EBPF_EPOCH_MASK) |
+	       EBPF_EPOCH_STEP;
+}
+
 static bool has_set_retval(void)
 {
 	return libbpf_probe_bpf_helper(BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
@@ -176,6 +189,7 @@ int ebpf_load(const struct ebpf_kernel *k, const struct hooks *from,
 	hooks->rodata->can_refuse = has_set_retval();
 	hooks->rodata->is_host_only = k->params.is_host_only;
 	hooks->rodata->keeps_no_tcp = k->params.keeps_no_tcp;
+	hooks->bss->epoch = random_epoch();
 	err = prepare_maps(k, hooks, from, sizes);
 	if (err == 0)
 		err = hooks__load(hooks);

@@ -112,6 +112,8 @@ static bool ebpf_check(struct sink *sink)
 
 	if (read(e->timer, &n_ticks, sizeof(n_ticks)) != sizeof(n_ticks))
 		return false; /* not due */
+	/* a processor may have read an epoch before the change that it belongs to */
+	ebpf_kernel_next_epoch(e->kernel);
 	is_pending = e->optout && ebpf_optout_look(e->optout);
 	set_timer(e, is_pending ? SOON_MS : CHECK_MS);
 	if (!e->has_applied)

@@ -238,8 +238,12 @@ static int apply_delta(struct ebpf_table *t, const struct changeset *cs)
 
 int ebpf_table_apply(struct ebpf_table *t, const struct changeset *cs)
 {
+	int err;
+
 	t->stats.n_applied++;
-	return cs->full ? ebpf_table_adopt(t, cs) : apply_delta(t, cs);
+	err = cs->full ? ebpf_table_adopt(t, cs) : apply_delta(t, cs);
+	ebpf_kernel_next_epoch(t->kernel); /* after an error, too: half may be written */
+	return err;
 }
 
 struct ebpf_table_stats ebpf_table_stats(const struct ebpf_table *t)

@@ -52,7 +52,7 @@ static __always_inline bool ebpf_find_frontend(const struct ebpf_place *to, __u8
 		.proto = proto,
 	};
 	struct ebpf_frontend node;
-	bool is_ipv4 = !to->addr[0] && !to->addr[1] && to->addr[2] == bpf_htonl(0xffff);
+	bool is_ipv4 = !(to->addr[0] | to->addr[1] | (to->addr[2] ^ bpf_htonl(0xffff)));
 
 	if (ebpf_look_up(&key, ret))
 		return true;
@@ -63,7 +63,7 @@ static __always_inline bool ebpf_find_frontend(const struct ebpf_place *to, __u8
 		return false;
 	key.addr[0] = 0;
 	key.addr[1] = 0;
-	key.addr[2] = is_ipv4 ? bpf_htonl(0xffff) : 0;
+	key.addr[2] = is_ipv4 * bpf_htonl(0xffff);
 	key.addr[3] = 0;
 	key.port = to->port;
 	key.proto = proto;

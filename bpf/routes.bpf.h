@@ -49,13 +49,11 @@ static __always_inline struct ebpf_more_routes *ebpf_more(struct bpf_sock *sk,
 }
 
 /* Forgets a route to exactly this endpoint: the socket goes there directly now. */
-static __always_inline void ebpf_forget(struct bpf_sock *sk, const struct ebpf_place *to)
+static __always_inline void ebpf_forget(struct bpf_sock *sk, struct ebpf_socket *s,
+					const struct ebpf_place *to)
 {
-	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, sk, NULL, 0);
 	struct ebpf_more_routes *more;
 
-	if (!s)
-		return;
 	if (ebpf_is_route_from(&s->route, to))
 		s->route.endpoint_port = 0;
 	if (!(s->flags & EBPF_SOCKET_HAS_MORE))

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
 /*
  * sendto() and sendmsg() of an unconnected UDP socket. A socket that asked a
- * frontend before keeps its endpoint for as long as that is in the pool.
+ * frontend before keeps its endpoint for as long as that serves. Where no change was
+ * written since, its own memory says so, without a look-up of the frontend.
  */
 #include "bpf/routes.bpf.h"
 
 #define TCP_ESTABLISHED 1 /* also the state of a connected UDP socket */
+
+/*
+ * The daemon raises it after each change, and each second. It differs in each load of the
+ * programs, so that what others decided does not count.
+ */
+__u32 epoch;
 
 /*
  * The peer of a connected socket: connect() has decided about it, and answers of
@@ -27,9 +34,30 @@ static __always_inline bool is_peer6(const struct bpf_sock *sk,
 	       sk->dst_ip6[2] == to->addr[2] && sk->dst_ip6[3] == to->addr[3];
 }
 
+/* The endpoint of this socket's route, if it was decided in this epoch. */
+static __always_inline bool find_again(const struct ebpf_socket *s, __u32 now,
+				       const struct ebpf_place *to,
+				       struct ebpf_choice *choice)
+{
+	__u32 generation = s->route.generation;
+
+	return (s->flags & (EBPF_EPOCH_MASK | EBPF_SOCKET_OPTED_OUT)) == now &&
+	       s->route.endpoint_port && ebpf_is_route_to(&s->route, to) &&
+	       ebpf_take_endpoint(s->route.endpoint_id, EBPF_ENDPOINT_SERVING, s->service,
+				  &generation, choice);
+}
+
+static __always_inline void remember_epoch(struct ebpf_socket *s, __u32 now,
+					   const struct ebpf_place *frontend)
+{
+	if (ebpf_is_route_to(&s->route, frontend))
+		s->flags = (s->flags & ~EBPF_EPOCH_MASK) | now;
+}
+
 static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 					  struct ebpf_place *to)
 {
+	__u32 now = *(volatile __u32 *)&epoch; /* before anything else is read */
 	struct ebpf_place frontend_place = *to, name;
 	struct ebpf_frontend frontend;
 	struct ebpf_choice choice;
@@ -38,12 +66,16 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 
 	if (ctx->protocol != IPPROTO_UDP) /* UDP-Lite has this hook, too */
 		return false;
+	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+	if (s && find_again(s, now, to, &choice)) {
+		*to = choice.endpoint;
+		return true;
+	}
 	if (!ebpf_find_frontend(to, IPPROTO_UDP, &frontend)) {
-		if (ctx->sk && ctx->sk->state != TCP_ESTABLISHED)
-			ebpf_forget(ctx->sk, to);
+		if (s && ctx->sk->state != TCP_ESTABLISHED)
+			ebpf_forget(ctx->sk, s, to);
 		return false;
 	}
-	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	if (s && s->flags & EBPF_SOCKET_OPTED_OUT)
 		return false;
 	if (s)
@@ -51,7 +83,8 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 	if (ebpf_decide(ctx, &frontend, IPPROTO_UDP, &last, &choice) !=
 	    EBPF_VERDICT_BALANCE)
 		return false;
-	if (!choice.is_new) { /* its route is there, and counted */
+	if (s && !choice.is_new) { /* its route is there, and counted */
+		remember_epoch(s, now, &frontend_place);
 		*to = choice.endpoint;
 		return true;
 	}
@@ -67,6 +100,7 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 		return false;
 	ebpf_count(&choice);
 	ebpf_add_route(ctx->sk, s, &frontend_place, &choice);
+	remember_epoch(s, now, &frontend_place);
 	*to = choice.endpoint;
 	return true;
 }
