@@ -95,6 +95,21 @@ void ebpf_notes(const struct ebpf_sink *e, const struct sink_question *q,
 	ebpf_kernel_list_others(e->kernel, add_other, &n);
 }
 
+static void add_warning(void *data, const struct ebpf_other *o)
+{
+	_cleanup_(freep) char *line = format_other(o);
+
+	add(data, xasprintf("ebpf: %s", line));
+}
+
+void ebpf_notes_others(const struct ebpf_sink *e,
+		       void (*fn)(void *data, const char *line), void *data)
+{
+	struct notes n = {.e = e, .fn = fn, .data = data};
+
+	ebpf_kernel_list_others(e->kernel, add_warning, &n);
+}
+
 static void log_other(void *data, const struct ebpf_other *o)
 {
 	struct ebpf_sink *e = data;
@@ -105,6 +120,8 @@ static void log_other(void *data, const struct ebpf_other *o)
 			return;
 	e->others = xgrow(e->others, e->n_others, &e->others_cap, sizeof(*e->others));
 	e->others[e->n_others++] = o->id;
+	if (!e->has_applied)
+		return;
 	line = format_other(o);
 	log_warn("ebpf: %s", line);
 }

@@ -136,9 +136,16 @@ static void notes(const struct sink *sink, const struct sink_question *q,
 	ebpf_notes(container_of(sink, const struct ebpf_sink, sink), q, fn, data);
 }
 
+static void warnings(struct sink *sink, void (*fn)(void *data, const char *text),
+		     void *data)
+{
+	ebpf_notes_others(container_of(sink, struct ebpf_sink, sink), fn, data);
+}
+
 const struct sink_view ebpf_view = {
 	.counts = ebpf_counts,
 	.diff = ebpf_diff,
+	.warnings = warnings,
 	.stats = ebpf_stats,
 	.decides = ebpf_decides,
 	.notes = notes,

@@ -86,9 +86,12 @@ struct sink_view {
 	struct sink_census *(*census)(struct sink *sink, const struct changeset *of);
 	/* Starts a comparison; the change set is borrowed until sink_diff_free(). */
 	struct sink_diff *(*diff)(struct sink *sink, const struct changeset *full);
-	/* Reports each limit that the sink has reached now, as a sentence; some milliseconds. */
-	void (*limits)(struct sink *sink, void (*fn)(void *data, const char *text),
-		       void *data);
+	/*
+	 * Reports each limit that the sink has reached now, and other software that can
+	 * interfere, as a sentence each; some milliseconds.
+	 */
+	void (*warnings)(struct sink *sink, void (*fn)(void *data, const char *text),
+			 void *data);
 	void (*stats)(const struct sink *sink,
 		      void (*fn)(void *data, const struct sink_stat *stat), void *data);
 	/* Does the sink decide? False: a later one does, and *ret_why is why this one does not. */

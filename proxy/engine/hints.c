@@ -61,16 +61,16 @@ static void on_warning(void *data, const char *text)
 	report(data, true, xstrdup(text));
 }
 
-/* Of the maps in the kernel. */
-static void check_limits(struct hints *h)
+/* Of the maps in the kernel, and of other software there. */
+static void check_sinks(struct hints *h)
 {
 	const struct dataplane *dp = &h->engine->dataplane;
 
 	for (size_t i = 0; i < dp->n_sinks; i++) {
 		const struct sink_view *view = dp->sinks[i]->ops->view;
 
-		if (view && view->limits)
-			view->limits(dp->sinks[i], on_warning, h);
+		if (view && view->warnings)
+			view->warnings(dp->sinks[i], on_warning, h);
 	}
 }
 
@@ -100,7 +100,7 @@ void hints_check(const struct engine *e, int (*list_chains)(nf_chain_fn fn, void
 	check_node(&h);
 	check_detector(&h);
 	node_info_each_overlap(&e->node_info, e->cluster, on_warning, &h);
-	check_limits(&h);
+	check_sinks(&h);
 	preconditions_check(&preconditions, on_finding, &h);
 	free(h.last);
 }

@@ -169,8 +169,8 @@ static void take_size(void *data, const struct nftnl_set *set, int64_t n_element
 		*n_clients = n_elements;
 }
 
-static void nft_sink_limits(struct sink *sink, void (*fn)(void *data, const char *text),
-			    void *data)
+static void nft_sink_warnings(struct sink *sink, void (*fn)(void *data, const char *text),
+			      void *data)
 {
 	struct nft_link *link = &nft_sink_of(sink)->kernel.link;
 
@@ -191,7 +191,7 @@ static void nft_sink_limits(struct sink *sink, void (*fn)(void *data, const char
 }
 
 static const struct sink_view nft_sink_view = {
-	.limits = nft_sink_limits,
+	.warnings = nft_sink_warnings,
 	.decides = nft_sink_decides,
 	.counts = nft_sink_counts,
 	.diff = nft_sink_diff,

@@ -3,7 +3,9 @@
  * filesystem that it needs `auto` takes nftables and says why; the sockets of
  * some cgroups, or of all pods, are left to nftables.
  */
+#include <bpf/bpf.h>
 #include <fcntl.h>
+#include <linux/bpf.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +238,49 @@ static void with_host_only_sockets_of_pods_pass_nftables(void **state)
 	assert_false(passes_nftables(sluice, "pod4", sluice->cgroup));
 }
 
+/* A program that allows every connect(). */
+static int load_allowing(void)
+{
+	const struct bpf_insn insns[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts,
+		    .expected_attach_type = BPF_CGROUP_INET4_CONNECT);
+
+	return bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK_ADDR, "mesh", "GPL", insns,
+			     N_ELEMENTS(insns), &opts);
+}
+
+static void status_warns_of_programs_of_other_software(void **state)
+{
+	static const char *const commands[] = {"status", "status -o json"};
+	const char *const expected[] = {"\nwarning      ebpf: the BPF program mesh (id ",
+					"\"ebpf: the BPF program mesh (id "};
+	struct instance *sluice = *state;
+	_cleanup_(closep) int cgroup = open(sluice->cgroup, O_RDONLY | O_CLOEXEC);
+	_cleanup_(closep) int program = load_allowing();
+
+	for (int is_there = 1; is_there >= 0; is_there--) {
+		if (is_there)
+			assert_int_equal(bpf_prog_attach(program, cgroup,
+							 BPF_CGROUP_INET4_CONNECT,
+							 BPF_F_ALLOW_MULTI),
+					 0);
+		else
+			assert_int_equal(bpf_prog_detach2(program, cgroup,
+							  BPF_CGROUP_INET4_CONNECT),
+					 0);
+		for (size_t i = 0; i < N_ELEMENTS(commands); i++) {
+			_cleanup_(buf_fini) struct buf out = BUF_INIT;
+
+			assert_int_equal(instance_command(sluice, commands[i], &out), 0);
+			assert_int_equal(strstr(buf_string(&out), expected[i]) != NULL,
+					 is_there);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -246,6 +291,7 @@ int main(void)
 		cmocka_unit_test(auto_takes_nftables_without_a_bpf_filesystem),
 		cmocka_unit_test(auto_takes_nftables_without_cgroup_v2),
 		cmocka_unit_test(two_daemons_do_not_share_pins),
+		cmocka_unit_test(status_warns_of_programs_of_other_software),
 		cmocka_unit_test(sockets_of_an_excluded_cgroup_pass_nftables),
 		cmocka_unit_test(with_host_only_sockets_of_pods_pass_nftables),
 	};
