@@ -13,6 +13,8 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 
+#define AHEAD 8 /* services */
+
 struct found { /* the content of the maps */
 	struct ebpf_found frontends;
 	struct ebpf_found_endpoints endpoints;
@@ -132,6 +134,16 @@ static uint32_t recognise_pool(struct found *f, const struct ebpf_arrays *a,
 	return ebpf_ranges_rounded(s->n_pool[pool]);
 }
 
+/* Services are all over the memory, and each pass reads all of them. */
+static void prefetch(const struct changeset *cs, size_t i)
+{
+	const char *later =
+		i + AHEAD < cs->n ? (const char *)cs->changes[i + AHEAD].new : NULL;
+
+	for (size_t line = 0; later && line < 4; line++)
+		__builtin_prefetch(later + line * 64);
+}
+
 static struct ebpf_sizes recognise_all(struct found *f, const struct ebpf_arrays *a,
 				       const struct changeset *cs, struct recognised *r)
 {
@@ -140,6 +152,7 @@ static struct ebpf_sizes recognise_all(struct found *f, const struct ebpf_arrays
 	for (size_t i = 0; i < cs->n; i++) {
 		const struct service *s = cs->changes[i].new;
 
+		prefetch(cs, i);
 		if (!ebpf_is_served(s))
 			continue;
 		r[i].id = recognise(f, s, &more.frontends);
@@ -245,9 +258,11 @@ static void init_allocators(struct ebpf_table *t, struct found *f, struct recogn
 static int write_all(struct ebpf_table *t, struct found *f, struct recognised *r,
 		     const struct changeset *cs)
 {
-	for (size_t i = 0; i < cs->n; i++)
+	for (size_t i = 0; i < cs->n; i++) {
+		prefetch(cs, i);
 		if (ebpf_is_served(cs->changes[i].new))
 			create(t, f, cs->changes[i].new, &r[i], cs->env);
+	}
 	for (size_t i = 0; i < f->frontends.n; i++) {
 		if (f->frontends.flags[i] & EBPF_FOUND_WANTED)
 			continue;

@@ -101,23 +101,32 @@ static enum ebpf_action action_of(const struct service *s, const struct decision
 	return d->pool == POOL_LOCAL ? EBPF_LOCAL : EBPF_CLUSTER;
 }
 
+static uint64_t byte_of_row(const struct service *s, const struct frontend *f,
+			    uint8_t row)
+{
+	uint64_t node = action_of(s, &f->from[CLIENT_NODE]), pod = EBPF_PASS;
+
+	if (row != ROW_LOOPBACK)
+		pod = action_of(s, &f->from[CLIENT_POD]);
+	return (node | pod << 4) << (row * 8);
+}
+
+/* A row has the decisions of its first frontend, as first_of_row() finds it. */
 uint64_t ebpf_rows_of(const struct service *s, const struct environment *env)
 {
+	const struct frontend *frontends = service_frontends(s);
+	unsigned seen = 1u << ROW_LIMITED;
 	uint64_t rows = 0;
 
 	if (env->masquerade_all) /* only packets can be masqueraded */
 		return 0;
-	for (uint8_t row = 0; row <= ROW_LOOPBACK; row++) {
-		const struct frontend *f = first_of_row(s, row);
-		uint64_t node, pod = EBPF_PASS;
-
-		if (!f || row == ROW_LIMITED)
-			continue;
-		node = action_of(s, &f->from[CLIENT_NODE]);
-		if (row != ROW_LOOPBACK)
-			pod = action_of(s, &f->from[CLIENT_POD]);
-		rows |= (node | pod << 4) << (row * 8);
-	}
+	for (uint32_t i = 0; i < s->n_frontends; i++)
+		for (uint8_t row = 0; row <= ROW_LOOPBACK; row++) {
+			if (seen & 1u << row || !is_of_row(&frontends[i], row))
+				continue;
+			seen |= 1u << row;
+			rows |= byte_of_row(s, &frontends[i], row);
+		}
 	return rows;
 }
 
