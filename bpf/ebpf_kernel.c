@@ -171,6 +171,7 @@ int ebpf_kernel_probe(const struct ebpf_params *params, char **ret_why)
 	struct ebpf_kernel *k = kernel_new(params);
 	int err = open_cgroup(k, params->cgroup_root, ret_why);
 
+	k->is_probe = true;
 	if (err == 0)
 		err = mount_bpffs(params->bpffs_root, ret_why);
 	if (err == 0)

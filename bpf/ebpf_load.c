@@ -177,6 +177,17 @@ static bool has_set_retval(void)
 				       BPF_FUNC_set_retval, NULL) == 1;
 }
 
+/* Those of IPv6 do all that those of IPv4 do: a probe takes half of the time without them. */
+static void leave_out_ipv4(const struct hooks *hooks)
+{
+	static const enum ebpf_hook of_ipv4[] = {EBPF_CONNECT4, EBPF_SENDMSG4,
+						 EBPF_RECVMSG4, EBPF_GETPEERNAME4};
+
+	for (size_t i = 0; i < N_ELEMENTS(of_ipv4); i++)
+		(void)bpf_program__set_autoload(ebpf_hook_program(hooks, of_ipv4[i]),
+						false); /* fails only after loading */
+}
+
 int ebpf_load(const struct ebpf_kernel *k, const struct hooks *from,
 	      const struct ebpf_sizes *sizes, struct hooks **ret)
 {
@@ -190,6 +201,8 @@ int ebpf_load(const struct ebpf_kernel *k, const struct hooks *from,
 	hooks->rodata->is_host_only = k->params.is_host_only;
 	hooks->rodata->keeps_no_tcp = k->params.keeps_no_tcp;
 	hooks->bss->epoch = random_epoch();
+	if (k->is_probe)
+		leave_out_ipv4(hooks);
 	err = prepare_maps(k, hooks, from, sizes);
 	if (err == 0)
 		err = hooks__load(hooks);

@@ -30,6 +30,7 @@ struct ebpf_kernel {
 	uint64_t cgroup_id, node_cookie;
 	struct ebpf_params params; /* its paths are not used after opening */
 	bool has_deleted;	   /* since the last grace period */
+	bool is_probe;		   /* nothing is attached */
 };
 
 struct bpf_program *ebpf_hook_program(const struct hooks *hooks, enum ebpf_hook hook);
