@@ -9,8 +9,8 @@
 #define TCP_ESTABLISHED 1 /* also the state of a connected UDP socket */
 
 /*
- * The daemon raises it after each change, and each second. It differs in each load of the
- * programs, so that what others decided does not count.
+ * The daemon raises it after each change, and each second. Each load of the programs starts
+ * with another one, so that a decision of earlier programs does not count.
  */
 __u32 epoch;
 
