@@ -248,6 +248,77 @@ static void the_mark_of_another_program_masquerades_nothing(void **state)
 	world_must(sluice->world, PLACE_NODE, "nft delete table inet others");
 }
 
+static const struct manifest_service with_all_addresses[] = {
+	{.name = "web",
+	 .type = "LoadBalancer",
+	 .ip = "svc41",
+	 .ports = "p 80>80@3001",
+	 .external = "ext11",
+	 .vips = "vip4",
+	 .endpoints = "pod1R"},
+};
+
+static void with_cluster_ip_on_host(const struct world *w, const char *verb)
+{
+	for (enum family family = 0; family < FAMILY_N; family++) {
+		struct addr a = world_addr("svc41", family);
+		char text[ADDR_TEXT_LEN];
+
+		world_must(w, PLACE_NODE, "ip addr %s %s/%d dev spare0 %s", verb,
+			   addr_format(&a, text), family == FAMILY_IPV4 ? 32 : 128,
+			   *verb == 'a' && family == FAMILY_IPV6 ? "nodad" : "");
+	}
+}
+
+/*
+ * The node's default route leads back to the client, which would get these packets until
+ * their TTL ends. A program of the node listens on port 3001 of all addresses.
+ */
+static void other_ports_of_service_addresses_are_refused(void **state)
+{
+	static const struct traffic_row rows[] = {
+		{"client", "vip4:81", "refused", NULL},
+		{"client", "ext11:81", "refused", NULL},
+		{"client", "svc41:81", "refused", NULL},
+	};
+	static const struct traffic_row on_host[] = {
+		{"client", "svc41:3001", "refused", NULL},
+		{"pod2", "svc41:3001", "refused", NULL},
+		{"pod2", "svc41:80", "pod1:80", NULL},
+	};
+	struct instance *sluice = *state;
+
+	if (instance_is_userspace())
+		skip(); /* its addresses are those of the node: docs/SEMANTICS.md */
+	instance_check(sluice, SCENARIO(with_all_addresses, rows));
+	with_cluster_ip_on_host(sluice->world, "add");
+	traffic_check(sluice->world, on_host, N_ELEMENTS(on_host));
+	with_cluster_ip_on_host(sluice->world, "del");
+}
+
+/* As CNI's portmap: whichever of the two was registered first. */
+static void a_service_comes_before_a_host_port(void **state)
+{
+	static const struct traffic_row rows[] = {
+		{"client", "node:3001", "pod1:80 +m", "TCP IPv4"},
+	};
+	static const char host_port[] =
+		"nft 'table ip others { chain c { type nat hook prerouting priority "
+		"-100; fib daddr type local tcp dport 3001 dnat to 10.180.0.2:80; }; }'";
+	struct instance *sluice = *state;
+
+	if (instance_is_userspace())
+		skip(); /* its listeners come after all of netfilter */
+	(void)instance_end(sluice, SIGTERM);
+	world_must(sluice->world, PLACE_NODE, "nft flush ruleset; %s", host_port);
+	instance_start(sluice, NULL);
+	instance_check(sluice, SCENARIO(with_all_addresses, rows));
+	world_must(sluice->world, PLACE_NODE, "nft delete table ip others; %s",
+		   host_port);
+	traffic_check(sluice->world, rows, N_ELEMENTS(rows));
+	world_must(sluice->world, PLACE_NODE, "nft delete table ip others");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -263,6 +334,8 @@ int main(void)
 		cmocka_unit_test(
 			external_policy_local_without_local_endpoints_drops_packets),
 		cmocka_unit_test(a_pod_reaches_itself_by_all_its_service_addresses),
+		cmocka_unit_test(other_ports_of_service_addresses_are_refused),
+		cmocka_unit_test(a_service_comes_before_a_host_port),
 	};
 
 	return cmocka_run_group_tests(tests, instance_setup, instance_teardown);
