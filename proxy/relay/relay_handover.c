@@ -26,6 +26,8 @@
 #define TIMEOUT_SEC 5
 #define MAX_SOCKETS (1u << 20)
 
+#define ACCEPT_PAUSE_SEC 1. /* when descriptors are short */
+
 static const char magic[8] = "sluiceHO";
 
 enum kind { TAKE = 1, SOCKETS, STATE, END, READY };
@@ -43,6 +45,7 @@ struct relay_handover {
 	int listen_fd, peer_fd;
 	pid_t peer;
 	ev_io listening, reading;
+	ev_timer pause;		   /* descriptors are short */
 	int fds[RELAY_RIGHTS_MAX]; /* not sent yet */
 	size_t n_fds;
 	uint64_t n_sent;
@@ -301,6 +304,11 @@ static void on_peer(struct ev_loop *loop, ev_io *io, int revents)
 	_cleanup_(closep) int fd = accept4(h->listen_fd, NULL, NULL, SOCK_CLOEXEC);
 	pid_t pid;
 
+	if (fd < 0 && errno != EINTR && errno != EAGAIN) {
+		/* it keeps waiting, and would wake the loop again immediately */
+		ev_io_stop(loop, io);
+		ev_timer_again(loop, &h->pause);
+	}
 	if (fd < 0)
 		return;
 	if (!is_trusted(fd, &pid) || h->peer_fd >= 0) {
@@ -315,6 +323,14 @@ static void on_peer(struct ev_loop *loop, ev_io *io, int revents)
 	ev_io_init(&h->reading, on_message, h->peer_fd, EV_READ);
 	h->reading.data = h;
 	ev_io_start(loop, &h->reading);
+}
+
+static void on_pause_over(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	struct relay_handover *h = timer->data;
+
+	ev_timer_stop(loop, timer);
+	ev_io_start(loop, &h->listening);
 }
 
 /* Under another name first, so that the path always leads to a socket that answers. */
@@ -361,7 +377,8 @@ int relay_handover_new(struct ev_loop *loop, const char *path,
 	h->listen_fd = fd;
 	h->peer_fd = -1;
 	ev_io_init(&h->listening, on_peer, fd, EV_READ);
-	h->listening.data = h;
+	ev_timer_init(&h->pause, on_pause_over, 0., ACCEPT_PAUSE_SEC);
+	h->listening.data = h->pause.data = h;
 	ev_io_start(loop, &h->listening);
 	*ret = h;
 	return 0;
@@ -372,6 +389,7 @@ void relay_handover_free(struct relay_handover *h)
 	if (!h)
 		return;
 	ev_io_stop(h->loop, &h->listening);
+	ev_timer_stop(h->loop, &h->pause);
 	drop_peer(h);
 	(void)close(h->listen_fd);
 	if (!h->is_done)

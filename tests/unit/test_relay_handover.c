@@ -3,12 +3,16 @@
  * block of state. Both are refused as a whole when a part is damaged.
  */
 #include <errno.h>
+#include <ev.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -156,6 +160,48 @@ static void signals_do_not_end_a_hand_over(void **state)
 	relay_inheritance_fini(&in, NULL, NULL);
 	(void)close(ends[0]);
 	(void)close(ends[1]);
+}
+
+static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	ev_break(loop, EVBREAK_ALL);
+}
+
+/* The number of turns of the loop in this time. */
+static unsigned run_for(struct ev_loop *loop, double sec)
+{
+	unsigned before = ev_iteration(loop);
+	ev_timer timer;
+
+	ev_timer_init(&timer, on_end, sec, 0.);
+	ev_timer_start(loop, &timer);
+	(void)ev_run(loop, 0);
+	return ev_iteration(loop) - before;
+}
+
+static void a_successor_without_a_descriptor_left_waits(void **state)
+{
+	static const struct relay_handover_hooks hooks = {.data = NULL};
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	struct ev_loop *loop = ev_loop_new(0);
+	struct relay_handover *h = NULL;
+	struct rlimit before, none;
+	unsigned n_turns;
+
+	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "/tmp/sluice-handover-%d",
+		       (int)getpid());
+	assert_int_equal(relay_handover_new(loop, sa.sun_path, &hooks, &h), 0);
+	(void)run_for(loop, 0.01); /* the loop has opened its own descriptors */
+	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	n_turns = run_for(loop, 0.3);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	relay_handover_free(h);
+	ev_loop_destroy(loop);
+	assert_in_range(n_turns, 1, 10);
 }
 
 /* A message with one wrong part: a byte, its length, or the descriptor. */
@@ -415,6 +461,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(listeners_and_the_state_arrive),
 		cmocka_unit_test(signals_do_not_end_a_hand_over),
+		cmocka_unit_test(a_successor_without_a_descriptor_left_waits),
 		cmocka_unit_test(a_damaged_message_is_refused_and_leaves_no_descriptor),
 		cmocka_unit_test(an_end_with_another_number_or_none_at_all_is_refused),
 		cmocka_unit_test(sockets_in_use_arrive_with_their_records),
