@@ -145,6 +145,15 @@ static void on_ran(void *data, const struct sync_run *run)
 		e->hooks.ran(e->hooks.data, run);
 }
 
+static void on_refused(void *data, const struct sink *sink, const struct service *service,
+		       const char *why)
+{
+	const struct engine *e = data;
+
+	if (e->hooks.refused)
+		e->hooks.refused(e->hooks.data, sink, service, why);
+}
+
 static void on_source_answered(void *data, int status, const char *method)
 {
 	const struct engine *e = data;
@@ -276,6 +285,7 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 		.node_info = &e->node_info,
 		.dataplane = &e->dataplane,
 		.ran = on_ran,
+		.refused = on_refused,
 		.data = e,
 	});
 	counts_timer_init(&e->counts_timer, e->counts, sync_state(e->sync),

@@ -42,6 +42,9 @@ struct engine_hooks {
 	/* These may be NULL. */
 	void (*ran)(void *data, const struct sync_run *run);
 	void (*answered)(void *data, int status, const char *method);
+	/* A sink refuses a service, or serves it again; see sink_set.h. */
+	void (*refused)(void *data, const struct sink *sink,
+			const struct service *service, const char *why);
 	/* A health check took an endpoint out, or back in. */
 	void (*checked)(void *data, const struct checker_endpoint *endpoint);
 	void *data;

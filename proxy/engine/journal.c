@@ -36,6 +36,8 @@ static const char *const names[JOURNAL_WHAT_N] = {
 	[JOURNAL_ENDPOINT_DOWN] = "EndpointDown",
 	[JOURNAL_ENDPOINT_UP] = "EndpointUp",
 	[JOURNAL_CLAIM_WAITS] = "ClaimWaits",
+	[JOURNAL_REFUSED] = "Refused",
+	[JOURNAL_SERVED_AGAIN] = "ServedAgain",
 };
 
 struct entry {
@@ -52,6 +54,8 @@ struct journal {
 	struct causes *causes;
 	struct hash known; /* the services as last reported; references */
 	bool has_started, logs_all;
+	bool (*is_refused)(const void *data, const struct service *s); /* NULL: none is */
+	const void *is_refused_data;
 	struct entry ring[JOURNAL_LEN];
 	uint64_t n; /* entries ever; number k is in ring[(k - 1) % JOURNAL_LEN] */
 	struct log_limiter limiter;
@@ -113,6 +117,13 @@ static void add_with(struct journal *j, const struct service *service,
 	cause_unref(cause);
 }
 
+static void add_caused(struct journal *j, const struct service *s, enum journal_what what,
+		       const char *detail)
+{
+	add(j, s, what, detail,
+	    causes_find(j->causes, service_namespace(s), service_name(s)));
+}
+
 /* Others are in the journal only, unless all are logged. */
 static void log_change(struct journal *j, const struct service *s, enum journal_what what,
 		       const char *detail)
@@ -122,6 +133,7 @@ static void log_change(struct journal *j, const struct service *s, enum journal_
 
 	const char *text = what == JOURNAL_NO_ENDPOINTS	   ? "its last endpoint is gone"
 			   : what == JOURNAL_HAS_ENDPOINTS ? "has endpoints again"
+			   : what == JOURNAL_SERVED_AGAIN  ? "is served again"
 			   : j->logs_all		   ? names[what]
 							   : NULL;
 
@@ -147,8 +159,7 @@ static void on_difference(void *data, enum journal_what what, const char *detail
 	struct writing *w = data;
 	const struct service *s = w->service;
 
-	add(w->journal, s, what, detail,
-	    causes_find(w->journal->causes, service_namespace(s), service_name(s)));
+	add_caused(w->journal, s, what, detail);
 	log_change(w->journal, s, what, detail);
 }
 
@@ -158,6 +169,8 @@ static void compare(struct journal *j, const struct service *old,
 {
 	struct writing w = {j, new ? new : old};
 
+	if (new && j->is_refused && j->is_refused(j->is_refused_data, new))
+		return;
 	if (j->has_started && old != new)
 		journal_compare(old, new, on_difference, &w);
 }
@@ -285,9 +298,31 @@ void journal_add_claim(struct sink *sink, const struct state_conflict *c)
 		xasprintf("%s is held by %s", frontend_format_place(&c->frontend, place),
 			  service_label(c->holder, holder, sizeof(holder)));
 
-	add(j, c->waiting, JOURNAL_CLAIM_WAITS, detail,
-	    causes_find(j->causes, service_namespace(c->waiting),
-			service_name(c->waiting)));
+	add_caused(j, c->waiting, JOURNAL_CLAIM_WAITS, detail);
+}
+
+void journal_add_refused(struct sink *sink, const char *by, const struct service *s,
+			 const char *why)
+{
+	struct journal *j = container_of(sink, struct journal, sink);
+	_cleanup_(freep) char *detail =
+		why ? xasprintf("%s%s%s", by, *why ? ": " : "", why)
+		    : xasprintf("%s: %u frontends, %u endpoints", by, s->n_frontends,
+				s->n_endpoints);
+
+	add_caused(j, s, why ? JOURNAL_REFUSED : JOURNAL_SERVED_AGAIN, detail);
+	if (!why)
+		log_change(j, s, JOURNAL_SERVED_AGAIN, detail);
+}
+
+void journal_leave_out(struct sink *sink,
+		       bool (*is_refused)(const void *data, const struct service *s),
+		       const void *data)
+{
+	struct journal *j = container_of(sink, struct journal, sink);
+
+	j->is_refused = is_refused;
+	j->is_refused_data = data;
 }
 
 /* Some service port of the endpoint's Service and family: entries name one. */

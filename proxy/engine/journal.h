@@ -8,6 +8,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 struct causes;
@@ -43,6 +44,17 @@ void journal_log_all(struct sink *sink);
 /* Adds a claim that waits, because another service holds its place. */
 void journal_add_claim(struct sink *sink, const struct state_conflict *conflict);
 
+/*
+ * Adds that a sink refuses a service, and why ("": not known), or serves it again (NULL).
+ * Called while the sink applies a change set, so before the journal's own.
+ */
+void journal_add_refused(struct sink *sink, const char *by, const struct service *service,
+			 const char *why);
+/* Changes of services for which this is true are not in the kernel, so they have no entries. */
+void journal_leave_out(struct sink *sink,
+		       bool (*is_refused)(const void *data, const struct service *s),
+		       const void *data);
+
 /* Adds a change of an endpoint's health; its removal is another entry. */
 void journal_add_health(struct sink *sink, const struct checker_endpoint *endpoint);
 
@@ -62,6 +74,8 @@ enum journal_what {
 	JOURNAL_ENDPOINT_DOWN,
 	JOURNAL_ENDPOINT_UP,
 	JOURNAL_CLAIM_WAITS,
+	JOURNAL_REFUSED,
+	JOURNAL_SERVED_AGAIN,
 	JOURNAL_WHAT_N,
 };
 

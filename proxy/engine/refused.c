@@ -81,20 +81,20 @@ bool refused_put(struct refused *r, const struct service *service, const char *w
 	return is_first;
 }
 
-static void settle(struct refused *r, struct entry *e)
+static bool settle(struct refused *r, struct entry *e)
 {
 	if (e->round == r->round)
-		return;
+		return false;
 	(void)hash_del(&r->entries, e->service);
 	entry_free(e);
+	return true;
 }
 
-void refused_settle(struct refused *r, const struct service *service)
+bool refused_settle(struct refused *r, const struct service *service)
 {
 	struct entry *e = hash_find(&r->entries, service);
 
-	if (e)
-		settle(r, e);
+	return e && settle(r, e);
 }
 
 void refused_settle_all(struct refused *r)
@@ -102,5 +102,5 @@ void refused_settle_all(struct refused *r)
 	struct entry *e;
 
 	for (size_t i = 0; (e = hash_next(&r->entries, &i));)
-		settle(r, e);
+		(void)settle(r, e);
 }

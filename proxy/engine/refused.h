@@ -29,7 +29,7 @@ void refused_start_round(struct refused *r);
 bool refused_put(struct refused *r, const struct service *service, const char *why);
 /* Why it was refused last, "" if that is not known; NULL: it was not. */
 const char *refused_why(const struct refused *r, const struct service *service);
-/* Part of this round's change set: removes it, unless it was refused again. */
-void refused_settle(struct refused *r, const struct service *service);
+/* Part of this round's change set: removes it, unless it was refused again. True: it did. */
+bool refused_settle(struct refused *r, const struct service *service);
 /* The same for all: the change set was full. */
 void refused_settle_all(struct refused *r);

@@ -150,6 +150,13 @@ static void note_repair(struct sink_state *s, uint64_t start_us)
 			      ops->name, by, ops->made, n_unlogged + 1);
 }
 
+static void report_refused(const struct sink_state *s, const struct service *service,
+			   const char *why)
+{
+	if (s->set->refused)
+		s->set->refused(s->set->data, sink_of(s), service, why);
+}
+
 static void on_refused(void *data, const struct service *service, const char *why)
 {
 	struct sink_state *s = data;
@@ -159,6 +166,7 @@ static void on_refused(void *data, const struct service *service, const char *wh
 		return;
 	s->has_new_refused = true;
 	s->n_refused++;
+	report_refused(s, service, why ? why : "");
 	if (why && s->n_logged++ < REFUSED_LOG_MAX)
 		log_line_with(LOG_LEVEL_WARN,
 			      &(struct log_fields){.service =
@@ -211,6 +219,17 @@ static int apply(struct sink_state *s, const struct changeset *cs)
 	return sink_apply(sink_of(s), &with_refuse);
 }
 
+/* The services of this change set that are no longer refused. */
+static void settle_refused(struct sink_state *s, const struct changeset *cs)
+{
+	for (size_t i = 0; i < cs->n && refused_n(&s->refused); i++) {
+		const struct change *c = &cs->changes[i];
+
+		if (refused_settle(&s->refused, c->new ? c->new : c->old) && c->new)
+			report_refused(s, c->new, NULL);
+	}
+}
+
 static void pace_refused(struct sink_state *s)
 {
 	backoff_ran(&s->refused_backoff, now_us(s->set), refused_n(&s->refused) > 0);
@@ -246,7 +265,8 @@ static int apply_full(struct run *run, struct sink_state *s)
 	err = settle(run, s, err);
 	if (err && err != -EREMOTEIO)
 		return err;
-	refused_settle_all(&s->refused);
+	settle_refused(s, cs);
+	refused_settle_all(&s->refused); /* others no longer exist */
 	pace_refused(s);
 	if (is_repair) {
 		note_repair(s, start_us);
@@ -294,10 +314,7 @@ static int apply_delta(struct run *run, struct sink_state *s,
 		err = settle(run, s, err);
 	if (err && err != -EREMOTEIO)
 		return err;
-	for (size_t i = 0; i < delta->n; i++)
-		refused_settle(&s->refused, delta->changes[i].new
-						    ? delta->changes[i].new
-						    : delta->changes[i].old);
+	settle_refused(s, delta);
 	if (!has_changes || !s->has_new_refused)
 		return err;
 	s->refused_backoff.wait_us = 0; /* the new ones are tried soon */

@@ -44,6 +44,12 @@ struct sink_set { /* embedded, all borrowed */
 	uint64_t (*now_us)(void *data);
 	/* Some sink is due earlier than before. */
 	void (*changed)(void *data);
+	/*
+	 * A sink refuses a service that it did not refuse before; why: "" if that is not
+	 * known. NULL: it serves it again. May be NULL itself.
+	 */
+	void (*refused)(void *data, const struct sink *sink,
+			const struct service *service, const char *why);
 	void *data;
 	struct sink_state states[DATAPLANE_MAX_SINKS]; /* of dataplane->sinks[i] */
 };

@@ -288,6 +288,15 @@ static void on_sinks_changed(void *data)
 	schedule(data);
 }
 
+static void on_refused(void *data, const struct sink *sink, const struct service *service,
+		       const char *why)
+{
+	const struct sync *s = data;
+
+	if (s->p.refused)
+		s->p.refused(s->p.data, sink, service, why);
+}
+
 static uint64_t positive_us(int64_t ns)
 {
 	return ns > 0 ? (uint64_t)ns / NS_PER_US : 0;
@@ -315,6 +324,7 @@ struct sync *sync_new(const struct sync_params *params)
 	s->sinks.state = s->state;
 	s->sinks.now_us = now_us;
 	s->sinks.changed = on_sinks_changed;
+	s->sinks.refused = on_refused;
 	s->sinks.data = s;
 	sink_set_init(&s->sinks, max_u64(min_us, FIRST_BACKOFF_US),
 		      positive_us(rules->sync_period_ns));
@@ -364,6 +374,17 @@ struct sync_stats sync_stats(const struct sync *s)
 const struct sink_set *sync_sinks(const struct sync *s)
 {
 	return &s->sinks;
+}
+
+bool sync_is_refused(const struct sync *s, const struct service *service)
+{
+	const struct dataplane *dp = s->p.dataplane;
+
+	for (size_t i = 0; i < dp->n_sinks; i++)
+		if (dp->sinks[i]->is_vital &&
+		    refused_has(&s->sinks.states[i].refused, service))
+			return true;
+	return false;
 }
 
 size_t sync_n_pending(const struct sync *s)

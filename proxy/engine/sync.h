@@ -20,6 +20,8 @@ struct config;
 struct dataplane;
 struct ev_loop;
 struct node_info;
+struct service;
+struct sink;
 struct sink_set;
 struct state;
 struct sync;
@@ -72,6 +74,9 @@ struct sync_params { /* all borrowed until sync_free() */
 	struct dataplane *dataplane;
 	/* Called after each run; may be NULL. */
 	void (*ran)(void *data, const struct sync_run *run);
+	/* As in sink_set.h. */
+	void (*refused)(void *data, const struct sink *sink,
+			const struct service *service, const char *why);
 	void *data;
 	/* For tests: CLOCK_MONOTONIC and CLOCK_REALTIME, and random numbers; NULL: the real ones. */
 	uint64_t (*clock_us)(void *clock_data, clockid_t clock);
@@ -99,5 +104,7 @@ const struct state *sync_state(const struct sync *s);
 struct sync_stats sync_stats(const struct sync *s);
 /* How the sinks are; for reading. */
 const struct sink_set *sync_sinks(const struct sync *s);
+/* A vital sink refuses this service: the kernel holds nothing of it. */
+bool sync_is_refused(const struct sync *s, const struct service *service);
 /* Services that wait to be planned. */
 size_t sync_n_pending(const struct sync *s);

@@ -143,6 +143,19 @@ static void on_checked(void *data, const struct checker_endpoint *endpoint)
 	journal_add_health(d->journal, endpoint);
 }
 
+static void on_refused(void *data, const struct sink *sink, const struct service *service,
+		       const char *why)
+{
+	const struct daemon *d = data;
+
+	journal_add_refused(d->journal, sink->ops->name, service, why);
+}
+
+static bool is_refused(const void *data, const struct service *service)
+{
+	return sync_is_refused(data, service);
+}
+
 static void on_stop(struct ev_loop *loop, ev_signal *w, int revents)
 {
 	const struct daemon *d = w->data;
@@ -196,6 +209,7 @@ static void add_journal(struct daemon *d)
 	dataplane_add(&d->engine.dataplane, d->journal);
 	if (d->engine.config->logging.verbosity > 0)
 		journal_log_all(d->journal);
+	journal_leave_out(d->journal, is_refused, d->engine.sync);
 	d->conflicts.found = on_claim;
 	d->conflicts.data = d;
 }
@@ -444,6 +458,7 @@ int daemon_run(struct options *options, const struct parts *parts)
 		.ran = on_ran,
 		.answered = on_answered,
 		.checked = on_checked,
+		.refused = on_refused,
 		.data = &d,
 	};
 	int err;

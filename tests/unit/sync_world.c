@@ -113,6 +113,16 @@ static void on_ran(void *data, const struct sync_run *run)
 	w->n_ran++;
 }
 
+static void on_refused(void *data, const struct sink *sink, const struct service *service,
+		       const char *why)
+{
+	struct sync_world *w = data;
+
+	assert_string_equal(sink->ops->name, "tape");
+	buf_printf(&w->refused, "%s%s%s;", service_name(service), why ? ": " : " served",
+		   why ? why : "");
+}
+
 static uint64_t clock_us(void *data, clockid_t clock)
 {
 	const struct sync_world *w = data;
@@ -154,6 +164,7 @@ void sync_world_make(struct sync_world *w)
 		.node_info = &w->node_info,
 		.dataplane = &w->dataplane,
 		.ran = on_ran,
+		.refused = on_refused,
 		.data = w,
 		.clock_us = clock_us,
 		.random = no_random,
@@ -170,6 +181,7 @@ int sync_world_teardown(void **state)
 	node_info_fini(&w->node_info);
 	cluster_free(w->cluster);
 	config_fini(&w->config);
+	buf_fini(&w->refused);
 	world_close(&w->base);
 	free(w);
 	return 0;

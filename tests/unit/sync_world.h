@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "core/buf.h"
 #include "proxy/config/config.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/engine/sink_set.h"
@@ -51,6 +52,7 @@ struct sync_world {
 	struct tape *first, *second, *third;
 	struct sync *sync;
 	size_t n_ran;
+	struct buf refused;	  /* "NAME: why;", and "NAME served;" */
 	uint64_t now_us, wall_us; /* monotonic, and how far the wall clock is ahead */
 };
 

@@ -266,6 +266,48 @@ static void a_claim_that_waits_names_the_holder(void **state)
 	service_unref(waiting);
 }
 
+static bool is_named(const void *data, const struct service *s)
+{
+	const char *const *name = data;
+
+	return strcmp(*name, service_name(s)) == 0;
+}
+
+/* The kernel holds nothing of it: it was not added, and neither were its endpoints. */
+static void a_refused_service_has_no_other_changes_until_it_is_served_again(void **state)
+{
+	struct service *first = make("10.0.0.1:80", "10.1.0.1:1");
+	struct service *second = make("10.0.0.1:80", "10.1.0.1:1 10.1.0.2:1");
+	struct causes causes = {.is_on = false};
+	struct sink *sink = journal_new(&causes);
+	const char *refused = "web";
+
+	(void)state;
+	journal_leave_out(sink, is_named, &refused);
+	apply(sink, true, NULL, NULL);
+	journal_add_refused(sink, "nftables", first, "add x: File exists");
+	apply(sink, false, NULL, first);
+	apply(sink, false, first, second);
+	expect_entries(sink, "default", 0, "Refused nftables: add x: File exists;");
+	refused = "";
+	capture_start();
+	journal_add_refused(sink, "nftables", second, NULL);
+	assert_non_null(strstr(capture_end(),
+			       "service default/web:http TCP IPv4: is served again: "
+			       "nftables: 1 frontends, 2 endpoints\n"));
+	apply(sink, false, second, first);
+	journal_add_refused(sink, "other", first, "");
+	apply(sink, false, first, NULL);
+	expect_entries(sink, "default", 2,
+		       "ServedAgain nftables: 1 frontends, 2 endpoints;"
+		       "EndpointsRemoved 10.1.0.2:1;Refused other;"
+		       "ServiceRemoved 1 frontends, 1 endpoints;");
+	sink_close(sink);
+	causes_fini(&causes);
+	service_unref(first);
+	service_unref(second);
+}
+
 /* -v 1 */
 static void all_changes_are_logged_when_asked_for(void **state)
 {
@@ -327,6 +369,8 @@ int main(void)
 		cmocka_unit_test(a_change_without_own_cause_comes_from_another_claim),
 		cmocka_unit_test(the_time_runs_from_the_first_change),
 		cmocka_unit_test(a_claim_that_waits_names_the_holder),
+		cmocka_unit_test(
+			a_refused_service_has_no_other_changes_until_it_is_served_again),
 		cmocka_unit_test(all_changes_are_logged_when_asked_for),
 	};
 

@@ -192,6 +192,15 @@ static void a_refused_service_leaves_the_other_changes_deltas(void **state)
 		tape_expect(w->first, i, false, 1);
 	assert_int_equal(sync_world_state(w, 0)->n_refused, 1);
 	assert_int_equal(sync_stats(w->sync).n_failures, 0);
+	assert_string_equal(buf_string(&w->refused), "bad: add x: File exists;");
+	w->first->refuses = NULL; /* accepted in a full change set */
+	w->first->answer = -ENOBUFS;
+	sync_world_change(w, "a", 4);
+	sync_world_pass(w, SEC);
+	w->first->answer = 0;
+	sync_world_pass(w, 60 * SEC);
+	assert_string_equal(buf_string(&w->refused),
+			    "bad: add x: File exists;bad served;");
 }
 
 static void a_refused_service_is_retried_as_one_that_the_sink_does_not_hold(void **state)
@@ -214,6 +223,8 @@ static void a_refused_service_is_retried_as_one_that_the_sink_does_not_hold(void
 	assert_false(tape_last(w->first)->full);
 	assert_false(tape_last(w->first)->has_old);
 	assert_int_equal(refused_n(&sync_world_state(w, 0)->refused), 0);
+	assert_string_equal(buf_string(&w->refused),
+			    "bad: add x: File exists;bad served;");
 	n = w->first->n_notes;
 	sync_world_change(w, "bad", 3); /* now it holds the value before */
 	sync_world_pass(w, 60 * SEC);
@@ -237,6 +248,7 @@ static void a_service_refused_in_a_delta_is_checked_by_a_full_change_set(void **
 	sync_mark(w->sync);
 	sync_world_pass(w, SEC);
 	assert_int_equal(refused_n(&sync_world_state(w, 0)->refused), 0);
+	assert_string_equal(buf_string(&w->refused), "bad: add x: File exists;");
 	assert_int_equal(sync_delay(w->sync), UINT64_MAX);
 }
 
