@@ -27,7 +27,7 @@ static const struct {
 	char key;
 	const char *column;
 } sorts[] = {
-	{'r', "rate"},	  {'c', "connections"}, {'f', "refused"},
+	{'r', "rate"},	  {'c', "connections"}, {'u', "current"}, {'f', "refused"},
 	{'d', "dropped"}, {'e', "endpoints"},	{'n', "name"},
 };
 
@@ -76,6 +76,7 @@ static void add_row(struct top *t, struct table *table, const json_t *row, json_
 	table_add(table, json_text(row, "family"));
 	table_printf(table, "%.1f/s", rate_of(t, row, key));
 	add_count(table, row, "connections");
+	add_count(table, row, "current");
 	add_count(table, row, "refused");
 	add_count(table, row, "dropped");
 	add_count(table, row, "endpoints");
@@ -86,7 +87,8 @@ static void add_table(struct top *t, struct buf *out)
 {
 	static const char *const headings[] = {"NAMESPACE", "NAME",    "PORT",
 					       "FAMILY",    "RATE",    "CONNS",
-					       "REFUSED",   "DROPPED", "ENDPOINTS"};
+					       "CURRENT",   "REFUSED", "DROPPED",
+					       "ENDPOINTS"};
 	struct table table = {.n_columns = N_ELEMENTS(headings), .has_headings = true};
 	json_t *next = json_object();
 	const json_t *row;
@@ -163,7 +165,7 @@ static void draw(struct top *t)
 	if (t->is_typing || *request->filter)
 		buf_printf(&out, ", with \"%s%s\"", request->filter,
 			   t->is_typing ? "_" : "");
-	buf_add_string(&out, "   q quit, r c f d e n sort, / filter\n\n");
+	buf_add_string(&out, "   q quit, r c u f d e n sort, / filter\n\n");
 	add_table(t, &out);
 	screen_draw(buf_string(&out));
 }
@@ -244,9 +246,9 @@ static int check(const struct options *o, struct top *t)
 	for (size_t i = 0; i < N_ELEMENTS(sorts); i++)
 		is_known |= strcmp(by, sorts[i].column) == 0;
 	if (!is_known)
-		return command_wrong_value(
-			o, &o->sort_by, by,
-			"rate, connections, refused, dropped, endpoints or name");
+		return command_wrong_value(o, &o->sort_by, by,
+					   "rate, connections, current, refused, "
+					   "dropped, endpoints or name");
 	if (strlen(o->ns) >= CONTROL_FIELD_LEN)
 		return command_wrong_value(o, &o->ns, o->ns, "short enough");
 	if (o->interval_ns < 100000000) {

@@ -246,7 +246,7 @@ const struct flag flags[] = {
 	  .help = "keep the last known objects of the API server in this folder, for a start without it; empty: do not" },
 	{ .name = "sort-by", .kind = VALUE_STRING, .commands = 1u << COMMAND_TOP,
 	  .offset = OPTION(sort_by), .value_name = "column",
-	  .help = "rate (default), connections, refused, dropped, endpoints or name" },
+	  .help = "rate (default), connections, current (connections), refused, dropped, endpoints or name" },
 	{ .name = "strict", .kind = VALUE_BOOL, .commands = 1u << COMMAND_PLAN,
 	  .properties = FLAG_WITH_FILE, .offset = OPTION(strict),
 	  .help = "exit with 1 also for endpoints without a Service and for ports that no slice has" },
@@ -285,10 +285,12 @@ const struct command_info commands[COMMAND_N] = {
 			    NULL},
 	[COMMAND_EVENTS] = {"events", "[NAMESPACE[/NAME]]",
 			    "print the last changes of services", NULL},
-	[COMMAND_TOP] = {"top", "", "print the busiest services, again and again",
-			 "On a terminal: q quits; r, c, f, d, e and n sort by rate, "
-			 "connections, refused, dropped, endpoints or name; / filters, "
-			 "Escape shows all again."},
+	[COMMAND_TOP] =
+		{"top", "", "print the busiest services, again and again",
+		 "On a terminal: q quits; r, c, u, f, d, e and n sort by rate, "
+		 "connections, current ones, refused, dropped, endpoints or name; / "
+		 "filters, "
+		 "Escape shows all again."},
 	[COMMAND_DIFF] = {"diff", "",
 			  "compare the kernel's rules with ours; 1 if they differ",
 			  "With --manifests: what would change if these objects were "

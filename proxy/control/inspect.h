@@ -10,6 +10,7 @@
 struct cluster;
 struct counts;
 struct dataplane;
+struct last_census;
 struct node_info;
 struct sink;
 struct state;
@@ -20,7 +21,8 @@ struct inspect { /* all borrowed */
 	const struct node_info *node_info;
 	const struct state *state;
 	const struct dataplane *dataplane;
-	struct counts *counts; /* NULL: not known */
+	struct counts *counts;		 /* NULL: not known */
+	struct last_census *last_census; /* NULL: none */
 	bool is_offline; /* the objects are not those of this host: it is not looked at */
 	/* Reports every chain of netfilter on this host; NULL: explain does without. */
 	int (*list_chains)(nf_chain_fn fn, void *data);

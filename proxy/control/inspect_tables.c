@@ -178,6 +178,7 @@ static bool rows_is_waiting(struct control_answer *answer)
 	int more = r->census && !r->has_started ? census_step(r->census) : 0;
 
 	if (more < 0) {
+		census_log_failure(r->census, more);
 		census_free(r->census);
 		r->census = NULL;
 	}

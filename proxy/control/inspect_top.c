@@ -12,6 +12,7 @@
 #include "core/state.h"
 #include "proxy/control/inspect_parts.h"
 #include "proxy/engine/counts.h"
+#include "proxy/engine/last_census.h"
 
 #define TOP_DEFAULT 20
 #define TOP_MAX	    500
@@ -24,35 +25,41 @@ struct ranked {
 struct top { /* the best so far, the first one first */
 	const struct inspect *in;
 	const struct control_request *request;
-	double (*value_of)(const struct inspect *in, const struct service *s);
+	const struct current *current; /* NULL: not known */
+	double (*value_of)(const struct top *t, const struct service *s);
 	struct ranked *items;
 	size_t n, max, n_matching;
 };
 
-static double total(const struct inspect *in, const struct service *s,
+static double total(const struct top *t, const struct service *s,
 		    enum sink_count_kind kind)
 {
-	return in->counts ? (double)counts_total(in->counts, s, kind) : 0;
+	return t->in->counts ? (double)counts_total(t->in->counts, s, kind) : 0;
 }
 
-static double rate(const struct inspect *in, const struct service *s)
+static double rate(const struct top *t, const struct service *s)
 {
-	return in->counts ? counts_rate(in->counts, s) : 0;
+	return t->in->counts ? counts_rate(t->in->counts, s) : 0;
 }
 
-static double connections(const struct inspect *in, const struct service *s)
+static double connections(const struct top *t, const struct service *s)
 {
-	return total(in, s, COUNT_CONNECTIONS);
+	return total(t, s, COUNT_CONNECTIONS);
 }
 
-static double refused(const struct inspect *in, const struct service *s)
+static double current(const struct top *t, const struct service *s)
 {
-	return total(in, s, COUNT_NO_ENDPOINTS);
+	return t->current ? (double)current_of(t->current, s) : 0;
 }
 
-static double dropped(const struct inspect *in, const struct service *s)
+static double refused(const struct top *t, const struct service *s)
 {
-	return total(in, s, COUNT_NO_LOCAL_ENDPOINTS) + total(in, s, COUNT_SOURCE_RANGES);
+	return total(t, s, COUNT_NO_ENDPOINTS);
+}
+
+static double dropped(const struct top *t, const struct service *s)
+{
+	return total(t, s, COUNT_NO_LOCAL_ENDPOINTS) + total(t, s, COUNT_SOURCE_RANGES);
 }
 
 static uint32_t n_usable(const struct service *s)
@@ -62,22 +69,23 @@ static uint32_t n_usable(const struct service *s)
 	return all > local ? all : local;
 }
 
-static double endpoints(const struct inspect *in, const struct service *s)
+static double endpoints(const struct top *t, const struct service *s)
 {
 	return n_usable(s);
 }
 
-static double name(const struct inspect *in, const struct service *s)
+static double name(const struct top *t, const struct service *s)
 {
 	return 0; /* all are equal */
 }
 
 static const struct {
 	const char *name;
-	double (*value_of)(const struct inspect *in, const struct service *s);
+	double (*value_of)(const struct top *t, const struct service *s);
 } columns[] = {
-	{"rate", rate},	      {"connections", connections}, {"refused", refused},
-	{"dropped", dropped}, {"endpoints", endpoints},	    {"name", name},
+	{"rate", rate},	      {"connections", connections}, {"current", current},
+	{"refused", refused}, {"dropped", dropped},	    {"endpoints", endpoints},
+	{"name", name},
 };
 
 static bool is_before(const struct ranked *a, const struct ranked *b)
@@ -102,7 +110,7 @@ static bool is_wanted(const struct top *t, const struct service *s)
 
 static void consider(struct top *t, const struct service *s)
 {
-	const struct ranked item = {s, t->value_of(t->in, s)};
+	const struct ranked item = {s, t->value_of(t, s)};
 	size_t at = t->n;
 
 	if (at == t->max && !is_before(&item, &t->items[at - 1]))
@@ -116,23 +124,23 @@ static void consider(struct top *t, const struct service *s)
 	t->items[at] = item;
 }
 
-static json_t *count_json(const struct top *t, double value)
+static json_t *count_json(bool is_known, double value)
 {
-	return t->in->counts && counts_are_known(t->in->counts)
-		       ? json_integer((json_int_t)value)
-		       : json_null();
+	return is_known ? json_integer((json_int_t)value) : json_null();
 }
 
 static json_t *row(const struct top *t, const struct service *s)
 {
+	bool has_counts = t->in->counts && counts_are_known(t->in->counts);
 	json_t *json = inspect_service_key(s);
 
 	(void)json_object_update_new(
-		json, json_pack("{s:i, s:f, s:o, s:o, s:o}", "endpoints",
-				(int)n_usable(s), "rate", rate(t->in, s), "connections",
-				count_json(t, connections(t->in, s)), "refused",
-				count_json(t, refused(t->in, s)), "dropped",
-				count_json(t, dropped(t->in, s))));
+		json, json_pack("{s:i, s:f, s:o, s:o, s:o, s:o}", "endpoints",
+				(int)n_usable(s), "rate", rate(t, s), "connections",
+				count_json(has_counts, connections(t, s)), "current",
+				count_json(t->current, current(t, s)), "refused",
+				count_json(has_counts, refused(t, s)), "dropped",
+				count_json(has_counts, dropped(t, s))));
 	return json;
 }
 
@@ -171,6 +179,8 @@ json_t *inspect_top(const struct inspect *in, const struct control_request *requ
 		*ret_error = xasprintf("\"%s\" is not a column of top", by);
 		return NULL;
 	}
+	if (in->last_census)
+		t.current = last_census_read(in->last_census, clock_monotonic_us());
 	t.items = items = xcalloc(t.max, sizeof(*items));
 	for (size_t i = 0; (s = state_next(in->state, &i));)
 		if (is_wanted(&t, s)) {

@@ -15,6 +15,7 @@ struct census {
 		bool is_complete;
 	} parts[DATAPLANE_MAX_SINKS];
 	size_t n;
+	const char *failed; /* the name of the part */
 };
 
 struct census *census_new(const struct dataplane *dp, const struct changeset *of)
@@ -53,14 +54,18 @@ int census_step(struct census *c)
 						  : sink_census_step(c->parts[i].census);
 
 		if (err < 0) {
-			log_warn("%s: cannot count current connections: %s",
-				 c->parts[i].name, strerror(-err));
+			c->failed = c->parts[i].name;
 			return err;
 		}
 		c->parts[i].is_complete = err == 0;
 		more |= err;
 	}
 	return more;
+}
+
+void census_log_failure(const struct census *c, int err)
+{
+	log_warn("%s: cannot count current connections: %s", c->failed, strerror(-err));
 }
 
 bool census_has_bytes(const struct census *c)

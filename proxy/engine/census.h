@@ -17,8 +17,10 @@ struct dataplane;
 /* Starts it; NULL: no sink knows connections. */
 struct census *census_new(const struct dataplane *dp, const struct changeset *of);
 void census_free(struct census *c);
-/* Never waits. 1: it continues; 0: it is complete; -errno, logged: there is no result. */
+/* Never waits. 1: it continues; 0: it is complete; -errno: there is no result. */
 int census_step(struct census *c);
+/* Of such an error. */
+void census_log_failure(const struct census *c, int err);
 
 /* Of a complete one: are packets and bytes counted? */
 bool census_has_bytes(const struct census *c);

@@ -14,6 +14,7 @@
 #include "proxy/host/netns_lock.h"
 #include "proxy/host/node_name.h"
 #include "proxy/engine/engine_saved.h"
+#include "proxy/engine/last_census.h"
 #include "proxy/engine/parts.h"
 #include "proxy/engine/planes.h"
 #include "proxy/engine/rejections.h"
@@ -290,6 +291,8 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 	});
 	counts_timer_init(&e->counts_timer, e->counts, sync_state(e->sync),
 			  &e->node_info.env);
+	e->last_census = last_census_new(e->loop, &e->dataplane, sync_state(e->sync),
+					 &e->node_info.env);
 	log_info("sluice %s: mode %s, node %s, objects from %s", SLUICE_VERSION,
 		 e->dataplane.mode, e->node_name, e->source->ops->name);
 	return 0;
@@ -359,6 +362,7 @@ void engine_close(struct engine *e)
 	if (e->counts)
 		counts_timer_stop(&e->counts_timer, e->loop);
 	counts_free(e->counts);
+	last_census_free(e->last_census);
 	sync_free(e->sync);
 	/* before the sinks: connections of userspace mode may outlive a hand-over for long */
 	netns_lock_release(e->lock);

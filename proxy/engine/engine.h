@@ -23,6 +23,7 @@ struct cluster;
 struct config;
 struct counts;
 struct host_addresses;
+struct last_census;
 struct netns_lock;
 struct object_source;
 struct parts;
@@ -69,6 +70,7 @@ struct engine { /* embedded, zeroed before engine_open() */
 	struct dataplane dataplane;
 	struct counts *counts; /* of its sinks */
 	struct counts_timer counts_timer;
+	struct last_census *last_census;
 	struct sync *sync;
 	struct object_source *source;
 	ev_timer pod_cidr_timer;

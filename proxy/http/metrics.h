@@ -17,6 +17,7 @@
 
 struct checker;
 struct counts;
+struct current;
 struct environment;
 struct metrics;
 struct sink_set;
@@ -49,6 +50,7 @@ struct metrics_input {
 	bool is_in_sync;
 	struct counts *counts; /* NULL: not known; read for the services with series */
 	const struct environment *env; /* with counts */
+	const struct current *current; /* connections; NULL: not known */
 };
 
 void metrics_write(struct metrics *m, const struct metrics_input *in, struct buf *out);

@@ -18,6 +18,7 @@
 #include "proxy/config/config.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/engine/journal.h"
+#include "proxy/engine/last_census.h"
 #include "proxy/http/exposition.h"
 #include "proxy/host/node_info.h"
 #include "proxy/http/health.h"
@@ -211,6 +212,9 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 		.checker = s->p.checker,
 		.with_services = s->p.config->service_metrics,
 		.counts = s->p.counts,
+		.current = s->p.last_census ? last_census_read(s->p.last_census,
+							       clock_monotonic_us())
+					    : NULL,
 		.env = &s->p.node_info->env,
 		.is_in_sync = s->p.is_in_sync && s->p.is_in_sync(s->p.data),
 	};

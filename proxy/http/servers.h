@@ -16,6 +16,7 @@ struct config;
 struct counts;
 struct dataplane;
 struct ev_loop;
+struct last_census;
 struct node_info;
 struct object_source;
 struct checker;
@@ -31,6 +32,7 @@ struct servers_params { /* all borrowed until servers_free() */
 	const struct node_info *node_info;
 	const struct dataplane *dataplane;
 	struct counts *counts;
+	struct last_census *last_census; /* NULL: none */
 	const struct object_source *source;
 	const struct sync *sync;
 	const struct checker *checker;	  /* of endpoints; NULL: none */

@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/state.h"
 #include "proxy/engine/counts.h"
+#include "proxy/engine/last_census.h"
 #include "proxy/http/busy_services.h"
 #include "proxy/http/exposition.h"
 
@@ -159,6 +160,28 @@ static void write_sums(const struct metrics_input *in, struct buf *out)
 	}
 }
 
+static void write_current(const struct current *current, struct buf *out,
+			  const struct service *const *services, size_t n)
+{
+	static const char name[] = "sluice_service_current_connections";
+
+	exposition_family(out, name, "gauge",
+			  "Connections that exist, by the last census.");
+	for (size_t i = 0; i < n; i++)
+		write_one(out, name, services[i], NULL,
+			  (double)current_of(current, services[i]));
+}
+
+static void write_census(const struct current *current, struct buf *out)
+{
+	exposition_value(out, "sluice_current_connections", "gauge",
+			 "Connections that exist, of all services, by the last census.",
+			 (double)current->n);
+	exposition_value(out, "sluice_census_age_seconds", "gauge",
+			 "Time since the last census of connections started.",
+			 (double)current->age_us / 1e6);
+}
+
 static double n_endpoints(const struct service *s)
 {
 	const uint32_t *n = s->n_pool;
@@ -190,6 +213,8 @@ static void write_each(const struct metrics_input *in, struct buf *out)
 			 (double)(state_n_services(in->state) - n));
 	if (in->counts && read_counts(in, busy, n))
 		write_counts(in, out, busy, n);
+	if (in->current)
+		write_current(in->current, out, busy, n);
 }
 
 static size_t n_without_endpoints(const struct state *state)
@@ -220,4 +245,6 @@ void service_metrics_write(const struct metrics_input *in, struct buf *out)
 		write_each(in, out);
 	if (in->counts && counts_are_known(in->counts))
 		write_sums(in, out);
+	if (in->current)
+		write_census(in->current, out);
 }

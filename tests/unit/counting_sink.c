@@ -1,10 +1,13 @@
 #include "tests/unit/counting_sink.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/test.h"
 
+#include "core/changeset.h"
 #include "core/cleanup.h"
+#include "core/mem.h"
 
 static void report(const struct counting_sink *c, size_t i, const struct service *s,
 		   bool with_endpoints,
@@ -48,6 +51,60 @@ static int read_counts(struct sink *sink, const struct changeset *of, bool with_
 	return c->err;
 }
 
+struct counting_census {
+	struct sink_census census;
+	const struct counting_sink *sink;
+	size_t busy; /* the index of the service */
+	struct sink_flows none, flows;
+};
+
+static int census_step(struct sink_census *census)
+{
+	return container_of(census, struct counting_census, census)->sink->census_step;
+}
+
+static bool census_has_bytes(const struct sink_census *census)
+{
+	(void)census;
+	return false;
+}
+
+static const struct sink_flows *census_of(const struct sink_census *census,
+					  size_t service, bool is_endpoint, uint32_t i)
+{
+	const struct counting_census *c =
+		container_of(census, const struct counting_census, census);
+
+	return service == c->busy && !is_endpoint && i == 0 ? &c->flows : &c->none;
+}
+
+static void census_free(struct sink_census *census)
+{
+	free(container_of(census, struct counting_census, census));
+}
+
+static struct sink_census *census_new(struct sink *sink, const struct changeset *of)
+{
+	static const struct sink_census_ops ops = {
+		.step = census_step,
+		.has_bytes = census_has_bytes,
+		.of = census_of,
+		.free = census_free,
+	};
+	struct counting_sink *counting = container_of(sink, struct counting_sink, sink);
+	struct counting_census *c = xcalloc(1, sizeof(*c));
+
+	counting->n_censuses++;
+	c->census.ops = &ops;
+	c->sink = counting;
+	c->flows.n = counting->n_current;
+	while (c->busy < of->n &&
+	       (!counting->busy ||
+		strcmp(service_name(of->changes[c->busy].new), counting->busy) != 0))
+		c->busy++;
+	return &c->census;
+}
+
 static int apply(struct sink *sink, const struct changeset *cs)
 {
 	(void)sink;
@@ -62,7 +119,10 @@ static void keep(struct sink *sink)
 
 void counting_sink_init(struct counting_sink *c)
 {
-	static const struct sink_view view = {.counts = read_counts};
+	static const struct sink_view view = {
+		.counts = read_counts,
+		.census = census_new,
+	};
 	static const struct sink_ops ops = {
 		.name = "counting",
 		.apply = apply,

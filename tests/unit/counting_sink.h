@@ -22,6 +22,11 @@ struct counting_sink { /* embedded, zeroed, then counting_sink_init() */
 	size_t n;
 	uint64_t epoch;
 	int err; /* of reading them */
+	const char
+		*busy; /* the Service that has connections now, at its first frontend */
+	uint64_t n_current;  /* how many */
+	int census_step;     /* the answer of each step of a census */
+	unsigned n_censuses; /* that were started */
 };
 
 void counting_sink_init(struct counting_sink *c);

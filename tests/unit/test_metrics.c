@@ -4,6 +4,7 @@
 #include "tests/test.h"
 
 #include <errno.h>
+#include <ev.h>
 #include <math.h>
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 #include "proxy/engine/counts.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/engine/full_changes.h"
+#include "proxy/engine/last_census.h"
 #include "proxy/http/exposition.h"
 #include "proxy/http/metrics.h"
 #include "tests/short_service.h"
@@ -105,6 +107,7 @@ struct world {
 	struct dataplane dataplane;
 	struct counting_sink sink;
 	struct counts *counts;
+	struct last_census *census;
 	struct metrics_input in;
 	struct buf out;
 };
@@ -116,6 +119,7 @@ static void world_open(struct world *w)
 	counting_sink_init(&w->sink);
 	dataplane_add(&w->dataplane, &w->sink.sink);
 	w->counts = counts_new(&w->dataplane);
+	w->census = last_census_new(ev_default_loop(0), &w->dataplane, w->state, &w->env);
 	w->in = (struct metrics_input){
 		.now_us = 1000 * SEC,
 		.mode = "nftables",
@@ -135,6 +139,7 @@ static void world_close(struct world *w)
 	buf_fini(&w->out);
 	metrics_free(w->metrics);
 	counts_free(w->counts);
+	last_census_free(w->census);
 	state_free(w->state);
 }
 
@@ -304,6 +309,15 @@ static void read_all(struct world *w)
 	assert_true(counts_read(w->counts, &all.cs, false));
 }
 
+/* A census finds these, and is read four seconds later. */
+static void read_current(struct world *w, const char *busy, uint64_t n)
+{
+	w->sink.busy = busy;
+	w->sink.n_current = n;
+	(void)last_census_read(w->census, 1000 * SEC);
+	w->in.current = last_census_read(w->census, 1004 * SEC);
+}
+
 static void services_have_series_when_configured(void **state)
 {
 	struct world w;
@@ -335,6 +349,17 @@ static void services_have_series_when_configured(void **state)
 	expect(&w, "sluice_refused_connections_total{reason=\"no-endpoints\"} 4");
 	expect(&w, "sluice_dropped_connections_total{reason=\"no-local-endpoints\"} 0");
 	expect(&w, "sluice_dropped_connections_total{reason=\"source-ranges\"} 5");
+	expect_none(&w, "current_connections");
+	read_current(&w, "dns", 6);
+	buf_clear(&w.out);
+	expect(&w,
+	       "sluice_service_current_connections{namespace=\"test\",service=\"dns\","
+	       "port_name=\"\",protocol=\"TCP\",ip_family=\"IPv4\"} 6");
+	expect(&w,
+	       "sluice_service_current_connections{namespace=\"test\",service=\"web\","
+	       "port_name=\"\",protocol=\"TCP\",ip_family=\"IPv4\"} 0");
+	expect(&w, "sluice_current_connections 6");
+	expect(&w, "sluice_census_age_seconds 4");
 	w.in.with_services = false;
 	expect_none(&w, "service=\"web\"");
 	world_close(&w);
