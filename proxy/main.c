@@ -297,6 +297,7 @@ int main(int argc, char **argv)
 	struct options options;
 	int status;
 
+	listen_fds_check();
 	for (size_t i = 0; i < N_ELEMENTS(planes); i++)
 		modes[i] = planes[i].mode;
 	options_init(&options);

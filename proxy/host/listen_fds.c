@@ -2,8 +2,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -30,10 +30,29 @@ static unsigned long number(const char *name, unsigned long max)
 	return errno || *end || n > max ? 0 : n;
 }
 
+static unsigned long n_passed(void)
+{
+	return number("LISTEN_PID", INT32_MAX) == (unsigned long)getpid()
+		       ? number("LISTEN_FDS", MAX)
+		       : 0;
+}
+
+void listen_fds_check(void)
+{
+	unsigned long n = n_passed(), n_open = 0;
+	char text[24];
+
+	while (n_open < n && fcntl(FIRST + (int)n_open, F_GETFD) != -1)
+		n_open++;
+	if (n_open == n)
+		return;
+	(void)snprintf(text, sizeof(text), "%lu", n_open);
+	(void)setenv("LISTEN_FDS", text, 1);
+}
+
 int *listen_fds_take(size_t *ret_n)
 {
-	bool is_ours = number("LISTEN_PID", INT32_MAX) == (unsigned long)getpid();
-	unsigned long n = is_ours ? number("LISTEN_FDS", MAX) : 0;
+	unsigned long n = n_passed();
 	int *fds = xcalloc(n + 1, sizeof(*fds));
 
 	*ret_n = 0;

@@ -7,6 +7,11 @@
 #include <stddef.h>
 
 /*
+ * Corrects LISTEN_FDS to the descriptors that are open. To be called before the process
+ * opens any: otherwise one of its own could have the number of a missing one.
+ */
+void listen_fds_check(void);
+/*
  * The descriptors, with close-on-exec; *ret_n is 0 when none were passed. The caller
  * frees the list. Another call returns none.
  */

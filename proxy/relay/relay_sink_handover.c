@@ -90,15 +90,20 @@ static int write_state(struct relay_sink *r)
 	return relay_state_write(&g.writer, r->state_fd);
 }
 
-static void on_snapshot(struct ev_loop *loop, ev_timer *timer, int revents)
+static bool save_state(struct relay_sink *r)
 {
-	struct relay_sink *r = timer->data;
 	int err = write_state(r);
 
-	if (!err)
-		return;
-	log_warn("userspace: cannot save the state for a restart: %s", strerror(-err));
-	ev_timer_stop(loop, timer);
+	if (err)
+		log_warn("userspace: cannot save the state for a restart: %s",
+			 strerror(-err));
+	return !err;
+}
+
+static void on_snapshot(struct ev_loop *loop, ev_timer *timer, int revents)
+{
+	if (!save_state(timer->data))
+		ev_timer_stop(loop, timer);
 }
 
 /* ---- the state, read ---- */
@@ -358,8 +363,9 @@ void relay_sink_adopted(struct relay_sink *r)
 	if (!r->params.store)
 		return;
 	relay_routes_keep(r->routes);
-	(void)r->params.store->remove(
-		STATE_NAME); /* that of the process before this one */
+	if (!save_state(r)) /* before it replaces that of the process before this one */
+		return;
+	(void)r->params.store->remove(STATE_NAME);
 	store_fds(r, STATE_NAME, &r->state_fd, 1);
 	ev_timer_start(r->params.loop, &r->snapshot);
 }
@@ -402,8 +408,7 @@ static void drain(struct relay_sink *r)
 
 static void leave_to_store(struct relay_sink *r)
 {
-	if (write_state(r) != 0)
-		log_warn("userspace: could not save the state for the next start");
+	(void)save_state(r);
 	relay_sink_store_transfer(r);
 }
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <linux/kcmp.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -83,12 +84,35 @@ static void handle(struct fd_store *s, const char *text, struct msghdr *m)
 		(void)sscanf(at, "FDNAME=%127[^\n]", name);
 	if (n)
 		memcpy(fds, CMSG_DATA(c), n * sizeof(int));
-	(void)pthread_mutex_lock(&s->lock);
 	if (strstr(text, "FDSTOREREMOVE=1"))
 		delete_name(s, name);
 	for (size_t i = 0; i < n; i++)
 		put(s, name, fds[i]);
-	(void)pthread_mutex_unlock(&s->lock);
+}
+
+static bool has_message(const struct fd_store *s, int timeout_ms)
+{
+	struct pollfd p = {.fd = s->socket, .events = POLLIN};
+
+	return poll(&p, 1, timeout_ms) == 1;
+}
+
+/* A service manager, too, takes all messages before it starts the next process. */
+static void lock_for_fork(void)
+{
+	while (store) {
+		(void)pthread_mutex_lock(&store->lock);
+		if (!has_message(store, 0))
+			return;
+		(void)pthread_mutex_unlock(&store->lock);
+		(void)usleep(1000);
+	}
+}
+
+static void unlock_after_fork(void)
+{
+	if (store)
+		(void)pthread_mutex_unlock(&store->lock);
 }
 
 static void *run(void *data)
@@ -104,18 +128,26 @@ static void *run(void *data)
 				   .msg_control = control,
 				   .msg_controllen = sizeof(control)};
 
-		if (recvmsg(s->socket, &m, MSG_CMSG_CLOEXEC) <= 0)
-			return NULL;
+		(void)has_message(s, -1);
+		(void)pthread_mutex_lock(&s->lock);
+		if (recvmsg(s->socket, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT) > 0)
+			handle(s, text, &m);
+		(void)pthread_mutex_unlock(&s->lock);
 		if (strcmp(text, "end") == 0)
 			return NULL;
-		handle(s, text, &m);
 	}
 }
 
 struct fd_store *fd_store_start(const char *path)
 {
+	static bool is_registered;
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
 
+	if (!is_registered)
+		assert_int_equal(pthread_atfork(lock_for_fork, unlock_after_fork,
+						unlock_after_fork),
+				 0);
+	is_registered = true;
 	store = xcalloc(1, sizeof(*store));
 	store->path = xstrdup(path);
 	(void)pthread_mutex_init(&store->lock, NULL);
@@ -145,7 +177,7 @@ void fd_store_stop(struct fd_store *s)
 	store = NULL;
 }
 
-/* Only this thread is in the child, and the lock may be another one's: it is not taken. */
+/* Only this thread is in the child. */
 void fd_store_pass(void)
 {
 	_cleanup_(buf_fini) struct buf names = BUF_INIT;

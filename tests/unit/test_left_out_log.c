@@ -52,6 +52,8 @@ static int tear_down(void **state)
 	"namespace: t, labels: {kubernetes.io/service-name: %s}}, addressType: IPv4, "   \
 	"endpoints: [{addresses: [10.0.0.1]}], ports: [{name: web, port: 80}]}"
 
+#define CURE "; set a clusterIP for a service address"
+
 #define PUT(R, FORMAT, ...)                                                              \
 	assert_int_equal(cluster_put_format((R)->cluster, FORMAT, __VA_ARGS__), 1)
 
@@ -76,15 +78,22 @@ static void a_line_appears_when_the_objects_change_and_lists_all(void **state)
 	PUT(r, SERVED, "web");
 	expect(r, "");
 	PUT(r, HEADLESS, "db");
-	expect(r, "info  not served: Service t/db: is headless, which is for DNS only\n");
+	expect(r,
+	       "info  not served: Service t/db: is headless, which is for DNS only" CURE
+	       "\n");
 	expect(r, "");
 	PUT(r, SLICE, "gone", "gone");
-	expect(r, "warn  not served: Service t/db: is headless, which is for DNS only; "
-		  "EndpointSlice t/gone-x: its Service gone does not exist\n");
+	expect(r,
+	       "warn  not served: Service t/db: is headless, which is for DNS only" CURE
+	       "; "
+	       "EndpointSlice t/gone-x: its Service gone does not exist; "
+	       "create it, or correct the label kubernetes.io/service-name\n");
 	PUT(r, SLICE, "web", "web");
 	expect(r, "");
 	PUT(r, SERVED, "gone");
-	expect(r, "info  not served: Service t/db: is headless, which is for DNS only\n");
+	expect(r,
+	       "info  not served: Service t/db: is headless, which is for DNS only" CURE
+	       "\n");
 	assert_true(cluster_del(r->cluster, OBJECT_SERVICE, "t", "db"));
 	expect(r, "");
 }
@@ -98,7 +107,8 @@ static void of_many_a_few_are_named(void **state)
 		(void)snprintf(name, sizeof(name), "s%d", i);
 		PUT(r, HEADLESS, name);
 	}
-	expect(r, "Service t/s4: is headless, which is for DNS only; and 3 more, see "
+	expect(r, "Service t/s4: is headless, which is for DNS only" CURE
+		  "; and 3 more, see "
 		  "sluice plan\n");
 }
 
@@ -112,7 +122,8 @@ static void only_the_planned_service_is_looked_at(void **state)
 	capture_start();
 	left_out_log_write(&r->log);
 	assert_null(strstr(capture_end(), "t/a"));
-	expect(r, "Service t/a: is headless, which is for DNS only; Service t/b: is ");
+	expect(r, "Service t/a: is headless, which is for DNS only" CURE
+		  "; Service t/b: is ");
 }
 
 #define TEST(NAME) cmocka_unit_test_setup_teardown(NAME, set_up, tear_down)
