@@ -130,24 +130,17 @@ static void restart(void)
 	instance_start(sluice, NULL);
 }
 
-static struct load *start_load(const struct world *w, const char *from, const char *to,
-			       enum family family)
-{
-	const struct load_plan plan = {
-		.target = target_named(from, to, IPPROTO_TCP, family),
-		.per_second = 200,
-	};
-
-	return load_start(w, &plan);
-}
-
 static void repairs_in_time(const struct world *w, const char *command)
 {
 	static const struct traffic_row rows[] = {
 		{"pod4", "svc10:80", "pod1:80 far1:80", NULL},
 		{"client", "svc11:80", "pod2:80 +m", NULL},
 	};
-	struct load *load = start_load(w, "client", "svc11:80", FAMILY_IPV4);
+	const struct load_plan plan = {
+		.target = target_named("client", "svc11:80", IPPROTO_TCP, FAMILY_IPV4),
+		.per_second = 200,
+	};
+	struct load *load = load_start(w, &plan);
 	struct load_result result;
 	uint64_t took_us[N_ROUNDS_MAX], max_us = REPAIR_US * world_patience();
 	int n = 0;
@@ -202,13 +195,18 @@ static void a_flushed_map_is_repaired(void **state)
 }
 
 /* Counts failures while an address is used all the time. */
-static struct load_result load_through_repair(const struct world *w, enum family family,
+static struct load_result load_through_repair(const struct world *w, const char *from,
+					      const char *to, enum family family,
 					      const char *command)
 {
+	const struct load_plan plan = {
+		.target = target_named(from, to, IPPROTO_TCP, family),
+		.per_second = 200,
+	};
 	struct load *load;
 
 	restart();
-	load = start_load(w, "pod4", "vip4:80", family);
+	load = load_start(w, &plan);
 	world_must(w, PLACE_NODE, "%s", command);
 	wait_no_difference();
 	load_wait(load, N_AFTER);
@@ -242,7 +240,8 @@ static void a_packet_sent_during_the_repair_arrives_at_its_second_try(void **sta
 			       families[family]);
 		while (n++ < N_ROUNDS_MAX && (!r.n_slow || r.worst_us > ONE_RESEND_US ||
 					      r.n_refused + r.n_failed + r.n_silent))
-			r = load_through_repair(*state, family, command);
+			r = load_through_repair(*state, "pod4", "vip4:80", family,
+						command);
 		print_message("%s: of %lu connections %lu came through at a later try, "
 			      "worst %.0f ms; %lu refused, %lu silent, %lu failed\n",
 			      command, (unsigned long)r.n_connections,
@@ -255,52 +254,6 @@ static void a_packet_sent_during_the_repair_arrives_at_its_second_try(void **sta
 }
 
 /* Refused or served: no client waits for an answer to a SYN that nothing translated. */
-static void all_are_served_or_refused(const struct world *w, enum family family,
-				      const char *command)
-{
-	static const struct {
-		const char *from, *to;
-	} rows[FAMILY_N][4] = {
-		{
-			{"client", "svc10:80"},
-			{"client", "node:3002"},
-			{"pod4", "node:3002"},
-			{"node3", "vip4:80"},
-		},
-		{
-			{"client", "vip4:80"},
-			{"pod4", "svc10:80"},
-			{"node3", "svc10:80"},
-			{"node3", "node:3002"},
-		},
-	};
-	struct load *loads[N_ELEMENTS(rows[0])];
-
-	restart();
-	for (size_t i = 0; i < N_ELEMENTS(loads); i++)
-		loads[i] =
-			start_load(w, rows[family][i].from, rows[family][i].to, family);
-	world_must(w, PLACE_NODE, "%s", command);
-	wait_no_difference();
-	for (size_t i = 0; i < N_ELEMENTS(loads); i++)
-		load_wait(loads[i], N_AFTER);
-	for (size_t i = 0; i < N_ELEMENTS(loads); i++) {
-		struct load_result r = load_stop(loads[i]);
-
-		print_message(
-			"%s: %s to %s: of %lu connections %lu refused, %lu served "
-			"at a later try, worst %.0f ms; %lu silent, %lu failed%s%s\n",
-			command, rows[family][i].from, rows[family][i].to,
-			(unsigned long)r.n_connections, (unsigned long)r.n_refused,
-			(unsigned long)r.n_slow, (double)r.worst_us / 1000,
-			(unsigned long)r.n_silent, (unsigned long)r.n_failed,
-			*r.first_error ? ": " : "", r.first_error);
-		assert_int_equal(r.n_silent + r.n_failed, 0);
-		assert_in_range(r.worst_us, 0, ONE_RESEND_US);
-	}
-	world_must(w, PLACE_NODE, "conntrack -F 2>/dev/null");
-}
-
 static void after_a_partial_flush_no_connection_times_out(void **state)
 {
 	static const char *const commands[] = {
@@ -308,15 +261,36 @@ static void after_a_partial_flush_no_connection_times_out(void **state)
 		"nft flush chain %s sluice nat-output",
 		"nft flush map %s sluice endpoints",
 	};
+	static const struct {
+		const char *from, *to;
+	} rows[] = {
+		{"client", "svc10:80"}, {"client", "vip4:80"},	{"client", "node:3002"},
+		{"pod4", "svc10:80"},	{"pod4", "node:3002"},	{"node3", "svc10:80"},
+		{"node3", "vip4:80"},	{"node3", "node:3002"},
+	};
 	static const char *const families[FAMILY_N] = {"ip", "ip6"};
 
-	for (size_t i = 0; i < N_ELEMENTS(commands) * FAMILY_N; i++) {
+	for (size_t i = 0; i < N_ELEMENTS(rows) * N_ELEMENTS(commands); i++) {
 		enum family family = i % FAMILY_N;
+		size_t row = i % N_ELEMENTS(rows);
+		struct load_result r;
 		char command[128];
 
-		(void)snprintf(command, sizeof(command), commands[i / FAMILY_N],
+		(void)snprintf(command, sizeof(command), commands[i / N_ELEMENTS(rows)],
 			       families[family]);
-		all_are_served_or_refused(*state, family, command);
+		r = load_through_repair(*state, rows[row].from, rows[row].to, family,
+					command);
+		world_must(*state, PLACE_NODE, "conntrack -F 2>/dev/null");
+		print_message(
+			"%s: %s to %s: of %lu connections %lu refused, %lu served "
+			"at a later try, worst %.0f ms; %lu silent, %lu failed%s%s\n",
+			command, rows[row].from, rows[row].to,
+			(unsigned long)r.n_connections, (unsigned long)r.n_refused,
+			(unsigned long)r.n_slow, (double)r.worst_us / 1000,
+			(unsigned long)r.n_silent, (unsigned long)r.n_failed,
+			*r.first_error ? ": " : "", r.first_error);
+		assert_int_equal(r.n_silent + r.n_failed, 0);
+		assert_in_range(r.worst_us, 0, ONE_RESEND_US);
 	}
 }
 
