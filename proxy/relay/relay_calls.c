@@ -1,6 +1,7 @@
 #include "proxy/relay/relay_calls.h"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 /* The C library's declaration has a union of all address types. */
@@ -12,11 +13,11 @@ static int call_connect(int fd, const struct sockaddr *sa, socklen_t len)
 const struct relay_calls relay_kernel = {
 	.socket = socket,
 	.connect = call_connect,
-	.getsockopt = getsockopt,
 	.shutdown = shutdown,
 	.close = close,
 	.recv = recv,
 	.send = send,
 	.splice = splice,
 	.pipe2 = pipe2,
+	.epoll_ctl = epoll_ctl,
 };

@@ -4,13 +4,16 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "core/cleanup.h"
 #include "core/mem.h"
 #include "proxy/relay/relay_header.h"
 
 #define MAX_HOLDING 1024 /* of a worker */
+#define MAX_PIECES  4	 /* of one socket in a row */
 
 static void set_quickack(int fd, int value)
 {
@@ -18,14 +21,36 @@ static void set_quickack(int fd, int value)
 	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &value, sizeof(value));
 }
 
+/* ---- events ---- */
+
+int relay_conn_watch(struct relay_conn *c, struct relay_side *side, bool is_writer)
+{
+	struct relay_worker *w = c->worker;
+	uint32_t events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | (is_writer ? EPOLLOUT : 0);
+
+	side->has_out = is_writer;
+	if (side->slot)
+		return relay_poll_again(&w->poll, w->mover.calls, side->fd, events,
+					side->slot);
+	return relay_poll_add(&w->poll, w->mover.calls, side->fd, events, side,
+			      &side->slot);
+}
+
+void relay_conn_unwatch(struct relay_conn *c, struct relay_side *side)
+{
+	if (side->slot)
+		relay_poll_forget(&c->worker->poll, side->slot);
+	side->slot = 0;
+}
+
 /* ---- the end ---- */
 
 static void end_side(struct relay_conn *c, struct relay_side *side)
 {
-	relay_side_watch(side, c->worker->loop, 0);
-	if (side->io.fd >= 0)
-		(void)c->worker->mover.calls->close(side->io.fd);
-	side->io.fd = -1;
+	relay_conn_unwatch(c, side);
+	if (side->fd >= 0)
+		(void)c->worker->mover.calls->close(side->fd);
+	side->fd = -1;
 	relay_side_discard(&c->worker->mover, side);
 }
 
@@ -59,8 +84,8 @@ static void set_reset(int fd)
 
 void relay_conn_reset(struct relay_conn *c)
 {
-	set_reset(c->client.io.fd);
-	set_reset(c->server.io.fd);
+	set_reset(c->client.fd);
+	set_reset(c->server.fd);
 	end(c);
 }
 
@@ -78,15 +103,16 @@ void relay_conn_free(struct relay_conn *c)
 
 /* ---- relaying ---- */
 
-static int wanted_events(const struct relay_side *self, const struct relay_side *other)
+/* False: the connection is over. */
+static bool watch_wanted(struct relay_conn *c, struct relay_side *self,
+			 const struct relay_side *other)
 {
-	return (self->has_ended || relay_side_is_blocked(self) ? 0 : EV_READ) |
-	       (relay_side_is_blocked(other) ? EV_WRITE : 0);
-}
-
-static bool is_read(const struct relay_side *s)
-{
-	return ev_is_active(&s->io) && (s->io.events & EV_READ);
+	if (self->slot && (self->has_out || !relay_side_is_blocked(other)))
+		return true;
+	if (relay_conn_watch(c, self, relay_side_is_blocked(other)) == 0)
+		return true;
+	relay_conn_reset(c);
+	return false;
 }
 
 /* Passes the end of one direction on. The last end is what close() says. */
@@ -104,39 +130,14 @@ static void settle(struct relay_conn *c)
 		if (!relay_side_is_done(from) || to->is_shut)
 			continue;
 		to->is_shut = true;
-		if (c->worker->mover.calls->shutdown(to->io.fd, SHUT_WR) == -1) {
+		if (c->worker->mover.calls->shutdown(to->fd, SHUT_WR) == -1) {
 			relay_conn_reset(c);
 			return;
 		}
 	}
-	relay_side_watch(&c->client, c->worker->loop,
-			 wanted_events(&c->client, &c->server));
-	relay_side_watch(&c->server, c->worker->loop,
-			 wanted_events(&c->server, &c->client));
-	if (!is_read(&c->client) || !is_read(&c->server))
-		relay_worker_need_inspection(c->worker);
-}
-
-bool relay_conn_inspect(struct relay_conn *c)
-{
-	const struct relay_side *sides[] = {&c->client, &c->server};
-	bool has_any = false;
-
-	for (int i = 0; i < 2; i++) {
-		int err = 0;
-		socklen_t len = sizeof(err);
-
-		if (is_read(sides[i]))
-			continue;
-		has_any = true;
-		if (c->worker->mover.calls->getsockopt(sides[i]->io.fd, SOL_SOCKET,
-						       SO_ERROR, &err, &len) == 0 &&
-		    !err)
-			continue;
-		relay_conn_reset(c);
-		return false;
-	}
-	return has_any;
+	for (int i = 0; i < 2; i++)
+		if (!watch_wanted(c, sides[i], sides[1 - i]))
+			return;
 }
 
 static bool is_untouched(const struct relay_conn *c)
@@ -159,30 +160,63 @@ static bool move(struct relay_conn *c, struct relay_side *from,
 	return false;
 }
 
-static void on_client(struct ev_loop *loop, ev_io *io, int revents)
+/*
+ * As many pieces as one connection may move in a row; the set reports the rest again.
+ * False as in move().
+ */
+static bool move_all(struct relay_conn *c, struct relay_side *from,
+		     const struct relay_side *to)
 {
-	struct relay_conn *c = io->data;
+	for (int i = 0; i < MAX_PIECES; i++) {
+		if (!move(c, from, to))
+			return false;
+		if (!relay_side_is_readable(from))
+			return true;
+	}
+	if (!from->slot || relay_conn_watch(c, from, from->has_out) == 0)
+		return true;
+	relay_conn_reset(c);
+	return false;
+}
 
-	if ((revents & EV_READ) && !move(c, &c->client, &c->server))
+static void note_events(struct relay_side *side, uint32_t events)
+{
+	if (events & (EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		side->can_read = true;
+	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
+		side->is_ending = true;
+	if (events & EPOLLPRI)
+		side->is_urgent = true;
+}
+
+static void relay_events(struct relay_conn *c, struct relay_side *self,
+			 struct relay_side *other, uint32_t events)
+{
+	if (relay_side_is_readable(self) && !move_all(c, self, other))
 		return;
-	if ((revents & EV_WRITE) && !move(c, &c->server, &c->client))
+	/* a reset that no read returns */
+	if ((events & EPOLLERR) && !relay_side_is_readable(self)) {
+		relay_conn_reset(c);
+		return;
+	}
+	if ((events & EPOLLOUT) && relay_side_is_blocked(other) &&
+	    !move_all(c, other, self))
 		return;
 	settle(c);
 }
 
-static void on_server(struct ev_loop *loop, ev_io *io, int revents)
+void relay_conn_event(void *data, uint32_t events)
 {
-	struct relay_conn *c = io->data;
+	struct relay_side *side = data;
+	struct relay_conn *c = side->is_server
+				       ? container_of(side, struct relay_conn, server)
+				       : container_of(side, struct relay_conn, client);
 
-	if (!c->is_relaying) {
-		relay_connect_ready(c);
-		return;
-	}
-	if ((revents & EV_READ) && !move(c, &c->server, &c->client))
-		return;
-	if ((revents & EV_WRITE) && !move(c, &c->client, &c->server))
-		return;
-	settle(c);
+	note_events(side, events);
+	if (c->is_relaying)
+		relay_events(c, side, side->is_server ? &c->client : &c->server, events);
+	else if (side->is_server && (events & (EPOLLOUT | EPOLLERR | EPOLLHUP)))
+		relay_connect_ready(c, (events & (EPOLLERR | EPOLLHUP)) != 0);
 }
 
 /* An empty socket takes that much. */
@@ -197,11 +231,11 @@ static int send_header(const struct relay_conn *c, uint8_t version)
 	ssize_t sent;
 
 	/* the frontend may be at all node addresses */
-	if (getsockname(c->client.io.fd, (struct sockaddr *)&sa, &sa_len) == -1 ||
+	if (getsockname(c->client.fd, (struct sockaddr *)&sa, &sa_len) == -1 ||
 	    addr_from_sockaddr((const struct sockaddr *)&sa, &own, &port) != 0)
 		return -EPIPE;
 	len = relay_header_write(version, &c->peer, c->peer_port, &own, port, header);
-	sent = send(c->server.io.fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	sent = send(c->server.fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	return sent == (ssize_t)len ? 0 : -EPIPE;
 }
 
@@ -218,10 +252,13 @@ void relay_conn_relay(struct relay_conn *c)
 		return;
 	}
 	/* mostly the client's request is there, and the ACK of the handshake rides on it */
-	if (!move(c, &c->client, &c->server))
+	if (!move_all(c, &c->client, &c->server))
 		return;
 	if (c->client.n_read == 0)
-		set_quickack(c->server.io.fd, 1);
+		set_quickack(c->server.fd, 1);
+	/* what was reported while it was not relaying is not reported again */
+	if (relay_side_is_readable(&c->server) && !move_all(c, &c->server, &c->client))
+		return;
 	settle(c);
 }
 
@@ -240,8 +277,7 @@ static const struct decision *decide(const struct relay_conn *c)
 	unsigned ifindex = 0;
 
 	if (relay_search_needs_class(c->frontend))
-		ifindex =
-			relay_class_ifindex(c->client.io.fd, c->service->service->family);
+		ifindex = relay_class_ifindex(c->client.fd, c->service->service->family);
 	return relay_search_decide(c->service, c->frontend, &c->peer, ifindex);
 }
 
@@ -305,13 +341,6 @@ void relay_connect_retarget(struct relay_conn *c, struct relay_service *service,
 	start(c);
 }
 
-static void side_init(struct relay_conn *c, struct relay_side *side, int fd,
-		      void (*cb)(struct ev_loop *, ev_io *, int))
-{
-	ev_io_init(&side->io, cb, fd, 0);
-	side->io.data = c;
-}
-
 static struct relay_conn *make(struct relay_worker *w, int fd,
 			       const struct sockaddr *peer, struct relay_service *service,
 			       const struct frontend *frontend)
@@ -322,8 +351,9 @@ static struct relay_conn *make(struct relay_worker *w, int fd,
 	c->worker = w;
 	c->service = relay_service_ref(service);
 	c->frontend = frontend;
-	side_init(c, &c->client, fd, on_client);
-	side_init(c, &c->server, -1, on_server);
+	relay_side_init(&c->client, fd, false);
+	c->client.can_read = true; /* it is not watched until the endpoint has accepted */
+	relay_side_init(&c->server, -1, true);
 	c->since_ms = relay_now_ms();
 	(void)addr_from_sockaddr(peer, &c->peer,
 				 &c->peer_port); /* TCP has these two families */

@@ -20,11 +20,11 @@ struct relay_conn {
 	const struct frontend *frontend; /* of that version */
 	struct relay_endpoint *endpoint; /* the one in use; one reference, or NULL */
 	struct relay_search search;
-	uint8_t pool;
-	bool is_holding, is_relaying;
 	uint64_t since_ms, deadline_ms;
 	struct addr peer;
 	uint16_t peer_port;
+	uint8_t pool;
+	bool is_holding, is_relaying;
 	LIST_ENTRY(relay_conn) in_state;
 };
 
@@ -38,11 +38,8 @@ void relay_conn_continue(struct relay_worker *w, int fd, const struct sockaddr *
 /* Ends it: a reset to both sides, or a close that says "no more". */
 void relay_conn_reset(struct relay_conn *c);
 void relay_conn_close(struct relay_conn *c);
-/*
- * Looks for a reset on sockets that are not read, of a half-closed or blocked
- * connection, and passes it on. True if it has such sockets, and is still open.
- */
-bool relay_conn_inspect(struct relay_conn *c);
+/* Events of one of its sockets; side is a struct relay_side. */
+void relay_conn_event(void *side, uint32_t events);
 /* Of a closed one, outside of callbacks. */
 void relay_conn_free(struct relay_conn *c);
 
@@ -56,8 +53,8 @@ static inline void relay_conn_count(struct relay_conn *c, enum relay_counter cou
 
 /* Tries one endpoint after the other. */
 void relay_connect_start(struct relay_conn *c);
-/* The endpoint's socket has reported something. */
-void relay_connect_ready(struct relay_conn *c);
+/* The endpoint's socket is connected, or has failed. */
+void relay_connect_ready(struct relay_conn *c, bool has_failed);
 /* The endpoint was lost before it got or sent a byte: the next one. */
 void relay_connect_lost(struct relay_conn *c);
 /* Its time is over: of the endpoint, or of the connection. */
@@ -68,5 +65,11 @@ void relay_connect_retarget(struct relay_conn *c, struct relay_service *service,
 
 /* ---- relay_conn.c ---- */
 
+/*
+ * Reports events of the socket; is_writer: also that it takes bytes. 0, or -errno.
+ * Again: those that were reported before, too.
+ */
+int relay_conn_watch(struct relay_conn *c, struct relay_side *side, bool is_writer);
+void relay_conn_unwatch(struct relay_conn *c, struct relay_side *side);
 /* The endpoint has accepted; its socket is c->server. */
 void relay_conn_relay(struct relay_conn *c);

@@ -63,6 +63,13 @@ static void wait_for(struct relay_conn *c, uint64_t ms)
 	relay_worker_need_tick(c->worker);
 }
 
+static void forget_server(struct relay_conn *c)
+{
+	relay_conn_unwatch(c, &c->server);
+	(void)c->worker->mover.calls->close(c->server.fd);
+	relay_side_init(&c->server, -1, true);
+}
+
 /* The next endpoint until one has a connection under way. */
 static void try_next(struct relay_conn *c)
 {
@@ -82,8 +89,13 @@ static void try_next(struct relay_conn *c)
 			relay_search_failed(c->worker, c->service, c->endpoint);
 			continue;
 		}
-		c->server.io.fd = fd;
-		relay_side_watch(&c->server, c->worker->loop, EV_WRITE);
+		c->server.fd = fd;
+		err = relay_conn_watch(c, &c->server, true);
+		if (err) {
+			forget_server(c);
+			wait_for(c, SHORTAGE_MS);
+			return;
+		}
 		wait_for(c, relay_search_connect_ms(c->service));
 		return;
 	}
@@ -100,24 +112,16 @@ void relay_connect_start(struct relay_conn *c)
 static void give_up_endpoint(struct relay_conn *c)
 {
 	relay_search_failed(c->worker, c->service, c->endpoint);
-	relay_side_watch(&c->server, c->worker->loop, 0);
-	(void)c->worker->mover.calls->close(c->server.io.fd);
-	c->server.io.fd = -1;
-	c->server.is_shut = false;
+	forget_server(c);
 	try_next(c);
 }
 
-void relay_connect_ready(struct relay_conn *c)
+void relay_connect_ready(struct relay_conn *c, bool has_failed)
 {
 	uint64_t close_at_ms = relay_counted(&c->endpoint->close_at_ms);
-	int err = 0;
-	socklen_t len = sizeof(err);
 
 	/* it may have been removed since it was chosen */
-	if ((close_at_ms && close_at_ms <= relay_now_ms()) ||
-	    c->worker->mover.calls->getsockopt(c->server.io.fd, SOL_SOCKET, SO_ERROR,
-					       &err, &len) == -1 ||
-	    err) {
+	if (has_failed || (close_at_ms && close_at_ms <= relay_now_ms())) {
 		give_up_endpoint(c);
 		return;
 	}
@@ -133,7 +137,6 @@ void relay_connect_lost(struct relay_conn *c)
 	relay_uncount(&c->endpoint->n_current);
 	LIST_REMOVE(c, in_state);
 	LIST_INSERT_HEAD(&c->worker->connecting, c, in_state);
-	relay_side_watch(&c->client, c->worker->loop, 0);
 	give_up_endpoint(c);
 }
 
@@ -142,7 +145,7 @@ void relay_connect_expire(struct relay_conn *c)
 	if (c->is_holding) {
 		relay_conn_count(c, RELAY_FAILED, 1);
 		relay_conn_reset(c);
-	} else if (c->server.io.fd >= 0) {
+	} else if (c->server.fd >= 0) {
 		give_up_endpoint(c);
 	} else { /* descriptors were short */
 		relay_connect_start(c);

@@ -21,7 +21,7 @@ static int send_kept(struct relay_mover *m, struct relay_side *from,
 		     const struct relay_side *to)
 {
 	while (from->kept) {
-		ssize_t n = m->calls->send(to->io.fd, from->kept + from->kept_at,
+		ssize_t n = m->calls->send(to->fd, from->kept + from->kept_at,
 					   from->kept_len - from->kept_at,
 					   MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -40,7 +40,7 @@ static int send_pipe(struct relay_mover *m, struct relay_side *from,
 		     const struct relay_side *to)
 {
 	while (from->pipe) {
-		ssize_t n = m->calls->splice(from->pipe->out, NULL, to->io.fd, NULL,
+		ssize_t n = m->calls->splice(from->pipe->out, NULL, to->fd, NULL,
 					     from->pipe->len,
 					     SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
@@ -55,16 +55,29 @@ static int send_pipe(struct relay_mover *m, struct relay_side *from,
 	return 0;
 }
 
+/*
+ * The epoll set reports new bytes only of a socket that was emptied. A read that returns
+ * less than it could has emptied it, unless the end or an urgent byte follows.
+ */
+static void note_empty(struct relay_side *from)
+{
+	from->can_read = false;
+	from->is_urgent = false;
+}
+
 /* The rest that the receiver does not take gets a block of its own. */
 static int copy_piece(struct relay_mover *m, struct relay_side *from,
 		      const struct relay_side *to)
 {
-	ssize_t n = m->calls->recv(from->io.fd, m->buffer, sizeof(m->buffer),
-				   MSG_DONTWAIT),
+	ssize_t n = m->calls->recv(from->fd, m->buffer, sizeof(m->buffer), MSG_DONTWAIT),
 		sent;
 
-	if (n == -1)
-		return is_retry(errno) ? 0 : -errno;
+	if (n == -1 && !is_retry(errno))
+		return -errno;
+	if (n == -1) {
+		note_empty(from);
+		return 0;
+	}
 	if (n == 0) {
 		from->has_ended = true;
 		return 0;
@@ -73,9 +86,10 @@ static int copy_piece(struct relay_mover *m, struct relay_side *from,
 	if (n == sizeof(m->buffer)) {
 		from->is_splicing = true;
 		from->n_small = 0;
+	} else if (!from->is_ending && !from->is_urgent) {
+		note_empty(from);
 	}
-	sent = m->calls->send(to->io.fd, m->buffer, (size_t)n,
-			      MSG_NOSIGNAL | MSG_DONTWAIT);
+	sent = m->calls->send(to->fd, m->buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (sent == -1 && !is_retry(errno))
 		return -errno;
 	if (sent == -1)
@@ -96,18 +110,24 @@ static void note_size(struct relay_side *from, size_t n)
 		from->is_splicing = false;
 }
 
-/* A short splice does not mean an empty socket: the loop reports it again. */
+/*
+ * A short splice does not mean an empty socket. Without bytes it does not mean the end,
+ * either, at an urgent byte: recv() decides.
+ */
 static int splice_piece(struct relay_mover *m, struct relay_side *from,
 			const struct relay_side *to, struct relay_pipe *pipe)
 {
-	ssize_t n = m->calls->splice(from->io.fd, NULL, pipe->in, NULL, SPLICE_LEN,
+	ssize_t n = m->calls->splice(from->fd, NULL, pipe->in, NULL, SPLICE_LEN,
 				     SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	int err = n == -1 ? errno : 0;
 
 	if (n <= 0) {
 		relay_pipes_put(&m->pipes, m->calls, pipe);
-		from->has_ended |= n == 0;
-		return err && !is_retry(err) ? -err : 0;
+		if (n == 0)
+			from->is_splicing = false;
+		else if (is_retry(err))
+			note_empty(from);
+		return is_retry(err) ? 0 : -err;
 	}
 	from->n_read += (uint64_t)n;
 	note_size(from, (size_t)n);
@@ -124,10 +144,18 @@ int relay_move(struct relay_mover *m, struct relay_side *from,
 
 	if (!err)
 		err = send_pipe(m, from, to);
-	if (err || relay_side_is_blocked(from) || from->has_ended)
+	if (err || !relay_side_is_readable(from))
 		return err;
-	pipe = from->is_splicing ? relay_pipes_get(&m->pipes, m->calls) : NULL;
+	/* splice() does not pass an urgent byte */
+	pipe = from->is_splicing && !from->is_urgent
+		       ? relay_pipes_get(&m->pipes, m->calls)
+		       : NULL;
 	return pipe ? splice_piece(m, from, to, pipe) : copy_piece(m, from, to);
+}
+
+void relay_side_init(struct relay_side *s, int fd, bool is_server)
+{
+	*s = (struct relay_side){.fd = fd, .is_server = is_server};
 }
 
 void relay_side_discard(struct relay_mover *m, struct relay_side *s)
@@ -137,16 +165,4 @@ void relay_side_discard(struct relay_mover *m, struct relay_side *s)
 	if (s->pipe)
 		relay_pipes_put(&m->pipes, m->calls, s->pipe);
 	s->pipe = NULL;
-}
-
-void relay_side_watch(struct relay_side *s, struct ev_loop *loop, int events)
-{
-	int now = ev_is_active(&s->io) ? s->io.events & (EV_READ | EV_WRITE) : 0;
-
-	if (now == events)
-		return;
-	ev_io_stop(loop, &s->io);
-	ev_io_set(&s->io, s->io.fd, events);
-	if (events)
-		ev_io_start(loop, &s->io);
 }

@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include <ev.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,16 +23,22 @@ struct relay_mover { /* of a worker */
 
 /* One socket of a connection, and the bytes from it that were not sent yet. */
 struct relay_side {
-	ev_io io;   /* its fd is the socket, or -1 */
 	char *kept; /* NULL, or 0 <= kept_at < kept_len */
-	uint32_t kept_at, kept_len;
 	struct relay_pipe
 		*pipe; /* NULL unless bytes are in it; never together with kept */
 	uint64_t n_read;
-	bool has_ended; /* no more bytes will come from it */
-	bool is_shut;	/* the end was passed on to it */
-	bool is_splicing;
+	uint32_t kept_at, kept_len;
+	int fd;		 /* the socket, or -1 */
+	uint32_t slot;	 /* in the worker's epoll set, or 0 */
 	uint8_t n_small; /* pieces in a row that were too small to splice */
+	bool is_server : 1;
+	bool can_read : 1;  /* until a read finds the socket empty */
+	bool is_ending : 1; /* its peer has sent the end, or there was an error */
+	bool is_urgent : 1; /* reads stop at an urgent byte, with more bytes after it */
+	bool has_ended : 1; /* no more bytes will come from it */
+	bool is_shut : 1;   /* the end was passed on to it */
+	bool is_splicing : 1;
+	bool has_out : 1; /* the set reports that it takes bytes again */
 };
 
 static inline bool relay_side_is_blocked(const struct relay_side *s)
@@ -47,10 +52,15 @@ static inline bool relay_side_is_done(const struct relay_side *s)
 	return s->has_ended && !relay_side_is_blocked(s);
 }
 
+/* There may be more, and it is wanted. */
+static inline bool relay_side_is_readable(const struct relay_side *s)
+{
+	return s->can_read && !s->has_ended && !relay_side_is_blocked(s);
+}
+
 /* Sends what waits, then moves one piece. 0, or -errno of one of the sockets. */
 int relay_move(struct relay_mover *m, struct relay_side *from,
 	       const struct relay_side *to);
+void relay_side_init(struct relay_side *s, int fd, bool is_server);
 /* Forgets the bytes that wait. */
 void relay_side_discard(struct relay_mover *m, struct relay_side *s);
-/* Watches the socket for these events (EV_READ, EV_WRITE), or for none. */
-void relay_side_watch(struct relay_side *s, struct ev_loop *loop, int events);

@@ -28,7 +28,7 @@ static void pass_waiting(struct relay_worker *w, struct relay_transfer *t)
 	const struct relay_conn *c;
 
 	LIST_FOREACH(c, &w->holding, in_state)
-	relay_transfer_add(t, c->client.io.fd, c->client.io.fd,
+	relay_transfer_add(t, c->client.fd, c->client.fd,
 			   &(struct relay_transfer_record){.since_ms = c->since_ms});
 }
 

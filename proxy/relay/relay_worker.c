@@ -16,7 +16,6 @@
 
 #define MAX_ACCEPTED 64 /* in a row */
 #define TICK_SEC     0.02
-#define INSPECT_SEC  1.0
 #define PAUSE_LOG_US UINT64_C(60000000)
 
 uint64_t relay_worker_random(struct relay_worker *w)
@@ -41,12 +40,6 @@ void relay_worker_need_review(struct relay_worker *w, uint64_t at_ms)
 	if (!w->review_ms || at_ms < w->review_ms)
 		w->review_ms = at_ms;
 	relay_worker_need_tick(w);
-}
-
-void relay_worker_need_inspection(struct relay_worker *w)
-{
-	if (!ev_is_active(&w->inspection))
-		ev_timer_again(w->loop, &w->inspection);
 }
 
 struct relay_message *relay_message_new(enum relay_message_kind kind,
@@ -375,20 +368,6 @@ static void on_tick(struct ev_loop *loop, ev_timer *timer, int revents)
 		ev_timer_stop(loop, timer);
 }
 
-static void on_inspection(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	struct relay_worker *w = timer->data;
-	struct relay_conn *c = LIST_FIRST(&w->relaying), *next;
-	bool has_any = false;
-
-	for (; c; c = next) {
-		next = LIST_NEXT(c, in_state);
-		has_any |= relay_conn_inspect(c);
-	}
-	if (!has_any)
-		ev_timer_stop(loop, timer);
-}
-
 static void reap(struct relay_worker *w)
 {
 	struct relay_conn *c;
@@ -404,6 +383,13 @@ static void reap(struct relay_worker *w)
 static void on_reap(struct ev_loop *loop, ev_prepare *prepare, int revents)
 {
 	reap(prepare->data);
+}
+
+static void on_sockets(struct ev_loop *loop, ev_io *io, int revents)
+{
+	struct relay_worker *w = io->data;
+
+	relay_poll_dispatch(&w->poll, relay_conn_event);
 }
 
 /* ---- the thread ---- */
@@ -431,14 +417,16 @@ static void init_watchers(struct relay_worker *w)
 	ev_prepare_start(w->loop, &w->reaper);
 	ev_timer_init(&w->tick, on_tick, 0., TICK_SEC);
 	w->tick.data = w;
-	ev_timer_init(&w->inspection, on_inspection, 0., INSPECT_SEC);
-	w->inspection.data = w;
+	ev_io_init(&w->sockets, on_sockets, w->poll.fd, EV_READ);
+	w->sockets.data = w;
+	ev_io_start(w->loop, &w->sockets);
 }
 
 static void worker_fini(struct relay_worker *w)
 {
 	if (w->loop)
 		ev_loop_destroy(w->loop);
+	relay_poll_close(&w->poll);
 	(void)pthread_mutex_destroy(&w->lock);
 	relay_pipes_fini(&w->mover.pipes, w->mover.calls);
 	free(w);
@@ -456,6 +444,11 @@ int relay_worker_new(const struct relay_shared *shared, struct relay_worker **re
 	(void)pthread_mutex_init(&w->lock, NULL); /* cannot fail */
 	if (getrandom(&w->random, sizeof(w->random), 0) == -1 || !w->random)
 		w->random = clock_monotonic_us() | 1;
+	err = relay_poll_open(&w->poll);
+	if (err) {
+		worker_fini(w);
+		return err;
+	}
 	/* other backends fail under load, and the environment could name one */
 	w->loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 	if (!w->loop) {

@@ -16,6 +16,7 @@
 #include "proxy/relay/relay_choice.h"
 #include "proxy/relay/relay_limit.h"
 #include "proxy/relay/relay_move.h"
+#include "proxy/relay/relay_poll.h"
 #include "proxy/relay/relay_service.h"
 
 struct relay_conn;
@@ -91,8 +92,8 @@ struct relay_worker {
 	ev_async wake;
 	ev_prepare reaper; /* frees closed connections after each batch of events */
 	ev_timer tick;	   /* runs while something waits for a time */
-	ev_timer
-		inspection; /* runs while a socket is not read: see relay_conn_inspect() */
+	ev_io sockets;	   /* the set of connections has events */
+	struct relay_poll poll;
 	pthread_mutex_t lock;
 	struct relay_messages inbox; /* under the lock */
 	struct relay_conns connecting, holding, relaying, closed;
@@ -135,5 +136,3 @@ static inline void relay_worker_count(struct relay_worker *w,
 void relay_worker_need_tick(struct relay_worker *w);
 /* A connection to a removed endpoint is closed at that time. */
 void relay_worker_need_review(struct relay_worker *w, uint64_t at_ms);
-/* A socket is not read: the loop would not report that its peer is gone. */
-void relay_worker_need_inspection(struct relay_worker *w);

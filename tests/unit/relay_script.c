@@ -5,6 +5,7 @@
 #include <ev.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/epoll.h>
 
 #include "core/cleanup.h"
 #include "proxy/relay/relay_conn.h"
@@ -28,7 +29,7 @@ struct fake {
 	bool is_agreeable; /* the script is over: every call succeeds, and bytes end */
 	bool has_failed;   /* a socket reported an error */
 	int n_fds;
-	bool is_open[MAX_FDS];
+	bool is_open[MAX_FDS], is_watched[MAX_FDS];
 	size_t pipe_len[MAX_FDS]; /* at the number of its reading end */
 	struct stream up, down;	  /* from the client, and to it */
 };
@@ -124,14 +125,6 @@ static int fake_connect(int fd, const struct sockaddr *sa, socklen_t len)
 	return err ? fail(err) : 0;
 }
 
-static int fake_getsockopt(int fd, int level, int name, void *value, socklen_t *len)
-{
-	assert_open(fd);
-	*(int *)value = !k.is_agreeable && next(4) == 3 ? ECONNREFUSED : 0;
-	k.has_failed |= *(int *)value != 0;
-	return 0;
-}
-
 static int fake_shutdown(int fd, int how)
 {
 	struct stream *s = to(fd);
@@ -152,8 +145,11 @@ static int fake_close(int fd)
 static ssize_t fake_recv(int fd, void *buf, size_t len, int flags)
 {
 	struct stream *s = from(fd);
-	ssize_t n = available(s, len);
+	ssize_t n;
 
+	/* nothing more is read until the bytes that wait are gone */
+	assert(s->n_read == s->n_written);
+	n = available(s, len);
 	for (ssize_t i = 0; i < n; i++)
 		((char *)buf)[i] = byte_at(s, s->n_read++);
 	return n;
@@ -207,16 +203,30 @@ static int fake_pipe2(int fds[2], int flags)
 	return 0;
 }
 
+static int fake_epoll_ctl(int set, int what, int fd, struct epoll_event *event)
+{
+	bool *is_watched = &k.is_watched[fd - FIRST_FD];
+
+	assert_open(fd);
+	assert(*is_watched == (what == EPOLL_CTL_MOD) && (event->events & EPOLLET));
+	if (!k.is_agreeable && what == EPOLL_CTL_ADD && next(16) == 15) {
+		k.has_failed |= fd == CLIENT;
+		return fail(ENOMEM);
+	}
+	*is_watched = true;
+	return 0;
+}
+
 static const struct relay_calls calls = {
 	.socket = fake_socket,
 	.connect = fake_connect,
-	.getsockopt = fake_getsockopt,
 	.shutdown = fake_shutdown,
 	.close = fake_close,
 	.recv = fake_recv,
 	.send = fake_send,
 	.splice = fake_splice,
 	.pipe2 = fake_pipe2,
+	.epoll_ctl = fake_epoll_ctl,
 };
 
 /* ---- a worker without a thread ---- */
@@ -234,7 +244,6 @@ static void start_worker(void)
 	if (!w.loop) { /* it never runs: events are those of the script */
 		w.loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
 		ev_timer_init(&w.tick, on_timer, 0., 1.);
-		ev_timer_init(&w.inspection, on_timer, 0., 1.);
 		relay_limit_init(&limit, 1);
 	}
 	memset(&w.aside, 0, sizeof(w.aside));
@@ -270,14 +279,13 @@ static struct relay_service *make_service(void)
 	return made;
 }
 
-/* Reports the events that are watched for. */
-static void report(struct relay_side *s, int events)
+/* Reports events of a socket that is watched. */
+static void report(struct relay_side *s, uint32_t events)
 {
-	if (!ev_is_active(&s->io))
+	if (!s->slot)
 		return;
-	events &= s->io.events & (EV_READ | EV_WRITE);
-	if (events)
-		s->io.cb(w.loop, &s->io, events);
+	k.has_failed |= (events & EPOLLERR) != 0;
+	relay_conn_event(s, events);
 }
 
 static bool is_closed(const struct relay_conn *c)
@@ -295,9 +303,8 @@ static void check(const struct relay_conn *c)
 		assert(!s->kept || !s->pipe);
 		assert(!s->kept || s->kept_at < s->kept_len);
 		assert(!s->pipe || s->pipe->len > 0);
-		/* nothing more is read until the bytes that wait are gone */
-		assert(!relay_side_is_blocked(s) || !ev_is_active(&s->io) ||
-		       !(s->io.events & EV_READ));
+		/* it is reported when there is room for the bytes that wait */
+		assert(!relay_side_is_blocked(s) || sides[1 - i]->has_out);
 	}
 }
 
@@ -307,32 +314,32 @@ static void step(struct relay_conn *c)
 
 	switch (what) {
 	case 0:
-		report(&c->client, EV_READ);
+		report(&c->client, EPOLLIN);
 		break;
 	case 1:
-		report(&c->client, EV_WRITE);
+		report(&c->client, EPOLLOUT | (next(2) ? EPOLLRDHUP : 0));
 		break;
 	case 2:
-		report(&c->client, EV_READ | EV_WRITE);
+		report(&c->client, EPOLLIN | EPOLLOUT);
 		if (!is_closed(c))
-			report(&c->server, EV_READ | EV_WRITE);
+			report(&c->server, EPOLLIN | EPOLLOUT);
 		break;
 	case 3:
-		report(&c->server, EV_READ);
+		report(&c->server, EPOLLIN | (next(2) ? EPOLLPRI : 0));
 		break;
 	case 4:
-		report(&c->server, EV_WRITE);
+		report(&c->server, EPOLLOUT);
 		break;
 	case 5:
-		if (c->is_relaying)
-			(void)relay_conn_inspect(c);
+		report(next(2) ? &c->client : &c->server,
+		       next(4) ? EPOLLHUP : EPOLLHUP | EPOLLERR);
 		break;
 	case 6:
 		if (!c->is_relaying)
 			relay_connect_expire(c);
 		break;
 	case 7:
-		report(&c->server, EV_READ | EV_WRITE);
+		report(&c->server, EPOLLIN | EPOLLOUT);
 		break;
 	}
 }
@@ -348,7 +355,7 @@ static void run(struct relay_conn *c)
 			break;
 		check(c);
 		/* it waits for a descriptor, and there is room now */
-		if (k.is_agreeable && !c->is_relaying && c->server.io.fd < 0)
+		if (k.is_agreeable && !c->is_relaying && c->server.fd < 0)
 			relay_connect_expire(c);
 		assert(!k.is_agreeable || n_left-- > 0);
 	}
