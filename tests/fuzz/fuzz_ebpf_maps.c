@@ -56,6 +56,10 @@ bool ebpf_kernel_is_attached(const struct ebpf_kernel *k)
 	return k;
 }
 
+void ebpf_kernel_next_epoch(struct ebpf_kernel *k)
+{
+}
+
 void ebpf_kernel_wait(struct ebpf_kernel *k)
 {
 	assert(k);

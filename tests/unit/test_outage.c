@@ -75,7 +75,7 @@ static void an_outage_with_one_cause_is_one_log_line(void **state)
 	outage_failed(l.outage, OBJECT_SLICE, "endpointslices", 401,
 		      "HTTP 401 Unauthorized");
 	outage_failed(l.outage, OBJECT_NODE, "nodes", 401, "HTTP 401 Unauthorized");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	stop_listening(&l);
 	assert_int_equal(count_lines(l.text), 1);
 	assert_non_null(strstr(l.text,
@@ -92,7 +92,7 @@ static void each_cause_of_an_outage_has_a_log_line(void **state)
 	listen_to(&l);
 	outage_failed(l.outage, OBJECT_SERVICE, "services", 403, "may not list services");
 	outage_failed(l.outage, OBJECT_SLICE, "endpointslices", 500, "out of order");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	stop_listening(&l);
 	assert_int_equal(count_lines(l.text), 2);
 	assert_non_null(strstr(l.text,
@@ -113,10 +113,10 @@ static void a_connection_closed_by_a_refusal_is_not_a_cause_of_its_own(void **st
 	outage_failed(l.outage, OBJECT_SERVICE, "services", 401, "HTTP 401 Unauthorized");
 	outage_failed(l.outage, OBJECT_SLICE, "endpointslices", 401,
 		      "HTTP 401 Unauthorized");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	memcpy(first, l.text, sizeof(first));
 	outage_failed(l.outage, OBJECT_NODE, "nodes", 401, "HTTP 401 Unauthorized");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	stop_listening(&l);
 	assert_int_equal(count_lines(first), 1);
 	assert_non_null(
@@ -132,17 +132,17 @@ static void an_unavailable_optional_kind_is_one_log_line(void **state)
 	listen_to(&l);
 	outage_set_optional(l.outage, OBJECT_SERVICE_CIDR);
 	outage_failed(l.outage, OBJECT_SERVICE_CIDR, "servicecidrs", 404, "HTTP 404");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	assert_int_equal(count_lines(l.text), 1);
 	assert_non_null(strstr(l.text, "cannot list servicecidrs: HTTP 404; going "
 				       "without"));
 	/* Another kind's failure does not repeat it; a common cause names both. */
 	outage_failed(l.outage, OBJECT_SERVICE, "services", 500, "out of order");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	assert_int_equal(count_lines(l.text), 1);
 	assert_null(strstr(l.text, "servicecidrs"));
 	outage_failed(l.outage, OBJECT_SERVICE, "services", 404, "HTTP 404");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	stop_listening(&l);
 	assert_non_null(
 		strstr(l.text, "cannot list services and servicecidrs: HTTP 404"));
@@ -155,14 +155,14 @@ static void only_another_cause_of_an_outage_is_logged_again(void **state)
 	(void)state;
 	listen_to(&l);
 	outage_failed(l.outage, OBJECT_SERVICE, "services", -ECONNREFUSED, "refused");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	assert_int_equal(count_lines(l.text), 1);
 	outage_failed(l.outage, OBJECT_SERVICE, "services", -ECONNREFUSED,
 		      "refused again");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	assert_int_equal(count_lines(l.text), 0);
 	outage_failed(l.outage, OBJECT_SERVICE, "services", 503, "not yet");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	stop_listening(&l);
 	assert_int_equal(count_lines(l.text), 1);
 }
@@ -179,7 +179,7 @@ static void the_end_of_an_outage_is_logged_when_all_kinds_recovered(void **state
 	listen_to(&l);
 	outage_failed(l.outage, OBJECT_SERVICE, "services", 503, "not yet");
 	outage_failed(l.outage, OBJECT_NODE, "nodes", 503, "not yet");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	outage_over(l.outage, OBJECT_SERVICE);
 	pass(&l, 0.01);
 	assert_int_equal(count_lines(l.text), 0);
@@ -205,7 +205,7 @@ static void an_optional_kind_does_not_prolong_an_outage(void **state)
 	outage_failed(l.outage, OBJECT_SERVICE_CIDR, "servicecidrs", 403, "HTTP 403");
 	pass(&l, 0.6);
 	outage_failed(l.outage, OBJECT_SERVICE, "services", 403, "HTTP 403");
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	assert_non_null(
 		strstr(l.text, "cannot list services and servicecidrs: HTTP 403"));
 	outage_over(l.outage, OBJECT_SERVICE);
@@ -230,7 +230,7 @@ static void a_failure_that_recovers_immediately_is_not_logged(void **state)
 	listen_to(&l);
 	outage_failed(l.outage, OBJECT_SERVICE, "services", 503, "not yet");
 	outage_over(l.outage, OBJECT_SERVICE);
-	pass(&l, 0.4);
+	pass(&l, 0.8);
 	stop_listening(&l);
 	assert_int_equal(count_lines(l.text), 0);
 }

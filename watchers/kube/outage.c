@@ -15,7 +15,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 
-#define GATHER_SEC   0.2
+#define GATHER_SEC   0.5
 #define REPEAT_SEC   60.0
 #define WHY_MAX_LEN  400
 #define UNAUTHORIZED 401
