@@ -4,6 +4,7 @@
  * one of a transfer, has two bytes for its length and its descriptor before it.
  */
 #include <assert.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -63,6 +64,8 @@ static int send_messages(const uint8_t *bytes, size_t len)
 		len -= 2 + n;
 	}
 	(void)close(ends[1]);
+	/* Without an end when a message had the other end: it does not wait for more. */
+	(void)fcntl(ends[0], F_SETFL, O_NONBLOCK);
 	return ends[0];
 }
 
