@@ -97,16 +97,22 @@ static bool has_message(const struct fd_store *s, int timeout_ms)
 	return poll(&p, 1, timeout_ms) == 1;
 }
 
+static void lock_when_quiet(struct fd_store *s)
+{
+	for (;;) {
+		(void)pthread_mutex_lock(&s->lock);
+		if (!has_message(s, 0))
+			return;
+		(void)pthread_mutex_unlock(&s->lock);
+		(void)usleep(1000);
+	}
+}
+
 /* A service manager, too, takes all messages before it starts the next process. */
 static void lock_for_fork(void)
 {
-	while (store) {
-		(void)pthread_mutex_lock(&store->lock);
-		if (!has_message(store, 0))
-			return;
-		(void)pthread_mutex_unlock(&store->lock);
-		(void)usleep(1000);
-	}
+	if (store)
+		lock_when_quiet(store);
 }
 
 static void unlock_after_fork(void)
@@ -206,7 +212,7 @@ size_t fd_store_n(struct fd_store *s)
 {
 	size_t n;
 
-	(void)pthread_mutex_lock(&s->lock);
+	lock_when_quiet(s);
 	n = s->n;
 	(void)pthread_mutex_unlock(&s->lock);
 	return n;
