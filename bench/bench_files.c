@@ -78,10 +78,7 @@ static pid_t start_program(const struct bench *b, bool once)
 		_exit(125);
 	if (once)
 		bring_up_lo();
-	if (!freopen("/dev/null", "we", stdout) || !freopen("/dev/null", "we", stderr))
-		_exit(126);
-	(void)execv(b->program, (char *const *)(uintptr_t)argv);
-	_exit(127);
+	folder_exec(b->program, argv);
 }
 
 static void measure_once(const struct bench *b)

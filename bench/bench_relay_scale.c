@@ -22,7 +22,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -146,11 +145,7 @@ static pid_t start_program(const struct bench *b)
 		rows_fail(-errno, "fork");
 	if (pid > 0)
 		return pid;
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (!freopen("/dev/null", "we", stdout) || !freopen("/dev/null", "we", stderr))
-		_exit(126);
-	(void)execv(b->program, (char *const *)(uintptr_t)argv);
-	_exit(127);
+	folder_exec(b->program, argv);
 }
 
 static uint64_t cpu_us(pid_t pid)

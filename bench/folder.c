@@ -1,9 +1,12 @@
 #include "bench/folder.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "bench/workload.h"
@@ -74,4 +77,13 @@ void folder_remove(const char *folder, struct rows_size size)
 	if (rmdir(folder) == -1)
 		(void)fprintf(stderr, "%s: %s is left: %s\n",
 			      program_invocation_short_name, folder, strerror(errno));
+}
+
+void folder_exec(const char *program, const char *const *argv)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+	if (!freopen("/dev/null", "we", stdout) || !freopen("/dev/null", "we", stderr))
+		_exit(126);
+	(void)execv(program, (char *const *)(uintptr_t)argv);
+	_exit(127);
 }

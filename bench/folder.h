@@ -17,3 +17,5 @@ void folder_write_last(const char *folder, struct rows_size size, uint32_t versi
 void folder_remove_file(const char *folder, const char *name);
 /* With its files, and those of a daemon whose control socket is sluice.sock in it. */
 void folder_remove(const char *folder, struct rows_size size);
+/* Becomes the daemon, without output; it ends with its parent. In a child. */
+_Noreturn void folder_exec(const char *program, const char *const *argv);

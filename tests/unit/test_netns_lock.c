@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "proxy/host/netns_lock.h"
+#include "tests/unit/turn_loop.h"
 
 /* A child that holds the lock as this user until it is killed; returns when it does. */
 static pid_t start_holder(uid_t uid)
@@ -79,23 +80,6 @@ static void any_number_of_processes_may_query_the_lock_holder(void **state)
 	ev_loop_destroy(loop);
 }
 
-static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	ev_break(loop, EVBREAK_ALL);
-}
-
-/* The number of turns of the loop in this time. */
-static unsigned run_for(struct ev_loop *loop, double sec)
-{
-	unsigned before = ev_iteration(loop);
-	ev_timer timer;
-
-	ev_timer_init(&timer, on_end, sec, 0.);
-	ev_timer_start(loop, &timer);
-	ev_run(loop, 0);
-	return ev_iteration(loop) - before;
-}
-
 /* Any process may connect: without a descriptor for it the loop must not spin. */
 static void a_query_without_a_descriptor_left_waits(void **state)
 {
@@ -108,12 +92,12 @@ static void a_query_without_a_descriptor_left_waits(void **state)
 	(void)state;
 	assert_int_equal(netns_lock_take(&lock, &pid), 0);
 	netns_lock_start(lock, loop);
-	(void)run_for(loop, 0.01); /* the loop has opened its own descriptors */
+	turn_loop(loop, 0.01); /* the loop has opened its own descriptors */
 	assert_int_equal(netns_lock_holder(&pid), 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	n_turns = run_for(loop, 0.3);
+	n_turns = turn_loop(loop, 0.3);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	assert_in_range(n_turns, 1, 10);
 	netns_lock_release(lock);

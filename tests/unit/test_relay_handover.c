@@ -23,6 +23,7 @@
 #include "proxy/relay/relay_state.h"
 #include "proxy/relay/relay_transfer.h"
 #include "tests/test.h"
+#include "tests/unit/turn_loop.h"
 
 struct message { /* as in relay_handover.c */
 	char magic[8];
@@ -162,23 +163,6 @@ static void signals_do_not_end_a_hand_over(void **state)
 	(void)close(ends[1]);
 }
 
-static void on_end(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-	ev_break(loop, EVBREAK_ALL);
-}
-
-/* The number of turns of the loop in this time. */
-static unsigned run_for(struct ev_loop *loop, double sec)
-{
-	unsigned before = ev_iteration(loop);
-	ev_timer timer;
-
-	ev_timer_init(&timer, on_end, sec, 0.);
-	ev_timer_start(loop, &timer);
-	(void)ev_run(loop, 0);
-	return ev_iteration(loop) - before;
-}
-
 static void a_successor_without_a_descriptor_left_waits(void **state)
 {
 	static const struct relay_handover_hooks hooks = {.data = NULL};
@@ -192,12 +176,12 @@ static void a_successor_without_a_descriptor_left_waits(void **state)
 	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "/tmp/sluice-handover-%d",
 		       (int)getpid());
 	assert_int_equal(relay_handover_new(loop, sa.sun_path, &hooks, &h), 0);
-	(void)run_for(loop, 0.01); /* the loop has opened its own descriptors */
+	turn_loop(loop, 0.01); /* the loop has opened its own descriptors */
 	assert_int_equal(connect(fd, (struct sockaddr *)&sa, sizeof(sa)), 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
 	none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
-	n_turns = run_for(loop, 0.3);
+	n_turns = turn_loop(loop, 0.3);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 	relay_handover_free(h);
 	ev_loop_destroy(loop);

@@ -7,8 +7,9 @@ static void on_time(struct ev_loop *loop, ev_timer *timer, int revents)
 	ev_break(loop, EVBREAK_ALL);
 }
 
-void turn_loop(struct ev_loop *loop, double seconds)
+unsigned turn_loop(struct ev_loop *loop, double seconds)
 {
+	unsigned before = ev_iteration(loop);
 	ev_timer timer;
 
 	ev_now_update(loop);
@@ -16,4 +17,5 @@ void turn_loop(struct ev_loop *loop, double seconds)
 	ev_timer_start(loop, &timer);
 	ev_run(loop, 0);
 	ev_timer_stop(loop, &timer);
+	return ev_iteration(loop) - before;
 }

@@ -5,5 +5,5 @@
 
 #include <ev.h>
 
-/* For so many seconds, or until a callback breaks it. */
-void turn_loop(struct ev_loop *loop, double seconds);
+/* For so many seconds, or until a callback breaks it. Returns the number of turns. */
+unsigned turn_loop(struct ev_loop *loop, double seconds);
