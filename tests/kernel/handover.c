@@ -1,67 +1,17 @@
 #include "tests/kernel/handover.h"
 
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "tests/kernel/await.h"
 #include "tests/kernel/fd_store.h"
 #include "tests/test.h"
 
 static const char *const take_over[] = {"--cluster-cidr", WORLD_POD_CIDRS, "--take-over",
 					NULL};
-
-static void await_command(struct instance *sluice, const char *command, const char *text)
-{
-	uint64_t start_us = world_now_us();
-
-	for (;;) {
-		_cleanup_(buf_fini) struct buf out = BUF_INIT;
-
-		if (instance_command(sluice, command, &out) == 0 &&
-		    strstr(buf_string(&out), text))
-			return;
-		if (world_now_us() - start_us > WORLD_PATIENCE_US)
-			instance_fail(sluice, "%s: %s", command, buf_string(&out));
-		world_sleep_ms(10);
-	}
-}
-
-void handover_await_log(struct instance *sluice, const char *fmt, ...)
-{
-	_cleanup_(buf_fini) struct buf text = BUF_INIT;
-	uint64_t start_us = world_now_us();
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_vprintf(&text, fmt, ap);
-	va_end(ap);
-	while (world_run(sluice->world, PLACE_NODE, "grep -q '%s' %s", buf_string(&text),
-			 sluice->log)) {
-		if (world_now_us() - start_us > WORLD_PATIENCE_US)
-			instance_fail(sluice, "not in the log: %s", buf_string(&text));
-		world_sleep_ms(10);
-	}
-}
-
-void handover_await_end(struct instance *sluice, pid_t pid)
-{
-	uint64_t start_us = world_now_us();
-	int status;
-
-	while (waitpid(pid, &status, WNOHANG) == 0) {
-		if (world_now_us() - start_us > WORLD_PATIENCE_US) {
-			(void)kill(pid, SIGKILL);
-			(void)waitpid(pid, &status, 0);
-			instance_fail(sluice, "the old process did not end");
-		}
-		world_sleep_ms(5);
-	}
-	assert_int_equal(status, 0);
-}
 
 unsigned handover_n_connections(struct instance *sluice, const char *name)
 {
@@ -73,7 +23,7 @@ unsigned handover_n_connections(struct instance *sluice, const char *name)
 	const char *at;
 	unsigned n = 0;
 
-	await_command(sluice, "get services -o json", wanted);
+	await_text(sluice, "get services -o json", 0, wanted);
 	(void)instance_command(sluice, "get services -o json", &out);
 	at = strstr(buf_string(&out), wanted);
 	at = at ? strstr(at, "\"connections\"") : NULL;
@@ -88,7 +38,7 @@ pid_t handover_start(struct instance *sluice)
 
 	sluice->pid = 0;
 	instance_launch(sluice, take_over);
-	handover_await_log(sluice, "pid %d serves all Services now", (int)sluice->pid);
+	await_log(sluice, "pid %d serves all Services now", (int)sluice->pid);
 	return old;
 }
 

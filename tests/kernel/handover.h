@@ -11,10 +11,6 @@ struct fd_store;
 
 /* Starts another daemon beside it, which takes over. The process of the old one. */
 pid_t handover_start(struct instance *sluice);
-/* Of a process of the test that has nothing to do any more: its status is 0. */
-void handover_await_end(struct instance *sluice, pid_t pid);
-__attribute__((format(printf, 2, 3))) void handover_await_log(struct instance *sluice,
-							      const char *fmt, ...);
 /* Connections to the cluster IP with this name, as `get services` shows them. */
 unsigned handover_n_connections(struct instance *sluice, const char *name);
 /* The daemon is started again under a supervisor that keeps descriptors; or without. */

@@ -7,7 +7,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -160,13 +163,40 @@ void instance_write(struct instance *in, const char *yaml)
 	write_file(in, &text);
 }
 
+/* The control socket answers any line, between two turns of the daemon's loop. */
+static bool answers_commands(const struct instance *in)
+{
+	const struct timeval limit = {.tv_sec = WORLD_PATIENCE_US / 1000000};
+	struct sockaddr_un sa = {.sun_family = AF_UNIX};
+	_cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	char byte;
+
+	(void)snprintf(sa.sun_path, sizeof(sa.sun_path), "%s", in->socket);
+	(void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
+	return connect(fd, (struct sockaddr *)&sa, sizeof(sa)) == 0 &&
+	       send(fd, "\n", 1, MSG_NOSIGNAL) == 1 && recv(fd, &byte, 1, 0) == 1;
+}
+
+/* Fails the test if it ended, or after so long. */
+static void expect_running(struct instance *in, uint64_t start_us, const char *why)
+{
+	int status;
+
+	if (in->pid && waitpid(in->pid, &status, WNOHANG) == in->pid) {
+		in->pid = 0;
+		instance_fail(in, "sluice ended, wait status %#x", status);
+	}
+	if (world_now_us() - start_us > WORLD_PATIENCE_US)
+		instance_fail(in, "%s", why);
+	world_sleep_ms(1);
+}
+
 void instance_wait_written(struct instance *in)
 {
 	uint64_t start = world_now_us();
 	/* nftables, which an outside client needs, is programmed last */
 	struct target t = target_named(stage ? "client" : "node", MARKER_IP, IPPROTO_TCP,
 				       FAMILY_IPV4);
-	int status;
 
 	t.port = (uint16_t)in->written;
 	for (int f = 0; f < FAMILY_N;) {
@@ -174,18 +204,14 @@ void instance_wait_written(struct instance *in)
 
 		t.family = (enum family)f;
 		t.addr = marker;
-		if (probe(in->world, &t, 20).outcome == PROBE_ANSWERED) {
+		if (probe(in->world, &t, 20).outcome == PROBE_ANSWERED)
 			f++;
-			continue;
-		}
-		if (in->pid && waitpid(in->pid, &status, WNOHANG) == in->pid) {
-			in->pid = 0;
-			instance_fail(in, "sluice ended, wait status %#x", status);
-		}
-		if (world_now_us() - start > WORLD_PATIENCE_US)
-			instance_fail(in, "the written services are not in the kernel");
-		world_sleep_ms(1);
+		else
+			expect_running(in, start,
+				       "the written services are not in the kernel");
 	}
+	while (in->pid && !answers_commands(in))
+		expect_running(in, start, "the control socket does not answer");
 }
 
 void instance_put_yaml(struct instance *in, const char *yaml)

@@ -6,7 +6,8 @@
  *
  * Every set of objects carries a marker Service with a new port.  When its
  * cluster IP answers in both families, everything that was written with it is
- * in the kernel: one file is one change, and one sync.
+ * in the kernel: one file is one change, and one sync.  What that turn of the
+ * daemon's loop logs and counts follows; a waiting test returns after it.
  */
 #pragma once
 
@@ -52,7 +53,8 @@ int instance_teardown(void **state);
 
 /*
  * These are now all objects, besides the Node, the ServiceCIDR and the marker.
- * Returns when the kernel has them; immediately if sluice doesn't run.
+ * Returns when the kernel has them, and sluice has logged and counted that;
+ * immediately if sluice doesn't run.
  */
 void instance_put(struct instance *in, const struct manifest_service *services, size_t n);
 /* The same with YAML of the test's own; "" for none. */

@@ -15,6 +15,7 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "rules/nft/nft_layout.h"
+#include "tests/kernel/await.h"
 #include "tests/kernel/affinity_fill.h"
 #include "tests/kernel/instance.h"
 #include "tests/kernel/nft_sample.h"
@@ -194,11 +195,6 @@ static void fill_map(const struct world *w, uint32_t n)
 	assert_int_equal(err, 0);
 }
 
-static bool has_logged(const struct instance *in, const char *text)
-{
-	return !world_run(in->world, PLACE_NODE, "grep -qF -e '%s' %s", text, in->log);
-}
-
 static void a_million_bound_clients_do_not_delay_healthz(void **state)
 {
 	struct manifest_service changed = sticky;
@@ -235,7 +231,7 @@ static void a_full_map_binds_no_further_clients_and_serves_them(void **state)
 	fill_map(in->world, NFT_LEARNED_SIZE);
 	assert_in_range(n_backends(in->world), 2, 4);
 	instance_start(in, NULL);
-	assert_true(has_logged(in, "clients are bound by affinity, the most that fit"));
+	await_log(in, "clients are bound by affinity, the most that fit");
 	assert_in_range(n_backends(in->world), 2, 4);
 	(void)instance_end(in, SIGTERM);
 	world_must(in->world, PLACE_NODE, "nft flush map ip sluice affinity-clients");

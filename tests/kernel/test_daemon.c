@@ -15,6 +15,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "tests/kernel/await.h"
 #include "tests/kernel/instance.h"
 #include "tests/test.h"
 
@@ -150,10 +151,7 @@ static void the_first_sync_is_logged_with_what_it_programmed(void **state)
 	(void)instance_end(sluice, SIGTERM);
 	world_must(sluice->world, PLACE_NODE, ">%s", sluice->log);
 	instance_start(sluice, NULL);
-	world_must(sluice->world, PLACE_NODE,
-		   "grep -q 'ready: 4 service ports of 2 Services and ' %s || "
-		   "{ cat %s; exit 1; }",
-		   sluice->log, sluice->log);
+	await_log(sluice, "ready: 4 service ports of 2 Services and ");
 }
 
 static void put_watched(struct instance *sluice, const char *port)
@@ -364,7 +362,7 @@ static void thousands_of_health_ports_answer_within_a_soft_limit(void **state)
 	median_us = healthz_median_us(sluice->world);
 	print_message("/healthz beside %d ports: %.1f ms\n", N_HEALTH_PORTS,
 		      (double)median_us / 1000);
-	assert_in_range(median_us, 1, HEALTHZ_MAX_US);
+	assert_in_range(median_us, 1, HEALTHZ_MAX_US * world_patience());
 	instance_put_yaml(sluice, "");
 }
 

@@ -15,6 +15,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "tests/kernel/await.h"
 #include "tests/kernel/instance.h"
 #include "tests/kernel/probe.h"
 #include "tests/test.h"
@@ -76,7 +77,7 @@ static void auto_takes_ebpf_and_says_why(void **state)
 	struct instance *sluice = *state;
 
 	restart(sluice, args);
-	expect_text(sluice, sluice->log, "mode auto: using ebpf: ");
+	await_log(sluice, "mode auto: using ebpf: ");
 	(void)instance_end(sluice, SIGTERM);
 }
 

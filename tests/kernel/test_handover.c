@@ -10,6 +10,7 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "tests/kernel/await.h"
 #include "tests/kernel/fd_store.h"
 #include "tests/kernel/handover.h"
 #include "tests/kernel/instance.h"
@@ -104,7 +105,7 @@ static void a_successor_takes_over_and_no_client_notices(void **state)
 	assert_int_equal(waitpid(old[0], NULL, WNOHANG), 0); /* it has the flows */
 	end_load(load, "hand-over", N_FLOWS);
 	for (int i = 0; i < N_ROUNDS; i++)
-		handover_await_end(sluice, old[i]);
+		assert_int_equal(await_end(sluice, old[i]), 0);
 }
 
 static void affinity_and_counters_are_handed_over(void **state)
@@ -117,7 +118,7 @@ static void affinity_and_counters_are_handed_over(void **state)
 	for (size_t i = 0; i < N_ELEMENTS(clients); i++)
 		backends[i] = backend_of(sluice, clients[i]);
 	for (int round = 0; round < N_ROUNDS; round++) {
-		handover_await_end(sluice, start_successor(sluice));
+		assert_int_equal(await_end(sluice, start_successor(sluice)), 0);
 		assert_int_equal(handover_n_connections(sluice, "svc41"),
 				 N_ELEMENTS(clients));
 	}
@@ -154,7 +155,7 @@ static void a_successor_that_ends_too_early_changes_nothing(void **state)
 	load = start_load(sluice, N_FLOWS);
 	sluice->pid = 0;
 	instance_launch(sluice, nothing);
-	handover_await_log(sluice, "takes over (pid %d)", (int)sluice->pid);
+	await_log(sluice, "takes over (pid %d)", (int)sluice->pid);
 	(void)instance_end(sluice, SIGKILL);
 	sluice->pid = old;
 	put_all(sluice);
@@ -232,7 +233,7 @@ static void affinity_survives_kill_9_and_a_damaged_state_is_left_out(void **stat
 	(void)instance_end(sluice, SIGKILL);
 	fd_store_damage_state(store);
 	instance_start(sluice, NULL);
-	handover_await_log(sluice, "the saved state cannot be used: it is damaged");
+	await_log(sluice, "the saved state cannot be used: it is damaged");
 	put_all(sluice);
 	(void)backend_of(sluice, "pod4");
 	handover_end_store(sluice, store);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/kernel/await.h"
 #include "tests/kernel/fd_store.h"
 #include "tests/kernel/handover.h"
 #include "tests/kernel/instance.h"
@@ -76,9 +77,8 @@ static void udp_flows_keep_their_endpoints(void **state)
 	instance_put(sluice, &dns, 1);
 	open_clients(sluice, clients);
 	for (int round = 0; round < N_ROUNDS; round++) {
-		handover_await_end(sluice, handover_start(sluice));
-		handover_await_log(sluice, "%d UDP flows and waiting clients continue",
-				   N_SOCKETS);
+		assert_int_equal(await_end(sluice, handover_start(sluice)), 0);
+		await_log(sluice, "%d UDP flows and waiting clients continue", N_SOCKETS);
 		for (int i = 0; i < N_SOCKETS; i++)
 			assert_same_flow(&clients[i]);
 	}
@@ -123,7 +123,7 @@ static void clients_that_wait_for_an_endpoint_get_it_from_the_next_process(void 
 	await_waiting(sluice);
 	for (int round = 0; round < 2; round++) {
 		/* it has no connection any more */
-		handover_await_end(sluice, handover_start(sluice));
+		assert_int_equal(await_end(sluice, handover_start(sluice)), 0);
 	}
 	instance_put(sluice, awake, N_ELEMENTS(awake));
 	assert_int_equal(waitpid(client, &status, 0), client);

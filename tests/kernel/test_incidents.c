@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "rules/nft/nft_layout.h"
+#include "tests/kernel/await.h"
 #include "tests/kernel/affinity_fill.h"
 #include "tests/kernel/instance.h"
 #include "tests/kernel/probe.h"
@@ -43,22 +44,6 @@ static bool web_answers(struct instance *in)
 	return probe(in->world, &t, 50).outcome == PROBE_ANSWERED;
 }
 
-/* The command prints each of these texts; the list ends with NULL. */
-static void prints(struct instance *in, const char *command, int status,
-		   const char *const *texts)
-{
-	_cleanup_(buf_fini) struct buf output = BUF_INIT;
-	int is = instance_command(in, command, &output);
-
-	print_message("$ sluice %s\n%s\n", command, buf_string(&output));
-	if (is != status)
-		instance_fail(in, "%s: exit status %d instead of %d", command, is,
-			      status);
-	for (; *texts; texts++)
-		if (!strstr(buf_string(&output), *texts))
-			instance_fail(in, "%s does not print: %s", command, *texts);
-}
-
 static void explains(struct instance *in, const char *text, const char *more)
 {
 	struct addr addr = world_addr("svc10", FAMILY_IPV4);
@@ -66,7 +51,7 @@ static void explains(struct instance *in, const char *text, const char *more)
 	_cleanup_(freep) char *command =
 		xasprintf("explain %s:80", addr_format(&addr, name));
 
-	prints(in, command, 0, (const char *const[]){text, more, NULL});
+	await_output(in, command, 0, (const char *const[]){text, more, NULL});
 }
 
 static void rules_flushed_by_another_program(void **state)
@@ -76,13 +61,13 @@ static void rules_flushed_by_another_program(void **state)
 	instance_put(in, &web, 1);
 	world_must(in->world, PLACE_NODE, "nft flush ruleset");
 	await(in, web_answers, "the rules are not restored");
-	prints(in, "status", 0,
-	       (const char *const[]){"in sync since", "last repair",
-				     "ago), of a change by nft (pid ", "): 2 tables, ",
-				     " rules, ", NULL});
-	prints(in, "events", 0,
-	       (const char *const[]){"Repaired: changed by nft (pid ",
-				     ", restored 2 tables, ", " ms\n", NULL});
+	await_output(in, "status", 0,
+		     (const char *const[]){"in sync since", "last repair",
+					   "ago), of a change by nft (pid ",
+					   "): 2 tables, ", " rules, ", NULL});
+	await_output(in, "events", 0,
+		     (const char *const[]){"Repaired: changed by nft (pid ",
+					   ", restored 2 tables, ", " ms\n", NULL});
 }
 
 static void the_last_endpoint_is_gone(void **state)
@@ -94,10 +79,11 @@ static void the_last_endpoint_is_gone(void **state)
 	down.endpoints = "pod1N";
 	instance_put(in, &down, 1);
 	explains(in, "from external: reject: no usable endpoint", "not ready");
-	prints(in, "events test/web", 0,
-	       (const char *const[]){"test/web:p TCP IPv4  NoEndpoints (EndpointSlice "
-				     "test/web-",
-				     "/objects.yaml, ", " ms)\n", NULL});
+	await_output(
+		in, "events test/web", 0,
+		(const char *const[]){"test/web:p TCP IPv4  NoEndpoints (EndpointSlice "
+				      "test/web-",
+				      "/objects.yaml, ", " ms)\n", NULL});
 }
 
 static void leftovers_of_kube_proxy(void **state)
@@ -106,12 +92,12 @@ static void leftovers_of_kube_proxy(void **state)
 
 	world_must(in->world, PLACE_NODE,
 		   "nft add table ip kube-proxy && nft add chain ip kube-proxy services");
-	prints(in, "status", 0,
-	       (const char *const[]){
-		       "warning      this host: rules of kube-proxy are still "
-		       "there (ip kube-proxy services): they may win; sluice "
-		       "cleanup --kube-proxy removes them",
-		       NULL});
+	await_output(in, "status", 0,
+		     (const char *const[]){
+			     "warning      this host: rules of kube-proxy are still "
+			     "there (ip kube-proxy services): they may win; sluice "
+			     "cleanup --kube-proxy removes them",
+			     NULL});
 	world_must(in->world, PLACE_NODE, "nft delete table ip kube-proxy");
 }
 
@@ -137,11 +123,12 @@ static void a_service_cidr_overlaps_the_pods(void **state)
 	instance_put_yaml(in, "---\napiVersion: networking.k8s.io/v1\nkind: ServiceCIDR\n"
 			      "metadata: {name: wrong}\nspec: {cidrs: [10.180.0.0/16]}\n"
 			      "---\n");
-	prints(in, "status", 0,
-	       (const char *const[]){
-		       "warning      ServiceCIDR 10.180.0.0/16 overlaps 10.0.0.0/8, a "
-		       "network or address of pods or of this node: ",
-		       "the networks must be separate", NULL});
+	await_output(
+		in, "status", 0,
+		(const char *const[]){
+			"warning      ServiceCIDR 10.180.0.0/16 overlaps 10.0.0.0/8, a "
+			"network or address of pods or of this node: ",
+			"the networks must be separate", NULL});
 	instance_put(in, &web, 1);
 }
 
@@ -185,11 +172,12 @@ static void the_api_server_is_away_after_a_reboot(void **state)
 	in->state_dir = dir;
 	instance_launch(in, NULL);
 	await(in, web_answers, "the last known objects are not served");
-	prints(in, "status", 1,
-	       (const char *const[]){"NOT IN SYNC since",
-				     "problem      runs from the last known objects, of ",
-				     "the API server has not been read yet",
-				     "healthy      yes", NULL});
+	await_output(in, "status", 1,
+		     (const char *const[]){
+			     "NOT IN SYNC since",
+			     "problem      runs from the last known objects, of ",
+			     "the API server has not been read yet", "healthy      yes",
+			     NULL});
 	assert_int_equal(instance_end(in, SIGTERM), 0);
 	in->master = in->state_dir = NULL;
 	instance_start(in, NULL);
@@ -210,13 +198,13 @@ static void a_full_affinity_map(void **state)
 	world_leave(in->world);
 	assert_int_equal(err, 0);
 	instance_start(in, NULL);
-	prints(in, "status", 0,
-	       (const char *const[]){
-		       "warning      the affinity map of IPv4 is full, with "
-		       "1048576 clients: other clients get any endpoint "
-		       "each time until some time out; shorten "
-		       "sessionAffinityConfig's timeoutSeconds",
-		       NULL});
+	await_output(in, "status", 0,
+		     (const char *const[]){
+			     "warning      the affinity map of IPv4 is full, with "
+			     "1048576 clients: other clients get any endpoint "
+			     "each time until some time out; shorten "
+			     "sessionAffinityConfig's timeoutSeconds",
+			     NULL});
 	assert_int_equal(instance_end(in, SIGTERM), 0);
 	world_must(in->world, PLACE_NODE, "nft flush ruleset");
 	instance_start(in, NULL);

@@ -12,6 +12,7 @@
 #include "core/clock.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "tests/kernel/await.h"
 #include "tests/kernel/http_get.h"
 #include "tests/kernel/instance.h"
 #include "tests/kernel/probe.h"
@@ -84,23 +85,6 @@ static bool answers(const struct instance *sluice)
 	return probe(sluice->world, &t, 20).outcome == PROBE_ANSWERED;
 }
 
-static bool has_logged(const struct instance *sluice, const char *text)
-{
-	return !world_run(sluice->world, PLACE_NODE, "grep -qF -e '%s' %s", text,
-			  sluice->log);
-}
-
-static void await_log(struct instance *sluice, const char *text)
-{
-	uint64_t start_us = world_now_us();
-
-	while (!has_logged(sluice, text)) {
-		if (world_now_us() - start_us > WORLD_PATIENCE_US)
-			instance_fail(sluice, "not in the log: %s", text);
-		world_sleep_ms(20);
-	}
-}
-
 /* As after a restart of the host. */
 static void lose_rules(const struct instance *sluice)
 {
@@ -116,16 +100,6 @@ static uint64_t await_traffic(struct instance *sluice)
 		if (world_now_us() - start_us > WORLD_PATIENCE_US)
 			instance_fail(sluice, "no traffic");
 	return world_now_us() - start_us;
-}
-
-static void expect_status(struct instance *sluice, int status, const char *text)
-{
-	_cleanup_(buf_fini) struct buf output = BUF_INIT;
-
-	assert_int_equal(instance_command(sluice, "status", &output), status);
-	if (!strstr(buf_string(&output), text))
-		instance_fail(sluice, "not in the status: %s\n%s", text,
-			      buf_string(&output));
 }
 
 static void a_node_that_starts_without_its_api_server_serves_within_a_second(void **state)
@@ -148,8 +122,9 @@ static void a_node_that_starts_without_its_api_server_serves_within_a_second(voi
 	assert_int_equal(http_get(sluice->world, HEALTH_PORT, "/livez", NULL), 200);
 	assert_int_equal(http_get(sluice->world, HEALTH_PORT, "/healthz", NULL), 200);
 	assert_int_equal(http_get(sluice->world, HEALTH_PORT, "/readyz", NULL), 503);
-	expect_status(sluice, 1, "runs from the last known objects, of ");
-	expect_status(sluice, 1, "until it has been read, the last known ones of ");
+	await_text(sluice, "status", 1, "runs from the last known objects, of ");
+	await_text(sluice, "status", 1,
+		   "until it has been read, the last known ones of ");
 	assert_int_equal(instance_end(sluice, SIGTERM), 0);
 	assert_true(answers(sluice));
 }
@@ -178,7 +153,7 @@ static void a_damaged_file_costs_one_line(void **state)
 	lose_rules(sluice);
 	instance_launch(sluice, NULL);
 	await_log(sluice, "objects.json is damaged; it is not used");
-	expect_status(sluice, 1, "nothing read yet: ");
+	await_text(sluice, "status", 1, "nothing read yet: ");
 	assert_false(answers(sluice));
 	assert_int_equal(instance_end(sluice, SIGTERM), 0);
 	world_must(sluice->world, PLACE_NODE, "[ $(grep -c state: %s) = 1 ]",
@@ -240,13 +215,10 @@ static void the_first_lists_replace_them_and_are_saved(void **state)
 		world_sleep_ms(20);
 	assert_false(answers(sluice));
 	/* a few seconds after the change, also with the release build's system call filter */
-	while (world_run(sluice->world, PLACE_NODE,
-			 "grep -q '10.96.77.1' %s/objects.json", sluice->state_dir) &&
-	       world_now_us() - start_us < WORLD_PATIENCE_US)
-		world_sleep_ms(50);
+	await_shell(sluice, "grep -q '10.96.77.1' %s/objects.json", sluice->state_dir);
 	world_must(sluice->world, PLACE_NODE, "! grep -q web %s/objects.json",
 		   sluice->state_dir);
-	expect_status(sluice, 0, "in sync");
+	await_text(sluice, "status", 0, "in sync");
 	assert_int_equal(instance_end(sluice, SIGTERM), 0);
 	(void)kill(pid, SIGKILL);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);

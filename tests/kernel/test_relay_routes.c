@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/cleanup.h"
+#include "tests/kernel/await.h"
 #include "tests/kernel/instance.h"
 #include "tests/kernel/probe.h"
 #include "tests/test.h"
@@ -33,10 +34,9 @@ static void put_both(struct instance *sluice)
 	instance_put(sluice, services, N_ELEMENTS(services));
 }
 
-static void assert_n_routes(struct instance *sluice, unsigned n)
+static void await_n_routes(struct instance *sluice, unsigned n)
 {
-	world_must(sluice->world, PLACE_NODE, "test $( (" OURS ") | grep -c local) = %u",
-		   n);
+	await_shell(sluice, "test $( (" OURS ") | grep -c local) = %u", n);
 }
 
 static bool is_served(struct instance *sluice, const char *to)
@@ -65,11 +65,11 @@ static void routes_follow_the_services(void **state)
 	struct instance *sluice = *state;
 
 	put_both(sluice);
-	assert_n_routes(sluice, 6);
+	await_n_routes(sluice, 6);
 	instance_put(sluice, &services[1], 1);
-	assert_n_routes(sluice, 2);
+	await_n_routes(sluice, 2);
 	put_both(sluice);
-	assert_n_routes(sluice, 6);
+	await_n_routes(sluice, 6);
 	assert_true(is_served(sluice, "ext11:80"));
 }
 
@@ -81,11 +81,8 @@ static void a_removed_route_is_added_again(void **state)
 	world_must(sluice->world, PLACE_NODE,
 		   "ip route del local 1.2.3.4 dev lo table local proto 183");
 	await_served(sluice, "vip4:80");
-	assert_n_routes(sluice, 6);
-	world_must(
-		sluice->world, PLACE_NODE,
-		"grep -q 'userspace: another process changed local routes; checked' %s",
-		sluice->log);
+	await_n_routes(sluice, 6);
+	await_log(sluice, "userspace: another process changed local routes; checked");
 }
 
 static void local_routes_and_addresses_of_others_stay(void **state)
@@ -122,11 +119,11 @@ static void routes_of_a_killed_daemon_are_adopted_and_cleaned_up(void **state)
 
 	put_both(sluice);
 	(void)instance_end(sluice, SIGKILL);
-	assert_n_routes(sluice, 6);
+	await_n_routes(sluice, 6);
 	instance_write(sluice, "");
 	instance_launch(sluice, NULL);
 	instance_wait_written(sluice);
-	assert_n_routes(sluice, 2);
+	await_n_routes(sluice, 2);
 	put_both(sluice);
 	(void)instance_end(sluice, SIGKILL);
 	world_must(sluice->world, PLACE_NODE,
@@ -187,10 +184,8 @@ static void a_service_is_refused_until_a_program_at_all_addresses_ends(void **st
 	program = start_program(sluice, INADDR_ANY, 80);
 	assert_true(program > 0);
 	instance_put(sluice, services, 1);
-	world_must(sluice->world, PLACE_NODE,
-		   "grep -q ':80: another process listens on this port, at this address "
-		   "or at all addresses' %s",
-		   sluice->log);
+	await_log(sluice, ":80: another process listens on this port, at this address or "
+			  "at all addresses");
 	end_program(program);
 	await_served(sluice, "ext11:80");
 }
@@ -228,7 +223,7 @@ static void a_daemon_whose_worker_is_killed_ends_and_the_next_one_serves(void **
 	assert_int_equal(waitpid(sluice->pid, &status, 0), sluice->pid);
 	sluice->pid = 0;
 	assert_int_not_equal(status, 0);
-	assert_n_routes(sluice, 6);
+	await_n_routes(sluice, 6);
 	instance_start(sluice, NULL);
 	put_both(sluice);
 	assert_true(is_served(sluice, "vip4:80"));

@@ -11,6 +11,7 @@
 #include "core/addr.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "tests/kernel/await.h"
 #include "tests/kernel/http_get.h"
 #include "tests/kernel/instance.h"
 #include "tests/test.h"
@@ -45,13 +46,6 @@ static int take_port(const struct world *w, uint16_t port)
 	return fd;
 }
 
-/* Is this text in the log of the daemon that was started last? */
-static bool has_logged(const struct instance *sluice, const char *text)
-{
-	return !world_run(sluice->world, PLACE_NODE, "grep -qF -e \"%s\" %s", text,
-			  sluice->log);
-}
-
 /* Ends the daemon and takes the port. */
 static int take_its_place(struct instance *sluice)
 {
@@ -64,18 +58,12 @@ static void a_port_in_use_is_bound_when_it_is_free(void **state)
 {
 	struct instance *sluice = *state;
 	int fd = take_its_place(sluice);
-	uint64_t start_us;
 
 	instance_start(sluice, NULL); /* it serves all the same */
-	assert_true(has_logged(sluice, "health server: cannot listen on 0.0.0.0:10256: "
-				       "Address already in use; retrying every 5 s"));
+	await_log(sluice, "health server: cannot listen on 0.0.0.0:10256: Address "
+			  "already in use; retrying every 5 s");
 	(void)close(fd);
-	start_us = world_now_us();
-	while (!has_logged(sluice, "health server: listening on")) {
-		if (world_now_us() - start_us > WORLD_PATIENCE_US)
-			instance_fail(sluice, "the port is free, and not taken");
-		world_sleep_ms(50);
-	}
+	await_log(sluice, "health server: listening on");
 	assert_int_equal(http_get(sluice->world, HEALTH_PORT, "/livez", NULL), 200);
 }
 

@@ -137,19 +137,29 @@ static int ask(const struct user *u, const char *command, const char *pattern)
 			 instance_program(), command, u->socket, pattern);
 }
 
-static void start(struct user *u)
+static void await_answer(const struct user *u, const char *command, const char *pattern)
 {
 	uint64_t start_us = world_now_us();
 
+	while (ask(u, command, pattern)) {
+		if (world_now_us() - start_us > WORLD_PATIENCE_US) {
+			(void)world_run(u->world, PLACE_NODE,
+					"%s %s --control-socket %s >&2; "
+					"tail -n 40 %s/log >&2",
+					instance_program(), command, u->socket,
+					u->folder);
+			fail_msg("%s: not \"%s\"", command, pattern);
+		}
+		world_sleep_ms(10);
+	}
+}
+
+static void start(struct user *u)
+{
 	u->pid = world_fork(u->world, PLACE_NODE);
 	if (!u->pid)
 		exec_as_user(u);
-	while (ask(u, "get services -A", "Local"))
-		if (world_now_us() - start_us > WORLD_PATIENCE_US) {
-			(void)world_run(u->world, PLACE_NODE, "tail -n 40 %s/log >&2",
-					u->folder);
-			fail_msg("it does not serve anything");
-		}
+	await_answer(u, "get services -A", "Local");
 }
 
 /* The local port of Service web. */
@@ -227,12 +237,7 @@ static void what_is_not_served_has_a_reason(void **state)
 	if (!u->pid)
 		start(u);
 	for (size_t i = 0; i < N_ELEMENTS(views); i++)
-		if (ask(u, views[i].command, views[i].pattern)) {
-			(void)world_run(u->world, PLACE_NODE,
-					"%s %s --control-socket %s >&2",
-					instance_program(), views[i].command, u->socket);
-			fail_msg("%s: not \"%s\"", views[i].command, views[i].pattern);
-		}
+		await_answer(u, views[i].command, views[i].pattern);
 	/* one line for each service: low is two, one of each family */
 	world_must(u->world, PLACE_NODE,
 		   "test $(grep -c 'service test/low:p .*CAP_NET_BIND_SERVICE is "
