@@ -307,7 +307,7 @@ static bool read_sinks(struct counts *c, const struct changeset *of, bool with_e
 	return has_counters;
 }
 
-bool counts_read(struct counts *c, const struct changeset *of, bool with_endpoints)
+static bool read_all(struct counts *c, const struct changeset *of, bool with_endpoints)
 {
 	c->is_known = read_sinks(c, of, with_endpoints);
 	if (c->n)
@@ -319,6 +319,28 @@ bool counts_read(struct counts *c, const struct changeset *of, bool with_endpoin
 	c->readings = NULL;
 	c->n = c->cap = 0;
 	return c->is_known;
+}
+
+/* Those that have had connections, or those that have not. */
+static bool read_some(struct counts *c, const struct changeset *of, bool is_busy)
+{
+	_cleanup_(freep) struct change *changes = xcalloc(of->n + 1, sizeof(*changes));
+	struct changeset some = {.env = of->env, .changes = changes};
+
+	for (size_t i = 0; i < of->n; i++) {
+		const struct service *s = of->changes[i].new;
+
+		if (s && (counts_total(c, s, COUNT_CONNECTIONS) > 0) == is_busy)
+			changes[some.n++].new = s;
+	}
+	return some.n == 0 || read_all(c, &some, is_busy);
+}
+
+bool counts_read(struct counts *c, const struct changeset *of, bool with_endpoints)
+{
+	if (!with_endpoints || of->n == 0)
+		return read_all(c, of, with_endpoints);
+	return read_some(c, of, false) && read_some(c, of, true);
 }
 
 bool counts_are_known(const struct counts *c)

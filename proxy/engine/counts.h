@@ -25,8 +25,9 @@ struct counts *counts_new(const struct dataplane *dp); /* borrowed */
 void counts_free(struct counts *c);
 
 /*
- * Reads the counters of the new services of a change set. False if no sink counts, or
- * one cannot be read; that is logged, and the sums stay.
+ * Reads the counters of the new services of a change set; those of endpoints only where
+ * a frontend has had connections: most endpoints of a large cluster have none from this
+ * node. False if no sink counts, or one cannot be read; that is logged, and the sums stay.
  */
 bool counts_read(struct counts *c, const struct changeset *of, bool with_endpoints);
 /* Is there something to show: did the last reading succeed? */

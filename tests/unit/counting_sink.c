@@ -40,8 +40,9 @@ static void report(const struct counting_sink *c, size_t i, const struct service
 static int read_counts(struct sink *sink, const struct changeset *of, bool with_endpoints,
 		       void (*fn)(void *data, const struct sink_count *count), void *data)
 {
-	const struct counting_sink *c = container_of(sink, struct counting_sink, sink);
+	struct counting_sink *c = container_of(sink, struct counting_sink, sink);
 
+	c->n_endpoints_read += with_endpoints ? (unsigned)of->n : 0;
 	for (size_t i = 0; i < of->n; i++)
 		for (size_t j = 0; j < c->n; j++)
 			if (!strcmp(c->counters[j].service,

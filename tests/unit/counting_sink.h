@@ -21,7 +21,8 @@ struct counting_sink { /* embedded, zeroed, then counting_sink_init() */
 	} counters[16];
 	size_t n;
 	uint64_t epoch;
-	int err; /* of reading them */
+	int err;		   /* of reading them */
+	unsigned n_endpoints_read; /* services whose endpoints were read */
 	const char
 		*busy; /* the Service that has connections now, at its first frontend */
 	uint64_t n_current;  /* how many */

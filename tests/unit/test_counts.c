@@ -204,18 +204,19 @@ static void endpoints_count_for_as_long_as_the_service_has_them(void **state)
 {
 	struct world *w = *state;
 
+	counting_sink_set(&w->sink, "web", COUNT_CONNECTIONS, 7);
 	counting_sink_set_endpoint(&w->sink, "web", 0, 3);
 	counting_sink_set_endpoint(&w->sink, "web", 1, 4);
-	expect(w, 0);
+	expect(w, 7);
 	assert_int_equal(of_endpoint(w, "10.0.0.1"), 3);
 	counting_sink_clear(&w->sink);
 	counting_sink_set_endpoint(&w->sink, "web", 1, 1);
-	expect(w, 0);
+	expect(w, 7);
 	assert_int_equal(of_endpoint(w, "10.0.0.1"), 3);
 	assert_int_equal(of_endpoint(w, "10.0.0.2"), 5);
 	counting_sink_clear(&w->sink);
 	replace_web(w, "10.96.0.1:80", "10.0.0.2:80");
-	expect(w, 0);
+	expect(w, 7);
 	assert_int_equal(of_endpoint(w, "10.0.0.1"), 0);
 	assert_int_equal(of_endpoint(w, "10.0.0.2"), 5);
 }
@@ -225,11 +226,25 @@ static void endpoints_that_are_not_read_stay(void **state)
 {
 	struct world *w = *state;
 
+	counting_sink_set(&w->sink, "web", COUNT_CONNECTIONS, 3);
 	counting_sink_set_endpoint(&w->sink, "web", 0, 3);
-	expect(w, 0);
+	expect(w, 3);
 	measure_web(w, SEC);
-	expect(w, 0);
+	expect(w, 3);
 	assert_int_equal(of_endpoint(w, "10.0.0.1"), 3);
+}
+
+static void endpoints_of_a_service_without_connections_are_not_read(void **state)
+{
+	struct world *w = *state;
+
+	expect(w, 0);
+	assert_int_equal(w->sink.n_endpoints_read, 0);
+	counting_sink_set(&w->sink, "web", COUNT_CONNECTIONS, 1);
+	counting_sink_set_endpoint(&w->sink, "web", 0, 1);
+	expect(w, 1); /* in the reading that finds the first one, too */
+	assert_int_equal(of_endpoint(w, "10.0.0.1"), 1);
+	assert_int_equal(w->sink.n_endpoints_read, 1);
 }
 
 static void a_service_keeps_the_sum_of_a_removed_frontend(void **state)
@@ -295,6 +310,7 @@ int main(void)
 		TEST(a_failed_reading_changes_nothing),
 		TEST(kinds_are_counted_apart),
 		TEST(endpoints_count_for_as_long_as_the_service_has_them),
+		TEST(endpoints_of_a_service_without_connections_are_not_read),
 		TEST(endpoints_that_are_not_read_stay),
 		TEST(a_service_keeps_the_sum_of_a_removed_frontend),
 		TEST(a_removed_service_is_forgotten_but_in_the_sum),
