@@ -8,7 +8,6 @@
 #include "proxy/commands/control_client.h"
 #include "proxy/commands/get.h"
 #include "proxy/config/options.h"
-#include "watchers/decode/json_text.h"
 #include "watchers/labels.h"
 #include "watchers/plan/yaml_print.h"
 
@@ -18,20 +17,19 @@ static const char *const formats[] = {
 };
 
 /* Each Service of the sorted rows one time: NAMESPACE/NAME. */
-static void print_names(const json_t *rows, struct buf *out)
+static void print_names(const struct get *get, const json_t *rows, struct buf *out)
 {
 	const char *ns = "", *name = "";
-	const json_t *row;
-	size_t i;
 
-	json_array_foreach(rows, i, row)
-	{
-		if (strcmp(ns, json_text(row, "namespace")) != 0 ||
-		    strcmp(name, json_text(row, "name")) != 0)
-			buf_printf(out, "%s/%s\n", json_text(row, "namespace"),
-				   json_text(row, "name"));
-		ns = json_text(row, "namespace");
-		name = json_text(row, "name");
+	for (size_t i = 0; i < json_array_size(rows); i++) {
+		const struct get_row row =
+			get_row_of(get->resource, json_array_get(rows, i));
+		const char *before = ns, *name_before = name;
+
+		ns = get_text(&row, "namespace");
+		name = get_text(&row, "name");
+		if (strcmp(ns, before) != 0 || strcmp(name, name_before) != 0)
+			buf_printf(out, "%s/%s\n", ns, name);
 	}
 }
 
@@ -87,7 +85,7 @@ static int print(const struct get *get, json_t *rows)
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 	bool is_data = get->format == GET_JSON || get->format == GET_YAML;
 
-	get_sort(rows, get->options->sort_by);
+	get_sort(rows, get->resource, get->options->sort_by);
 	if (json_array_size(rows) == 0 && !is_data)
 		return print_none(get);
 	if (get->format == GET_JSON)
@@ -95,7 +93,7 @@ static int print(const struct get *get, json_t *rows)
 	else if (get->format == GET_YAML)
 		yaml_print(rows, &text);
 	else if (get->format == GET_NAME)
-		print_names(rows, &text);
+		print_names(get, rows, &text);
 	else
 		print_table(get, rows, &text);
 	if (get->format == GET_WIDE && lacks_bytes(rows))

@@ -6,37 +6,58 @@
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "proxy/commands/commands.h"
-#include "watchers/decode/json_text.h"
 
-static json_int_t number_of(const json_t *row, const char *key)
+struct get_row get_row_of(const struct get_resource *r, const json_t *json)
 {
-	return json_integer_value(json_object_get(row, key));
+	return (struct get_row){json, control_brief_keys(r->verb)};
 }
 
-static void port_cell(struct table *t, const json_t *row)
+const json_t *get_value(const struct get_row *row, const char *key)
+{
+	if (!json_is_array(row->json))
+		return json_object_get(row->json, key);
+	for (size_t i = 0; row->keys[i]; i++)
+		if (strcmp(row->keys[i], key) == 0)
+			return json_array_get(row->json, i);
+	return NULL;
+}
+
+const char *get_text(const struct get_row *row, const char *key)
+{
+	const char *text = json_string_value(get_value(row, key));
+
+	return text ? text : "";
+}
+
+static json_int_t number_of(const struct get_row *row, const char *key)
+{
+	return json_integer_value(get_value(row, key));
+}
+
+static void port_cell(struct table *t, const struct get_row *row)
 {
 	json_int_t port = number_of(row, "port");
 
 	if (port)
-		table_printf(t, "%lld/%s", (long long)port, json_text(row, "protocol"));
+		table_printf(t, "%lld/%s", (long long)port, get_text(row, "protocol"));
 	else
 		table_add(t, "");
 }
 
 /* The service port of an endpoint: name and protocol, or the protocol alone. */
-static void service_port_cell(struct table *t, const json_t *row)
+static void service_port_cell(struct table *t, const struct get_row *row)
 {
-	const char *name = json_text(row, "portName");
+	const char *name = get_text(row, "portName");
 
-	table_printf(t, "%s%s%s", name, *name ? "/" : "", json_text(row, "protocol"));
+	table_printf(t, "%s%s%s", name, *name ? "/" : "", get_text(row, "protocol"));
 }
 
-static void endpoint_cell(struct table *t, const json_t *row)
+static void endpoint_cell(struct table *t, const struct get_row *row)
 {
 	char text[ADDR_PORT_TEXT_LEN];
 	struct addr addr;
 
-	if (addr_parse(json_text(row, "address"), &addr) == 0)
+	if (addr_parse(get_text(row, "address"), &addr) == 0)
 		table_add(t, addr_port_format(&addr, (uint16_t)number_of(row, "port"),
 					      text));
 	else
@@ -44,7 +65,7 @@ static void endpoint_cell(struct table *t, const json_t *row)
 }
 
 /* As kubectl prints it: "5m". */
-static void age_cell(struct table *t, const json_t *row)
+static void age_cell(struct table *t, const struct get_row *row)
 {
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 	json_int_t created = number_of(row, "created");
@@ -54,7 +75,7 @@ static void age_cell(struct table *t, const json_t *row)
 	table_add(t, buf_string(&text));
 }
 
-static void affinity_cell(struct table *t, const json_t *row)
+static void affinity_cell(struct table *t, const struct get_row *row)
 {
 	long long seconds = number_of(row, "affinitySeconds");
 
@@ -64,12 +85,12 @@ static void affinity_cell(struct table *t, const json_t *row)
 		table_add(t, "");
 }
 
-static void pools_cell(struct table *t, const json_t *row)
+static void pools_cell(struct table *t, const struct get_row *row)
 {
-	table_add(t, command_pools(row));
+	table_add(t, command_pools(row->json));
 }
 
-static void health_port_cell(struct table *t, const json_t *row)
+static void health_port_cell(struct table *t, const struct get_row *row)
 {
 	json_int_t port = number_of(row, "healthCheckNodePort");
 
@@ -80,7 +101,7 @@ static void health_port_cell(struct table *t, const json_t *row)
 }
 
 /* The reason in one word, for scripts that split lines at blanks. */
-static void state_cell(struct table *t, const json_t *row)
+static void state_cell(struct table *t, const struct get_row *row)
 {
 	static const struct {
 		const char *start, *word;
@@ -90,7 +111,7 @@ static void state_cell(struct table *t, const json_t *row)
 		{"not ready", "not-ready"}, {"removed", "removed"}, /* by get -w */
 		{"down", "down"},				    /* by health checks */
 	};
-	const char *reason = json_text(row, "reason");
+	const char *reason = get_text(row, "reason");
 
 	for (size_t i = 0; i < N_ELEMENTS(states); i++)
 		if (strncmp(reason, states[i].start, strlen(states[i].start)) == 0) {
@@ -100,9 +121,9 @@ static void state_cell(struct table *t, const json_t *row)
 	table_add(t, "unknown");
 }
 
-static void rate_cell(struct table *t, const json_t *row)
+static void rate_cell(struct table *t, const struct get_row *row)
 {
-	const json_t *rate = json_object_get(row, "rate");
+	const json_t *rate = get_value(row, "rate");
 
 	if (json_is_number(rate))
 		table_printf(t, "%.1f/s", json_number_value(rate));
@@ -170,9 +191,10 @@ const struct get_resource *get_resource_find(const char *name)
 	return NULL;
 }
 
-static void add_cell(struct table *t, const struct get_column *column, const json_t *row)
+static void add_cell(struct table *t, const struct get_column *column,
+		     const struct get_row *row)
 {
-	const json_t *value = json_object_get(row, column->key ? column->key : "");
+	const json_t *value = column->key ? get_value(row, column->key) : NULL;
 
 	if (column->cell)
 		column->cell(t, row);
@@ -198,9 +220,11 @@ void get_add_headings(struct table *t, const struct get_resource *r, bool is_wid
 }
 
 void get_add_row(struct table *t, const struct get_resource *r, bool is_wide,
-		 const json_t *row)
+		 const json_t *json)
 {
+	const struct get_row row = get_row_of(r, json);
+
 	for (size_t i = 0; i < r->n_columns; i++)
 		if (!r->columns[i].is_wide || is_wide)
-			add_cell(t, &r->columns[i], row);
+			add_cell(t, &r->columns[i], &row);
 }

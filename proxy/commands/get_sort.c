@@ -4,7 +4,6 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "proxy/commands/get_columns.h"
-#include "watchers/decode/json_text.h"
 
 static const char *const keys[] = {"namespace", "name", "portName", "protocol", "family"};
 
@@ -57,32 +56,37 @@ bool get_can_sort(const char *by)
 }
 
 /* An unknown number is less than 0. */
-static double number_of(const json_t *row, const char *key)
+static double number_of(const struct get_row *row, const char *key)
 {
-	const json_t *value = json_object_get(row, key);
+	const json_t *value = get_value(row, key);
 
 	return json_is_number(value) ? json_number_value(value) : -1;
 }
 
-static void fill(struct sorted *s, json_t *row, size_t index, int column)
+static void fill(struct sorted *s, const struct get_row *row, size_t index, int column)
 {
-	*s = (struct sorted){.row = json_incref(row), .index = index};
+	*s = (struct sorted){.index = index};
 	if (column >= 0 && columns[column].is_number)
 		s->number = number_of(row, columns[column].key);
 	else if (column >= 0)
-		s->first = json_text(row, columns[column].key);
+		s->first = get_text(row, columns[column].key);
 	for (size_t i = 0; i < N_KEYS; i++)
-		s->texts[i] = json_text(row, keys[i]);
+		s->texts[i] = get_text(row, keys[i]);
 }
 
-void get_sort(json_t *rows, const char *by)
+void get_sort(json_t *rows, const struct get_resource *r, const char *by)
 {
 	size_t n = json_array_size(rows);
 	_cleanup_(freep) struct sorted *sorted = xcalloc(n + 1, sizeof(*sorted));
 	int column = find(by);
 
-	for (size_t i = 0; i < n; i++)
-		fill(&sorted[i], json_array_get(rows, i), i, column);
+	for (size_t i = 0; i < n; i++) {
+		json_t *json = json_array_get(rows, i);
+		const struct get_row row = get_row_of(r, json);
+
+		fill(&sorted[i], &row, i, column);
+		sorted[i].row = json_incref(json);
+	}
 	qsort(sorted, n, sizeof(*sorted), compare);
 	(void)json_array_clear(rows);
 	for (size_t i = 0; i < n; i++)

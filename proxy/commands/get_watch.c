@@ -63,7 +63,7 @@ static void add_rows(struct watch *w, json_t *rows, const json_t *services,
 	const json_t *row;
 	size_t i;
 
-	get_sort(rows, w->get->options->sort_by);
+	get_sort(rows, w->get->resource, w->get->options->sort_by);
 	json_array_foreach(rows, i, row)
 	{
 		_cleanup_(freep) char *label = label_of(row);

@@ -48,9 +48,15 @@ struct control_request {
 	char current
 		[CONTROL_FIELD_LEN];  /* services, endpoints: "yes": count connections */
 	char from[CONTROL_FIELD_LEN]; /* explain: an address */
-	/* services: "yes": only the members that the plain table shows or sorts by */
+	/* services, endpoints, without current: "yes": rows are arrays of few members */
 	char brief[CONTROL_FIELD_LEN];
 };
+
+/*
+ * The members of brief rows, in the order of the arrays: those that the plain table shows
+ * or sorts by. Ends with NULL.
+ */
+const char *const *control_brief_keys(enum control_verb verb);
 
 /* One request without its newline; -EINVAL with *ret_error, static text. */
 int control_request_decode(const char *bytes, size_t len, struct control_request *ret,

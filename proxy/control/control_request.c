@@ -34,6 +34,21 @@ static const struct {
 	{"brief", offsetof(struct control_request, brief)},
 };
 
+const char *const *control_brief_keys(enum control_verb verb)
+{
+	static const char *const services[] = {
+		"namespace", "name",	"portName",    "protocol", "family",
+		"type",	     "address", "port",	       "policy",   "state",
+		"endpoints", "created", "connections", "rate",	   NULL,
+	};
+	static const char *const endpoints[] = {
+		"namespace", "name", "portName", "protocol",	"family", "address",
+		"port",	     "node", "reason",	 "connections", NULL,
+	};
+
+	return verb == CONTROL_ENDPOINTS ? endpoints : services;
+}
+
 static int decode_verb(const json_t *root, enum control_verb *ret)
 {
 	const char *text = json_string_value(json_object_get(root, "request"));

@@ -16,12 +16,14 @@ static bool are_known(const struct inspect *in)
 }
 
 void inspect_write_endpoint_count(const struct inspect *in, const struct service *s,
-				  const struct addr *addr, uint16_t port, struct buf *out)
+				  const struct plan_endpoint_reason *reason,
+				  bool is_brief, struct buf *out)
 {
 	bool known = are_known(in);
 
-	buf_json_count(out, "connections", known,
-		       known ? counts_endpoint(in->counts, s, addr, port) : 0);
+	buf_json_count(out, is_brief ? NULL : "connections", known,
+		       known ? counts_endpoint(in->counts, s, &reason->addr, reason->port)
+			     : 0);
 }
 
 static void write_failures(bool known, const uint64_t n[COUNT_N], struct buf *out)
@@ -39,15 +41,16 @@ void inspect_write_counts(const struct inspect *in, const struct service *s,
 			  const struct frontend *f, bool is_brief, struct buf *out)
 {
 	uint64_t n[COUNT_N] = {0};
-	bool known = are_known(in);
+	bool known = in && are_known(in);
 
 	if (known)
 		counts_frontend(in->counts, s, f, n);
-	buf_json_count(out, "connections", known, n[COUNT_CONNECTIONS]);
+	buf_json_count(out, is_brief ? NULL : "connections", known, n[COUNT_CONNECTIONS]);
 	if (known)
-		buf_json_tenths(out, "rate", counts_rate(in->counts, s));
+		buf_json_tenths(out, is_brief ? NULL : "rate",
+				counts_rate(in->counts, s));
 	else
-		buf_json_word(out, "rate", "null");
+		buf_json_word(out, is_brief ? NULL : "rate", "null");
 	if (!is_brief)
 		write_failures(known, n, out);
 }

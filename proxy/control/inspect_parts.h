@@ -24,14 +24,14 @@ bool inspect_counts_read(const struct inspect *in, const struct service *const *
 			 size_t n, bool with_endpoints);
 /*
  * Writes the members connections and rate of a frontend, and unless it is brief
- * refused, dropped and droppedBy; null if not known.
+ * refused, dropped and droppedBy; null if not known. in may be NULL: they are not.
  */
 void inspect_write_counts(const struct inspect *in, const struct service *s,
 			  const struct frontend *f, bool is_brief, struct buf *out);
 /* Writes connections of an endpoint. */
 void inspect_write_endpoint_count(const struct inspect *in, const struct service *s,
-				  const struct addr *addr, uint16_t port,
-				  struct buf *out);
+				  const struct plan_endpoint_reason *reason,
+				  bool is_brief, struct buf *out);
 
 struct census;
 /*
@@ -42,8 +42,8 @@ void inspect_write_flows(const struct census *c, size_t service, bool is_endpoin
 			 uint32_t i, struct buf *out);
 
 /*
- * The rows of `get` as objects, which stay open: the caller adds further members and
- * the closing bracket.
+ * The rows of `get` as objects, or brief ones as arrays, which stay open: the caller adds
+ * further members and the closing bracket.
  */
 struct inspect_frontend { /* of a row */
 	const struct frontend *frontend;
@@ -55,7 +55,8 @@ struct inspect_frontend { /* of a row */
 void inspect_write_frontend(const struct inspect *in, const struct service *s,
 			    const struct inspect_frontend *row, struct buf *out);
 void inspect_write_endpoint(const struct inspect *in, const struct service *s,
-			    const struct plan_endpoint_reason *reason, struct buf *out);
+			    const struct plan_endpoint_reason *reason, bool is_brief,
+			    struct buf *out);
 
 /*
  * The rows of `get`, in no order except that those of one service follow each other;

@@ -44,28 +44,36 @@ static const char *state_of(const struct decision *d)
 	return words[d->action];
 }
 
-static void write_service(const struct service *s, struct buf *out)
+/* The name of a member; items of an array have none. */
+static const char *key_of(bool is_brief, const char *key)
 {
-	buf_json_string(out, "namespace", service_namespace(s));
-	buf_json_string(out, "name", service_name(s));
-	buf_json_string(out, "portName", service_port_name(s));
-	buf_json_string(out, "protocol", proto_name(s->proto));
-	buf_json_string(out, "family", family_name((enum family)s->family));
+	return is_brief ? NULL : key;
 }
 
-static void write_place(const struct frontend *f, struct buf *out)
+static void write_service(const struct service *s, bool is_brief, struct buf *out)
 {
-	char text[ADDR_TEXT_LEN];
+	buf_json_open(out, NULL, is_brief ? '[' : '{');
+	buf_json_string(out, key_of(is_brief, "namespace"), service_namespace(s));
+	buf_json_string(out, key_of(is_brief, "name"), service_name(s));
+	buf_json_string(out, key_of(is_brief, "portName"), service_port_name(s));
+	buf_json_string(out, key_of(is_brief, "protocol"), proto_name(s->proto));
+	buf_json_string(out, key_of(is_brief, "family"),
+			family_name((enum family)s->family));
+}
 
-	buf_json_string(out, "address",
-			frontend_is_everywhere(f) ? "*" : addr_format(&f->addr, text));
-	buf_json_number(out, "port", f->port);
+static void write_place(const char *address, uint16_t port, bool is_brief,
+			struct buf *out)
+{
+	buf_json_string(out, key_of(is_brief, "address"), address);
+	buf_json_number(out, key_of(is_brief, "port"), port);
 }
 
 /* The creation of the Service in Unix time; null: not known. */
-static void write_created(const struct object_service *object, struct buf *out)
+static void write_created(const struct object_service *object, bool is_brief,
+			  struct buf *out)
 {
-	buf_json_count(out, "created", object && object->base.created_sec,
+	buf_json_count(out, key_of(is_brief, "created"),
+		       object && object->base.created_sec,
 		       object ? (uint64_t)object->base.created_sec : 0);
 }
 
@@ -89,39 +97,47 @@ void inspect_write_frontend(const struct inspect *in, const struct service *s,
 	const struct object_service *object = object_of(in, s);
 	const struct frontend *f = row->frontend;
 	const struct decision *decision = main_decision(f);
+	bool is_brief = row->is_brief;
+	char text[ADDR_TEXT_LEN];
 
-	buf_json_open(out, NULL, '{');
-	write_service(s, out);
-	buf_json_string(out, "type", row->type ? row->type : frontend_kind_name(f->kind));
-	write_place(f, out);
-	buf_json_string(out, "policy", policy_of(object, f));
-	buf_json_string(out, "state", row->state ? row->state : state_of(decision));
-	buf_json_number(out, "endpoints",
+	write_service(s, is_brief, out);
+	buf_json_string(out, key_of(is_brief, "type"),
+			row->type ? row->type : frontend_kind_name(f->kind));
+	write_place(frontend_is_everywhere(f) ? "*" : addr_format(&f->addr, text),
+		    f->port, is_brief, out);
+	buf_json_string(out, key_of(is_brief, "policy"), policy_of(object, f));
+	buf_json_string(out, key_of(is_brief, "state"),
+			row->state ? row->state : state_of(decision));
+	buf_json_number(out, key_of(is_brief, "endpoints"),
 			decision->action == ACTION_BALANCE ? s->n_pool[decision->pool]
 							   : 0);
-	write_created(object, out);
-	if (!row->is_brief)
+	write_created(object, is_brief, out);
+	if (!is_brief)
 		write_details(s, row, out);
-	if (row->holder) /* counts are of frontends that are held */
-		buf_json_word(out, "connections", "null");
-	else
-		inspect_write_counts(in, s, f, row->is_brief, out);
+	/* counts are of frontends that are held */
+	inspect_write_counts(row->holder ? NULL : in, s, f, is_brief, out);
+}
+
+static void write_pools(const struct plan_endpoint_reason *reason, struct buf *out)
+{
+	buf_json_word(out, "inClusterPool", reason->in_cluster_pool ? "true" : "false");
+	buf_json_word(out, "inLocalPool", reason->in_local_pool ? "true" : "false");
 }
 
 void inspect_write_endpoint(const struct inspect *in, const struct service *s,
-			    const struct plan_endpoint_reason *reason, struct buf *out)
+			    const struct plan_endpoint_reason *reason, bool is_brief,
+			    struct buf *out)
 {
-	_cleanup_(freep) char *why = inspect_reason(reason);
+	_cleanup_(freep) char *why = reason->down ? inspect_reason(reason) : NULL;
 	char text[ADDR_TEXT_LEN];
 
-	buf_json_open(out, NULL, '{');
-	write_service(s, out);
-	buf_json_string(out, "address", addr_format(&reason->addr, text));
-	buf_json_number(out, "port", reason->port);
-	buf_json_string(out, "node", reason->node);
-	buf_json_word(out, "inClusterPool", reason->in_cluster_pool ? "true" : "false");
-	buf_json_word(out, "inLocalPool", reason->in_local_pool ? "true" : "false");
-	buf_json_string(out, "reason", why);
-	write_created(object_of(in, s), out);
-	inspect_write_endpoint_count(in, s, &reason->addr, reason->port, out);
+	write_service(s, is_brief, out);
+	write_place(addr_format(&reason->addr, text), reason->port, is_brief, out);
+	buf_json_string(out, key_of(is_brief, "node"), reason->node);
+	if (!is_brief)
+		write_pools(reason, out);
+	buf_json_string(out, key_of(is_brief, "reason"), why ? why : reason->reason);
+	if (!is_brief)
+		write_created(object_of(in, s), false, out);
+	inspect_write_endpoint_count(in, s, reason, is_brief, out);
 }

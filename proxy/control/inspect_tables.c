@@ -50,6 +50,11 @@ static void start_row(struct rows *r, struct buf *out)
 	r->has_rows = true;
 }
 
+static void end_row(const struct rows *r, struct buf *out)
+{
+	buf_add_char(out, r->is_brief ? ']' : '}');
+}
+
 /* The row of a local port: like that of the frontend, at another place. */
 static void add_local(struct rows *r, const struct service *s,
 		      const struct frontend *like, const struct inspect_place *place,
@@ -65,7 +70,7 @@ static void add_local(struct rows *r, const struct service *s,
 							  .type = "Local",
 							  .is_brief = r->is_brief},
 			       out);
-	buf_add_char(out, '}');
+	end_row(r, out);
 }
 
 static void add_frontend(struct rows *r, size_t index, uint32_t i, struct buf *out)
@@ -84,9 +89,9 @@ static void add_frontend(struct rows *r, size_t index, uint32_t i, struct buf *o
 			       out);
 	if (r->with_current)
 		inspect_write_flows(r->census, index, false, i, out);
-	if (place.why_not)
+	if (place.why_not && !r->is_brief)
 		buf_json_string(out, "why", place.why_not);
-	buf_add_char(out, '}');
+	end_row(r, out);
 	if (i == 0 && place.local_port)
 		add_local(r, s, f, &place, out);
 	free(place.why_not);
@@ -110,7 +115,7 @@ static void add_waiting(struct rows *r, const struct state_conflict *c, struct b
 				       .is_brief = r->is_brief,
 			       },
 			       out);
-	buf_add_char(out, '}');
+	end_row(r, out);
 }
 
 /* Its index; n_endpoints: it has none, because it is not used. */
@@ -126,6 +131,16 @@ static uint32_t find_endpoint(const struct service *s,
 	return i;
 }
 
+static void add_endpoint_flows(const struct rows *r, size_t i,
+			       const struct plan_endpoint_reason *reason, struct buf *out)
+{
+	const struct service *s = r->services[i];
+	uint32_t index = find_endpoint(s, reason);
+
+	inspect_write_flows(index < s->n_endpoints ? r->census : NULL, i, true, index,
+			    out);
+}
+
 static void add_endpoints(struct rows *r, size_t i, struct buf *out)
 {
 	const struct service *s = r->services[i];
@@ -134,15 +149,11 @@ static void add_endpoints(struct rows *r, size_t i, struct buf *out)
 		inspect_endpoints_of(r->in, s, &n);
 
 	for (size_t e = 0; e < n; e++) {
-		uint32_t index = find_endpoint(s, &reasons[e]);
-		bool is_used = index < s->n_endpoints;
-
 		start_row(r, out);
-		inspect_write_endpoint(r->in, s, &reasons[e], out);
+		inspect_write_endpoint(r->in, s, &reasons[e], r->is_brief, out);
 		if (r->with_current)
-			inspect_write_flows(is_used ? r->census : NULL, i, true, index,
-					    out);
-		buf_add_char(out, '}');
+			add_endpoint_flows(r, i, &reasons[e], out);
+		end_row(r, out);
 	}
 }
 
@@ -328,7 +339,7 @@ static struct rows *rows_new(const struct inspect *in,
 	if (request->verb == CONTROL_PLAN)
 		r->counted_to = r->n; /* it has no counts */
 	r->with_current = *request->current;
-	r->is_brief = *request->brief;
+	r->is_brief = *request->brief && !r->with_current;
 	if (r->with_current)
 		start_census(r);
 	return r;
