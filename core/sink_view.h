@@ -116,10 +116,20 @@ struct sink_flows {
 	uint64_t n_packets[2], n_bytes[2];
 };
 
+static inline void sink_flows_add(struct sink_flows *sum, const struct sink_flows *flows)
+{
+	sum->n += flows->n;
+	for (size_t i = 0; i < 2; i++) {
+		sum->n_packets[i] += flows->n_packets[i];
+		sum->n_bytes[i] += flows->n_bytes[i];
+	}
+}
+
 struct sink_census_ops {
 	int (*step)(struct sink_census *c);
 	/* Packets and bytes are counted, or there was no connection. */
 	bool (*has_bytes)(const struct sink_census *c);
+	bool lacks_packets; /* only bytes are */
 	/* The i-th frontend or endpoint of the service with this index among the changes. */
 	const struct sink_flows *(*of)(const struct sink_census *c, size_t service,
 				       bool is_endpoint, uint32_t i);

@@ -66,20 +66,6 @@ static int print_none(const struct get *get)
 	return STATUS_OK;
 }
 
-/* Connections, and nothing that says what they carried. */
-static bool lacks_bytes(const json_t *rows)
-{
-	const json_t *row;
-	size_t i;
-
-	json_array_foreach(rows, i, row)
-	{
-		if (json_integer_value(json_object_get(row, "current")) > 0)
-			return json_is_null(json_object_get(row, "bytesIn"));
-	}
-	return false;
-}
-
 static int print(const struct get *get, json_t *rows)
 {
 	_cleanup_(buf_fini) struct buf text = BUF_INIT;
@@ -96,11 +82,8 @@ static int print(const struct get *get, json_t *rows)
 		print_names(get, rows, &text);
 	else
 		print_table(get, rows, &text);
-	if (get->format == GET_WIDE && lacks_bytes(rows))
-		(void)fputs("sluice: bytes and packets are not counted: sysctl -w "
-			    "net.netfilter.nf_conntrack_acct=1 counts those of new "
-			    "connections\n",
-			    stderr);
+	if (get->format == GET_WIDE && command_lacks_bytes(rows))
+		command_error(COMMAND_NO_BYTES);
 	return command_print(&text);
 }
 

@@ -28,7 +28,7 @@ static const struct {
 	const char *column;
 } sorts[] = {
 	{'r', "rate"},	  {'c', "connections"}, {'u', "current"}, {'f', "refused"},
-	{'d', "dropped"}, {'e', "endpoints"},	{'n', "name"},
+	{'d', "dropped"}, {'e', "endpoints"},	{'n', "name"},	  {'b', "bytes"},
 };
 
 struct top {
@@ -77,6 +77,8 @@ static void add_row(struct top *t, struct table *table, const json_t *row, json_
 	table_printf(table, "%.1f/s", rate_of(t, row, key));
 	add_count(table, row, "connections");
 	add_count(table, row, "current");
+	add_count(table, row, "bytesIn");
+	add_count(table, row, "bytesOut");
 	add_count(table, row, "refused");
 	add_count(table, row, "dropped");
 	add_count(table, row, "endpoints");
@@ -85,10 +87,10 @@ static void add_row(struct top *t, struct table *table, const json_t *row, json_
 
 static void add_table(struct top *t, struct buf *out)
 {
-	static const char *const headings[] = {"NAMESPACE", "NAME",    "PORT",
-					       "FAMILY",    "RATE",    "CONNS",
-					       "CURRENT",   "REFUSED", "DROPPED",
-					       "ENDPOINTS"};
+	static const char *const headings[] = {
+		"NAMESPACE", "NAME",	"PORT",	    "FAMILY",  "RATE",	  "CONNS",
+		"CURRENT",   "BYTESIN", "BYTESOUT", "REFUSED", "DROPPED", "ENDPOINTS",
+	};
 	struct table table = {.n_columns = N_ELEMENTS(headings), .has_headings = true};
 	json_t *next = json_object();
 	const json_t *row;
@@ -127,6 +129,11 @@ static void pause_us(uint64_t us)
 		continue;
 }
 
+static bool lacks_bytes(const struct top *t)
+{
+	return command_lacks_bytes(json_object_get(t->result, "rows"));
+}
+
 static bool is_last(const struct options *o, int32_t n_read)
 {
 	return o->once || (o->count > 0 && n_read >= o->count);
@@ -146,6 +153,8 @@ static int run_plain(struct top *t)
 			buf_add_char(&out, '\n');
 		add_table(t, &out);
 		status = command_print(&out);
+		if (n == 1 && lacks_bytes(t))
+			command_error(COMMAND_NO_BYTES);
 		if (is_last(t->options, n))
 			break;
 		pause_us((uint64_t)t->options->interval_ns / 1000);
@@ -165,7 +174,10 @@ static void draw(struct top *t)
 	if (t->is_typing || *request->filter)
 		buf_printf(&out, ", with \"%s%s\"", request->filter,
 			   t->is_typing ? "_" : "");
-	buf_add_string(&out, "   q quit, r c u f d e n sort, / filter\n\n");
+	buf_add_string(&out, "   q quit, r c u b f d e n sort, / filter\n");
+	if (lacks_bytes(t))
+		buf_add_string(&out, COMMAND_NO_BYTES);
+	buf_add_char(&out, '\n');
 	add_table(t, &out);
 	screen_draw(buf_string(&out));
 }
@@ -247,7 +259,7 @@ static int check(const struct options *o, struct top *t)
 		is_known |= strcmp(by, sorts[i].column) == 0;
 	if (!is_known)
 		return command_wrong_value(o, &o->sort_by, by,
-					   "rate, connections, current, refused, "
+					   "rate, connections, current, bytes, refused, "
 					   "dropped, endpoints or name");
 	if (strlen(o->ns) >= CONTROL_FIELD_LEN)
 		return command_wrong_value(o, &o->ns, o->ns, "short enough");

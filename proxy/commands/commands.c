@@ -92,6 +92,19 @@ void command_add_age(struct buf *out, long long sec)
 	buf_printf(out, "%lld%c", sec / units[i].sec, units[i].unit);
 }
 
+bool command_lacks_bytes(const json_t *rows)
+{
+	const json_t *row;
+	size_t i;
+
+	json_array_foreach(rows, i, row)
+	{
+		if (json_integer_value(json_object_get(row, "current")) > 0)
+			return json_is_null(json_object_get(row, "bytesIn"));
+	}
+	return false;
+}
+
 const char *command_pools(const json_t *endpoint)
 {
 	static const char *const names[] = {"", "cluster", "local", "cluster,local"};

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "core/buf.h"
@@ -53,3 +54,8 @@ void command_add_json(const json_t *json, struct buf *out);
 void command_add_age(struct buf *out, long long sec);
 /* The pools that an endpoint is in: "cluster,local", "cluster", "local" or "". */
 const char *command_pools(const json_t *endpoint);
+/* Rows with connections, and nothing that says what they carried. */
+bool command_lacks_bytes(const json_t *rows);
+#define COMMAND_NO_BYTES                                                                 \
+	"bytes and packets are not counted: sysctl -w "                                  \
+	"net.netfilter.nf_conntrack_acct=1 counts those of new connections"

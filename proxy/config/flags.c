@@ -246,7 +246,7 @@ const struct flag flags[] = {
 	  .help = "keep the last known objects of the API server in this folder, for a start without it; empty: do not" },
 	{ .name = "sort-by", .kind = VALUE_STRING, .commands = 1u << COMMAND_TOP,
 	  .offset = OPTION(sort_by), .value_name = "column",
-	  .help = "rate (default), connections, current (connections), refused, dropped, endpoints or name" },
+	  .help = "rate (default), connections, current (connections), bytes (of these), refused, dropped, endpoints or name" },
 	{ .name = "strict", .kind = VALUE_BOOL, .commands = 1u << COMMAND_PLAN,
 	  .properties = FLAG_WITH_FILE, .offset = OPTION(strict),
 	  .help = "exit with 1 also for endpoints without a Service and for ports that no slice has" },

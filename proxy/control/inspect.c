@@ -110,8 +110,7 @@ struct control_answer *inspect_answer(void *data, const struct control_request *
 				    strtoull(request->since, NULL, 10));
 		break;
 	case CONTROL_TOP:
-		json = inspect_top(in, request, ret_error);
-		break;
+		return inspect_top(in, request, ret_error);
 	case CONTROL_CONFIG:
 		json = in->config(in->data);
 		break;

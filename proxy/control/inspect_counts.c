@@ -75,12 +75,13 @@ void inspect_write_flows(const struct census *c, size_t service, bool is_endpoin
 {
 	struct sink_flows f = {0};
 	bool has_bytes = c && census_has_bytes(c);
+	bool has_packets = c && census_has_packets(c);
 
 	if (c)
 		f = census_of(c, service, is_endpoint, i);
 	buf_json_count(out, "current", c, f.n);
 	buf_json_count(out, "bytesIn", has_bytes, f.n_bytes[0]);
 	buf_json_count(out, "bytesOut", has_bytes, f.n_bytes[1]);
-	buf_json_count(out, "packetsIn", has_bytes, f.n_packets[0]);
-	buf_json_count(out, "packetsOut", has_bytes, f.n_packets[1]);
+	buf_json_count(out, "packetsIn", has_packets, f.n_packets[0]);
+	buf_json_count(out, "packetsOut", has_packets, f.n_packets[1]);
 }

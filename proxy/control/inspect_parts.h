@@ -65,8 +65,9 @@ void inspect_write_endpoint(const struct inspect *in, const struct service *s,
 struct control_answer *inspect_rows(const struct inspect *in,
 				    const struct control_request *request,
 				    char **ret_error);
-json_t *inspect_top(const struct inspect *in, const struct control_request *request,
-		    char **ret_error);
+struct control_answer *inspect_top(const struct inspect *in,
+				   const struct control_request *request,
+				   char **ret_error);
 struct control_answer *inspect_diff(const struct inspect *in, char **ret_error);
 json_t *inspect_explain(const struct inspect *in, const struct control_request *request,
 			char **ret_error);

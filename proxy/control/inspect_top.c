@@ -22,11 +22,14 @@ struct ranked {
 	double value; /* larger ones are first; equal ones in the order of their names */
 };
 
+struct top;
+typedef double value_fn(const struct top *t, const struct service *s);
+
 struct top { /* the best so far, the first one first */
 	const struct inspect *in;
 	const struct control_request *request;
 	const struct current *current; /* NULL: not known */
-	double (*value_of)(const struct top *t, const struct service *s);
+	value_fn *value_of;
 	struct ranked *items;
 	size_t n, max, n_matching;
 };
@@ -49,7 +52,16 @@ static double connections(const struct top *t, const struct service *s)
 
 static double current(const struct top *t, const struct service *s)
 {
-	return t->current ? (double)current_of(t->current, s) : 0;
+	return t->current ? (double)current_of(t->current, s).n : 0;
+}
+
+static double bytes(const struct top *t, const struct service *s)
+{
+	struct sink_flows flows = {0};
+
+	if (t->current)
+		flows = current_of(t->current, s);
+	return (double)(flows.n_bytes[0] + flows.n_bytes[1]);
 }
 
 static double refused(const struct top *t, const struct service *s)
@@ -81,11 +93,12 @@ static double name(const struct top *t, const struct service *s)
 
 static const struct {
 	const char *name;
-	double (*value_of)(const struct top *t, const struct service *s);
+	value_fn *value_of;
 } columns[] = {
-	{"rate", rate},	      {"connections", connections}, {"current", current},
-	{"refused", refused}, {"dropped", dropped},	    {"endpoints", endpoints},
-	{"name", name},
+	{"rate", rate},		  {"connections", connections},
+	{"current", current},	  {"bytes", bytes},
+	{"refused", refused},	  {"dropped", dropped},
+	{"endpoints", endpoints}, {"name", name},
 };
 
 static bool is_before(const struct ranked *a, const struct ranked *b)
@@ -132,15 +145,22 @@ static json_t *count_json(bool is_known, double value)
 static json_t *row(const struct top *t, const struct service *s)
 {
 	bool has_counts = t->in->counts && counts_are_known(t->in->counts);
+	bool has_bytes = t->current && t->current->has_bytes;
+	struct sink_flows flows = {0};
 	json_t *json = inspect_service_key(s);
 
+	if (t->current)
+		flows = current_of(t->current, s);
 	(void)json_object_update_new(
-		json, json_pack("{s:i, s:f, s:o, s:o, s:o, s:o}", "endpoints",
-				(int)n_usable(s), "rate", rate(t, s), "connections",
-				count_json(has_counts, connections(t, s)), "current",
-				count_json(t->current, current(t, s)), "refused",
-				count_json(has_counts, refused(t, s)), "dropped",
-				count_json(has_counts, dropped(t, s))));
+		json,
+		json_pack("{s:i, s:f, s:o, s:o, s:o, s:o, s:o, s:o}", "endpoints",
+			  (int)n_usable(s), "rate", rate(t, s), "connections",
+			  count_json(has_counts, connections(t, s)), "current",
+			  count_json(t->current, (double)flows.n), "bytesIn",
+			  count_json(has_bytes, (double)flows.n_bytes[0]), "bytesOut",
+			  count_json(has_bytes, (double)flows.n_bytes[1]), "refused",
+			  count_json(has_counts, refused(t, s)), "dropped",
+			  count_json(has_counts, dropped(t, s))));
 	return json;
 }
 
@@ -164,24 +184,33 @@ static size_t limit_of(const struct control_request *request)
 	return n == 0 ? TOP_DEFAULT : n > TOP_MAX ? TOP_MAX : n;
 }
 
-json_t *inspect_top(const struct inspect *in, const struct control_request *request,
-		    char **ret_error)
+/* NULL: not a column. */
+static value_fn *value_of(const char *column)
 {
-	_cleanup_(freep) struct ranked *items = NULL;
-	struct top t = {.in = in, .request = request, .max = limit_of(request)};
-	const char *by = *request->sort ? request->sort : columns[0].name;
+	for (size_t i = 0; i < N_ELEMENTS(columns); i++)
+		if (strcmp(column, columns[i].name) == 0)
+			return columns[i].value_of;
+	return NULL;
+}
+
+static const char *column_of(const struct control_request *request)
+{
+	return *request->sort ? request->sort : columns[0].name;
+}
+
+static json_t *make(const struct inspect *in, const struct control_request *request)
+{
+	struct top t = {
+		.in = in,
+		.request = request,
+		.max = limit_of(request),
+		.value_of = value_of(column_of(request)),
+	};
+	_cleanup_(freep) struct ranked *items = t.items = xcalloc(t.max, sizeof(*items));
 	const struct service *s;
 
-	for (size_t i = 0; i < N_ELEMENTS(columns); i++)
-		if (strcmp(by, columns[i].name) == 0)
-			t.value_of = columns[i].value_of;
-	if (!t.value_of) {
-		*ret_error = xasprintf("\"%s\" is not a column of top", by);
-		return NULL;
-	}
 	if (in->last_census)
 		t.current = last_census_read(in->last_census, clock_monotonic_us());
-	t.items = items = xcalloc(t.max, sizeof(*items));
 	for (size_t i = 0; (s = state_next(in->state, &i));)
 		if (is_wanted(&t, s)) {
 			t.n_matching++;
@@ -189,4 +218,55 @@ json_t *inspect_top(const struct inspect *in, const struct control_request *requ
 		}
 	return json_pack("{s:I, s:o, s:I}", "matching", (json_int_t)t.n_matching, "rows",
 			 rows(&t), "readUs", (json_int_t)clock_monotonic_us());
+}
+
+struct top_answer {
+	struct control_answer answer;
+	const struct inspect *in;
+	struct control_request request;
+};
+
+/* For the first count: without it the first answer would lack the connections. */
+static bool top_is_waiting(struct control_answer *answer)
+{
+	const struct inspect *in = container_of(answer, struct top_answer, answer)->in;
+
+	return in->last_census &&
+	       last_census_is_pending(in->last_census, clock_monotonic_us());
+}
+
+static bool top_write(struct control_answer *answer, struct buf *out)
+{
+	const struct top_answer *a = container_of(answer, struct top_answer, answer);
+	json_auto_t *json = make(a->in, &a->request);
+	_cleanup_(freep) char *text = json_dumps(json, JSON_COMPACT);
+
+	buf_add_string(out, text ? text : "null");
+	return false;
+}
+
+static void top_free(struct control_answer *answer)
+{
+	free(container_of(answer, struct top_answer, answer));
+}
+
+struct control_answer *inspect_top(const struct inspect *in,
+				   const struct control_request *request,
+				   char **ret_error)
+{
+	static const struct control_answer_ops ops = {
+		.write = top_write,
+		.free = top_free,
+		.is_waiting = top_is_waiting,
+	};
+	struct top_answer *a;
+
+	if (!value_of(column_of(request))) {
+		*ret_error =
+			xasprintf("\"%s\" is not a column of top", column_of(request));
+		return NULL;
+	}
+	a = xcalloc(1, sizeof(*a));
+	*a = (struct top_answer){.answer.ops = &ops, .in = in, .request = *request};
+	return &a->answer;
 }

@@ -76,6 +76,14 @@ bool census_has_bytes(const struct census *c)
 	return true;
 }
 
+bool census_has_packets(const struct census *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (c->parts[i].census->ops->lacks_packets)
+			return false;
+	return census_has_bytes(c);
+}
+
 struct sink_flows census_of(const struct census *c, size_t service, bool is_endpoint,
 			    uint32_t i)
 {
@@ -83,13 +91,8 @@ struct sink_flows census_of(const struct census *c, size_t service, bool is_endp
 
 	for (size_t p = 0; p < c->n; p++) {
 		const struct sink_census *part = c->parts[p].census;
-		const struct sink_flows *f = part->ops->of(part, service, is_endpoint, i);
 
-		sum.n += f->n;
-		for (size_t d = 0; d < 2; d++) {
-			sum.n_packets[d] += f->n_packets[d];
-			sum.n_bytes[d] += f->n_bytes[d];
-		}
+		sink_flows_add(&sum, part->ops->of(part, service, is_endpoint, i));
 	}
 	return sum;
 }

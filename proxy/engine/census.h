@@ -22,8 +22,9 @@ int census_step(struct census *c);
 /* Of such an error. */
 void census_log_failure(const struct census *c, int err);
 
-/* Of a complete one: are packets and bytes counted? */
+/* Of a complete one: are they counted? */
 bool census_has_bytes(const struct census *c);
+bool census_has_packets(const struct census *c);
 /* The i-th frontend or endpoint of a service, by its index among the changes. */
 struct sink_flows census_of(const struct census *c, size_t service, bool is_endpoint,
 			    uint32_t i);

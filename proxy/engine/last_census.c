@@ -19,7 +19,7 @@
 
 struct entry {
 	struct service *service; /* first; a reference */
-	uint64_t n;
+	struct sink_flows flows;
 };
 
 struct last_census {
@@ -71,17 +71,19 @@ static void stop(struct last_census *l)
 static void add(struct last_census *l, size_t i)
 {
 	struct service *s = l->services[i];
+	struct sink_flows sum = {0}, of;
 	struct entry *e;
-	uint64_t n = 0;
 
-	for (uint32_t f = 0; f < s->n_frontends; f++)
-		n += census_of(l->census, i, false, f).n;
-	if (!n)
+	for (uint32_t f = 0; f < s->n_frontends; f++) {
+		of = census_of(l->census, i, false, f);
+		sink_flows_add(&sum, &of);
+	}
+	if (!sum.n && !sum.n_packets[0] && !sum.n_bytes[0])
 		return;
 	e = xcalloc(1, sizeof(*e));
-	*e = (struct entry){service_ref(s), n};
+	*e = (struct entry){service_ref(s), sum};
 	(void)hash_put(&l->numbers.services, e);
-	l->numbers.n += n;
+	sink_flows_add(&l->numbers.all, &sum);
 }
 
 /* Ends the count if it is complete. */
@@ -100,6 +102,8 @@ static void advance(struct last_census *l, uint64_t now_us)
 	l->counted_us = l->started_us;
 	for (size_t i = 0; i < l->n_services && !err; i++)
 		add(l, i);
+	l->numbers.has_bytes = !err && census_has_bytes(l->census);
+	l->numbers.has_packets = !err && census_has_packets(l->census);
 	stop(l);
 }
 
@@ -151,11 +155,16 @@ const struct current *last_census_read(struct last_census *l, uint64_t now_us)
 		       : NULL;
 }
 
-uint64_t current_of(const struct current *c, const struct service *s)
+bool last_census_is_pending(struct last_census *l, uint64_t now_us)
+{
+	return !last_census_read(l, now_us) && l->census;
+}
+
+struct sink_flows current_of(const struct current *c, const struct service *s)
 {
 	const struct entry *e = hash_find(&c->services, s);
 
-	return e ? e->n : 0;
+	return e ? e->flows : (struct sink_flows){0};
 }
 
 struct last_census *last_census_new(struct ev_loop *loop, const struct dataplane *dp,

@@ -7,9 +7,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "core/hash.h"
+#include "core/sink_view.h"
 
 struct dataplane;
 struct environment;
@@ -24,10 +26,11 @@ struct last_census *last_census_new(struct ev_loop *loop, const struct dataplane
 				    const struct environment *env);
 void last_census_free(struct last_census *l);
 
-struct current {	      /* connections */
-	struct hash services; /* those that have some; see current_of() */
-	uint64_t n;	      /* of all */
-	uint64_t age_us;      /* since the count started, when it was read */
+struct current {		     /* connections */
+	struct hash services;	     /* those that have some; see current_of() */
+	struct sink_flows all;	     /* the sum */
+	bool has_bytes, has_packets; /* they are counted, or there was no connection */
+	uint64_t age_us;	     /* since the count started, when it was read */
 };
 
 /*
@@ -35,5 +38,7 @@ struct current {	      /* connections */
  * logged), or it was not read for minutes. Else valid until the loop continues.
  */
 const struct current *last_census_read(struct last_census *l, uint64_t now_us);
+/* The numbers are not known, but a count runs. */
+bool last_census_is_pending(struct last_census *l, uint64_t now_us);
 /* 0 also for a service that did not exist then. */
-uint64_t current_of(const struct current *c, const struct service *s);
+struct sink_flows current_of(const struct current *c, const struct service *s);

@@ -70,9 +70,35 @@ static const struct {
 	{COUNT_SOURCE_RANGES, "source-ranges"},
 };
 
-/* reason: of a failure, else NULL. */
-static void write_one(struct buf *out, const char *name, const struct service *s,
-		      const char *reason, double value)
+/* Of connections that exist. */
+static const struct {
+	const char *of_all, *of_service, *help;
+	size_t offset; /* in struct sink_flows */
+} volumes[] = {
+	{"sluice_current_bytes", "sluice_service_current_bytes",
+	 "Bytes of connections that exist, by the last census.",
+	 offsetof(struct sink_flows, n_bytes)},
+	{"sluice_current_packets", "sluice_service_current_packets",
+	 "Packets of connections that exist, by the last census.",
+	 offsetof(struct sink_flows, n_packets)},
+};
+
+static const char *const directions[] = {"in", "out"}; /* from clients, to them */
+
+static const uint64_t *volume(const struct sink_flows *flows, size_t v)
+{
+	return (const uint64_t *)((const char *)flows + volumes[v].offset);
+}
+
+static bool has_volume(const struct current *c, size_t v)
+{
+	return volumes[v].offset == offsetof(struct sink_flows, n_bytes) ? c->has_bytes
+									 : c->has_packets;
+}
+
+/* extra: one more label; its value may be NULL: none. */
+static void write_labelled(struct buf *out, const char *name, const struct service *s,
+			   struct label extra, double value)
 {
 	const struct label labels[] = {
 		{"namespace", service_namespace(s)},
@@ -80,10 +106,29 @@ static void write_one(struct buf *out, const char *name, const struct service *s
 		{"port_name", service_port_name(s)},
 		{"protocol", proto_name(s->proto)},
 		{"ip_family", family_name((enum family)s->family)},
-		{"reason", reason},
+		extra,
 	};
 
-	exposition_sample(out, name, labels, N_ELEMENTS(labels) - !reason, value);
+	exposition_sample(out, name, labels, N_ELEMENTS(labels) - !extra.value, value);
+}
+
+/* reason: of a failure, else NULL. */
+static void write_one(struct buf *out, const char *name, const struct service *s,
+		      const char *reason, double value)
+{
+	write_labelled(out, name, s, (struct label){"reason", reason}, value);
+}
+
+/* Only of a service that has connections. */
+static void write_volume(const struct current *current, size_t v, const struct service *s,
+			 struct buf *out)
+{
+	const struct sink_flows flows = current_of(current, s);
+
+	for (size_t d = 0; flows.n && d < N_ELEMENTS(directions); d++)
+		write_labelled(out, volumes[v].of_service, s,
+			       (struct label){"direction", directions[d]},
+			       (double)volume(&flows, v)[d]);
 }
 
 static bool read_counts(const struct metrics_input *in,
@@ -169,14 +214,32 @@ static void write_current(const struct current *current, struct buf *out,
 			  "Connections that exist, by the last census.");
 	for (size_t i = 0; i < n; i++)
 		write_one(out, name, services[i], NULL,
-			  (double)current_of(current, services[i]));
+			  (double)current_of(current, services[i]).n);
+	for (size_t v = 0; v < N_ELEMENTS(volumes); v++) {
+		if (!has_volume(current, v))
+			continue;
+		exposition_family(out, volumes[v].of_service, "gauge", volumes[v].help);
+		for (size_t i = 0; i < n; i++)
+			write_volume(current, v, services[i], out);
+	}
 }
 
 static void write_census(const struct current *current, struct buf *out)
 {
 	exposition_value(out, "sluice_current_connections", "gauge",
 			 "Connections that exist, of all services, by the last census.",
-			 (double)current->n);
+			 (double)current->all.n);
+	for (size_t v = 0; v < N_ELEMENTS(volumes); v++) {
+		if (!has_volume(current, v))
+			continue;
+		exposition_family(out, volumes[v].of_all, "gauge", volumes[v].help);
+		for (size_t d = 0; d < N_ELEMENTS(directions); d++) {
+			const struct label label = {"direction", directions[d]};
+
+			exposition_sample(out, volumes[v].of_all, &label, 1,
+					  (double)volume(&current->all, v)[d]);
+		}
+	}
 	exposition_value(out, "sluice_census_age_seconds", "gauge",
 			 "Time since the last census of connections started.",
 			 (double)current->age_us / 1e6);

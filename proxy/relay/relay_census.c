@@ -1,7 +1,7 @@
 /*
  * The open connections and flows: counters of the workers, so a census is complete when
  * it starts.  Frontends share those of their service, which are reported for the first
- * one.  Bytes are counted when a connection ends.
+ * one.
  */
 #include <stdlib.h>
 
@@ -11,11 +11,19 @@
 
 struct relay_census {
 	struct sink_census census;
-	bool has_flows;
 	size_t *first;		  /* of each service: the slot of its first frontend */
 	uint32_t *n_frontends;	  /* of each service */
 	struct sink_flows *slots; /* of a service: frontends, then endpoints */
 };
+
+static struct sink_flows flows_of(const struct relay_load *load)
+{
+	return (struct sink_flows){
+		.n = relay_counted(&load->n),
+		.n_bytes = {relay_counted(&load->n_bytes[RELAY_IN]),
+			    relay_counted(&load->n_bytes[RELAY_OUT])},
+	};
+}
 
 /* The endpoints of both are in the same order; the service may be of another version. */
 static void count_endpoints(const struct relay_service *of, const struct service *s,
@@ -31,17 +39,16 @@ static void count_endpoints(const struct relay_service *of, const struct service
 			at++;
 		if (at < of->service->n_endpoints &&
 		    service_compare_endpoint(&own[at], &wanted[i]) == 0)
-			slots[i].n = relay_counted(&of->endpoints[at]->n_current);
+			slots[i] = flows_of(&of->endpoints[at]->load);
 	}
 }
 
-static void count_service(struct relay_census *c, const struct relay_service *of,
-			  const struct service *s, struct sink_flows *slots)
+static void count_service(const struct relay_service *of, const struct service *s,
+			  struct sink_flows *slots)
 {
 	if (!s->n_frontends)
 		return;
-	slots[0].n = relay_counted(&of->account->n_current);
-	c->has_flows |= slots[0].n > 0;
+	slots[0] = flows_of(&of->account->load);
 	count_endpoints(of, s, slots + s->n_frontends);
 }
 
@@ -52,7 +59,7 @@ static int census_step(struct sink_census *census)
 
 static bool census_has_bytes(const struct sink_census *census)
 {
-	return !container_of(census, const struct relay_census, census)->has_flows;
+	return true;
 }
 
 static const struct sink_flows *census_of(const struct sink_census *census,
@@ -80,6 +87,7 @@ struct sink_census *relay_census_new(struct sink *sink, const struct changeset *
 	static const struct sink_census_ops ops = {
 		.step = census_step,
 		.has_bytes = census_has_bytes,
+		.lacks_packets = true, /* TCP is a stream of bytes here */
 		.of = census_of,
 		.free = census_free,
 	};
@@ -102,7 +110,7 @@ struct sink_census *relay_census_new(struct sink *sink, const struct changeset *
 		const struct relay_entry *e = relay_sink_find(r, of->changes[i].new);
 
 		if (e)
-			count_service(c, e->current, of->changes[i].new,
+			count_service(e->current, of->changes[i].new,
 				      c->slots + c->first[i]);
 	}
 	return &c->census;

@@ -68,8 +68,8 @@ static void end(struct relay_conn *c)
 	relay_conn_count(c, RELAY_UP, c->client.n_read);
 	relay_conn_count(c, RELAY_DOWN, c->server.n_read);
 	if (c->is_relaying)
-		relay_uncount(&c->endpoint->n_current);
-	relay_uncount(&account->n_current);
+		relay_unload(&c->endpoint->load, c->client.n_read, c->server.n_read);
+	relay_unload(&account->load, c->client.n_read, c->server.n_read);
 	(void)__atomic_sub_fetch(&w->n_conns, 1, __ATOMIC_RELAXED);
 	relay_limit_give_conn(w->shared->limit);
 }
@@ -145,12 +145,22 @@ static bool is_untouched(const struct relay_conn *c)
 	return c->client.n_read == 0 && c->server.n_read == 0;
 }
 
+static void count_bytes(struct relay_conn *c, enum relay_direction direction, uint64_t n)
+{
+	if (!n)
+		return;
+	relay_count(&c->service->account->load.n_bytes[direction], n);
+	relay_count(&c->endpoint->load.n_bytes[direction], n);
+}
+
 /* False: the connection is over, or has another endpoint now. */
 static bool move(struct relay_conn *c, struct relay_side *from,
 		 const struct relay_side *to)
 {
+	uint64_t before = from->n_read;
 	int err = relay_move(&c->worker->mover, from, to);
 
+	count_bytes(c, from == &c->client ? RELAY_IN : RELAY_OUT, from->n_read - before);
 	if (!err)
 		return true;
 	if (from == &c->server && is_untouched(c))
@@ -244,7 +254,7 @@ void relay_conn_relay(struct relay_conn *c)
 	uint8_t version = c->service->service->options.proxy_protocol;
 
 	c->is_relaying = true;
-	relay_count(&c->endpoint->n_current, 1);
+	relay_count(&c->endpoint->load.n, 1);
 	LIST_REMOVE(c, in_state);
 	LIST_INSERT_HEAD(&c->worker->relaying, c, in_state);
 	if (version && send_header(c, version) != 0) {
@@ -359,7 +369,7 @@ static struct relay_conn *make(struct relay_worker *w, int fd,
 				 &c->peer_port); /* TCP has these two families */
 	LIST_INSERT_HEAD(&w->connecting, c, in_state);
 	(void)__atomic_add_fetch(&w->n_conns, 1, __ATOMIC_RELAXED);
-	relay_count(&service->account->n_current, 1);
+	relay_count(&service->account->load.n, 1);
 	if (has_filter(frontend)) /* it was inherited */
 		(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused,
 				 sizeof(unused));

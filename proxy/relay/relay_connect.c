@@ -134,7 +134,7 @@ void relay_connect_ready(struct relay_conn *c, bool has_failed)
 void relay_connect_lost(struct relay_conn *c)
 {
 	c->is_relaying = false;
-	relay_uncount(&c->endpoint->n_current);
+	relay_unload(&c->endpoint->load, 0, 0); /* it carried nothing */
 	LIST_REMOVE(c, in_state);
 	LIST_INSERT_HEAD(&c->worker->connecting, c, in_state);
 	give_up_endpoint(c);

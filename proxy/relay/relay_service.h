@@ -16,13 +16,23 @@
 #include "core/service.h"
 #include "proxy/relay/relay_class.h"
 
+enum relay_direction {
+	RELAY_IN,
+	RELAY_OUT,
+	RELAY_DIRECTION_N
+}; /* from clients, to them */
+
+struct relay_load { /* the connections and flows that are open */
+	uint64_t n, n_bytes[RELAY_DIRECTION_N];
+};
+
 struct relay_endpoint {
 	uint32_t refs;
 	uint16_t port;
 	struct addr addr;
 	uint64_t close_at_ms; /* when its connections are closed; 0: never */
 	uint64_t n_connections, n_failures;
-	uint64_t n_current; /* connections and flows that are open */
+	struct relay_load load;
 };
 
 enum relay_counter {
@@ -42,7 +52,7 @@ enum relay_counter {
 struct relay_account {
 	uint32_t refs;
 	uint32_t affinity_id; /* of this service port, never used for another one */
-	uint64_t n_current;
+	struct relay_load load;
 	uint64_t counters[RELAY_COUNTER_N];
 };
 
@@ -60,14 +70,22 @@ static inline void relay_count(uint64_t *counter, uint64_t n)
 	(void)__atomic_add_fetch(counter, n, __ATOMIC_RELAXED);
 }
 
-static inline void relay_uncount(uint64_t *counter)
+static inline void relay_uncount(uint64_t *counter, uint64_t n)
 {
-	(void)__atomic_sub_fetch(counter, 1, __ATOMIC_RELAXED);
+	(void)__atomic_sub_fetch(counter, n, __ATOMIC_RELAXED);
 }
 
 static inline uint64_t relay_counted(const uint64_t *counter)
 {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+/* A connection or flow ends that carried these bytes. */
+static inline void relay_unload(struct relay_load *load, uint64_t in, uint64_t out)
+{
+	relay_uncount(&load->n_bytes[RELAY_IN], in);
+	relay_uncount(&load->n_bytes[RELAY_OUT], out);
+	relay_uncount(&load->n, 1);
 }
 
 /* The next version; old may be NULL. Takes nothing, returns one reference. */

@@ -41,6 +41,13 @@ static void flush_answers(struct relay_udp *u)
 		relay_batch_send(u->down, drop_answers, u);
 }
 
+static void count_bytes(struct relay_flow *flow, enum relay_direction direction,
+			unsigned len)
+{
+	relay_count(&flow->service->account->load.n_bytes[direction], len);
+	relay_count(&flow->endpoint->load.n_bytes[direction], len);
+}
+
 static void address_answer(struct relay_udp *u, struct relay_flow *flow, unsigned i)
 {
 	struct msghdr *m = &u->down->messages[i].msg_hdr;
@@ -50,6 +57,7 @@ static void address_answer(struct relay_udp *u, struct relay_flow *flow, unsigne
 	u->down->datagrams[i].to = &flow->ear->io;
 	flow->n_down += relay_batch_n_parts(u->down, i);
 	flow->down_len += u->down->messages[i].msg_len;
+	count_bytes(flow, RELAY_OUT, u->down->messages[i].msg_len);
 }
 
 static void on_answer(struct ev_loop *loop, ev_io *io, int revents)
@@ -151,6 +159,7 @@ static void on_datagrams(struct ev_loop *loop, ev_io *io, int revents)
 		u->up->datagrams[i].to = &flow->io;
 		flow->n_up += n_parts;
 		flow->up_len += u->up->messages[i].msg_len;
+		count_bytes(flow, RELAY_IN, u->up->messages[i].msg_len);
 	}
 	relay_batch_send(u->up, fail_datagrams, u);
 }

@@ -31,8 +31,8 @@ void relay_flow_end(struct relay_flow *flow)
 	count_flow(flow, RELAY_DOWN, flow->down_len);
 	count_flow(flow, RELAY_DATAGRAMS_UP, flow->n_up);
 	count_flow(flow, RELAY_DATAGRAMS_DOWN, flow->n_down);
-	relay_uncount(&flow->service->account->n_current);
-	relay_uncount(&flow->endpoint->n_current);
+	relay_unload(&flow->service->account->load, flow->up_len, flow->down_len);
+	relay_unload(&flow->endpoint->load, flow->up_len, flow->down_len);
 	relay_limit_give_flow(w->shared->limit);
 }
 
@@ -141,8 +141,8 @@ static struct relay_flow *make(struct relay_udp *u, struct relay_ear *ear,
 	flow->endpoint = relay_endpoint_ref(ear->service->endpoints[i]);
 	flow->n_expected = 1;
 	LIST_INSERT_HEAD(&ear->flows, flow, in_ear);
-	relay_count(&ear->service->account->n_current, 1);
-	relay_count(&flow->endpoint->n_current, 1);
+	relay_count(&ear->service->account->load.n, 1);
+	relay_count(&flow->endpoint->load.n, 1);
 	ev_io_init(&flow->io, on_answer, fd, EV_READ);
 	flow->io.data = flow;
 	ev_io_start(u->worker->loop, &flow->io);

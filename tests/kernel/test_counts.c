@@ -353,6 +353,44 @@ static void bytes_are_those_that_conntrack_counts(void **state)
 	probe_close(fd);
 }
 
+/* The numbers of the first row are those of a census that starts later, at most 5 s. */
+static bool is_busiest_by_bytes(const char *text)
+{
+	const char *row = strchr(text, '\n');
+	unsigned long long current = 0, in = 0, out = 0;
+	char name[64] = "";
+
+	return row &&
+	       sscanf(row, " %*s %63s %*s %*s %*s %*s %llu %llu %llu", name, &current,
+		      &in, &out) == 4 &&
+	       strcmp(name, "web") == 0 && current == 1 && in > 100 && out > 100;
+}
+
+static void top_sorts_by_bytes(void **state)
+{
+	const struct target t =
+		target_named("client", "svc10:80", IPPROTO_TCP, FAMILY_IPV4);
+	_cleanup_(buf_fini) struct buf out = BUF_INIT;
+	uint64_t start_us = world_now_us();
+	struct answer a;
+	int fd;
+
+	(void)state;
+	set_accounting(1);
+	fd = probe_open(sluice->world, &t, 5000, &a);
+	assert_true(fd >= 0);
+	do {
+		if (world_now_us() - start_us > WORLD_PATIENCE_US)
+			instance_fail(sluice, "%s", buf_string(&out));
+		buf_clear(&out);
+		assert_int_equal(instance_command(sluice, "top --once --sort-by bytes",
+						  &out),
+				 0);
+		world_sleep_ms(50);
+	} while (!is_busiest_by_bytes(buf_string(&out)));
+	probe_close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -368,6 +406,7 @@ int main(void)
 		cmocka_unit_test(open_connections_are_counted),
 		cmocka_unit_test(node_ports_have_current_connections),
 		cmocka_unit_test(bytes_are_those_that_conntrack_counts),
+		cmocka_unit_test(top_sorts_by_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, start, stop);

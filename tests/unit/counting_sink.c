@@ -66,8 +66,7 @@ static int census_step(struct sink_census *census)
 
 static bool census_has_bytes(const struct sink_census *census)
 {
-	(void)census;
-	return false;
+	return container_of(census, struct counting_census, census)->sink->has_bytes;
 }
 
 static const struct sink_flows *census_of(const struct sink_census *census,
@@ -99,6 +98,10 @@ static struct sink_census *census_new(struct sink *sink, const struct changeset 
 	c->census.ops = &ops;
 	c->sink = counting;
 	c->flows.n = counting->n_current;
+	for (size_t i = 0; counting->has_bytes && i < 2; i++) {
+		c->flows.n_packets[i] = counting->n_current * (i + 1);
+		c->flows.n_bytes[i] = c->flows.n_packets[i] * 1000;
+	}
 	while (c->busy < of->n &&
 	       (!counting->busy ||
 		strcmp(service_name(of->changes[c->busy].new), counting->busy) != 0))

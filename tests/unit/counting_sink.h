@@ -25,8 +25,9 @@ struct counting_sink { /* embedded, zeroed, then counting_sink_init() */
 	unsigned n_endpoints_read; /* services whose endpoints were read */
 	const char
 		*busy; /* the Service that has connections now, at its first frontend */
-	uint64_t n_current;  /* how many */
-	int census_step;     /* the answer of each step of a census */
+	uint64_t n_current; /* how many */
+	bool has_bytes;	 /* each has a packet of 1000 bytes from the client, two to it */
+	int census_step; /* the answer of each step of a census */
 	unsigned n_censuses; /* that were started */
 };
 

@@ -51,6 +51,7 @@ double rig_stat(const struct relay_rig *rig, const char *name);
 /* The numbers of the Service in `get`. */
 struct rig_counts {
 	uint64_t n_refused, n_current, n_current_of[RIG_MAX_ENDPOINTS];
+	uint64_t n_bytes[2], n_endpoint_bytes[2]; /* of current ones; in, out */
 };
 struct rig_counts rig_counts(const struct relay_rig *rig);
 

@@ -69,8 +69,10 @@ static int numbers_after(struct world *w, uint64_t us)
 	if (!c)
 		return -1;
 	s = state_next(w->state, &i);
-	assert_int_equal(current_of(c, s), c->n);
-	return (int)c->n;
+	assert_int_equal(current_of(c, s).n, c->all.n);
+	assert_int_equal(current_of(c, s).n_bytes[1], c->all.n_bytes[1]);
+	assert_int_equal(c->all.n_bytes[1], c->has_bytes ? 2000 * c->all.n : 0);
+	return (int)c->all.n;
 }
 
 static void a_count_that_needs_no_time_is_known_immediately(void **state)
@@ -83,6 +85,9 @@ static void a_count_that_needs_no_time_is_known_immediately(void **state)
 	assert_int_equal(numbers_after(w, 4 * SEC), 3); /* not due */
 	assert_int_equal(numbers_after(w, 1 * SEC), 0);
 	assert_int_equal(w->sink.n_censuses, 2);
+	w->sink.n_current = 3;
+	w->sink.has_bytes = true;
+	assert_int_equal(numbers_after(w, 5 * SEC), 3);
 }
 
 /* It took 2 s, so the next one starts 100 s after it. */
@@ -95,8 +100,10 @@ static void the_next_count_waits_for_50_times_the_duration(void **state)
 	w->now_us = clock_monotonic_us() - 2 * SEC;
 	assert_int_equal(numbers_after(w, 0), -1);
 	assert_int_equal(numbers_after(w, 10 * SEC), -1); /* and no second one */
+	assert_true(last_census_is_pending(w->last, w->now_us));
 	w->sink.census_step = 0;
 	(void)ev_run(w->loop, 0); /* until it ends */
+	assert_false(last_census_is_pending(w->last, w->now_us));
 	assert_int_equal(numbers_after(w, 89 * SEC), 3);
 	assert_int_equal(w->sink.n_censuses, 1);
 	w->sink.n_current = 4;
@@ -125,6 +132,7 @@ static void a_failure_is_logged_once(void **state)
 	capture_start();
 	for (int i = 0; i < 3; i++)
 		assert_int_equal(numbers_after(w, 5 * SEC), -1);
+	assert_false(last_census_is_pending(w->last, w->now_us));
 	assert_int_equal(capture_count(capture_end(),
 				       "counting: cannot count current connections: "
 				       "Operation not permitted\n"),

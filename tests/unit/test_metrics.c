@@ -360,6 +360,21 @@ static void services_have_series_when_configured(void **state)
 	       "port_name=\"\",protocol=\"TCP\",ip_family=\"IPv4\"} 0");
 	expect(&w, "sluice_current_connections 6");
 	expect(&w, "sluice_census_age_seconds 4");
+	expect_none(&w, "current_bytes"); /* they are not counted */
+	w.sink.has_bytes = true;
+	(void)last_census_read(w.census, 1010 * SEC);
+	buf_clear(&w.out);
+	expect(&w,
+	       "sluice_service_current_bytes{namespace=\"test\",service=\"dns\","
+	       "port_name=\"\",protocol=\"TCP\",ip_family=\"IPv4\",direction=\"out\"} "
+	       "12000");
+	expect(&w,
+	       "sluice_service_current_packets{namespace=\"test\",service=\"dns\","
+	       "port_name=\"\",protocol=\"TCP\",ip_family=\"IPv4\",direction=\"in\"} 6");
+	expect(&w, "sluice_current_bytes{direction=\"in\"} 6000");
+	expect(&w, "sluice_current_packets{direction=\"out\"} 12");
+	expect_none(&w, "service=\"web\",port_name=\"\",protocol=\"TCP\",ip_family="
+			"\"IPv4\",direction");
 	w.in.with_services = false;
 	expect_none(&w, "service=\"web\"");
 	world_close(&w);

@@ -190,6 +190,25 @@ static void a_connection_that_no_endpoint_accepts_is_reset(void **state)
 	assert_int_equal(rig_counts(rig).n_refused, 3);
 }
 
+/* A byte is counted after it was passed on. */
+static void await_bytes(uint64_t in, uint64_t out)
+{
+	struct rig_counts counts;
+	int i = 0;
+
+	do {
+		if (i)
+			(void)poll(NULL, 0, 5);
+		counts = rig_counts(rig);
+	} while (i++ < 2000 &&
+		 (counts.n_bytes[0] != in || counts.n_bytes[1] != out ||
+		  counts.n_endpoint_bytes[0] != in || counts.n_endpoint_bytes[1] != out));
+	assert_int_equal(counts.n_bytes[0], in);
+	assert_int_equal(counts.n_bytes[1], out);
+	assert_int_equal(counts.n_endpoint_bytes[0], in);
+	assert_int_equal(counts.n_endpoint_bytes[1], out);
+}
+
 static void open_connections_are_those_of_their_endpoint(void **state)
 {
 	int clients[3], servers[3];
@@ -198,7 +217,9 @@ static void open_connections_are_those_of_their_endpoint(void **state)
 	for (int i = 0; i < 3; i++) {
 		rig_pair(rig, &clients[i], &servers[i]);
 		rig_pump(clients[i], servers[i], 1);
+		rig_pump(servers[i], clients[i], 200000);
 	}
+	await_bytes(3, 600000);
 	rig_put(rig, 3); /* connections of the version before count, too */
 	assert_int_equal(rig_counts(rig).n_current, 3);
 	assert_int_equal(rig_counts(rig).n_current_of[0] +
@@ -210,6 +231,7 @@ static void open_connections_are_those_of_their_endpoint(void **state)
 	assert_int_equal(rig_counts(rig).n_current, 0);
 	assert_int_equal(rig_counts(rig).n_current_of[0], 0);
 	assert_int_equal(rig_counts(rig).n_current_of[1], 0);
+	await_bytes(0, 0);
 	assert_int_equal(rig_counts(rig).n_refused, 0);
 }
 

@@ -451,6 +451,11 @@ static void each_flow_counts_as_a_connection(void **state)
 	assert_int_equal(sum.of_frontend, 5);
 	assert_int_equal(sum.of_endpoints, 5);
 	assert_int_equal(rig_counts(rig).n_current, 5);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(rig_counts(rig).n_bytes[i], 10 * strlen("question"));
+		assert_int_equal(rig_counts(rig).n_endpoint_bytes[i],
+				 10 * strlen("question"));
+	}
 	/* datagrams are counted when their flow ends */
 	rig_remove(rig);
 	await_flows(0);

@@ -42,17 +42,21 @@ static int tear_down(void **state)
 }
 
 #define HEAD                                                                             \
-	"NAMESPACE   NAME   PORT       FAMILY   RATE    CONNS   CURRENT   REFUSED   "    \
+	"NAMESPACE   NAME   PORT       FAMILY   RATE    CONNS   CURRENT   BYTESIN   "    \
+	"BYTESOUT   REFUSED   "                                                          \
 	"DROPPED   "                                                                     \
 	"ENDPOINTS\n"
 #define A                                                                                \
 	"demo        a      http/TCP   IPv4     0.0/s   -       -         -         -  " \
+	"        -         -  "                                                          \
 	"       0\n"
 #define B                                                                                \
 	"demo        b      http/TCP   IPv4     0.0/s   -       -         -         -  " \
+	"        -         -  "                                                          \
 	"       1\n"
 #define C                                                                                \
 	"other       c      http/TCP   IPv4     0.0/s   -       -         -         -  " \
+	"        -         -  "                                                          \
 	"       0\n"
 
 static const struct {
