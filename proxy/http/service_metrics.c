@@ -34,15 +34,32 @@ static bool lacks_local(const struct service *s, enum policy policy)
 	return false;
 }
 
-static void write_no_local(const struct metrics_input *in, struct buf *out)
+/* Of one walk: with many services each of them is read from memory, not from a cache. */
+struct tally {
+	size_t n_without_endpoints;
+	size_t n_lacking_local[FAMILY_N][POLICY_N];
+};
+
+static struct tally tally(const struct state *state)
 {
-	static const char name[] = "kubeproxy_sync_proxy_rules_no_local_endpoints_total";
-	size_t n[FAMILY_N][POLICY_N] = {0};
+	struct tally t = {0};
 	const struct service *s;
 
-	for (size_t i = 0; (s = state_next(in->state, &i));)
+	for (size_t i = 0; (s = state_next(state, &i));) {
+		t.n_without_endpoints +=
+			!s->n_pool[POOL_CLUSTER] && !s->n_pool[POOL_LOCAL];
 		for (int policy = 0; policy < POLICY_N; policy++)
-			n[s->family][policy] += lacks_local(s, (enum policy)policy);
+			t.n_lacking_local[s->family][policy] +=
+				lacks_local(s, (enum policy)policy);
+	}
+	return t;
+}
+
+static void write_no_local(const struct metrics_input *in, const struct tally *t,
+			   struct buf *out)
+{
+	static const char name[] = "kubeproxy_sync_proxy_rules_no_local_endpoints_total";
+
 	/* kube-proxy's name for a gauge; without a type it passes linters. */
 	exposition_family(
 		out, name, "untyped",
@@ -56,7 +73,7 @@ static void write_no_local(const struct metrics_input *in, struct buf *out)
 			};
 
 			exposition_sample(out, name, labels, N_ELEMENTS(labels),
-					  (double)n[family][policy]);
+					  (double)t->n_lacking_local[family][policy]);
 		}
 }
 
@@ -280,30 +297,22 @@ static void write_each(const struct metrics_input *in, struct buf *out)
 		write_current(in->current, out, busy, n);
 }
 
-static size_t n_without_endpoints(const struct state *state)
-{
-	const struct service *s;
-	size_t n = 0;
-
-	for (size_t i = 0; (s = state_next(state, &i));)
-		n += !s->n_pool[POOL_CLUSTER] && !s->n_pool[POOL_LOCAL];
-	return n;
-}
-
 void service_metrics_write(const struct metrics_input *in, struct buf *out)
 {
+	const struct tally t = tally(in->state);
+
 	exposition_value(out, "sluice_services", "gauge",
 			 "Services, each port and family counted.",
 			 (double)state_n_services(in->state));
 	exposition_value(
 		out, "sluice_services_without_endpoints", "gauge",
 		"Those of sluice_services without an endpoint for new connections.",
-		(double)n_without_endpoints(in->state));
+		(double)t.n_without_endpoints);
 	exposition_value(
 		out, "sluice_claims_waiting", "gauge",
 		"Frontends that a Service claims while another Service holds them.",
 		(double)state_n_conflicts(in->state));
-	write_no_local(in, out);
+	write_no_local(in, &t, out);
 	if (in->with_services)
 		write_each(in, out);
 	if (in->counts && counts_are_known(in->counts))
