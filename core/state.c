@@ -181,6 +181,7 @@ static void settle(struct state *st, struct entry *e)
 	bool is_as_taken;
 
 	e->is_touched = false;
+	st->waiting_version += e->n_waiting > 0;
 	if (!e->desired && !e->taken) {
 		st->n_waiting -= e->n_waiting;
 		entry_remove(st, e);
@@ -191,6 +192,7 @@ static void settle(struct state *st, struct entry *e)
 	st->n_waiting -= e->n_waiting;
 	set_service(&e->visible, state_make_visible(st, e, &e->n_waiting));
 	st->n_waiting += e->n_waiting;
+	st->waiting_version += e->n_waiting > 0;
 	is_as_taken = e->visible && e->taken && service_equal(e->visible, e->taken);
 	if (is_as_taken)
 		set_service(&e->taken, service_ref(e->visible)); /* one block is enough */

@@ -77,6 +77,8 @@ const struct service *state_find_frontend(const struct state *st, const struct a
 
 /* Number of places that a service waits for; in constant time. */
 size_t state_n_conflicts(const struct state *st);
+/* Another one than before if these places may be others; 0: there was never one. */
+uint64_t state_conflicts_version(const struct state *st);
 
 /* A claim that waits, and the holder of its frontend.  Desired services, not visible ones. */
 struct state_conflict {

@@ -62,7 +62,8 @@ struct state {
 	struct addr *taken_nodes[FAMILY_N];   /* as of the last take */
 	size_t n_nodes[FAMILY_N], n_taken_nodes[FAMILY_N];
 	bool has_new_nodes;
-	size_t n_waiting; /* of all entries */
+	size_t n_waiting;	  /* of all entries */
+	uint64_t waiting_version; /* see state_conflicts_version() */
 	uint64_t serial; /* of the last call; claims and addresses that it adds have it */
 	struct entry_list entries; /* those with a desired service */
 	struct entry_list dirty;

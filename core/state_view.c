@@ -99,6 +99,11 @@ size_t state_n_conflicts(const struct state *st)
 	return st->n_waiting;
 }
 
+uint64_t state_conflicts_version(const struct state *st)
+{
+	return st->waiting_version;
+}
+
 struct conflict_list {
 	struct state_conflict *items;
 	size_t n, cap;

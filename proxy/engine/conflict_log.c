@@ -1,11 +1,12 @@
 #include "proxy/engine/conflict_log.h"
 
-#include <string.h>
+#include <stdlib.h>
 
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "core/hash.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "core/state.h"
 
 #define MAX_LINES   10		      /* in one update */
@@ -34,28 +35,35 @@ static uint64_t claim_hash(const struct state_conflict *c)
 			c->frontend.port);
 }
 
+static int compare_hashes(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
 static bool is_known(const struct conflict_log *log, uint64_t hash)
 {
-	for (size_t i = 0; i < log->n_known; i++)
-		if (log->known[i] == hash)
-			return true;
-	return false;
+	return log->n_known &&
+	       bsearch(&hash, log->known, log->n_known, sizeof(hash), compare_hashes);
 }
 
 /* Moves the new ones to the front, and returns how many. */
 static size_t take_new(struct conflict_log *log, struct state_conflict *conflicts,
 		       size_t n)
 {
-	size_t n_first = n < CONFLICT_LOG_KNOWN ? n : CONFLICT_LOG_KNOWN, n_new = 0;
-	uint64_t hashes[CONFLICT_LOG_KNOWN];
+	uint64_t *hashes = xcalloc(n + 1, sizeof(*hashes));
+	size_t n_new = 0;
 
-	for (size_t i = 0; i < n_first; i++) {
+	for (size_t i = 0; i < n; i++) {
 		hashes[i] = claim_hash(&conflicts[i]);
 		if (!is_known(log, hashes[i]))
 			conflicts[n_new++] = conflicts[i];
 	}
-	memcpy(log->known, hashes, n_first * sizeof(*hashes));
-	log->n_known = n_first;
+	qsort(hashes, n, sizeof(*hashes), compare_hashes);
+	free(log->known);
+	log->known = hashes;
+	log->n_known = n;
 	return n_new;
 }
 
@@ -63,10 +71,9 @@ static void log_new(struct conflict_log *log, const struct state_conflict *new, 
 {
 	log->limiter.burst = BURST;
 	log->limiter.interval_us = INTERVAL_US;
-	if ((n == 0 && log->n > 0) ||
-	    !log_limiter_take(&log->limiter, 1, clock_monotonic_us()))
+	if (!log_limiter_take(&log->limiter, 1, clock_monotonic_us()))
 		return;
-	if (log->n == 0)
+	if (log->n_known == 0)
 		log_info("no address and port is claimed by two Services any more");
 	for (size_t i = 0; i < n && i < MAX_LINES; i++)
 		log_conflict(&new[i]);
@@ -77,15 +84,21 @@ static void log_new(struct conflict_log *log, const struct state_conflict *new, 
 void conflict_log_update(struct conflict_log *log, const struct state *state)
 {
 	_cleanup_(freep) struct state_conflict *conflicts = NULL;
-	size_t n = state_n_conflicts(state), n_new = 0;
+	size_t n, n_new, n_before = log->n_known;
 
-	if (n == log->n)
+	if (state_conflicts_version(state) == log->version)
 		return;
-	log->n = n;
-	if (n > 0)
-		conflicts = state_conflicts(state, &n);
+	log->version = state_conflicts_version(state);
+	conflicts = state_conflicts(state, &n);
 	n_new = take_new(log, conflicts, n);
-	log_new(log, conflicts, n_new);
+	if (n_new > 0 || (n == 0 && n_before > 0))
+		log_new(log, conflicts, n_new);
 	for (size_t i = 0; log->found && i < n_new; i++)
 		log->found(log->data, &conflicts[i]);
+}
+
+void conflict_log_fini(struct conflict_log *log)
+{
+	free(log->known);
+	*log = (struct conflict_log){0};
 }

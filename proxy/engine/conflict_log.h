@@ -1,6 +1,6 @@
 /*
- * Finds new claims of an address and port that another Service has, when the number of
- * claims changes, and logs them; if it keeps changing, only now and then.
+ * Finds new claims of an address and port that another Service has, when claims have
+ * changed, and logs them; if they keep changing, only now and then.
  */
 #pragma once
 
@@ -12,11 +12,9 @@
 struct state;
 struct state_conflict;
 
-#define CONFLICT_LOG_KNOWN 1000
-
-struct conflict_log {			    /* embedded, zeroed */
-	size_t n;			    /* claims at the last update */
-	uint64_t known[CONFLICT_LOG_KNOWN]; /* hashes of the first ones */
+struct conflict_log {	  /* embedded, zeroed */
+	uint64_t version; /* of the claims at the last update */
+	uint64_t *known;  /* hashes of all of them, sorted */
 	size_t n_known;
 	struct log_limiter limiter;
 	/* A claim that is new; may be NULL. */
@@ -24,4 +22,5 @@ struct conflict_log {			    /* embedded, zeroed */
 	void *data;
 };
 
+void conflict_log_fini(struct conflict_log *log);
 void conflict_log_update(struct conflict_log *log, const struct state *state);

@@ -490,5 +490,6 @@ int daemon_run(struct options *options, const struct parts *parts)
 	control_free(d.control);
 	servers_free(d.servers);
 	engine_close(&d.engine);
+	conflict_log_fini(&d.conflicts);
 	return err;
 }

@@ -116,5 +116,6 @@ int once_run(const struct config *config, const struct parts *parts)
 	if (err == 0)
 		err = o.input_err;
 	engine_close(&o.engine);
+	conflict_log_fini(&o.conflicts);
 	return err;
 }
