@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 #include "core/mem.h"
+#include "tests/kernel/world.h"
 #include "tests/test.h"
 
 #define MAX_FDS	 256
@@ -216,6 +218,39 @@ size_t fd_store_n(struct fd_store *s)
 	n = s->n;
 	(void)pthread_mutex_unlock(&s->lock);
 	return n;
+}
+
+/* False: there is none. */
+static bool stat_state(struct fd_store *s, struct stat *ret)
+{
+	bool is_there = false;
+
+	lock_when_quiet(s);
+	for (size_t i = 0; i < s->n; i++)
+		if (strcmp(s->items[i].name, "state") == 0)
+			is_there = fstat(s->items[i].fd, ret) == 0;
+	(void)pthread_mutex_unlock(&s->lock);
+	return is_there;
+}
+
+void fd_store_await_state(struct fd_store *s, unsigned n_times)
+{
+	uint64_t start_us = world_now_us();
+	struct stat before = {0}, now;
+
+	(void)stat_state(s, &before);
+	while (n_times) {
+		if (world_now_us() - start_us > WORLD_PATIENCE_US)
+			fail_msg("the state is not saved");
+		world_sleep_ms(10);
+		if (!stat_state(s, &now) ||
+		    (now.st_ino == before.st_ino &&
+		     now.st_mtim.tv_sec == before.st_mtim.tv_sec &&
+		     now.st_mtim.tv_nsec == before.st_mtim.tv_nsec))
+			continue;
+		before = now;
+		n_times--;
+	}
 }
 
 void fd_store_damage_state(struct fd_store *s)

@@ -15,5 +15,7 @@ void fd_store_stop(struct fd_store *s);
 void fd_store_pass(void);
 /* How many descriptors it has. */
 size_t fd_store_n(struct fd_store *s);
+/* Waits until the daemon has written the stored state so many times. */
+void fd_store_await_state(struct fd_store *s, unsigned n_times);
 /* Replaces the content of the stored state. */
 void fd_store_damage_state(struct fd_store *s);

@@ -1,7 +1,11 @@
 #!/bin/sh
+# leftovers.sh [--remove]
+#
 # Fails when a kernel test left a folder, a process, a cgroup or BPF programs
 # behind.  Names carry the test's process id; what belongs to a test that still
 # runs is not looked at, nor are the pins that a running daemon holds its lock on.
+#
+# With --remove it only names and removes cgroups of killed tests that have no processes.
 left=0
 
 is_leftover() { # …/sluice-test-PID, or …/sluice-test-PID.XXXXXX…
@@ -9,6 +13,22 @@ is_leftover() { # …/sluice-test-PID, or …/sluice-test-PID.XXXXXX…
 	pid=${pid%%.*}
 	! kill -0 "$pid" 2>/dev/null
 }
+
+# Places of this type of filesystem that this process can see.
+mounts_of() {
+	awk -v type="$1" '$3 == type { print $2 }' /proc/mounts
+}
+
+if [ "$1" = --remove ]; then
+	for cgroup in $(mounts_of cgroup2); do
+		for dir in "$cgroup"/sluice-test-*; do
+			[ -e "$dir" ] && is_leftover "$dir" || continue
+			find "$dir" -depth -type d -exec rmdir {} \; 2>/dev/null && [ ! -e "$dir" ] &&
+				echo "removed: cgroup $dir of a test that was killed"
+		done
+	done
+	exit 0
+fi
 
 for dir in /tmp/sluice-test-*; do
 	[ -e "$dir" ] && is_leftover "$dir" || continue
@@ -22,11 +42,6 @@ for cmdline in /proc/[0-9]*/cmdline; do
 	echo "left behind: process $cmdline of $dir" >&2
 	left=1
 done
-
-# Places of this type of filesystem that this process can see.
-mounts_of() {
-	awk -v type="$1" '$3 == type { print $2 }' /proc/mounts
-}
 
 has_daemon=
 for bpffs in $(mounts_of bpf); do

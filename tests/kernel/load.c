@@ -163,7 +163,8 @@ static void handle(struct loop *l, struct slot *s, short revents)
 	}
 }
 
-static void start_connection(struct loop *l)
+/* False: all slots are in use; it is tried again when one has its answer, or its time is over. */
+static bool start_connection(struct loop *l)
 {
 	for (size_t i = l->plan->n_flows; i < l->n; i++) {
 		struct slot *s = &l->slots[i];
@@ -174,10 +175,9 @@ static void start_connection(struct loop *l)
 		err = open_socket(l, s);
 		if (err)
 			end_slot(l, s, -err);
-		return;
+		return true;
 	}
-	note_error(l, "too many concurrent connections", EAGAIN);
-	l->shared->result.n_failed++;
+	return false;
 }
 
 static void check_times(struct loop *l, uint64_t now)
@@ -223,7 +223,7 @@ static void open_flows(struct loop *l)
 		if (open_socket(l, s))
 			continue;
 		p = (struct pollfd){s->fd, POLLOUT, 0};
-		if (poll(&p, 1, 5000) != 1 || p.revents != POLLOUT)
+		if (poll(&p, 1, PROBE_PATIENCE_MS) != 1 || p.revents != POLLOUT)
 			continue; /* counted as missing by load_start() */
 		l->shared->result.n_flows_open++;
 	}
@@ -251,9 +251,9 @@ static void run(struct loop *l)
 	while (!__atomic_load_n(&l->shared->stop, __ATOMIC_ACQUIRE)) {
 		uint64_t now = world_now_us();
 
-		for (; n_started < (now - start) * l->plan->per_second / 1000000;
-		     n_started++)
-			start_connection(l);
+		while (n_started < (now - start) * l->plan->per_second / 1000000 &&
+		       start_connection(l))
+			n_started++;
 		check_times(l, now);
 		poll_once(l);
 	}
@@ -295,7 +295,7 @@ struct load *load_start(const struct world *w, const struct load_plan *plan)
 		child(plan, l->shared);
 	while (load_look(l).n_flows_open < plan->n_flows ||
 	       (plan->per_second && !load_look(l).n_connections)) {
-		if (world_now_us() - start > 10000000)
+		if (world_now_us() - start > WORLD_PATIENCE_US)
 			fail_msg("%u of %u flows are open, %lu connections made: %s",
 				 load_look(l).n_flows_open, plan->n_flows,
 				 (unsigned long)load_look(l).n_connections,

@@ -17,7 +17,7 @@
 #include "tests/kernel/outside.h"
 #include "tests/test.h"
 
-#define ICMP_US 20000
+#define ICMP_US 200000
 
 struct target target_named(const char *from, const char *to, uint8_t proto,
 			   enum family family)

@@ -40,6 +40,8 @@ struct target {
 struct target target_named(const char *from, const char *to, uint8_t proto,
 			   enum family family);
 
+/* For an answer that has to come: a busy machine may take seconds. */
+#define PROBE_PATIENCE_MS 10000
 struct answer probe(const struct world *w, const struct target *t, int timeout_ms);
 
 /* The same in steps: a socket that stays open, asked again and again. -errno. */

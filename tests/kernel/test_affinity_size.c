@@ -171,7 +171,7 @@ static unsigned n_backends(const struct world *w)
 	unsigned n = 0;
 
 	for (int i = 0; i < N_PROBES; i++) {
-		struct answer a = probe(w, &t, 2000);
+		struct answer a = probe(w, &t, PROBE_PATIENCE_MS);
 		char text[ANSWER_TEXT_LEN];
 		unsigned at = 0;
 

@@ -151,7 +151,7 @@ static void a_service_of_5000_endpoints_uses_them_all_alike(void **state)
 					       kind & 2 ? FAMILY_IPV6 : FAMILY_IPV4);
 
 		for (int i = 0; i < N_TRIES; i++) {
-			struct answer a = probe(sluice->world, &t, 2000);
+			struct answer a = probe(sluice->world, &t, PROBE_PATIENCE_MS);
 
 			assert_int_equal(a.outcome, PROBE_ANSWERED);
 			seen[i] = a.backend;

@@ -72,8 +72,8 @@ static int stop(void **state)
 static void expect_outcome(const char *from, const char *to, enum outcome outcome)
 {
 	const struct target t = target_named(from, to, IPPROTO_TCP, FAMILY_IPV4);
-	struct answer a =
-		probe(sluice->world, &t, outcome == PROBE_SILENT ? SILENT_MS : 5000);
+	struct answer a = probe(sluice->world, &t,
+				outcome == PROBE_SILENT ? SILENT_MS : PROBE_PATIENCE_MS);
 	char text[ANSWER_TEXT_LEN];
 
 	if (a.outcome != outcome)
@@ -288,7 +288,7 @@ static void open_connections_are_counted(void **state)
 	world_must(sluice->world, PLACE_NODE, "conntrack -F 2>/dev/null");
 	expect_current(0);
 	for (int i = 0; i < N; i++) {
-		fds[i] = probe_open(sluice->world, &t, 5000, &a);
+		fds[i] = probe_open(sluice->world, &t, PROBE_PATIENCE_MS, &a);
 		assert_true(fds[i] >= 0);
 	}
 	expect_current(N);
@@ -310,7 +310,7 @@ static void node_ports_have_current_connections(void **state)
 	int fd;
 
 	(void)state;
-	fd = probe_open(sluice->world, &t, 5000, &a);
+	fd = probe_open(sluice->world, &t, PROBE_PATIENCE_MS, &a);
 	assert_true(fd >= 0);
 	assert_int_equal(get("services test/limited", "limited", "current"), 1);
 	assert_int_equal(get("services", "limited", "current"), 1);
@@ -337,12 +337,12 @@ static void bytes_are_those_that_conntrack_counts(void **state)
 
 	(void)state;
 	set_accounting(0);
-	fd = probe_open(sluice->world, &t, 5000, &a);
+	fd = probe_open(sluice->world, &t, PROBE_PATIENCE_MS, &a);
 	assert_int_equal(instance_command(sluice, "get services -o wide", &out), 0);
 	assert_non_null(strstr(buf_string(&out), hint));
 	probe_close(fd);
 	set_accounting(1);
-	fd = probe_open(sluice->world, &t, 5000, &a);
+	fd = probe_open(sluice->world, &t, PROBE_PATIENCE_MS, &a);
 	buf_clear(&out);
 	assert_int_equal(instance_command(sluice, "get services -o wide", &out), 0);
 	assert_null(strstr(buf_string(&out), hint));

@@ -205,7 +205,7 @@ static void open_sockets(struct instance *sluice, int epoll, int *fds)
 		struct epoll_event errors = {.events = EPOLLERR | EPOLLONESHOT};
 		struct answer a;
 
-		fds[i] = probe_open(sluice->world, &t, 2000, &a);
+		fds[i] = probe_open(sluice->world, &t, PROBE_PATIENCE_MS, &a);
 		assert_int_equal(a.outcome, PROBE_ANSWERED);
 		assert_int_equal(epoll_ctl(epoll, EPOLL_CTL_ADD, fds[i], &errors), 0);
 	}

@@ -200,7 +200,7 @@ static bool passes_nftables(struct instance *sluice, const char *from, const cha
 
 		if (fd < 0 || write(fd, "0", 1) != 1)
 			_exit(2);
-		_exit(probe(w, &t, 2000).outcome == PROBE_ANSWERED ? 0 : 1);
+		_exit(probe(w, &t, PROBE_PATIENCE_MS).outcome == PROBE_ANSWERED ? 0 : 1);
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(status, 0);

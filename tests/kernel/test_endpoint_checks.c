@@ -164,7 +164,7 @@ static void http_status_decides(void **state)
 static void requests_survive_the_death_of_an_endpoint(void **state)
 {
 	struct instance *sluice = *state;
-	struct load_plan plan = {.per_second = (unsigned)(500 / world_patience())};
+	struct load_plan plan = {.per_second = (unsigned)(1000 / world_patience())};
 	struct load_result r;
 	struct load *load;
 

@@ -232,7 +232,8 @@ static long long connections(struct instance *sluice, const char *command,
 static void ask_often(struct instance *sluice, const struct target *t, int n)
 {
 	for (int i = 0; i < n; i++)
-		assert_int_equal(probe(sluice->world, t, 2000).outcome, PROBE_ANSWERED);
+		assert_int_equal(probe(sluice->world, t, PROBE_PATIENCE_MS).outcome,
+				 PROBE_ANSWERED);
 }
 
 /* Of all Services. */

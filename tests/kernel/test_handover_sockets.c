@@ -51,7 +51,8 @@ static void open_clients(struct instance *sluice, struct client *clients)
 
 		c->target = target_named("client", "svc53:53", IPPROTO_UDP,
 					 i % 2 ? FAMILY_IPV6 : FAMILY_IPV4);
-		c->fd = probe_open(sluice->world, &c->target, 2000, &c->first);
+		c->fd = probe_open(sluice->world, &c->target, PROBE_PATIENCE_MS,
+				   &c->first);
 		assert_true(c->fd >= 0);
 		assert_int_equal(c->first.outcome, PROBE_ANSWERED);
 	}
@@ -59,7 +60,7 @@ static void open_clients(struct instance *sluice, struct client *clients)
 
 static void assert_same_flow(const struct client *c)
 {
-	struct answer a = probe_ask(c->fd, &c->target, 2000);
+	struct answer a = probe_ask(c->fd, &c->target, PROBE_PATIENCE_MS);
 	char before[ANSWER_TEXT_LEN], after[ANSWER_TEXT_LEN];
 
 	if (a.outcome != PROBE_ANSWERED || !addr_equal(&a.backend, &c->first.backend) ||
@@ -93,7 +94,7 @@ static pid_t start_waiting_client(struct instance *sluice)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		struct answer a = probe(sluice->world, &t, 30000);
+		struct answer a = probe(sluice->world, &t, WORLD_PATIENCE_US / 1000);
 
 		_exit(a.outcome == PROBE_ANSWERED ? 0 : 1 + (int)a.outcome);
 	}

@@ -161,7 +161,7 @@ static struct answer ask(const struct world *w, int kind)
 	struct target t =
 		target_named("client", "vip90:80", kind & 1 ? IPPROTO_UDP : IPPROTO_TCP,
 			     kind & 2 ? FAMILY_IPV6 : FAMILY_IPV4);
-	struct answer a = probe(w, &t, 2000);
+	struct answer a = probe(w, &t, PROBE_PATIENCE_MS);
 	char text[ANSWER_TEXT_LEN];
 
 	if (a.outcome != PROBE_ANSWERED)

@@ -55,10 +55,10 @@ static void change_address(const struct instance *sluice, const char *verb)
 }
 
 static bool is_answered_by(const struct instance *sluice, const struct target *t,
-			   const char *name)
+			   const char *name, int timeout_ms)
 {
 	struct addr expected = world_addr(name, t->family);
-	struct answer a = probe(sluice->world, t, 300);
+	struct answer a = probe(sluice->world, t, timeout_ms);
 
 	return a.outcome == PROBE_ANSWERED && addr_equal(&a.backend, &expected);
 }
@@ -72,7 +72,7 @@ static void wait_for_address(struct instance *sluice, bool is_served)
 		struct target t =
 			target_named("client", "ext12:3001", IPPROTO_TCP, family);
 
-		while (is_answered_by(sluice, &t, "pod1") != is_served) {
+		while (is_answered_by(sluice, &t, "pod1", 300) != is_served) {
 			if (world_now_us() - start_us > WORLD_PATIENCE_US)
 				instance_fail(sluice, "the node port at ext12 %s",
 					      is_served ? "does not come"
@@ -116,7 +116,7 @@ static void an_address_that_comes_and_goes_is_followed(void **state)
 	traffic_check(sluice->world, with_address, N_ELEMENTS(with_address));
 
 	/* a flow to it ends with it */
-	assert_true(is_answered_by(sluice, &flow, "pod1"));
+	assert_true(is_answered_by(sluice, &flow, "pod1", PROBE_PATIENCE_MS));
 	assert_true(has_flow(sluice));
 	change_address(sluice, "del");
 	start_us = world_now_us();
@@ -177,9 +177,11 @@ static void loopback_has_the_node_ports_where_sockets_are_translated(void **stat
 
 		assert_int_equal(addr_parse(loopback[family], &node.addr), 0);
 		pod.addr = node.addr;
-		assert_int_equal(is_answered_by(sluice, &node, "pod1"),
+		assert_int_equal(is_answered_by(sluice, &node, "pod1",
+						instance_is_ebpf() ? PROBE_PATIENCE_MS
+								   : 300),
 				 instance_is_ebpf());
-		assert_false(is_answered_by(sluice, &pod, "pod1"));
+		assert_false(is_answered_by(sluice, &pod, "pod1", 300));
 	}
 }
 

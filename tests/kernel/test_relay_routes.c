@@ -39,20 +39,25 @@ static void await_n_routes(struct instance *sluice, unsigned n)
 	await_shell(sluice, "test $( (" OURS ") | grep -c local) = %u", n);
 }
 
-static bool is_served(struct instance *sluice, const char *to)
+static bool is_served(struct instance *sluice, const char *to, int timeout_ms)
 {
 	struct target tcp = target_named("client", to, IPPROTO_TCP, FAMILY_IPV4),
 		      udp = target_named("client", to, IPPROTO_UDP, FAMILY_IPV4);
 
-	return probe(sluice->world, &tcp, 200).outcome == PROBE_ANSWERED &&
-	       probe(sluice->world, &udp, 200).outcome == PROBE_ANSWERED;
+	return probe(sluice->world, &tcp, timeout_ms).outcome == PROBE_ANSWERED &&
+	       probe(sluice->world, &udp, timeout_ms).outcome == PROBE_ANSWERED;
+}
+
+static void assert_served(struct instance *sluice, const char *to)
+{
+	assert_true(is_served(sluice, to, PROBE_PATIENCE_MS));
 }
 
 static void await_served(struct instance *sluice, const char *to)
 {
 	uint64_t start_us = world_now_us();
 
-	while (!is_served(sluice, to)) {
+	while (!is_served(sluice, to, 200)) {
 		if (world_now_us() - start_us > WORLD_PATIENCE_US)
 			instance_fail(sluice, "%s is not served", to);
 		world_sleep_ms(10);
@@ -70,7 +75,7 @@ static void routes_follow_the_services(void **state)
 	await_n_routes(sluice, 2);
 	put_both(sluice);
 	await_n_routes(sluice, 6);
-	assert_true(is_served(sluice, "ext11:80"));
+	assert_served(sluice, "ext11:80");
 }
 
 static void a_removed_route_is_added_again(void **state)
@@ -98,11 +103,11 @@ static void local_routes_and_addresses_of_others_stay(void **state)
 		   w->dir);
 	instance_start(sluice, NULL);
 	put_both(sluice);
-	assert_true(is_served(sluice, "vip4:80"));
-	assert_true(is_served(sluice, "ext11:80"));
+	assert_served(sluice, "vip4:80");
+	assert_served(sluice, "ext11:80");
 	/* the address goes, and its frontend is served by our route */
 	world_must(w, PLACE_NODE, "ip addr del 192.168.99.11/32 dev spare0");
-	assert_true(is_served(sluice, "ext11:80"));
+	assert_served(sluice, "ext11:80");
 	world_must(w, PLACE_NODE, "ip addr add 192.168.99.11/32 dev spare0");
 	assert_int_equal(instance_end(sluice, SIGTERM), 0);
 	world_must(w, PLACE_NODE, "ip route show table local | sort | cmp - %s/before",
@@ -204,7 +209,7 @@ a_program_cannot_listen_at_all_addresses_on_the_port_of_a_service(void **state)
 	end_program(program);
 	program = start_program(sluice, INADDR_LOOPBACK, 80);
 	assert_true(program > 0);
-	assert_true(is_served(sluice, "ext11:80"));
+	assert_served(sluice, "ext11:80");
 	end_program(program);
 }
 
@@ -226,7 +231,7 @@ static void a_daemon_whose_worker_is_killed_ends_and_the_next_one_serves(void **
 	await_n_routes(sluice, 6);
 	instance_start(sluice, NULL);
 	put_both(sluice);
-	assert_true(is_served(sluice, "vip4:80"));
+	assert_served(sluice, "vip4:80");
 }
 
 /* Not even the loopback interface is up. */

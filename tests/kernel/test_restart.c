@@ -150,7 +150,7 @@ static void an_unchanged_restart_sends_nothing_and_keeps_counters(void **state)
 	pid_t monitor;
 
 	for (int i = 0; i < 20; i++)
-		assert_int_equal(probe(w, &t, 1000).outcome, PROBE_ANSWERED);
+		assert_int_equal(probe(w, &t, PROBE_PATIENCE_MS).outcome, PROBE_ANSWERED);
 	world_must(w, PLACE_NODE, "(%s) | sort >%s/before", counters, w->dir);
 	world_must(w, PLACE_NODE, "grep -q 'packets [1-9]' %s/before", w->dir);
 	monitor = start_monitor(w);

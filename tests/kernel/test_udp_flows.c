@@ -61,7 +61,7 @@ static struct flow open_flow(const struct world *w, const char *to, enum family 
 	struct flow f = {.target = target_named(client->from, to, IPPROTO_UDP, family)};
 
 	f.target.is_unconnected = client->is_unconnected;
-	f.fd = probe_open(w, &f.target, 2000, &f.first);
+	f.fd = probe_open(w, &f.target, PROBE_PATIENCE_MS, &f.first);
 	if (f.first.outcome != PROBE_ANSWERED)
 		fail_msg("%s to %s: %s", client->from, to, answer_format(&f.first, text));
 	return f;
@@ -99,14 +99,14 @@ static void wait_answer(struct flow *f, enum outcome outcome, const char *backen
 		if (a.outcome == outcome && (!backend || addr_equal(&a.backend, &wanted)))
 			return;
 		world_sleep_ms(2);
-	} while (world_now_us() - start_us < 3000000);
+	} while (world_now_us() - start_us < WORLD_PATIENCE_US);
 	fail_msg("should reach %s: %s", backend ? backend : "nobody",
 		 answer_format(&a, text));
 }
 
 static void assert_untouched(const struct flow *f)
 {
-	struct answer a = probe_ask(f->fd, &f->target, 2000);
+	struct answer a = probe_ask(f->fd, &f->target, PROBE_PATIENCE_MS);
 
 	assert_int_equal(a.outcome, PROBE_ANSWERED);
 	assert_true(addr_equal(&a.backend, &f->first.backend));
@@ -253,7 +253,7 @@ static void wait_forgotten(const struct world *w, const char *name, enum family 
 			  "conntrack -L -f %s -p udp -d %s 2>/dev/null | grep -q .",
 			  family == FAMILY_IPV4 ? "ipv4" : "ipv6",
 			  addr_format(&a, text))) {
-		if (world_now_us() - start_us > 3000000)
+		if (world_now_us() - start_us > WORLD_PATIENCE_US)
 			instance_fail(sluice, "the flow to %s is still there", name);
 		world_sleep_ms(2);
 	}

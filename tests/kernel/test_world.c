@@ -45,7 +45,7 @@ static void all_hosts_reach_each_other_with_their_own_addresses(void **state)
 					       i & 1 ? IPPROTO_TCP : IPPROTO_UDP,
 					       i & 2 ? FAMILY_IPV6 : FAMILY_IPV4);
 		struct addr own = world_addr(from, t.family);
-		struct answer a = probe(w, &t, 1000);
+		struct answer a = probe(w, &t, PROBE_PATIENCE_MS);
 		char text[ANSWER_TEXT_LEN];
 
 		if (a.outcome != direct_cases[i / 4].outcome)
@@ -66,9 +66,9 @@ static void a_reset_differs_from_an_icmp_error(void **state)
 	const struct world *w = *state;
 	struct target t = target_named("client", "pod1:81", IPPROTO_TCP, FAMILY_IPV4);
 
-	assert_false(probe(w, &t, 1000).by_icmp);
+	assert_false(probe(w, &t, PROBE_PATIENCE_MS).by_icmp);
 	t.proto = IPPROTO_UDP;
-	assert_true(probe(w, &t, 1000).by_icmp);
+	assert_true(probe(w, &t, PROBE_PATIENCE_MS).by_icmp);
 }
 
 static void a_dropped_packet_is_reported_as_silence(void **state)
@@ -81,7 +81,7 @@ static void a_dropped_packet_is_reported_as_silence(void **state)
 		   "ip daddr 10.180.0.1 drop; }; }'");
 	assert_int_equal(probe(w, &t, 150).outcome, PROBE_SILENT);
 	world_must(w, PLACE_NODE, "nft delete table ip t");
-	assert_int_equal(probe(w, &t, 1000).outcome, PROBE_ANSWERED);
+	assert_int_equal(probe(w, &t, PROBE_PATIENCE_MS).outcome, PROBE_ANSWERED);
 }
 
 static void a_load_counts_failed_connections_only(void **state)

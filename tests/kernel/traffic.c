@@ -11,12 +11,12 @@
 #include "tests/kernel/probe.h"
 #include "tests/test.h"
 
-#define MAX_BACKENDS 8
-#define MIN_TRIES    6
-#define MAX_TRIES    200 /* of 4 endpoints, one stays unseen once in 10^24 */
-#define SILENCE_MS   120
-#define TIMEOUT_MS   2000
-#define LATE_MS	     10000
+#define MAX_BACKENDS  8
+#define MIN_TRIES     6
+#define MAX_TRIES     200 /* of 4 endpoints, one stays unseen once in 10^24 */
+#define REFUSAL_TRIES 20
+#define SILENCE_MS    120
+#define LATE_MS	      10000
 
 struct expectation {
 	struct addr backends[MAX_BACKENDS];
@@ -121,7 +121,7 @@ static const char *judge_answer(const struct world *w, const struct target *t,
 static struct answer probe_silent(const struct world *w, const struct target *t)
 {
 	struct answer a;
-	int fd = probe_open(w, t, TIMEOUT_MS, &a);
+	int fd = probe_open(w, t, PROBE_PATIENCE_MS, &a);
 	struct pollfd p = {fd, POLLIN, 0};
 
 	if (t->proto == IPPROTO_UDP && a.outcome == PROBE_SILENT)
@@ -166,8 +166,8 @@ static const char *try_refusal(const struct world *w, const struct target *t,
 {
 	uint64_t best_us = UINT64_MAX;
 
-	for (int i = 0; i < 5; i++) {
-		*last = probe(w, t, TIMEOUT_MS);
+	for (int i = 0; i < REFUSAL_TRIES; i++) {
+		*last = probe(w, t, PROBE_PATIENCE_MS);
 		if (last->outcome != PROBE_REFUSED)
 			return "should be refused";
 		if (last->by_icmp != (t->proto != IPPROTO_TCP))
@@ -202,7 +202,7 @@ static const char *try_row(const struct world *w, const struct traffic_row *row,
 	if (!strcmp(expect, "refused"))
 		return try_refusal(w, t, last);
 	if (!strcmp(expect, "reset")) {
-		*last = probe(w, t, TIMEOUT_MS);
+		*last = probe(w, t, PROBE_PATIENCE_MS);
 		return last->err == ECONNRESET || last->err == EPIPE ? NULL
 								     : "should be reset";
 	}

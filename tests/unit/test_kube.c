@@ -219,7 +219,7 @@ static void a_watch_may_be_silent(void **state)
 	assert_int_equal(fake_server_n_requests(r.server, "/services"), 3);
 	assert_false(wait_for(&r, is_silent, 2.0));
 	assert_int_equal(fake_server_n_requests(r.server, "/services"), 3);
-	assert_true(wait_for(&r, has_asked_four_times, 1.5));
+	assert_true(wait_for(&r, has_asked_four_times, SEC));
 	assert_false(wait_for(&r, is_silent, 0.5));
 	assert_true(has_web(&r));
 	assert_int_equal(kube_n_restarts(r.kube), 0);

@@ -14,7 +14,7 @@
 #include "tests/test.h"
 #include "tests/unit/turn_loop.h"
 
-#define PATIENCE_SEC 5.
+#define PATIENCE_SEC 60.
 #define STEP_SEC     .01
 #define MAX_FOLDERS  16 /* open at a time while removing */
 

@@ -31,5 +31,5 @@ void world_remove(const struct world *w, const char *name);
 
 /* Runs the loop for so many seconds, or until a callback breaks it. */
 void world_run(struct world *w, double seconds);
-/* Runs the loop until is_done() returns true; the test fails after five seconds. */
+/* Runs the loop until is_done() returns true; the test fails after a minute. */
 void world_run_until(struct world *w, bool (*is_done)(void *data), void *data);
