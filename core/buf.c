@@ -32,11 +32,24 @@ void buf_fini(struct buf *b)
 	*b = BUF_INIT;
 }
 
+void buf_cut(struct buf *b, size_t len)
+{
+	b->len = len;
+	if (b->data)
+		b->data[len] = '\0';
+}
+
 void buf_clear(struct buf *b)
 {
-	b->len = 0;
-	if (b->data)
-		b->data[0] = '\0';
+	buf_cut(b, 0);
+}
+
+void buf_drop(struct buf *b, size_t len)
+{
+	if (len == 0)
+		return;
+	b->len -= len;
+	memmove(b->data, b->data + len, b->len + 1);
 }
 
 void buf_add(struct buf *b, const void *bytes, size_t len)

@@ -22,6 +22,10 @@ void buf_add_char(struct buf *b, char c);
 __attribute__((format(printf, 2, 3))) void buf_printf(struct buf *b, const char *fmt,
 						      ...);
 void buf_vprintf(struct buf *b, const char *fmt, va_list ap);
+/* Removes the first len bytes, which exist. */
+void buf_drop(struct buf *b, size_t len);
+/* Removes all bytes after the first len, which exist. */
+void buf_cut(struct buf *b, size_t len);
 /* Never NULL. */
 const char *buf_string(const struct buf *b);
 /* Hands the string to the caller, who frees it. */

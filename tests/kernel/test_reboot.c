@@ -148,11 +148,11 @@ static void a_damaged_file_costs_one_line(void **state)
 	struct instance *sluice = *state;
 
 	save_objects(sluice, DEAD_SERVER, 0);
-	world_must(sluice->world, PLACE_NODE, "truncate -s -5 %s/objects.json",
+	world_must(sluice->world, PLACE_NODE, "truncate -s -5 %s/objects",
 		   sluice->state_dir);
 	lose_rules(sluice);
 	instance_launch(sluice, NULL);
-	await_log(sluice, "objects.json is damaged; it is not used");
+	await_log(sluice, "objects is damaged; it is not used");
 	await_text(sluice, "status", 1, "nothing read yet: ");
 	assert_false(answers(sluice));
 	assert_int_equal(instance_end(sluice, SIGTERM), 0);
@@ -167,7 +167,7 @@ static void a_file_of_another_server_is_not_used(void **state)
 	save_objects(sluice, "http://192.0.2.1:6443", 0);
 	lose_rules(sluice);
 	instance_launch(sluice, NULL);
-	await_log(sluice, "objects.json is of another API server; it is not used");
+	await_log(sluice, "objects is of another API server; it is not used");
 	assert_false(answers(sluice));
 	assert_int_equal(instance_end(sluice, SIGTERM), 0);
 }
@@ -212,8 +212,8 @@ static void the_first_lists_replace_them_and_are_saved(void **state)
 	await_text(sluice, "status", 0, "in sync");
 	assert_false(answers(sluice));
 	/* a few seconds after the change, also with the release build's system call filter */
-	await_shell(sluice, "grep -q '10.96.77.1' %s/objects.json", sluice->state_dir);
-	world_must(sluice->world, PLACE_NODE, "! grep -q web %s/objects.json",
+	await_shell(sluice, "grep -aqw new %s/objects", sluice->state_dir);
+	world_must(sluice->world, PLACE_NODE, "! grep -aq web %s/objects",
 		   sluice->state_dir);
 	assert_int_equal(instance_end(sluice, SIGTERM), 0);
 	(void)kill(pid, SIGKILL);

@@ -24,6 +24,12 @@ bool decode_is_plain(const char *text, size_t max)
 	return len <= max;
 }
 
+bool decode_is_name(const char *text, size_t max)
+{
+	return *text && strcmp(text, ".") != 0 && strcmp(text, "..") != 0 &&
+	       decode_is_plain(text, max);
+}
+
 const char *decode_plain(const struct json_reader *r, const char *key, size_t max)
 {
 	struct json_reader member = json_reader_member(r, key);
@@ -46,8 +52,7 @@ static bool take_name(const struct json_reader *r, size_t max, const char **ret)
 		json_reader_reject(r, "is missing");
 		return false;
 	}
-	if (text && (!decode_is_plain(text, max) || strcmp(text, ".") == 0 ||
-		     strcmp(text, "..") == 0)) {
+	if (text && !decode_is_name(text, max)) {
 		json_reader_reject_text(r, "%s is not a valid name", text);
 		return false;
 	}

@@ -16,7 +16,6 @@
 #define PREFIX	     "sluice.io/"
 #define CHECK	     "health-check"
 #define DURATION_MAX (24ull * 3600 * 1000)
-#define PATH_MAX_LEN 1024
 #define INTERVAL_MIN 100 /* ms */
 #define TIMEOUT_MIN  10
 #define HEALTH_MAX   3600000
@@ -125,7 +124,7 @@ static bool is_path(const char *text)
 	for (; text[len]; len++)
 		if (text[len] <= ' ' || text[len] > '~')
 			return false;
-	return *text == '/' && len <= PATH_MAX_LEN;
+	return *text == '/' && len <= DECODE_MAX_PATH;
 }
 
 static bool take_check(const char *text, struct object_service *s, void *field)
@@ -247,4 +246,28 @@ void decode_check_options(const struct json_reader *meta, struct object_service 
 		json_reader_reject(&annotation, "is longer than the interval of checks");
 		options->health_timeout_ms = 0;
 	}
+}
+
+static bool is_in(uint32_t ms, uint32_t min_ms, uint32_t max_ms)
+{
+	return ms == 0 || (ms >= min_ms && ms <= max_ms);
+}
+
+bool decode_are_options(const struct object_service *s)
+{
+	const struct service_options *o = &s->options;
+	bool has_path = o->health_check == HEALTH_CHECK_HTTP;
+
+	return o->on_endpoint_removed <= ENDPOINT_REMOVAL_DRAIN &&
+	       (o->on_endpoint_removed == ENDPOINT_REMOVAL_DRAIN) == (o->drain_ms > 0) &&
+	       o->proxy_protocol <= 2 && o->health_check <= HEALTH_CHECK_HTTP &&
+	       is_in(o->drain_ms, 1, DURATION_MAX) &&
+	       is_in(o->hold_ms, 1, DURATION_MAX) &&
+	       is_in(o->connect_timeout_ms, 1, DURATION_MAX) &&
+	       is_in(o->set_aside_ms, 1, DURATION_MAX) &&
+	       is_in(o->health_interval_ms, INTERVAL_MIN, HEALTH_MAX) &&
+	       is_in(o->health_timeout_ms, TIMEOUT_MIN, HEALTH_MAX) &&
+	       o->health_timeout_ms <=
+		       service_options_with_defaults(o).health_interval_ms &&
+	       (has_path ? is_path(s->health_path) : !*s->health_path);
 }

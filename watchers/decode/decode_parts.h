@@ -4,16 +4,10 @@
 #pragma once
 
 #include "watchers/decode/decode.h"
+#include "watchers/decode/decode_valid.h"
 #include "watchers/decode/json_reader.h"
 #include "watchers/objects.h"
 #include "watchers/decode/scratch.h"
-
-#define DECODE_MAX_PORTS     1000
-#define DECODE_MAX_ENDPOINTS 65536
-#define DECODE_MAX_ADDRESSES 1000 /* external IPs, ingress, ranges, … each */
-#define DECODE_MAX_HINTS     64
-#define DECODE_MAX_NAME	     253
-#define DECODE_MAX_LABEL     63
 
 /* Decodes one kind; a rejected object is reported and adds nothing to *ret. */
 typedef void (*decode_part)(const struct json_reader *root, struct scratch *scratch,
@@ -49,8 +43,6 @@ const char *decode_label(const struct json_reader *metadata, const char *label);
 /* Does a label say that this Service or slice is not for us? */
 bool decode_is_hidden(const struct json_reader *metadata);
 
-/* Is it made of letters, digits, '-', '_' and '.' only, and at most max long? "" is. */
-bool decode_is_plain(const char *text, size_t max);
 /* The text of the member if it is plain; else "" and a report. */
 const char *decode_plain(const struct json_reader *r, const char *key, size_t max);
 

@@ -10,7 +10,6 @@
 #include "watchers/labels.h"
 
 #define DEFAULT_AFFINITY_SEC 10800
-#define MAX_AFFINITY_SEC     86400
 
 static const char *const type_names[] = {
 	[SERVICE_CLUSTER_IP] = "ClusterIP",
@@ -215,7 +214,7 @@ static void decode_affinity(const struct json_reader *spec, struct object_servic
 	if (svc->has_affinity)
 		svc->affinity_sec =
 			(uint32_t)json_reader_get_number(&client_ip, "timeoutSeconds", 1,
-							 MAX_AFFINITY_SEC,
+							 DECODE_MAX_AFFINITY_SEC,
 							 DEFAULT_AFFINITY_SEC);
 }
 

@@ -1,8 +1,8 @@
 #include "watchers/saved/saved_objects.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "core/mem.h"
-#include "watchers/saved/object_json.h"
+#include "watchers/saved/object_record.h"
 #include "watchers/saved/saved_reader.h"
 
 #define DRAFT	  SAVED_OBJECTS_FILE ".tmp"
@@ -70,6 +70,31 @@ static void add_head(struct writer *w, const struct saved_source *source, int64_
 	buf_printf(&w->buf, "%s\n", text ? text : "");
 }
 
+/* With its length before it, which is known last. */
+static size_t add_object(struct buf *out, const struct object *o)
+{
+	size_t start = out->len;
+	uint32_t len = 0;
+
+	buf_add(out, &len, SAVED_HEAD_LEN);
+	if (!object_record_add(out, o)) {
+		buf_cut(out, start);
+		return 0;
+	}
+	len = htole32((uint32_t)(out->len - start - SAVED_HEAD_LEN));
+	memcpy(out->data + start, &len, SAVED_HEAD_LEN);
+	return 1;
+}
+
+static void add_end(struct writer *w, size_t n_objects)
+{
+	const uint64_t numbers[] = {htole64(n_objects), htole64(w->sum)};
+	const uint32_t len = 0;
+
+	buf_add(&w->buf, &len, SAVED_HEAD_LEN);
+	buf_add(&w->buf, numbers, sizeof(numbers));
+}
+
 static int write_all(struct writer *w, const struct saved_source *source, int64_t now_us,
 		     struct object *const *objects, size_t n)
 {
@@ -78,7 +103,7 @@ static int write_all(struct writer *w, const struct saved_source *source, int64_
 
 	add_head(w, source, now_us);
 	for (size_t i = 0; i < n && !err; i++) {
-		n_added += object_json_add(&w->buf, objects[i]);
+		n_added += add_object(&w->buf, objects[i]);
 		if (w->buf.len >= PIECE_LEN)
 			err = flush(w);
 	}
@@ -86,8 +111,7 @@ static int write_all(struct writer *w, const struct saved_source *source, int64_
 		err = flush(w);
 	if (err)
 		return err;
-	buf_printf(&w->buf, SAVED_END_KEY "%zu,\"checksum\":\"%016" PRIx64 "\"}\n",
-		   n_added, w->sum);
+	add_end(w, n_added);
 	err = flush(w);
 	return err || fsync(w->fd) == 0 ? err : -errno;
 }

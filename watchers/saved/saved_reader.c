@@ -1,20 +1,18 @@
 #include "watchers/saved/saved_reader.h"
 
+#include <endian.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "watchers/decode/decode.h"
 #include "watchers/decode/json_text.h"
 #include "watchers/decode/timestamp.h"
-#include "watchers/saved/object_json.h"
+#include "watchers/saved/object_record.h"
 
-#define LINE_MAX_LEN ((size_t)8 << 20) /* above the largest object of an API server */
-#define DAMAGED	     "is damaged"
+#define RECORD_MAX_LEN ((size_t)8 << 20) /* above the largest object of an API server */
+#define DAMAGED	       "is damaged"
 
 static int refuse(struct saved_reader *r, const char *why)
 {
@@ -33,7 +31,23 @@ void saved_reader_fini(struct saved_reader *r)
 	buf_fini(&r->rest);
 }
 
-static int take_head(struct saved_reader *r, const json_t *json)
+static uint64_t get_u64(const char *bytes)
+{
+	uint64_t value;
+
+	memcpy(&value, bytes, sizeof(value));
+	return le64toh(value);
+}
+
+static size_t get_len(const char *bytes)
+{
+	uint32_t len;
+
+	memcpy(&len, bytes, sizeof(len));
+	return le32toh(len);
+}
+
+static int check_head(struct saved_reader *r, const json_t *json)
 {
 	if (strcmp(json_text(json, "kind"), SAVED_KIND) != 0)
 		return refuse(r, DAMAGED);
@@ -49,87 +63,92 @@ static int take_head(struct saved_reader *r, const json_t *json)
 	return 0;
 }
 
-static int take_end(struct saved_reader *r, const json_t *json)
+/* One line. *ret, also below: the number of bytes used, 0 if more are needed. */
+static int take_head(struct saved_reader *r, const char *bytes, size_t len, size_t *ret)
 {
-	json_int_t n = json_integer_value(json_object_get(json, "end"));
-	char sum[17];
+	const char *end = memchr(bytes, '\n', len);
+	json_auto_t *json = NULL;
 
-	(void)snprintf(sum, sizeof(sum), "%016" PRIx64, r->sum);
-	if (n < 0 || (size_t)n != r->objects.n + r->objects.n_unusable ||
-	    strcmp(json_text(json, "checksum"), sum) != 0)
+	if (!end)
+		return len <= RECORD_MAX_LEN ? 0 : refuse(r, DAMAGED);
+	json = json_loadb(bytes, (size_t)(end - bytes), 0, NULL);
+	*ret = (size_t)(end - bytes) + 1;
+	return check_head(r, json);
+}
+
+static int take_end(struct saved_reader *r, const char *bytes, size_t len, size_t *ret)
+{
+	const size_t n = r->objects.n + r->objects.n_unusable;
+
+	if (len < SAVED_END_LEN)
+		return 0;
+	if (get_u64(bytes + SAVED_HEAD_LEN) != n ||
+	    get_u64(bytes + SAVED_HEAD_LEN + 8) != r->sum)
 		return refuse(r, DAMAGED);
 	r->has_end = true;
+	*ret = SAVED_END_LEN;
 	return 0;
 }
 
-static int take_object(struct saved_reader *r, const json_t *json)
+static void take_object(struct saved_reader *r, const char *bytes, size_t len)
 {
 	struct saved_objects *o = &r->objects;
-	struct decoded decoded = {.n = 0};
-	struct object *object;
+	struct object *object = object_record_read(bytes, len);
 
-	if (decode_object(json, "", NULL, &decoded) != 0 || decoded.n != 1) {
-		decoded_fini(&decoded);
+	if (!object) {
 		o->n_unusable++;
-		return 0;
+		return;
 	}
-	object = object_json_read_labels(json, decoded.objects[0]);
-	if (!object)
-		return refuse(r, DAMAGED);
 	o->objects = xgrow(o->objects, o->n, &o->cap, sizeof(struct object *));
 	o->objects[o->n++] = object;
+}
+
+static int take_record(struct saved_reader *r, const char *bytes, size_t len, size_t *ret)
+{
+	size_t record_len;
+
+	if (r->has_end)
+		return refuse(r, DAMAGED);
+	if (len < SAVED_HEAD_LEN)
+		return 0;
+	record_len = get_len(bytes);
+	if (record_len == 0)
+		return take_end(r, bytes, len, ret);
+	if (record_len > RECORD_MAX_LEN)
+		return refuse(r, DAMAGED);
+	if (record_len > len - SAVED_HEAD_LEN)
+		return 0;
+	take_object(r, bytes + SAVED_HEAD_LEN, record_len);
+	*ret = SAVED_HEAD_LEN + record_len;
 	return 0;
 }
 
-static int take_line(struct saved_reader *r, const char *line, size_t len)
+static int take(struct saved_reader *r, const char *bytes, size_t len, size_t *ret)
 {
-	bool is_end = r->has_head && len > strlen(SAVED_END_KEY) &&
-		      memcmp(line, SAVED_END_KEY, strlen(SAVED_END_KEY)) == 0;
-	json_auto_t *json = json_loadb(line, len, 0, NULL);
 	int err;
 
-	if (!json || r->has_end)
-		return refuse(r, DAMAGED);
-	if (is_end)
-		return take_end(r, json);
-	err = r->has_head ? take_object(r, json) : take_head(r, json);
-	r->sum = saved_checksum(r->sum, line, len);
-	r->sum = saved_checksum(r->sum, "\n", 1);
-	return err;
-}
-
-/* The rest of a line that started in an earlier piece. */
-static int take_rest(struct saved_reader *r)
-{
-	int err = take_line(r, r->rest.data, r->rest.len);
-
-	buf_clear(&r->rest);
+	*ret = 0;
+	if (len == 0)
+		return 0;
+	err = r->has_head ? take_record(r, bytes, len, ret)
+			  : take_head(r, bytes, len, ret);
+	if (!err && !r->has_end)
+		r->sum = saved_checksum(r->sum, bytes, *ret);
 	return err;
 }
 
 int saved_reader_feed(struct saved_reader *r, const char *bytes, size_t len)
 {
-	const char *end;
-	int err = 0;
+	size_t at = 0, n;
+	int err;
 
-	while (!err && (end = memchr(bytes, '\n', len))) {
-		size_t line_len = (size_t)(end - bytes);
-
-		if (r->rest.len > 0) {
-			buf_add(&r->rest, bytes, line_len);
-			err = take_rest(r);
-		} else {
-			err = take_line(r, bytes, line_len);
-		}
-		bytes = end + 1;
-		len -= line_len + 1;
-	}
-	if (err)
-		return err;
-	if (r->rest.len + len > LINE_MAX_LEN)
-		return refuse(r, DAMAGED);
 	buf_add(&r->rest, bytes, len);
-	return 0;
+	do {
+		err = take(r, r->rest.data + at, r->rest.len - at, &n);
+		at += n;
+	} while (!err && n > 0);
+	buf_drop(&r->rest, at);
+	return err;
 }
 
 int saved_reader_end(struct saved_reader *r)

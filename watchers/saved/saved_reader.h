@@ -12,8 +12,12 @@
 #include "watchers/saved/saved_objects.h"
 
 #define SAVED_KIND    "sluice objects"
-#define SAVED_VERSION 1
-#define SAVED_END_KEY "{\"end\":"
+#define SAVED_VERSION 2
+
+/* Before each record: its length.  0 is that of the end. */
+#define SAVED_HEAD_LEN 4
+/* The end: a length of 0, the number of records, the checksum of everything before it. */
+#define SAVED_END_LEN (SAVED_HEAD_LEN + 8 + 8)
 
 #define SAVED_CHECKSUM_INIT UINT64_C(14695981039346656037)
 /* FNV-1a, 64 bits: it finds damage, not forgery. */
@@ -28,7 +32,7 @@ struct saved_reader { /* embedded */
 	const struct saved_source *source;
 	struct saved_objects objects;
 	const char *why; /* of a refusal: a constant text, after "FILE " */
-	struct buf rest; /* of a line */
+	struct buf rest; /* of the head or a record, that is not complete yet */
 	uint64_t sum;
 	bool has_head, has_end;
 };
