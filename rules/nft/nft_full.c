@@ -2,6 +2,8 @@
  * A full apply: the wanted ruleset against the one that is read back.  The
  * transaction names the generation that was read, so that the kernel refuses it
  * if another process committed meanwhile; then everything is read again.
+ * Without tables of ours, as after a restart of the host, all elements are missing:
+ * they are sent as they come, and none is kept for the comparison.
  *
  * When the kernel refuses a message of a service, the service is left out and
  * the rest tried again: everything that it shares with others is then theirs alone.
@@ -34,7 +36,9 @@ struct full {
 	const struct changeset *cs;
 	struct nft_keys left_out; /* pointers to services */
 	uint32_t n_left_out;
-	struct nft_desired desired;
+	struct nft_desired desired; /* without the first desired_without left out */
+	uint32_t desired_without;   /* UINT32_MAX: it is empty */
+	size_t n_wanted;	    /* elements */
 	struct nft_tx tx;
 	struct nft_transfer transfer;
 	bool has_sent;
@@ -51,7 +55,9 @@ struct adding {
 	const struct service *service;
 };
 
-static void add_element(void *data, const struct nft_element *e)
+typedef void (*take_element)(void *data, const struct nft_element *e);
+
+static void keep_element(void *data, const struct nft_element *e)
 {
 	const struct adding *a = data;
 
@@ -59,8 +65,8 @@ static void add_element(void *data, const struct nft_element *e)
 	nft_desired_add(&a->full->desired, e, a->service);
 }
 
-/* The desired state; filled again for each try that leaves out more services. */
-static void fill_desired(struct full *f)
+/* All that are wanted; again for each try that leaves out more services. */
+static void each_wanted(struct full *f, take_element take)
 {
 	const struct changeset *cs = f->cs;
 	struct adding of_node = {.full = f};
@@ -68,14 +74,13 @@ static void fill_desired(struct full *f)
 	nft_desired_fini(&f->desired);
 	nft_refs_fini(&f->k->refs);
 	nft_refs_init(&f->k->refs);
-	nft_elements_each_of_node(cs->env, add_element, &of_node);
+	nft_elements_each_of_node(cs->env, take, &of_node);
 	for (size_t i = 0; i < cs->n; i++) {
 		struct adding a = {.full = f, .service = cs->changes[i].new};
 
 		if (a.service && cs->env->enabled[a.service->family] &&
 		    !is_left_out(f, a.service))
-			nft_elements_each(a.service, cs->env, &f->k->numbers, add_element,
-					  &a);
+			nft_elements_each(a.service, cs->env, &f->k->numbers, take, &a);
 	}
 	nft_refs_settle(&f->k->refs, NULL, NULL);
 }
@@ -182,6 +187,52 @@ static const struct nft_difference_ops send_ops = {
 	.element = send_element,
 };
 
+static void send_wanted(void *data, const struct nft_element *e)
+{
+	const struct adding *a = data;
+
+	if (nft_refs_count(&a->full->k->refs, e, 1) != REFS_SHARED)
+		send_element(a->full, VERB_ADD, e, a->service);
+}
+
+static int read_tables(struct full *f, bool *ret_exist)
+{
+	bool exist = false;
+	int err = 0;
+
+	for (enum family family = 0; family < FAMILY_N && !err; family++) {
+		struct nft_table_info table = {.exists = false};
+
+		err = nft_read_table(&f->k->link, family, &table);
+		exist |= table.exists;
+	}
+	*ret_exist = exist;
+	return err;
+}
+
+/* With the generation already read: the transaction that names it depends on these tables. */
+static int collect(struct full *f, bool with_generation)
+{
+	uint64_t start_us = clock_monotonic_us();
+	bool exist = true;
+	int err = with_generation ? read_tables(f, &exist) : 0;
+
+	if (err)
+		return err;
+	nft_tx_clear(&f->tx);
+	if (!exist) {
+		each_wanted(f, send_wanted);
+		f->desired_without = UINT32_MAX;
+		f->n_wanted = f->tx.n_added;
+	} else if (f->desired_without != f->n_left_out) {
+		each_wanted(f, keep_element);
+		f->desired_without = f->n_left_out;
+		f->n_wanted = f->desired.n;
+	}
+	f->k->stats.last_build_us = clock_monotonic_us() - start_us;
+	return 0;
+}
+
 static int compare(struct full *f)
 {
 	struct nft_stats *stats = &f->k->stats;
@@ -197,7 +248,6 @@ static int compare(struct full *f)
 	};
 	int err;
 
-	nft_tx_clear(&f->tx);
 	err = nft_compare(&c);
 	stats->last_readback_us = clock_monotonic_us() - start_us;
 	if (err)
@@ -238,6 +288,8 @@ static int try_once(struct full *f, bool with_generation)
 	if (with_generation)
 		err = nft_link_generation(&f->k->link, &generation);
 	if (!err)
+		err = collect(f, with_generation);
+	if (!err)
 		err = compare(f);
 	if (err)
 		return err == -EINTR ? -EAGAIN : err;
@@ -255,19 +307,10 @@ static int try_once(struct full *f, bool with_generation)
 
 static int try_all(struct full *f)
 {
-	uint32_t n_built_without = UINT32_MAX;
 	int err = -EAGAIN;
 
-	for (unsigned i = 0; i < TRIES_MAX && err == -EAGAIN; i++) {
-		uint64_t start_us = clock_monotonic_us();
-
-		if (n_built_without != f->n_left_out) {
-			n_built_without = f->n_left_out;
-			fill_desired(f);
-			f->k->stats.last_build_us = clock_monotonic_us() - start_us;
-		}
+	for (unsigned i = 0; i < TRIES_MAX && err == -EAGAIN; i++)
 		err = try_once(f, i < TRIES_WITH_NUMBER);
-	}
 	if (err != -EAGAIN)
 		return err;
 	/* committed, but the ruleset changes all the time: the next check says so */
@@ -310,7 +353,7 @@ static void count(struct full *f)
 	struct nft_stats *stats = &f->k->stats;
 
 	warn_of_full_map(stats);
-	f->k->n_elements = f->desired.n;
+	f->k->n_elements = f->n_wanted;
 	nft_keys_clear(&f->k->deferred); /* they are not in the desired state */
 	if (!f->k->was_touched)
 		return;
@@ -333,7 +376,7 @@ static void log_difference(const struct full *f, const struct nft_stats *before)
 
 int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
 {
-	struct full f = {.k = k, .cs = cs};
+	struct full f = {.k = k, .cs = cs, .desired_without = UINT32_MAX};
 	struct nft_stats before = k->stats;
 	int err;
 

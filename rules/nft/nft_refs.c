@@ -67,7 +67,8 @@ void nft_refs_fini(struct nft_refs *refs)
 	refs->n_touched = 0;
 }
 
-static void count(struct nft_refs *refs, const struct ref_key *key, int change)
+/* Returns the number of references. */
+static uint32_t count(struct nft_refs *refs, const struct ref_key *key, int change)
 {
 	struct nft_ref *ref = ref_of(hash_find(&refs->items, key));
 
@@ -79,11 +80,12 @@ static void count(struct nft_refs *refs, const struct ref_key *key, int change)
 	assert(change > 0 || ref->n > 0);
 	ref->n += (uint32_t)change;
 	if (ref->is_touched)
-		return;
+		return ref->n;
 	ref->is_touched = true;
 	refs->touched = xgrow(refs->touched, refs->n_touched, &refs->touched_cap,
 			      sizeof(struct nft_ref *));
 	refs->touched[refs->n_touched++] = ref;
+	return ref->n;
 }
 
 void nft_refs_count_chain(struct nft_refs *refs, enum family family,
@@ -97,10 +99,11 @@ void nft_refs_count_chain(struct nft_refs *refs, enum family family,
 	if (nft_chain_needs(chain, &needed))
 		nft_refs_count_chain(refs, family, needed, change);
 	key = make_key(SET_N, (uint8_t)family, &chain, sizeof(chain));
-	count(refs, &key, change);
+	(void)count(refs, &key, change);
 }
 
-bool nft_refs_count(struct nft_refs *refs, const struct nft_element *e, int change)
+enum nft_refs_answer nft_refs_count(struct nft_refs *refs, const struct nft_element *e,
+				    int change)
 {
 	const struct nft_set_info *info = nft_set_info(e->set);
 	struct ref_key key;
@@ -109,10 +112,9 @@ bool nft_refs_count(struct nft_refs *refs, const struct nft_element *e, int chan
 		nft_refs_count_chain(refs, e->family, nft_element_verdict(e).chain,
 				     change);
 	if (!(info->flags & SET_IS_SHARED))
-		return false;
+		return REFS_NOT_SHARED;
 	key = make_key(e->set, e->family, e->key, e->key_len);
-	count(refs, &key, change);
-	return true;
+	return count(refs, &key, change) == 1 ? REFS_FIRST : REFS_SHARED;
 }
 
 static void report(const struct nft_ref *ref, const struct nft_refs_ops *ops, void *data)

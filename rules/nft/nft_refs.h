@@ -18,11 +18,15 @@ struct nft_refs { /* embedded */
 void nft_refs_init(struct nft_refs *refs);
 void nft_refs_fini(struct nft_refs *refs);
 
-/*
- * A service gained (change 1) or lost (-1) this element. True when the element
- * is shared: then it is counted here, and settling reports the next step.
- */
-bool nft_refs_count(struct nft_refs *refs, const struct nft_element *e, int change);
+enum nft_refs_answer {
+	REFS_NOT_SHARED, /* each service has its own */
+	REFS_SHARED,	 /* it is counted here, and settling reports the next step */
+	REFS_FIRST,	 /* the same, and there is one reference now */
+};
+
+/* A service gained (change 1) or lost (-1) this element. */
+enum nft_refs_answer nft_refs_count(struct nft_refs *refs, const struct nft_element *e,
+				    int change);
 
 /* The same for a chain that no element names. */
 void nft_refs_count_chain(struct nft_refs *refs, enum family family,

@@ -70,9 +70,9 @@ static void the_first_reference_creates_and_the_last_one_deletes(void **state)
 {
 	struct nft_refs *refs = *state;
 
-	assert_true(nft_refs_count(refs, &cluster_ip, 1));
+	assert_int_equal(nft_refs_count(refs, &cluster_ip, 1), REFS_FIRST);
 	expect_settled(refs, "+10.96.0.1 ");
-	assert_true(nft_refs_count(refs, &cluster_ip, 1));
+	assert_int_equal(nft_refs_count(refs, &cluster_ip, 1), REFS_SHARED);
 	expect_settled(refs, "");
 	(void)nft_refs_count(refs, &cluster_ip, -1);
 	expect_settled(refs, "");
@@ -107,7 +107,7 @@ static void a_chain_adds_the_chain_that_it_needs(void **state)
 		leading_to((struct nft_chain){CHAIN_AFFINITY, 3});
 	const struct nft_element plain = leading_to((struct nft_chain){CHAIN_PICK, 3});
 
-	assert_false(nft_refs_count(refs, &sticky, 1));
+	assert_int_equal(nft_refs_count(refs, &sticky, 1), REFS_NOT_SHARED);
 	expect_settled(refs, "+pick-3 +affinity-3 ");
 	(void)nft_refs_count(refs, &plain, 1);
 	(void)nft_refs_count(refs, &sticky, -1);
