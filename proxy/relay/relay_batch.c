@@ -29,7 +29,7 @@
 
 /* The messages of one socket. */
 struct outgoing {
-	const ev_io *to;
+	const struct relay_watch *to;
 	unsigned n, n_pieces;
 	struct mmsghdr messages[RELAY_BATCH_N];
 	uint16_t part_len[RELAY_BATCH_N]; /* 0: not joined */
@@ -262,7 +262,7 @@ void relay_batch_send(struct relay_batch *b, relay_batch_failed *failed, void *d
 	bool is_done[RELAY_BATCH_N] = {false};
 
 	for (unsigned i = 0; i < b->n; i++) {
-		const ev_io *to = b->datagrams[i].to;
+		const struct relay_watch *to = b->datagrams[i].to;
 
 		if (is_done[i] || !to)
 			continue;

@@ -6,18 +6,19 @@
  */
 #pragma once
 
-#include <ev.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "proxy/relay/relay_poll.h"
+
 #define RELAY_BATCH_N	    64
 #define RELAY_BATCH_CONTROL 128
 
 struct relay_datagram {
-	const ev_io *to;      /* whose socket sends it; NULL: it is dropped */
-	uint16_t segment_len; /* of its parts, when it is a joined one; else 0 */
+	const struct relay_watch *to; /* whose socket sends it; NULL: it is dropped */
+	uint16_t segment_len;	      /* of its parts, when it is a joined one; else 0 */
 };
 
 struct relay_batch {
@@ -44,5 +45,6 @@ unsigned relay_batch_n_parts(const struct relay_batch *b, unsigned i);
  * The batch is empty afterwards. failed() gets those that could not be sent. It may
  * close the socket (-1): then the others of it fail with -ECANCELED.
  */
-typedef void relay_batch_failed(void *data, const ev_io *to, int err, unsigned n);
+typedef void relay_batch_failed(void *data, const struct relay_watch *to, int err,
+				unsigned n);
 void relay_batch_send(struct relay_batch *b, relay_batch_failed *failed, void *data);

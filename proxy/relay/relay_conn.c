@@ -26,31 +26,25 @@ static void set_quickack(int fd, int value)
 int relay_conn_watch(struct relay_conn *c, struct relay_side *side, bool is_writer)
 {
 	struct relay_worker *w = c->worker;
-	uint32_t events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | (is_writer ? EPOLLOUT : 0);
+	uint32_t events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
 
+	if (is_writer)
+		events |= EPOLLOUT;
 	side->has_out = is_writer;
-	if (side->slot)
-		return relay_poll_again(&w->poll, w->mover.calls, side->fd, events,
-					side->slot);
-	return relay_poll_add(&w->poll, w->mover.calls, side->fd, events, side,
-			      &side->slot);
-}
-
-void relay_conn_unwatch(struct relay_conn *c, struct relay_side *side)
-{
-	if (side->slot)
-		relay_poll_forget(&c->worker->poll, side->slot);
-	side->slot = 0;
+	if (side->io.slot)
+		return relay_poll_again(&w->poll, w->mover.calls, &side->io, events);
+	side->io.fn = relay_conn_event;
+	return relay_poll_add(&w->poll, w->mover.calls, &side->io, events);
 }
 
 /* ---- the end ---- */
 
 static void end_side(struct relay_conn *c, struct relay_side *side)
 {
-	relay_conn_unwatch(c, side);
-	if (side->fd >= 0)
-		(void)c->worker->mover.calls->close(side->fd);
-	side->fd = -1;
+	relay_poll_forget(&c->worker->poll, &side->io);
+	if (side->io.fd >= 0)
+		(void)c->worker->mover.calls->close(side->io.fd);
+	side->io.fd = -1;
 	relay_side_discard(&c->worker->mover, side);
 }
 
@@ -84,8 +78,8 @@ static void set_reset(int fd)
 
 void relay_conn_reset(struct relay_conn *c)
 {
-	set_reset(c->client.fd);
-	set_reset(c->server.fd);
+	set_reset(c->client.io.fd);
+	set_reset(c->server.io.fd);
 	end(c);
 }
 
@@ -107,7 +101,7 @@ void relay_conn_free(struct relay_conn *c)
 static bool watch_wanted(struct relay_conn *c, struct relay_side *self,
 			 const struct relay_side *other)
 {
-	if (self->slot && (self->has_out || !relay_side_is_blocked(other)))
+	if (self->io.slot && (self->has_out || !relay_side_is_blocked(other)))
 		return true;
 	if (relay_conn_watch(c, self, relay_side_is_blocked(other)) == 0)
 		return true;
@@ -130,7 +124,7 @@ static void settle(struct relay_conn *c)
 		if (!relay_side_is_done(from) || to->is_shut)
 			continue;
 		to->is_shut = true;
-		if (c->worker->mover.calls->shutdown(to->fd, SHUT_WR) == -1) {
+		if (c->worker->mover.calls->shutdown(to->io.fd, SHUT_WR) == -1) {
 			relay_conn_reset(c);
 			return;
 		}
@@ -183,7 +177,7 @@ static bool move_all(struct relay_conn *c, struct relay_side *from,
 		if (!relay_side_is_readable(from))
 			return true;
 	}
-	if (!from->slot || relay_conn_watch(c, from, from->has_out) == 0)
+	if (!from->io.slot || relay_conn_watch(c, from, from->has_out) == 0)
 		return true;
 	relay_conn_reset(c);
 	return false;
@@ -215,9 +209,9 @@ static void relay_events(struct relay_conn *c, struct relay_side *self,
 	settle(c);
 }
 
-void relay_conn_event(void *data, uint32_t events)
+void relay_conn_event(struct relay_watch *watch, uint32_t events)
 {
-	struct relay_side *side = data;
+	struct relay_side *side = container_of(watch, struct relay_side, io);
 	struct relay_conn *c = side->is_server
 				       ? container_of(side, struct relay_conn, server)
 				       : container_of(side, struct relay_conn, client);
@@ -241,11 +235,11 @@ static int send_header(const struct relay_conn *c, uint8_t version)
 	ssize_t sent;
 
 	/* the frontend may be at all node addresses */
-	if (getsockname(c->client.fd, (struct sockaddr *)&sa, &sa_len) == -1 ||
+	if (getsockname(c->client.io.fd, (struct sockaddr *)&sa, &sa_len) == -1 ||
 	    addr_from_sockaddr((const struct sockaddr *)&sa, &own, &port) != 0)
 		return -EPIPE;
 	len = relay_header_write(version, &c->peer, c->peer_port, &own, port, header);
-	sent = send(c->server.fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	sent = send(c->server.io.fd, header, len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	return sent == (ssize_t)len ? 0 : -EPIPE;
 }
 
@@ -265,7 +259,7 @@ void relay_conn_relay(struct relay_conn *c)
 	if (!move_all(c, &c->client, &c->server))
 		return;
 	if (c->client.n_read == 0)
-		set_quickack(c->server.fd, 1);
+		set_quickack(c->server.io.fd, 1);
 	/* what was reported while it was not relaying is not reported again */
 	if (relay_side_is_readable(&c->server) && !move_all(c, &c->server, &c->client))
 		return;
@@ -287,7 +281,8 @@ static const struct decision *decide(const struct relay_conn *c)
 	unsigned ifindex = 0;
 
 	if (relay_search_needs_class(c->frontend))
-		ifindex = relay_class_ifindex(c->client.fd, c->service->service->family);
+		ifindex =
+			relay_class_ifindex(c->client.io.fd, c->service->service->family);
 	return relay_search_decide(c->service, c->frontend, &c->peer, ifindex);
 }
 

@@ -38,8 +38,8 @@ void relay_conn_continue(struct relay_worker *w, int fd, const struct sockaddr *
 /* Ends it: a reset to both sides, or a close that says "no more". */
 void relay_conn_reset(struct relay_conn *c);
 void relay_conn_close(struct relay_conn *c);
-/* Events of one of its sockets; side is a struct relay_side. */
-void relay_conn_event(void *side, uint32_t events);
+/* Events of one of its sockets, that of a struct relay_side. */
+void relay_conn_event(struct relay_watch *watch, uint32_t events);
 /* Of a closed one, outside of callbacks. */
 void relay_conn_free(struct relay_conn *c);
 
@@ -70,6 +70,5 @@ void relay_connect_retarget(struct relay_conn *c, struct relay_service *service,
  * Again: those that were reported before, too.
  */
 int relay_conn_watch(struct relay_conn *c, struct relay_side *side, bool is_writer);
-void relay_conn_unwatch(struct relay_conn *c, struct relay_side *side);
 /* The endpoint has accepted; its socket is c->server. */
 void relay_conn_relay(struct relay_conn *c);

@@ -65,8 +65,8 @@ static void wait_for(struct relay_conn *c, uint64_t ms)
 
 static void forget_server(struct relay_conn *c)
 {
-	relay_conn_unwatch(c, &c->server);
-	(void)c->worker->mover.calls->close(c->server.fd);
+	relay_poll_forget(&c->worker->poll, &c->server.io);
+	(void)c->worker->mover.calls->close(c->server.io.fd);
 	relay_side_init(&c->server, -1, true);
 }
 
@@ -89,7 +89,7 @@ static void try_next(struct relay_conn *c)
 			relay_search_failed(c->worker, c->service, c->endpoint);
 			continue;
 		}
-		c->server.fd = fd;
+		c->server.io.fd = fd;
 		err = relay_conn_watch(c, &c->server, true);
 		if (err) {
 			forget_server(c);
@@ -145,7 +145,7 @@ void relay_connect_expire(struct relay_conn *c)
 	if (c->is_holding) {
 		relay_conn_count(c, RELAY_FAILED, 1);
 		relay_conn_reset(c);
-	} else if (c->server.fd >= 0) {
+	} else if (c->server.io.fd >= 0) {
 		give_up_endpoint(c);
 	} else { /* descriptors were short */
 		relay_connect_start(c);

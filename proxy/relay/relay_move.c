@@ -21,7 +21,7 @@ static int send_kept(struct relay_mover *m, struct relay_side *from,
 		     const struct relay_side *to)
 {
 	while (from->kept) {
-		ssize_t n = m->calls->send(to->fd, from->kept + from->kept_at,
+		ssize_t n = m->calls->send(to->io.fd, from->kept + from->kept_at,
 					   from->kept_len - from->kept_at,
 					   MSG_NOSIGNAL | MSG_DONTWAIT);
 
@@ -40,7 +40,7 @@ static int send_pipe(struct relay_mover *m, struct relay_side *from,
 		     const struct relay_side *to)
 {
 	while (from->pipe) {
-		ssize_t n = m->calls->splice(from->pipe->out, NULL, to->fd, NULL,
+		ssize_t n = m->calls->splice(from->pipe->out, NULL, to->io.fd, NULL,
 					     from->pipe->len,
 					     SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 
@@ -69,7 +69,8 @@ static void note_empty(struct relay_side *from)
 static int copy_piece(struct relay_mover *m, struct relay_side *from,
 		      const struct relay_side *to)
 {
-	ssize_t n = m->calls->recv(from->fd, m->buffer, sizeof(m->buffer), MSG_DONTWAIT),
+	ssize_t n = m->calls->recv(from->io.fd, m->buffer, sizeof(m->buffer),
+				   MSG_DONTWAIT),
 		sent;
 
 	if (n == -1 && !is_retry(errno))
@@ -89,7 +90,8 @@ static int copy_piece(struct relay_mover *m, struct relay_side *from,
 	} else if (!from->is_ending && !from->is_urgent) {
 		note_empty(from);
 	}
-	sent = m->calls->send(to->fd, m->buffer, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+	sent = m->calls->send(to->io.fd, m->buffer, (size_t)n,
+			      MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (sent == -1 && !is_retry(errno))
 		return -errno;
 	if (sent == -1)
@@ -117,7 +119,7 @@ static void note_size(struct relay_side *from, size_t n)
 static int splice_piece(struct relay_mover *m, struct relay_side *from,
 			const struct relay_side *to, struct relay_pipe *pipe)
 {
-	ssize_t n = m->calls->splice(from->fd, NULL, pipe->in, NULL, SPLICE_LEN,
+	ssize_t n = m->calls->splice(from->io.fd, NULL, pipe->in, NULL, SPLICE_LEN,
 				     SPLICE_F_MOVE | SPLICE_F_NONBLOCK);
 	int err = n == -1 ? errno : 0;
 
@@ -155,7 +157,7 @@ int relay_move(struct relay_mover *m, struct relay_side *from,
 
 void relay_side_init(struct relay_side *s, int fd, bool is_server)
 {
-	*s = (struct relay_side){.fd = fd, .is_server = is_server};
+	*s = (struct relay_side){.io.fd = fd, .is_server = is_server};
 }
 
 void relay_side_discard(struct relay_mover *m, struct relay_side *s)

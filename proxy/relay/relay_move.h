@@ -12,6 +12,7 @@
 
 #include "proxy/relay/relay_calls.h"
 #include "proxy/relay/relay_pipes.h"
+#include "proxy/relay/relay_poll.h"
 
 #define RELAY_BUFFER_LEN 65536
 
@@ -23,13 +24,12 @@ struct relay_mover { /* of a worker */
 
 /* One socket of a connection, and the bytes from it that were not sent yet. */
 struct relay_side {
-	char *kept; /* NULL, or 0 <= kept_at < kept_len */
+	struct relay_watch io; /* the socket, or -1 */
+	char *kept;	       /* NULL, or 0 <= kept_at < kept_len */
 	struct relay_pipe
 		*pipe; /* NULL unless bytes are in it; never together with kept */
 	uint64_t n_read;
 	uint32_t kept_at, kept_len;
-	int fd;		 /* the socket, or -1 */
-	uint32_t slot;	 /* in the worker's epoll set, or 0 */
 	uint8_t n_small; /* pieces in a row that were too small to splice */
 	bool is_server : 1;
 	bool can_read : 1;  /* until a read finds the socket empty */

@@ -13,7 +13,7 @@
 #define FIRST_ROOM 64
 
 struct relay_slot {
-	void *owner; /* NULL: it is free */
+	struct relay_watch *watch; /* NULL: it is free */
 	uint32_t generation;
 	uint32_t next_free;
 };
@@ -50,57 +50,70 @@ static uint32_t take_slot(struct relay_poll *p)
 }
 
 static int control(const struct relay_poll *p, const struct relay_calls *calls, int what,
-		   int fd, uint32_t events, uint32_t slot)
+		   const struct relay_watch *watch, uint32_t events)
 {
 	struct epoll_event event = {
-		.events = events | EPOLLET,
-		.data.u64 = (uint64_t)p->slots[slot].generation << 32 | slot,
+		.events = events,
+		.data.u64 =
+			(uint64_t)p->slots[watch->slot].generation << 32 | watch->slot,
 	};
 
-	return calls->epoll_ctl(p->fd, what, fd, &event) == -1 ? -errno : 0;
+	return calls->epoll_ctl(p->fd, what, watch->fd, &event) == -1 ? -errno : 0;
 }
 
-int relay_poll_add(struct relay_poll *p, const struct relay_calls *calls, int fd,
-		   uint32_t events, void *owner, uint32_t *ret_slot)
+int relay_poll_add(struct relay_poll *p, const struct relay_calls *calls,
+		   struct relay_watch *watch, uint32_t events)
 {
-	uint32_t slot = take_slot(p);
 	int err;
 
-	p->slots[slot].owner = owner;
-	err = control(p, calls, EPOLL_CTL_ADD, fd, events, slot);
-	if (err) {
-		relay_poll_forget(p, slot);
-		return err;
-	}
-	*ret_slot = slot;
-	return 0;
+	watch->slot = take_slot(p);
+	p->slots[watch->slot].watch = watch;
+	err = control(p, calls, EPOLL_CTL_ADD, watch, events);
+	if (err)
+		relay_poll_forget(p, watch);
+	return err;
 }
 
-int relay_poll_again(struct relay_poll *p, const struct relay_calls *calls, int fd,
-		     uint32_t events, uint32_t slot)
+int relay_poll_again(struct relay_poll *p, const struct relay_calls *calls,
+		     const struct relay_watch *watch, uint32_t events)
 {
-	return control(p, calls, EPOLL_CTL_MOD, fd, events, slot);
+	return control(p, calls, EPOLL_CTL_MOD, watch, events);
 }
 
-void relay_poll_forget(struct relay_poll *p, uint32_t slot)
+void relay_poll_forget(struct relay_poll *p, struct relay_watch *watch)
 {
-	struct relay_slot *s = &p->slots[slot];
+	struct relay_slot *s;
 
-	s->owner = NULL;
+	if (!watch->slot)
+		return;
+	s = &p->slots[watch->slot];
+	s->watch = NULL;
 	s->generation++;
 	s->next_free = p->free;
-	p->free = slot;
+	p->free = watch->slot;
+	watch->slot = 0;
 }
 
-void relay_poll_dispatch(struct relay_poll *p, void (*fn)(void *owner, uint32_t events))
+void relay_poll_remove(struct relay_poll *p, const struct relay_calls *calls,
+		       struct relay_watch *watch)
+{
+	if (watch->slot)
+		(void)control(p, calls, EPOLL_CTL_DEL, watch, 0); /* it is in the set */
+	relay_poll_forget(p, watch);
+}
+
+int relay_poll_dispatch(struct relay_poll *p, int timeout_ms)
 {
 	struct epoll_event events[BATCH];
-	int n = epoll_wait(p->fd, events, BATCH, 0);
+	int n = epoll_wait(p->fd, events, BATCH, timeout_ms);
 
+	if (n == -1)
+		return errno == EINTR ? 0 : -errno;
 	for (int i = 0; i < n; i++) {
 		const struct relay_slot *s = &p->slots[(uint32_t)events[i].data.u64];
 
-		if (s->owner && s->generation == events[i].data.u64 >> 32)
-			fn(s->owner, events[i].events);
+		if (s->watch && s->generation == events[i].data.u64 >> 32)
+			s->watch->fn(s->watch, events[i].events);
 	}
+	return 0;
 }

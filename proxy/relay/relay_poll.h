@@ -1,11 +1,10 @@
 /*
- * The sockets of a worker's connections, in an epoll set of their own. It is
- * edge-triggered: an event is reported once, and again only after a change.
+ * The event loop of a worker: one epoll set, of all sockets that it watches.
  *
  * A registration has a slot and a generation, which the kernel's events carry. Events of
  * an earlier registration are ignored: of one that ended earlier in the same batch, and
  * of a closed socket that another process still has (a child has it until it executes
- * its program). So a socket is closed without removing it from the set.
+ * its program). So a socket can be closed without removing it from the set.
  */
 #pragma once
 
@@ -13,6 +12,12 @@
 
 struct relay_calls;
 struct relay_slot;
+
+struct relay_watch { /* embedded */
+	void (*fn)(struct relay_watch *watch, uint32_t events);
+	int fd;
+	uint32_t slot; /* in the set; 0: it is not watched */
+};
 
 struct relay_poll { /* embedded */
 	int fd;
@@ -24,16 +29,19 @@ struct relay_poll { /* embedded */
 /* 0, or -errno. */
 int relay_poll_open(struct relay_poll *p);
 void relay_poll_close(struct relay_poll *p);
-/*
- * Reports these events (EPOLLIN, ...) of the socket with its owner. 0, or -errno; the
- * slot is never 0.
- */
-int relay_poll_add(struct relay_poll *p, const struct relay_calls *calls, int fd,
-		   uint32_t events, void *owner, uint32_t *ret_slot);
+/* Reports these events (EPOLLIN, ...) of its descriptor. 0, or -errno. */
+int relay_poll_add(struct relay_poll *p, const struct relay_calls *calls,
+		   struct relay_watch *watch, uint32_t events);
 /* From now on these events; those that are already there are reported again. */
-int relay_poll_again(struct relay_poll *p, const struct relay_calls *calls, int fd,
-		     uint32_t events, uint32_t slot);
-/* The socket is about to be closed: none of its events is reported any more. */
-void relay_poll_forget(struct relay_poll *p, uint32_t slot);
-/* Reports a batch of events, without waiting. */
-void relay_poll_dispatch(struct relay_poll *p, void (*fn)(void *owner, uint32_t events));
+int relay_poll_again(struct relay_poll *p, const struct relay_calls *calls,
+		     const struct relay_watch *watch, uint32_t events);
+/*
+ * None of its events is reported any more. If it is watched, its socket is about to be
+ * closed.
+ */
+void relay_poll_forget(struct relay_poll *p, struct relay_watch *watch);
+/* The same of a socket that stays open, here or in another process. */
+void relay_poll_remove(struct relay_poll *p, const struct relay_calls *calls,
+		       struct relay_watch *watch);
+/* Waits that long (-1: for ever) and reports a batch of events. 0, or -errno. */
+int relay_poll_dispatch(struct relay_poll *p, int timeout_ms);

@@ -3,6 +3,8 @@
  */
 #pragma once
 
+#include <ev.h>
+
 #include "core/hash.h"
 #include "core/node_list.h"
 #include "core/sink.h"

@@ -6,20 +6,16 @@
 
 #include "core/log.h"
 #include "proxy/relay/relay_conn.h"
+#include "proxy/relay/relay_ear.h"
 #include "proxy/relay/relay_transfer.h"
 #include "proxy/relay/relay_udp.h"
-
-static bool is_udp(const struct relay_ear *ear)
-{
-	return ear->service->service->proto == IPPROTO_UDP;
-}
 
 static void pass_flows(struct relay_worker *w, struct relay_transfer *t)
 {
 	struct relay_ear *ear;
 
 	LIST_FOREACH(ear, &w->ears, in_worker)
-	if (is_udp(ear))
+	if (relay_ear_is_udp(ear))
 		relay_udp_pass(ear, t);
 }
 
@@ -28,7 +24,7 @@ static void pass_waiting(struct relay_worker *w, struct relay_transfer *t)
 	const struct relay_conn *c;
 
 	LIST_FOREACH(c, &w->holding, in_state)
-	relay_transfer_add(t, c->client.fd, c->client.fd,
+	relay_transfer_add(t, c->client.io.fd, c->client.io.fd,
 			   &(struct relay_transfer_record){.since_ms = c->since_ms});
 }
 
@@ -38,8 +34,8 @@ static void end_all(struct relay_worker *w)
 	struct relay_ear *ear;
 
 	LIST_FOREACH(ear, &w->ears, in_worker)
-	if (is_udp(ear))
-		relay_udp_stop_ear(w->udp, ear);
+	if (relay_ear_is_udp(ear))
+		relay_udp_close_ear(w->udp, ear);
 	while (!LIST_EMPTY(&w->holding))
 		relay_conn_close(LIST_FIRST(&w->holding));
 }
@@ -50,7 +46,7 @@ void relay_surrender(struct relay_worker *w, int fd)
 	struct relay_ear *ear;
 
 	LIST_FOREACH(ear, &w->ears, in_worker)
-	ev_io_stop(w->loop, &ear->io);
+	relay_ear_stop(ear);
 	pass_flows(w, &t);
 	pass_waiting(w, &t);
 	relay_transfer_flush(&t);
@@ -82,7 +78,7 @@ static void adopt_waiting(struct relay_worker *w, const struct relay_ear *ear, i
 void relay_surrender_adopt(struct relay_worker *w, struct relay_ear *ear, int fd,
 			   const struct relay_transfer_record *record)
 {
-	if (is_udp(ear))
+	if (relay_ear_is_udp(ear))
 		relay_udp_adopt(w->udp, ear, fd, record);
 	else
 		adopt_waiting(w, ear, fd, record->since_ms);
@@ -97,6 +93,6 @@ void relay_surrender_resume(struct relay_worker *w)
 		if (!ear->is_waiting)
 			continue;
 		ear->is_waiting = false;
-		ev_io_start(w->loop, &ear->io);
+		relay_ear_start(ear);
 	}
 }

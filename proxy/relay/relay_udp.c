@@ -5,13 +5,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/cleanup.h"
 #include "core/mem.h"
 #include "proxy/relay/relay_search.h"
 #include "proxy/relay/relay_transfer.h"
 #include "proxy/relay/relay_udp_private.h"
 
 #define RECEIVE_BUFFER_LEN (4 << 20)
-#define SWEEP_SEC	   1.0
+#define SWEEP_MS	   1000
 #define MANY		   16 /* answers in one event: joined ones are worth their cost */
 
 static uint32_t now_sec(void)
@@ -27,10 +28,10 @@ static void set_option(int fd, int level, int name, int value)
 
 /* ---- towards clients ---- */
 
-static void drop_answers(void *data, const ev_io *to, int err, unsigned n)
+static void drop_answers(void *data, const struct relay_watch *to, int err, unsigned n)
 {
 	struct relay_udp *u = data;
-	const struct relay_ear *ear = to->data;
+	const struct relay_ear *ear = container_of(to, struct relay_ear, io);
 
 	relay_worker_count(u->worker, ear->service, RELAY_DROPPED, n);
 }
@@ -60,9 +61,9 @@ static void address_answer(struct relay_udp *u, struct relay_flow *flow, unsigne
 	count_bytes(flow, RELAY_OUT, u->down->messages[i].msg_len);
 }
 
-static void on_answer(struct ev_loop *loop, ev_io *io, int revents)
+static void on_answer(struct relay_watch *io, uint32_t events)
 {
-	struct relay_flow *flow = io->data;
+	struct relay_flow *flow = container_of(io, struct relay_flow, io);
 	struct relay_udp *u = flow->udp;
 	unsigned first;
 	int n;
@@ -91,10 +92,10 @@ static void on_answer(struct ev_loop *loop, ev_io *io, int revents)
 
 /* ---- towards endpoints ---- */
 
-static void fail_datagrams(void *data, const ev_io *to, int err, unsigned n)
+static void fail_datagrams(void *data, const struct relay_watch *to, int err, unsigned n)
 {
 	struct relay_udp *u = data;
-	struct relay_flow *flow = to->data;
+	struct relay_flow *flow = container_of(to, struct relay_flow, io);
 
 	relay_worker_count(u->worker, flow->service, RELAY_DROPPED, n);
 	if (relay_flow_is_loss(err))
@@ -115,8 +116,8 @@ static bool key_of(const struct relay_ear *ear, const struct msghdr *m,
 
 static void start_sweep(struct relay_udp *u)
 {
-	if (!ev_is_active(&u->sweep))
-		ev_timer_again(u->worker->loop, &u->sweep);
+	if (!u->worker->sweep_ms)
+		u->worker->sweep_ms = relay_now_ms() + SWEEP_MS;
 }
 
 /* The flow of a received datagram, or a new one. */
@@ -137,13 +138,13 @@ static struct relay_flow *flow_of(struct relay_udp *u, struct relay_ear *ear, un
 	return relay_flow_open(u, ear, &key, m, on_answer);
 }
 
-static void on_datagrams(struct ev_loop *loop, ev_io *io, int revents)
+static void on_datagrams(struct relay_watch *io, uint32_t events)
 {
-	struct relay_ear *ear = io->data;
+	struct relay_ear *ear = container_of(io, struct relay_ear, io);
 	struct relay_udp *u = ear->worker->udp;
 
 	if (relay_batch_receive(u->up, io->fd, RELAY_BATCH_N) < 0)
-		return; /* none is there, or a passing shortage: the loop reports it again */
+		return; /* none is there, or a passing shortage: the set reports it again */
 	for (unsigned i = 0; i < u->up->n; i++) {
 		struct relay_flow *flow = flow_of(u, ear, i);
 		struct msghdr *m = &u->up->messages[i].msg_hdr;
@@ -166,19 +167,18 @@ static void on_datagrams(struct ev_loop *loop, ev_io *io, int revents)
 
 /* ---- time ---- */
 
-static void on_sweep(struct ev_loop *loop, ev_timer *timer, int revents)
+void relay_udp_sweep(struct relay_udp *u, uint64_t now_ms)
 {
-	struct relay_udp *u = timer->data;
 	const struct relay_shared *shared = u->worker->shared;
 	struct relay_flow_node *n;
 
-	while ((n = relay_flows_idle(&u->flows, now_sec(), shared->udp_unanswered_sec,
+	while ((n = relay_flows_idle(&u->flows, (uint32_t)(now_ms / 1000),
+				     shared->udp_unanswered_sec,
 				     shared->udp_answered_sec)))
 		relay_flow_end((struct relay_flow *)n);
 	while (relay_limit_has_excess_flows(shared->limit) && relay_flow_evict(u))
 		;
-	if (!relay_flows_n(&u->flows))
-		ev_timer_stop(loop, timer);
+	u->worker->sweep_ms = relay_flows_n(&u->flows) ? now_ms + SWEEP_MS : 0;
 }
 
 void relay_udp_finish(struct relay_udp *u)
@@ -216,40 +216,41 @@ void relay_udp_retarget(struct relay_ear *ear)
 		   relay_search_needs_class(ear->frontend));
 }
 
-void relay_udp_start_ear(struct relay_udp *u, struct relay_ear *ear)
+void relay_udp_open_ear(struct relay_udp *u, struct relay_ear *ear)
 {
 	LIST_INIT(&ear->flows);
 	set_option(ear->io.fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_LEN);
 	set_option(ear->io.fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_LEN);
 	set_option(ear->io.fd, IPPROTO_UDP, UDP_GRO, 1);
 	relay_udp_retarget(ear);
-	ev_io_init(&ear->io, on_datagrams, ear->io.fd, EV_READ);
-	ear->io.data = ear;
-	if (!ear->is_waiting)
-		ev_io_start(u->worker->loop, &ear->io);
+	ear->io.fn = on_datagrams;
 }
 
-void relay_udp_stop_ear(struct relay_udp *u, struct relay_ear *ear)
+void relay_udp_close_ear(struct relay_udp *u, struct relay_ear *ear)
 {
 	flush_answers(u); /* while its socket is open */
 	while (!LIST_EMPTY(&ear->flows))
 		relay_flow_end(LIST_FIRST(&ear->flows));
 }
 
-void relay_udp_pass(const struct relay_ear *ear, struct relay_transfer *t)
+void relay_udp_pass(struct relay_ear *ear, struct relay_transfer *t)
 {
+	struct relay_worker *w = ear->worker;
 	uint64_t cookie = relay_transfer_cookie(ear->io.fd);
-	const struct relay_flow *flow;
+	struct relay_flow *flow;
 
 	LIST_FOREACH(flow, &ear->flows, in_ear)
-	relay_transfer_add(t, flow->io.fd, ear->io.fd,
-			   &(struct relay_transfer_record){
-				   .cookie = cookie,
-				   .client = flow->node.key.client,
-				   .client_port = flow->node.key.port,
-				   .scope = flow->node.key.scope,
-				   .is_answered = flow->node.is_answered,
-			   });
+	{
+		relay_poll_remove(&w->poll, w->mover.calls, &flow->io);
+		relay_transfer_add(t, flow->io.fd, ear->io.fd,
+				   &(struct relay_transfer_record){
+					   .cookie = cookie,
+					   .client = flow->node.key.client,
+					   .client_port = flow->node.key.port,
+					   .scope = flow->node.key.scope,
+					   .is_answered = flow->node.is_answered,
+				   });
+	}
 }
 
 void relay_udp_adopt(struct relay_udp *u, struct relay_ear *ear, int fd,
@@ -269,8 +270,6 @@ struct relay_udp *relay_udp_new(struct relay_worker *w)
 	u->down = relay_batch_new();
 	relay_flows_init(&u->flows, w->shared->limit->n_max_flows);
 	LIST_INIT(&u->ended);
-	ev_timer_init(&u->sweep, on_sweep, 0., SWEEP_SEC);
-	u->sweep.data = u;
 	return u;
 }
 

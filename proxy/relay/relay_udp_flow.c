@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include "core/cleanup.h"
@@ -21,7 +22,7 @@ void relay_flow_end(struct relay_flow *flow)
 {
 	struct relay_worker *w = flow->udp->worker;
 
-	ev_io_stop(w->loop, &flow->io);
+	relay_poll_forget(&w->poll, &flow->io);
 	(void)close(flow->io.fd);
 	flow->io.fd = -1;
 	relay_flows_del(&flow->udp->flows, &flow->node);
@@ -128,12 +129,20 @@ static uint32_t find_endpoint(struct relay_udp *u, const struct relay_service *s
 	return UINT32_MAX;
 }
 
+/* NULL: it cannot be watched; the socket stays the caller's, its room does not. */
 static struct relay_flow *make(struct relay_udp *u, struct relay_ear *ear,
 			       const struct relay_flow_key *key, uint32_t i, int fd,
-			       void (*on_answer)(struct ev_loop *, ev_io *, int))
+			       void (*on_answer)(struct relay_watch *, uint32_t))
 {
 	struct relay_flow *flow = xcalloc(1, sizeof(*flow));
 
+	flow->io = (struct relay_watch){.fn = on_answer, .fd = fd};
+	if (relay_poll_add(&u->worker->poll, u->worker->mover.calls, &flow->io,
+			   EPOLLIN) != 0) {
+		relay_limit_give_flow(u->worker->shared->limit);
+		free(flow);
+		return NULL;
+	}
 	flow->node.key = *key;
 	flow->udp = u;
 	flow->ear = ear;
@@ -143,9 +152,6 @@ static struct relay_flow *make(struct relay_udp *u, struct relay_ear *ear,
 	LIST_INSERT_HEAD(&ear->flows, flow, in_ear);
 	relay_count(&ear->service->account->load.n, 1);
 	relay_count(&flow->endpoint->load.n, 1);
-	ev_io_init(&flow->io, on_answer, fd, EV_READ);
-	flow->io.data = flow;
-	ev_io_start(u->worker->loop, &flow->io);
 	return flow;
 }
 
@@ -157,7 +163,7 @@ static void put(struct relay_flow *flow)
 
 struct relay_flow *relay_flow_open(struct relay_udp *u, struct relay_ear *ear,
 				   const struct relay_flow_key *key, struct msghdr *first,
-				   void (*on_answer)(struct ev_loop *, ev_io *, int))
+				   void (*on_answer)(struct relay_watch *, uint32_t))
 {
 	const struct decision *d =
 		relay_search_decide(ear->service, ear->frontend, &key->client,
@@ -174,6 +180,10 @@ struct relay_flow *relay_flow_open(struct relay_udp *u, struct relay_ear *ear,
 		return NULL;
 	}
 	flow = make(u, ear, key, i, fd, on_answer);
+	if (!flow) {
+		(void)close(fd);
+		return NULL;
+	}
 	flow->client_len = first->msg_namelen;
 	memcpy(&flow->client, first->msg_name, first->msg_namelen);
 	put(flow);
@@ -216,7 +226,7 @@ static void set_client(struct relay_flow *flow,
 
 bool relay_flow_adopt(struct relay_udp *u, struct relay_ear *ear, int fd,
 		      const struct relay_transfer_record *record,
-		      void (*on_answer)(struct ev_loop *, ev_io *, int))
+		      void (*on_answer)(struct relay_watch *, uint32_t))
 {
 	const struct relay_flow_key key = {.frontend = ear,
 					   .client = record->client,
@@ -231,6 +241,8 @@ bool relay_flow_adopt(struct relay_udp *u, struct relay_ear *ear, int fd,
 		return false;
 	(void)getsockopt(fd, IPPROTO_UDP, UDP_GRO, &is_joining, &len); /* or it is off */
 	flow = make(u, ear, &key, i, fd, on_answer);
+	if (!flow)
+		return false;
 	set_client(flow, record);
 	flow->is_joining = is_joining;
 	flow->node.is_answered = record->is_answered;

@@ -17,7 +17,7 @@
 
 struct relay_flow {
 	struct relay_flow_node node; /* first */
-	ev_io io; /* the socket towards the endpoint; -1: it has ended */
+	struct relay_watch io; /* the socket towards the endpoint; -1: it has ended */
 	struct relay_udp *udp;
 	struct relay_ear *ear;
 	struct relay_service
@@ -36,17 +36,16 @@ struct relay_udp {
 	struct relay_flows flows;
 	struct relay_batch *up, *down; /* from clients; from endpoints */
 	struct relay_flow_list ended;
-	ev_timer sweep; /* runs while there are flows */
 };
 
 /* A flow for this client, with the first endpoint that can be had; NULL: there is none. */
 struct relay_flow *relay_flow_open(struct relay_udp *u, struct relay_ear *ear,
 				   const struct relay_flow_key *key, struct msghdr *first,
-				   void (*on_answer)(struct ev_loop *, ev_io *, int));
+				   void (*on_answer)(struct relay_watch *, uint32_t));
 /* One that another process had, if its endpoint still serves. Takes the socket if so. */
 bool relay_flow_adopt(struct relay_udp *u, struct relay_ear *ear, int fd,
 		      const struct relay_transfer_record *record,
-		      void (*on_answer)(struct ev_loop *, ev_io *, int));
+		      void (*on_answer)(struct relay_watch *, uint32_t));
 /* Ends it. It is freed by relay_udp_finish(). */
 void relay_flow_end(struct relay_flow *flow);
 /* The endpoint is unreachable: it is set aside, and the flow ends. */

@@ -5,7 +5,6 @@
  */
 #pragma once
 
-#include <ev.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <sys/queue.h>
@@ -34,12 +33,13 @@ LIST_HEAD(relay_flow_list, relay_flow);
  * messages; between RELAY_LISTEN and RELAY_CLOSE it belongs to the worker.
  */
 struct relay_ear {
-	ev_io io;
+	struct relay_watch io;
 	struct relay_worker *worker;
 	struct relay_service *service;	 /* one reference; replaced by RELAY_RETARGET */
 	const struct frontend *frontend; /* of that version */
 	uint64_t n_connections;		 /* atomic */
-	bool is_shared; /* what it accepts goes to the least busy worker */
+	unsigned n_expected; /* connections to accept in one event, by the last ones */
+	bool is_shared;	     /* what it accepts goes to the least busy worker */
 	bool is_paused;
 	bool is_waiting; /* UDP: the process before this one has its flows, and reads it */
 	struct relay_flow_list flows; /* of UDP */
@@ -88,12 +88,12 @@ struct relay_worker {
 	const struct relay_shared *shared;
 	pthread_t thread;
 	bool is_stopped; /* atomic: the end of its loop is wanted */
-	struct ev_loop *loop;
-	ev_async wake;
-	ev_prepare reaper; /* frees closed connections after each batch of events */
-	ev_timer tick;	   /* runs while something waits for a time */
-	ev_io sockets;	   /* the set of connections has events */
+	bool has_ended;	 /* of its own thread: RELAY_STOP came */
 	struct relay_poll poll;
+	struct relay_watch wake; /* there are messages */
+	uint64_t tick_ms; /* the next tick, while something waits for a time; or 0 */
+	uint64_t
+		sweep_ms; /* the next look for idle UDP flows, while there are flows; or 0 */
 	pthread_mutex_t lock;
 	struct relay_messages inbox; /* under the lock */
 	struct relay_conns connecting, holding, relaying, closed;

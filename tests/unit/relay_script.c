@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <ev.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -235,17 +234,10 @@ static struct relay_worker w;
 static struct relay_limit limit;
 static struct relay_shared shared = {.limit = &limit};
 
-static void on_timer(struct ev_loop *loop, ev_timer *timer, int revents)
-{
-}
-
 static void start_worker(void)
 {
-	if (!w.loop) { /* it never runs: events are those of the script */
-		w.loop = ev_loop_new(EVBACKEND_EPOLL | EVFLAG_NOENV);
-		ev_timer_init(&w.tick, on_timer, 0., 1.);
+	if (!w.shared) /* it never runs: events are those of the script */
 		relay_limit_init(&limit, 1);
-	}
 	memset(&w.aside, 0, sizeof(w.aside));
 	w.shared = &shared;
 	w.random = 1;
@@ -282,10 +274,10 @@ static struct relay_service *make_service(void)
 /* Reports events of a socket that is watched. */
 static void report(struct relay_side *s, uint32_t events)
 {
-	if (!s->slot)
+	if (!s->io.slot)
 		return;
 	k.has_failed |= (events & EPOLLERR) != 0;
-	relay_conn_event(s, events);
+	relay_conn_event(&s->io, events);
 }
 
 static bool is_closed(const struct relay_conn *c)
@@ -355,7 +347,7 @@ static void run(struct relay_conn *c)
 			break;
 		check(c);
 		/* it waits for a descriptor, and there is room now */
-		if (k.is_agreeable && !c->is_relaying && c->server.fd < 0)
+		if (k.is_agreeable && !c->is_relaying && c->server.io.fd < 0)
 			relay_connect_expire(c);
 		assert(!k.is_agreeable || n_left-- > 0);
 	}

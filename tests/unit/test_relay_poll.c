@@ -1,5 +1,5 @@
 /*
- * The epoll set of connections: what is reported, and what is not any more.
+ * The epoll set of a worker: which events are reported, and which are not any more.
  */
 #include <fcntl.h>
 #include <sys/epoll.h>
@@ -11,33 +11,38 @@
 #include "proxy/relay/relay_poll.h"
 #include "tests/test.h"
 
+#define EDGES (EPOLLIN | EPOLLET)
+
 struct watched {
+	struct relay_watch io;
 	struct relay_poll *set;
 	struct watched *victim; /* forgotten when this one is reported */
-	int fd, peer;
-	uint32_t slot;
+	int peer;
 	int n_reports;
 };
 
-static void on_event(void *owner, uint32_t events)
+static void on_event(struct relay_watch *io, uint32_t events)
 {
-	struct watched *w = owner;
+	struct watched *w = container_of(io, struct watched, io);
 
 	assert_true(events & EPOLLIN);
 	w->n_reports++;
 	if (w->victim)
-		relay_poll_forget(w->set, w->victim->slot);
+		relay_poll_forget(w->set, &w->victim->io);
 }
 
-static void watch(struct relay_poll *set, struct watched *w)
+static void watch(struct relay_poll *set, struct watched *w, uint32_t events)
 {
 	int fds[2];
 
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
-	*w = (struct watched){.set = set, .fd = fds[0], .peer = fds[1]};
-	assert_int_equal(relay_poll_add(set, &relay_kernel, w->fd, EPOLLIN, w, &w->slot),
-			 0);
-	assert_true(w->slot > 0);
+	*w = (struct watched){
+		.io = {.fn = on_event, .fd = fds[0]},
+		.set = set,
+		.peer = fds[1],
+	};
+	assert_int_equal(relay_poll_add(set, &relay_kernel, &w->io, events), 0);
+	assert_true(w->io.slot > 0);
 }
 
 static void make_ready(const struct watched *w)
@@ -47,7 +52,7 @@ static void make_ready(const struct watched *w)
 
 static void close_watched(const struct watched *w)
 {
-	(void)close(w->fd);
+	(void)close(w->io.fd);
 	(void)close(w->peer);
 }
 
@@ -57,13 +62,13 @@ static void an_event_is_reported_once_and_again_on_request(void **state)
 	struct watched w;
 
 	assert_int_equal(relay_poll_open(&set), 0);
-	watch(&set, &w);
+	watch(&set, &w, EDGES);
 	make_ready(&w);
-	relay_poll_dispatch(&set, on_event);
-	relay_poll_dispatch(&set, on_event);
+	assert_int_equal(relay_poll_dispatch(&set, 0), 0);
+	assert_int_equal(relay_poll_dispatch(&set, 0), 0);
 	assert_int_equal(w.n_reports, 1);
-	assert_int_equal(relay_poll_again(&set, &relay_kernel, w.fd, EPOLLIN, w.slot), 0);
-	relay_poll_dispatch(&set, on_event);
+	assert_int_equal(relay_poll_again(&set, &relay_kernel, &w.io, EDGES), 0);
+	assert_int_equal(relay_poll_dispatch(&set, 0), 0);
 	assert_int_equal(w.n_reports, 2);
 	close_watched(&w);
 	relay_poll_close(&set);
@@ -73,24 +78,47 @@ static void a_closed_socket_that_another_process_has_is_not_reported(void **stat
 {
 	struct relay_poll set;
 	struct watched old, new;
+	uint32_t slot;
 	int copy;
 
 	assert_int_equal(relay_poll_open(&set), 0);
-	watch(&set, &old);
-	copy = fcntl(old.fd, F_DUPFD_CLOEXEC, 0);
-	relay_poll_forget(&set, old.slot);
-	(void)close(old.fd);
-	watch(&set, &new);
-	assert_int_equal(new.slot, old.slot);
+	watch(&set, &old, EDGES);
+	copy = fcntl(old.io.fd, F_DUPFD_CLOEXEC, 0);
+	slot = old.io.slot;
+	relay_poll_forget(&set, &old.io);
+	(void)close(old.io.fd);
+	watch(&set, &new, EDGES);
+	assert_int_equal(new.io.slot, slot);
 	make_ready(&old);
-	relay_poll_dispatch(&set, on_event);
+	assert_int_equal(relay_poll_dispatch(&set, 0), 0);
 	assert_int_equal(old.n_reports + new.n_reports, 0);
 	make_ready(&new);
-	relay_poll_dispatch(&set, on_event);
+	assert_int_equal(relay_poll_dispatch(&set, 0), 0);
 	assert_int_equal(new.n_reports, 1);
 	(void)close(copy);
 	(void)close(old.peer);
 	close_watched(&new);
+	relay_poll_close(&set);
+}
+
+/* As a listener is, which the next process has, too. */
+static void a_removed_socket_that_stays_open_is_not_reported(void **state)
+{
+	struct relay_poll set;
+	struct watched w;
+	struct epoll_event event;
+
+	assert_int_equal(relay_poll_open(&set), 0);
+	watch(&set, &w, EPOLLIN);
+	make_ready(&w);
+	for (int i = 1; i <= 2; i++) {
+		assert_int_equal(relay_poll_dispatch(&set, 0), 0);
+		assert_int_equal(w.n_reports, i);
+	}
+	relay_poll_remove(&set, &relay_kernel, &w.io);
+	assert_int_equal(w.io.slot, 0);
+	assert_int_equal(epoll_wait(set.fd, &event, 1, 0), 0);
+	close_watched(&w);
 	relay_poll_close(&set);
 }
 
@@ -100,13 +128,13 @@ static void a_socket_that_is_forgotten_in_a_batch_is_not_reported(void **state)
 	struct watched a, b;
 
 	assert_int_equal(relay_poll_open(&set), 0);
-	watch(&set, &a);
-	watch(&set, &b);
+	watch(&set, &a, EDGES);
+	watch(&set, &b, EDGES);
 	a.victim = &b;
 	b.victim = &a;
 	make_ready(&a);
 	make_ready(&b);
-	relay_poll_dispatch(&set, on_event);
+	assert_int_equal(relay_poll_dispatch(&set, 0), 0);
 	assert_int_equal(a.n_reports + b.n_reports, 1);
 	close_watched(&a);
 	close_watched(&b);
@@ -121,15 +149,15 @@ static void slots_are_used_again(void **state)
 	assert_int_equal(relay_poll_open(&set), 0);
 	for (int round = 0; round < 3; round++) {
 		for (uint32_t i = 0; i < N_ELEMENTS(w); i++) {
-			watch(&set, &w[i]);
-			assert_true(w[i].slot <= N_ELEMENTS(w));
+			watch(&set, &w[i], EDGES);
+			assert_true(w[i].io.slot <= N_ELEMENTS(w));
 			make_ready(&w[i]);
 		}
-		relay_poll_dispatch(&set, on_event);
-		relay_poll_dispatch(&set, on_event);
+		assert_int_equal(relay_poll_dispatch(&set, 0), 0);
+		assert_int_equal(relay_poll_dispatch(&set, 0), 0);
 		for (uint32_t i = 0; i < N_ELEMENTS(w); i++) {
 			assert_int_equal(w[i].n_reports, 1);
-			relay_poll_forget(&set, w[i].slot);
+			relay_poll_forget(&set, &w[i].io);
 			close_watched(&w[i]);
 		}
 	}
@@ -142,6 +170,7 @@ int main(void)
 		cmocka_unit_test(an_event_is_reported_once_and_again_on_request),
 		cmocka_unit_test(
 			a_closed_socket_that_another_process_has_is_not_reported),
+		cmocka_unit_test(a_removed_socket_that_stays_open_is_not_reported),
 		cmocka_unit_test(a_socket_that_is_forgotten_in_a_batch_is_not_reported),
 		cmocka_unit_test(slots_are_used_again),
 	};
