@@ -15,10 +15,10 @@
 #define MAX_HOLDING 1024 /* of a worker */
 #define MAX_PIECES  4	 /* of one socket in a row */
 
-static void set_quickack(int fd, int value)
+/* Without these options there are more segments, or later ones: no more than that. */
+static void set_tcp_option(int fd, int name, int value)
 {
-	/* without it an ACK of its own is sent: no more than that */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &value, sizeof(value));
+	(void)setsockopt(fd, IPPROTO_TCP, name, &value, sizeof(value));
 }
 
 /* ---- events ---- */
@@ -147,13 +147,24 @@ static void count_bytes(struct relay_conn *c, enum relay_direction direction, ui
 	relay_count(&c->endpoint->load.n_bytes[direction], n);
 }
 
+/* Some connections do not need it: the first segment leaves without it, as does the end. */
+static void need_nodelay(struct relay_conn *c)
+{
+	if (!c->server.has_nodelay)
+		set_tcp_option(c->server.io.fd, TCP_NODELAY, 1);
+	c->server.has_nodelay = true;
+}
+
 /* False: the connection is over, or has another endpoint now. */
 static bool move(struct relay_conn *c, struct relay_side *from,
 		 const struct relay_side *to)
 {
 	uint64_t before = from->n_read;
-	int err = relay_move(&c->worker->mover, from, to);
+	int err;
 
+	if (from == &c->client && before && !from->has_fin)
+		need_nodelay(c);
+	err = relay_move(&c->worker->mover, from, to);
 	count_bytes(c, from == &c->client ? RELAY_IN : RELAY_OUT, from->n_read - before);
 	if (!err)
 		return true;
@@ -189,6 +200,7 @@ static void note_events(struct relay_side *side, uint32_t events)
 		side->can_read = true;
 	if (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		side->is_ending = true;
+	side->has_fin = (events & EPOLLRDHUP) && !(events & EPOLLERR);
 	if (events & EPOLLPRI)
 		side->is_urgent = true;
 }
@@ -251,15 +263,18 @@ void relay_conn_relay(struct relay_conn *c)
 	relay_count(&c->endpoint->load.n, 1);
 	LIST_REMOVE(c, in_state);
 	LIST_INSERT_HEAD(&c->worker->relaying, c, in_state);
-	if (version && send_header(c, version) != 0) {
-		relay_connect_lost(c);
-		return;
+	if (version) {
+		need_nodelay(c);
+		if (send_header(c, version) != 0) {
+			relay_connect_lost(c);
+			return;
+		}
 	}
 	/* mostly the client's request is there, and the ACK of the handshake rides on it */
 	if (!move_all(c, &c->client, &c->server))
 		return;
 	if (c->client.n_read == 0)
-		set_quickack(c->server.io.fd, 1);
+		set_tcp_option(c->server.io.fd, TCP_QUICKACK, 1);
 	/* what was reported while it was not relaying is not reported again */
 	if (relay_side_is_readable(&c->server) && !move_all(c, &c->server, &c->client))
 		return;
@@ -368,7 +383,6 @@ static struct relay_conn *make(struct relay_worker *w, int fd,
 	if (has_filter(frontend)) /* it was inherited */
 		(void)setsockopt(fd, SOL_SOCKET, SO_DETACH_FILTER, &unused,
 				 sizeof(unused));
-	set_quickack(fd, 0);
 	return c;
 }
 

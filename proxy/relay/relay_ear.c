@@ -119,18 +119,28 @@ static bool is_shortage(int err)
 }
 
 /*
- * As many as were waiting the last time, and twice as many if there may be more: the set
- * reports the rest again. So there is rarely a call that finds none.
+ * Twice as many as the last time if that left some, which the set reports again
+ * immediately. So there is rarely a call that finds none.
  */
+static void expect(struct relay_ear *ear)
+{
+	uint64_t n_batches = ear->worker->poll.n_batches;
+
+	if (n_batches == ear->n_batches + 1 && ear->n_expected < MAX_ACCEPTED)
+		ear->n_expected *= 2;
+	ear->n_batches = n_batches;
+}
+
 static void on_accept(struct relay_watch *io, uint32_t events)
 {
 	struct relay_ear *ear = container_of(io, struct relay_ear, io);
 	struct relay_limit *limit = ear->worker->shared->limit;
 
+	expect(ear);
 	for (unsigned i = 0; i < ear->n_expected; i++) {
 		struct sockaddr_storage peer;
 		socklen_t len = sizeof(peer);
-		int fd;
+		int fd, err;
 
 		if (!relay_limit_take_conn(limit)) {
 			pause_ear(ear, "the limit of open files is reached");
@@ -142,16 +152,15 @@ static void on_accept(struct relay_watch *io, uint32_t events)
 			take_connection(ear, fd, (const struct sockaddr *)&peer);
 			continue;
 		}
+		err = errno;
 		relay_limit_give_conn(limit);
-		if (is_shortage(errno))
-			pause_ear(ear, strerror(errno));
-		if (errno != ECONNABORTED && errno != EINTR) {
-			ear->n_expected = i ? i : 1;
-			return;
-		}
+		if (err == ECONNABORTED || err == EINTR)
+			continue;
+		if (is_shortage(err))
+			pause_ear(ear, strerror(err));
+		ear->n_expected = i ? i : 1;
+		return;
 	}
-	if (ear->n_expected < MAX_ACCEPTED)
-		ear->n_expected *= 2;
 }
 
 /* ---- opening and closing ---- */

@@ -94,6 +94,17 @@ static int open_socket(const struct relay_listener *l, int *ret_fd)
 	return 0;
 }
 
+/*
+ * Accepted sockets inherit it: the ACK of a request rides on the answer. listen() would
+ * clear it.  Without it an ACK of its own is sent.
+ */
+static void delay_acks(int fd)
+{
+	int zero = 0;
+
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &zero, sizeof(zero));
+}
+
 /* One that the process before this one opened (is_old), or a new one. */
 static int get_socket(const struct relay_listener *l,
 		      struct relay_inheritance *inheritance, int *ret_fd,
@@ -102,14 +113,16 @@ static int get_socket(const struct relay_listener *l,
 	int fd = inheritance ? relay_inheritance_take(inheritance, &l->key) : -1, err;
 
 	*ret_is_old = fd != -1;
-	if (fd == -1)
-		return open_socket(l, ret_fd);
-	err = relay_filter_attach(&l->filter, fd);
-	if (err)
-		(void)close(fd);
-	else
-		*ret_fd = fd;
-	return err;
+	err = fd == -1 ? open_socket(l, &fd) : relay_filter_attach(&l->filter, fd);
+	if (err) {
+		if (fd != -1)
+			(void)close(fd);
+		return err;
+	}
+	if (l->key.proto == IPPROTO_TCP)
+		delay_acks(fd);
+	*ret_fd = fd;
+	return 0;
 }
 
 void relay_outbox_add(struct relay_outbox *out, const struct relay_worker *to,

@@ -65,7 +65,21 @@ static void note_empty(struct relay_side *from)
 	from->is_urgent = false;
 }
 
-/* The rest that the receiver does not take gets a block of its own. */
+/* A read returned less than it could. */
+static void note_short(struct relay_side *from)
+{
+	if (from->is_urgent)
+		return;
+	if (from->has_fin)
+		from->has_ended = true;
+	else if (!from->is_ending)
+		note_empty(from);
+}
+
+/*
+ * The rest that the receiver does not take gets a block of its own. After the last piece
+ * the end is passed on, in the same segment.
+ */
 static int copy_piece(struct relay_mover *m, struct relay_side *from,
 		      const struct relay_side *to)
 {
@@ -87,11 +101,12 @@ static int copy_piece(struct relay_mover *m, struct relay_side *from,
 	if (n == sizeof(m->buffer)) {
 		from->is_splicing = true;
 		from->n_small = 0;
-	} else if (!from->is_ending && !from->is_urgent) {
-		note_empty(from);
+	} else {
+		note_short(from);
 	}
 	sent = m->calls->send(to->io.fd, m->buffer, (size_t)n,
-			      MSG_NOSIGNAL | MSG_DONTWAIT);
+			      MSG_NOSIGNAL | MSG_DONTWAIT |
+				      (from->has_ended ? MSG_MORE : 0));
 	if (sent == -1 && !is_retry(errno))
 		return -errno;
 	if (sent == -1)

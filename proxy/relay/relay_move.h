@@ -34,11 +34,13 @@ struct relay_side {
 	bool is_server : 1;
 	bool can_read : 1;  /* until a read finds the socket empty */
 	bool is_ending : 1; /* its peer has sent the end, or there was an error */
+	bool has_fin : 1;   /* without an error: all that it sent has arrived */
 	bool is_urgent : 1; /* reads stop at an urgent byte, with more bytes after it */
 	bool has_ended : 1; /* no more bytes will come from it */
 	bool is_shut : 1;   /* the end was passed on to it */
 	bool is_splicing : 1;
-	bool has_out : 1; /* the set reports that it takes bytes again */
+	bool has_nodelay : 1; /* of a server: small segments leave immediately */
+	bool has_out : 1;     /* the set reports that it takes bytes again */
 };
 
 static inline bool relay_side_is_blocked(const struct relay_side *s)

@@ -109,6 +109,7 @@ int relay_poll_dispatch(struct relay_poll *p, int timeout_ms)
 
 	if (n == -1)
 		return errno == EINTR ? 0 : -errno;
+	p->n_batches++;
 	for (int i = 0; i < n; i++) {
 		const struct relay_slot *s = &p->slots[(uint32_t)events[i].data.u64];
 

@@ -21,6 +21,7 @@ struct relay_watch { /* embedded */
 
 struct relay_poll { /* embedded */
 	int fd;
+	uint64_t n_batches;	  /* of events */
 	uint32_t n_used, n_room;  /* of the slots; the first one stays unused */
 	uint32_t free;		  /* the first free one below n_used, or 0 */
 	struct relay_slot *slots; /* they move when there are more */

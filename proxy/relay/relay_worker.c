@@ -259,7 +259,7 @@ static int run_timers(struct relay_worker *w)
 	return at_ms <= now_ms ? 0 : (int)(at_ms - now_ms);
 }
 
-/* What could not be freed in a callback. */
+/* Closed connections are freed outside of callbacks. */
 static void reap(struct relay_worker *w)
 {
 	struct relay_conn *c;

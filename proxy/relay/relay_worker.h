@@ -39,6 +39,7 @@ struct relay_ear {
 	const struct frontend *frontend; /* of that version */
 	uint64_t n_connections;		 /* atomic */
 	unsigned n_expected; /* connections to accept in one event, by the last ones */
+	uint64_t n_batches;  /* of the worker's set, at the last one */
 	bool is_shared;	     /* what it accepts goes to the least busy worker */
 	bool is_paused;
 	bool is_waiting; /* UDP: the process before this one has its flows, and reads it */

@@ -20,6 +20,10 @@
 struct stream {
 	size_t n_read, n_written;
 	bool has_ended, is_shut;
+	bool has_fin; /* its end was reported: that many bytes are left */
+	size_t n_left;
+	bool is_urgent; /* the next read stops before the last one of them */
+	bool is_held;	/* the last bytes leave with the end */
 };
 
 struct fake {
@@ -78,10 +82,11 @@ static struct stream *to(int fd)
 	return fd == CLIENT ? &k.down : &k.up;
 }
 
+static const size_t lens[] = {1, 100, 8191, 8192, 65535, 65536, SIZE_MAX};
+
 /* How much of len a call moves; 0: nothing now, -1 with errno. */
 static ssize_t amount(size_t len)
 {
-	static const size_t lens[] = {1, 100, 8191, 8192, 65535, 65536, SIZE_MAX};
 	unsigned choice = k.is_agreeable ? 6 : next(9);
 
 	if (choice == 7)
@@ -94,14 +99,41 @@ static ssize_t amount(size_t len)
 	return (ssize_t)(lens[choice] < len ? lens[choice] : len);
 }
 
+/* The kernel has all bytes up to the end. A read stops at an urgent byte. */
+static ssize_t last_available(struct stream *s, size_t len)
+{
+	size_t n = len < s->n_left ? len : s->n_left;
+
+	if (s->is_urgent && n > 1)
+		n = 1 + next((unsigned)n);
+	s->is_urgent = false;
+	s->n_left -= n;
+	s->has_ended = s->n_left == 0;
+	return (ssize_t)n;
+}
+
+static void report_end(struct stream *s)
+{
+	if (!s->has_fin && !s->has_ended)
+		s->n_left = lens[next(N_ELEMENTS(lens) - 1)];
+	s->has_fin = true;
+}
+
 /* The same for a socket that is read: 0 is its end. */
 static ssize_t available(struct stream *s, size_t len)
 {
+	ssize_t n;
+
+	if (s->has_fin)
+		return last_available(s, len);
 	if (s->has_ended || k.is_agreeable || next(16) == 15) {
 		s->has_ended = true;
 		return 0;
 	}
-	return amount(len);
+	n = amount(len);
+	if (n == -1 && errno == EAGAIN)
+		s->is_urgent = false; /* that byte was read, too */
+	return n;
 }
 
 /* ---- calls ---- */
@@ -109,7 +141,8 @@ static ssize_t available(struct stream *s, size_t len)
 static int fake_socket(int domain, int type, int protocol)
 {
 	assert(k.up.n_read == 0 && k.down.n_read == 0); /* else bytes would be lost */
-	k.up.is_shut = k.down.has_ended = false;
+	k.down = (struct stream){0};
+	k.up.is_shut = k.up.is_held = false;
 	if (!k.is_agreeable && next(16) == 15)
 		return fail(EMFILE);
 	return open_fd();
@@ -160,6 +193,8 @@ static ssize_t fake_send(int fd, const void *buf, size_t len, int flags)
 	ssize_t n = amount(len);
 
 	assert(!s->is_shut && len > 0);
+	s->is_held = flags & MSG_MORE;
+	assert(!s->is_held || s->has_ended);
 	for (ssize_t i = 0; i < n; i++)
 		assert(((const char *)buf)[i] == byte_at(s, s->n_written++));
 	assert(s->n_written <= s->n_read);
@@ -277,12 +312,22 @@ static void report(struct relay_side *s, uint32_t events)
 	if (!s->io.slot)
 		return;
 	k.has_failed |= (events & EPOLLERR) != 0;
+	if (events & EPOLLRDHUP)
+		report_end(from(s->io.fd));
+	if (events & EPOLLPRI)
+		from(s->io.fd)->is_urgent = true;
 	relay_conn_event(&s->io, events);
 }
 
 static bool is_closed(const struct relay_conn *c)
 {
 	return LIST_FIRST(&w.closed) == c;
+}
+
+/* Bytes that the kernel holds back are followed by the end, or by more bytes. */
+static void check_held(const struct stream *s)
+{
+	assert(!s->is_held || s->is_shut || s->n_written < s->n_read);
 }
 
 static void check(const struct relay_conn *c)
@@ -298,6 +343,8 @@ static void check(const struct relay_conn *c)
 		/* it is reported when there is room for the bytes that wait */
 		assert(!relay_side_is_blocked(s) || sides[1 - i]->has_out);
 	}
+	check_held(&k.up);
+	check_held(&k.down);
 }
 
 static void step(struct relay_conn *c)
@@ -317,7 +364,8 @@ static void step(struct relay_conn *c)
 			report(&c->server, EPOLLIN | EPOLLOUT);
 		break;
 	case 3:
-		report(&c->server, EPOLLIN | (next(2) ? EPOLLPRI : 0));
+		report(&c->server, EPOLLIN | (next(2) ? EPOLLPRI : 0) |
+					   (next(4) == 3 ? EPOLLRDHUP : 0));
 		break;
 	case 4:
 		report(&c->server, EPOLLOUT);

@@ -296,6 +296,24 @@ static void single_bytes_are_passed_on_one_by_one(void **state)
 	(void)close(server);
 }
 
+static void an_urgent_byte_keeps_its_place(void **state)
+{
+	int client, server;
+
+	rig_put(rig, 1);
+	rig_pair(rig, &client, &server);
+	rig_send(client, "be");
+	assert_int_equal(send(client, "f", 1, MSG_OOB), 1);
+	rig_send(client, "ore");
+	rig_expect(server, "before");
+	assert_int_equal(send(server, "f", 1, MSG_OOB), 1);
+	rig_send(server, "ore");
+	(void)close(server);
+	rig_expect(client, "fore");
+	rig_expect_end(client);
+	(void)close(client);
+}
+
 static void an_urgent_byte_in_a_stream_keeps_its_place(void **state)
 {
 	static char bulk[300000]; /* after such bytes the direction splices */
@@ -365,6 +383,7 @@ int main(void)
 		TEST(without_a_free_port_connections_fail_until_there_is_one),
 		TEST(without_descriptors_new_clients_wait_and_others_are_served),
 		TEST(single_bytes_are_passed_on_one_by_one),
+		TEST(an_urgent_byte_keeps_its_place),
 		TEST(an_urgent_byte_in_a_stream_keeps_its_place),
 		TEST(a_silent_endpoint_keeps_its_connection),
 		TEST(when_all_endpoints_are_black_holes_the_client_is_reset),

@@ -380,19 +380,6 @@ static void the_proxy_header_precedes_the_bytes_of_the_client(void **state)
 	close_both(client, server);
 }
 
-static void an_urgent_byte_keeps_its_place(void **state)
-{
-	int client, server;
-
-	rig_put(rig, 1);
-	rig_pair(rig, &client, &server);
-	rig_send(client, "be");
-	assert_int_equal(send(client, "f", 1, MSG_OOB), 1);
-	rig_send(client, "ore");
-	rig_expect(server, "before");
-	close_both(client, server);
-}
-
 static void idle_connections_are_all_served(void **state)
 {
 	static int clients[N_IDLE], servers[N_IDLE];
@@ -505,7 +492,6 @@ int main(void)
 		TEST(a_held_connection_gets_the_first_endpoint),
 		TEST(a_held_connection_is_reset_when_its_time_is_over),
 		TEST(the_proxy_header_precedes_the_bytes_of_the_client),
-		TEST(an_urgent_byte_keeps_its_place),
 		TEST(a_reset_after_a_half_close_ends_the_connection),
 		TEST(a_reset_of_a_blocked_sender_ends_the_connection),
 		TEST(a_shared_listener_hands_its_connections_to_all_workers),
