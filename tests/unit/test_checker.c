@@ -108,18 +108,23 @@ static const char *why_down(struct rig *r, uint16_t port)
 }
 
 /* A socket at *port, or at a free one if that is 0; it does not listen yet. */
-static int bind_port(uint16_t *port)
+static int bind_at(in_addr_t addr, uint16_t *port)
 {
 	struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(*port)};
 	socklen_t len = sizeof(at);
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), yes = 1;
 
-	at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	at.sin_addr.s_addr = htonl(addr);
 	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes)), 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
 	*port = ntohs(at.sin_port);
 	return fd;
+}
+
+static int bind_port(uint16_t *port)
+{
+	return bind_at(INADDR_LOOPBACK, port);
 }
 
 static bool is_down(void *data)
@@ -279,38 +284,71 @@ static void an_endpoint_that_goes_during_its_check_leaves_nothing(void **state)
 	fake_server_free(server);
 }
 
-/* One endpoint for each port up to n; checks of many run, and others wait for their turn. */
-static void many_endpoints_are_checked_a_few_at_a_time(void **state)
+#define N_MORE (3 * CHECKER_MAX_RUNNING)
+
+/* A Service with an endpoint at each of N_MORE addresses of this host. */
+static void plan_more(struct rig *r, const char *name, const char *annotations,
+		      uint16_t port)
 {
-	struct rig *r = *state;
 	const struct plan_health *health = checker_plan_health(r->checker);
 	_cleanup_(freep) const struct object_slice **slices = NULL;
-	struct buf text = BUF_INIT;
+	_cleanup_(buf_fini) struct buf text = BUF_INIT;
 	size_t n;
 
-	buf_add_string(&text,
-		       "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: "
-		       "{name: web-1, namespace: default, labels: "
-		       "{kubernetes.io/service-name: web}}, addressType: IPv4, ports: "
-		       "[{name: '', port: 1}], endpoints: [");
-	for (unsigned i = 0; i < 3 * CHECKER_MAX_RUNNING; i++)
+	(void)cluster_put_format(
+		r->cluster,
+		"{apiVersion: v1, kind: Service, metadata: {name: %s, namespace: "
+		"default, "
+		"annotations: {%s}}, spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}}",
+		name, annotations);
+	buf_printf(&text,
+		   "{apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: "
+		   "{name: %s-1, namespace: default, labels: "
+		   "{kubernetes.io/service-name: %s}}, addressType: IPv4, ports: "
+		   "[{name: '', port: %u}], endpoints: [",
+		   name, name, port);
+	for (unsigned i = 0; i < N_MORE; i++)
 		buf_printf(&text, "%s{addresses: [127.9.%u.%u]}", i ? ", " : "", i / 250,
 			   1 + i % 250);
 	buf_add_string(&text, "]}");
-	(void)cluster_put_text(r->cluster,
-			       "{apiVersion: v1, kind: Service, metadata: {name: web, "
-			       "namespace: default, "
-			       "annotations: {sluice.io/health-check: tcp, " QUICK
-			       "}}, spec: {clusterIP: 10.96.0.1, ports: [{port: 80}]}}");
 	(void)cluster_put_text(r->cluster, buf_string(&text));
-	slices = cluster_slices(r->cluster, "default", "web", &n);
-	health->planned(health->data, "default", "web",
-			cluster_service(r->cluster, "default", "web"), slices, n);
-	assert_int_equal(checker_stats(r->checker).n_endpoints, 3 * CHECKER_MAX_RUNNING);
-	while (r->n_changes < 3 * CHECKER_MAX_RUNNING)
+	slices = cluster_slices(r->cluster, "default", name, &n);
+	health->planned(health->data, "default", name,
+			cluster_service(r->cluster, "default", name), slices, n);
+}
+
+/* Checks of many run, and others wait for their turn. */
+static void many_endpoints_are_checked_a_few_at_a_time(void **state)
+{
+	struct rig *r = *state;
+
+	plan_more(r, "web", "sluice.io/health-check: tcp, " QUICK, 1);
+	assert_int_equal(checker_stats(r->checker).n_endpoints, N_MORE);
+	while (r->n_changes < N_MORE)
 		world_run(&r->world, 0.05);
-	assert_int_equal(checker_stats(r->checker).n_down, 3 * CHECKER_MAX_RUNNING);
-	buf_fini(&text);
+	assert_int_equal(checker_stats(r->checker).n_down, N_MORE);
+}
+
+/* Their Service is deleted: none of its checks ends, and so none makes room. */
+static void deleted_checks_make_room_for_those_that_wait(void **state)
+{
+	static const char patient[] =
+		"sluice.io/health-check: 'http:/', sluice.io/health-check-interval: 1h, "
+		"sluice.io/health-check-timeout: 1h";
+	struct rig *r = *state;
+	const struct plan_health *health = checker_plan_health(r->checker);
+	uint16_t silent = 0, closed = 0;
+	int listening = bind_at(INADDR_ANY, &silent), fd = bind_port(&closed);
+
+	assert_int_equal(listen(listening, 2 * N_MORE), 0); /* and accepts none */
+	plan_more(r, "many", "sluice.io/health-check: 'http:/', " QUICK, silent);
+	plan_more(r, "many", patient, silent); /* its checks start soon, and last */
+	plan(r, "sluice.io/health-check: tcp, " QUICK, closed);
+	world_run(&r->world, 0.3); /* those of "web" wait now */
+	health->planned(health->data, "default", "many", NULL, NULL, 0);
+	world_run_until(&r->world, is_down, r);
+	(void)close(listening);
+	(void)close(fd);
 }
 
 #define N_MANY	20000
@@ -374,6 +412,7 @@ int main(void)
 		TEST(a_verdict_is_kept_while_the_question_is_the_same),
 		TEST(an_endpoint_that_goes_during_its_check_leaves_nothing),
 		TEST(many_endpoints_are_checked_a_few_at_a_time),
+		TEST(deleted_checks_make_room_for_those_that_wait),
 		TEST(tens_of_thousands_of_endpoints_come_and_go_in_a_turn),
 	};
 

@@ -324,29 +324,36 @@ static struct checked_service *add_service(struct checker *c, const char *ns,
 	return s;
 }
 
-static void on_planned(void *data, const char *ns, const char *name,
-		       const struct object_service *object,
-		       const struct object_slice *const *items, size_t n)
+static void note_service(struct checker *c, const struct name_key *key,
+			 const struct object_service *object, const struct slices *slices)
 {
-	struct checker *c = data;
-	const struct name_key key = {ns, name};
-	const struct slices slices = {.items = items, .n = n, .node_name = ""};
-	struct checked_service *s = hash_find(&c->services, &key);
+	struct checked_service *s = hash_find(&c->services, key);
 
 	if (!object || !object->options.health_check) {
 		if (s)
-			free_service(hash_del(&c->services, &key));
+			free_service(hash_del(&c->services, key));
 		return;
 	}
 	if (!s)
-		s = add_service(c, ns, name);
+		s = add_service(c, key->ns, key->name);
 	if (strcmp(s->path, object->health_path) != 0) {
 		clear(s); /* another question: its answer is not known yet */
 		free(s->path);
 		s->path = xstrdup(object->health_path);
 	}
 	s->options = service_options_with_defaults(&object->options);
-	update(s, object, &slices);
+	update(s, object, slices);
+}
+
+static void on_planned(void *data, const char *ns, const char *name,
+		       const struct object_service *object,
+		       const struct object_slice *const *items, size_t n)
+{
+	const struct name_key key = {ns, name};
+	const struct slices slices = {.items = items, .n = n, .node_name = ""};
+
+	note_service(data, &key, object, &slices);
+	start_next(data); /* removed checks have made room */
 }
 
 static const char *why_down(void *data, const struct object_service *object,
