@@ -20,6 +20,7 @@
 
 #include "core/buf.h"
 #include "core/cleanup.h"
+#include "core/utf8.h"
 
 #define MESSAGE_MAX_LEN 8192
 #define STUCK_MS	200 /* without a reader for so long: stuck */
@@ -58,52 +59,23 @@ static void add_time(struct buf *b)
 		   now.tv_nsec / 1000000);
 }
 
-/* Reads one UTF-8 character: its length, or 0 if the bytes are not valid. */
-static size_t read_utf8(const unsigned char *s, uint32_t *ret)
-{
-	size_t n = s[0] < 0x80 ? 1 : s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-	uint32_t c = n == 1 ? s[0] : s[0] & (0x7fu >> n);
-
-	/* overlong forms, surrogates, beyond U+10FFFF */
-	if (n > 1 && (s[0] < 0xc2 || s[0] > 0xf4 || (s[0] == 0xe0 && s[1] < 0xa0) ||
-		      (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-		      (s[0] == 0xf4 && s[1] > 0x8f)))
-		return 0;
-	for (size_t i = 1; i < n; i++) {
-		if ((s[i] & 0xc0) != 0x80)
-			return 0;
-		c = c << 6 | (s[i] & 0x3f);
-	}
-	*ret = c;
-	return n;
-}
-
-/* C0 and C1 controls, line separators, and characters that change the direction of writing. */
-static bool is_control(uint32_t c)
-{
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e ||
-	       c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
-	       (c >= 0x2066 && c <= 0x2069);
-}
-
 /* Foreign bytes in a message must not end the line, fake another one, or move text. */
 static void add_escaped(struct buf *b, const char *text, bool json)
 {
-	const unsigned char *s = (const unsigned char *)text;
 	uint32_t c = 0;
 
-	for (size_t n; *s; s += n ? n : 1) {
-		n = read_utf8(s, &c);
+	for (size_t n; *text; text += n ? n : 1) {
+		n = utf8_read(text, &c);
 		if (n == 0)
-			buf_add_string(b, json ? "\\ufffd" : "\xef\xbf\xbd");
+			buf_add_string(b, json ? "\\ufffd" : UTF8_REPLACEMENT);
 		else if (c == '\n')
 			buf_add_string(b, "\\n");
-		else if (is_control(c))
+		else if (utf8_is_control(c))
 			buf_printf(b, json || c > 0x7f ? "\\u%04x" : "\\x%02x", c);
 		else if (json && (c == '"' || c == '\\'))
 			buf_printf(b, "\\%c", (int)c);
 		else
-			buf_add(b, s, n);
+			buf_add(b, text, n);
 	}
 }
 

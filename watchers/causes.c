@@ -3,9 +3,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/cleanup.h"
 #include "core/clock.h"
 #include "core/hash_keys.h"
 #include "core/mem.h"
+#include "core/utf8.h"
 
 struct entry {
 	const char *ns, *name; /* in text; first: a struct name_key */
@@ -31,7 +33,7 @@ static const char *text_or_empty(const char *text)
 struct cause *cause_new(const struct cause *from)
 {
 	const char *version = text_or_empty(from->version);
-	const char *file = text_or_empty(from->file);
+	_cleanup_(freep) char *file = utf8_clean(text_or_empty(from->file));
 	struct cause *cause = xcalloc(1, sizeof(*cause) + strlen(from->kind) +
 						 strlen(from->ns) + strlen(from->name) +
 						 strlen(version) + strlen(file) + 5);

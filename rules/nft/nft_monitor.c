@@ -21,10 +21,12 @@
 #include "core/cleanup.h"
 #include "core/mem.h"
 #include "core/netlink.h"
+#include "core/utf8.h"
 #include "rules/nft/nft_layout.h"
 #include "rules/nft/nft_wire.h"
 
 #define DATAGRAM_LEN (64u * 1024)
+#define COMM_LEN     16 /* the kernel's limit, with the NUL */
 
 static int attach_filter(int fd, uint32_t own_port_id)
 {
@@ -135,8 +137,13 @@ static void note_end(struct nft_monitor *m, const struct nlmsghdr *message)
 
 	if (m->is_changed && name &&
 	    netlink_u32(netlink_attr(message, sizeof(struct nfgenmsg), NFTA_GEN_PROC_PID),
-			&pid))
-		(void)snprintf(m->by, sizeof(m->by), "%.15s (pid %u)", name, pid);
+			&pid)) {
+		/* any bytes, chosen by the process, and cut by the kernel */
+		_cleanup_(freep) char *comm = xstrndup(name, strnlen(name, COMM_LEN - 1));
+		_cleanup_(freep) char *clean = utf8_clean(comm);
+
+		(void)snprintf(m->by, sizeof(m->by), "%s (pid %u)", clean, pid);
+	}
 	m->is_changed = false;
 }
 

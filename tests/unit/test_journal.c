@@ -174,6 +174,8 @@ static const struct cause_row {
 	 NULL,
 	 "EndpointSlice default/web-x and 1 more"},
 	{{node_1}, "7", NULL, "Node node-0, resourceVersion 7"},
+	/* a file's name may have any bytes */
+	{{slice_1}, NULL, "/\xe4.yaml", "EndpointSlice default/web-x, /\ufffd.yaml"},
 	{{NULL}, NULL, NULL, NULL},
 };
 
