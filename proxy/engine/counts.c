@@ -4,6 +4,7 @@
  */
 #include "proxy/engine/counts.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,6 +55,7 @@ struct counts {
 	const struct dataplane *dp;
 	struct hash entries;
 	bool is_known;
+	int err; /* of the last reading */
 	uint64_t all[COUNT_N];
 	uint64_t n_rounds, round_us; /* complete ones, and when the last one ended */
 	/* of the current reading */
@@ -286,30 +288,31 @@ static void merge_service(struct counts *c, const struct service *s, bool with_e
 	merge(c, e, first, n, with_endpoints);
 }
 
-static bool read_sinks(struct counts *c, const struct changeset *of, bool with_endpoints)
+/* -ENODATA: no sink counts. */
+static int read_sinks(struct counts *c, const struct changeset *of, bool with_endpoints)
 {
-	bool has_counters = false;
+	int err = -ENODATA;
 
 	for (c->sink = 0; c->sink < c->dp->n_sinks; c->sink++) {
 		struct sink *sink = c->dp->sinks[c->sink];
-		int err;
 
 		if (!sink->ops->view || !sink->ops->view->counts)
 			continue;
 		err = sink->ops->view->counts(sink, of, with_endpoints, collect, c);
-		if (err) {
+		if (!err)
+			continue;
+		if (err != c->err)
 			log_warn("%s: cannot read connection counters: %s",
 				 sink->ops->name, strerror(-err));
-			return false;
-		}
-		has_counters = true;
+		return err;
 	}
-	return has_counters;
+	return err;
 }
 
 static bool read_all(struct counts *c, const struct changeset *of, bool with_endpoints)
 {
-	c->is_known = read_sinks(c, of, with_endpoints);
+	c->err = read_sinks(c, of, with_endpoints);
+	c->is_known = !c->err;
 	if (c->n)
 		qsort(c->readings, c->n, sizeof(*c->readings), compare_readings);
 	for (size_t i = 0; c->is_known && i < of->n; i++)

@@ -179,6 +179,27 @@ static void a_failed_reading_changes_nothing(void **state)
 	expect(w, 8);
 }
 
+static size_t n_lines(struct world *w, int err, unsigned n_readings)
+{
+	capture_start();
+	w->second.err = err;
+	while (n_readings--)
+		(void)read_web(w);
+	return capture_count(capture_end(), "cannot read connection counters: ");
+}
+
+/* A round reads a hundred services at a time. */
+static void a_failure_that_lasts_is_logged_once(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(n_lines(w, -EIO, 3), 1);
+	assert_int_equal(n_lines(w, -EIO, 3), 0);
+	assert_int_equal(n_lines(w, -EPERM, 3), 1);
+	assert_int_equal(n_lines(w, 0, 3), 0);
+	assert_int_equal(n_lines(w, -EPERM, 3), 1);
+}
+
 static void kinds_are_counted_apart(void **state)
 {
 	struct world *w = *state;
@@ -308,6 +329,7 @@ int main(void)
 		TEST(counters_of_another_epoch_start_at_zero),
 		TEST(each_counter_starts_again_by_itself),
 		TEST(a_failed_reading_changes_nothing),
+		TEST(a_failure_that_lasts_is_logged_once),
 		TEST(kinds_are_counted_apart),
 		TEST(endpoints_count_for_as_long_as_the_service_has_them),
 		TEST(endpoints_of_a_service_without_connections_are_not_read),
