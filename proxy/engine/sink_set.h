@@ -1,7 +1,6 @@
 /*
- * The sinks of a data plane, in order, with the state of each: changes that it
- * lacks, services that it refused, changes made by other processes, and when
- * it is applied next.  A sink that fails delays only those that come after it.
+ * The sinks of a data plane, in order, with the state of each.  A sink that fails
+ * delays only those that come after it.
  */
 #pragma once
 
@@ -9,34 +8,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "core/backoff.h"
-#include "core/log_limiter.h"
 #include "proxy/engine/dataplane.h"
-#include "proxy/engine/refused.h"
-#include "proxy/engine/repair_pacer.h"
+#include "proxy/engine/sink_state.h"
 
 struct changeset;
-struct environment;
-struct sink_set;
+struct service;
 struct state;
-
-struct sink_state {
-	struct sink_set *set;
-	ev_io io, work_io;
-	bool is_working;	/* its last change set is not complete */
-	bool is_stale;		/* it lacks changes: the next change set is full */
-	bool is_changed;	/* by another process: the next one is full, too */
-	int err;		/* why its last change set failed */
-	uint64_t failed_us;	/* when it started to fail */
-	struct backoff backoff; /* after failures */
-	struct repair_pacer repair;
-	struct log_limiter repair_lines;
-	struct refused refused;
-	struct backoff refused_backoff;
-	bool has_new_refused; /* in the change set being applied */
-	unsigned n_logged;    /* refusals of it */
-	uint64_t n_failures, n_repairs, n_refused;
-};
 
 struct sink_set { /* embedded, all borrowed */
 	const struct dataplane *dataplane;
