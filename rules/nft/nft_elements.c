@@ -14,81 +14,9 @@
 
 #include "core/cleanup.h"
 #include "rules/nft/nft_slots.h"
+#include "rules/nft/nft_walk.h"
 
-struct walk {
-	const struct service *service;
-	const struct environment *env;
-	void (*fn)(void *data, const struct nft_element *e);
-	void *data;
-	struct nft_numbers *numbers;
-	uint32_t number;		       /* the service's; 0: no affinity */
-	const struct endpoint **slots[POOL_N]; /* NULL: not asked for yet */
-	struct nft_element e; /* its key is built up from left to right */
-};
-
-static void key_start(struct walk *w, enum nft_set set)
-{
-	w->e = (struct nft_element){
-		.set = (uint8_t)set,
-		.family = w->service->family,
-	};
-}
-
-static void key_addr(struct walk *w, const struct addr *addr)
-{
-	w->e.key_len = (uint8_t)nft_key_addr(w->e.key, w->e.key_len, addr);
-}
-
-static void key_frontend(struct walk *w, enum nft_set set, const struct frontend *f)
-{
-	key_start(w, set);
-	w->e.key_len =
-		(uint8_t)nft_key_frontend(w->e.key, &f->addr, w->service->proto, f->port);
-}
-
-static void key_number(struct walk *w, enum nft_set set, uint32_t number)
-{
-	key_start(w, set);
-	w->e.key_len = (uint8_t)nft_key_u32(w->e.key, 0, number);
-}
-
-static void value_endpoint(struct walk *w, const struct endpoint *endpoint)
-{
-	size_t len = nft_key_addr(w->e.value, 0, &endpoint->addr);
-
-	w->e.value_len = (uint8_t)nft_key_port(w->e.value, len, endpoint->port);
-}
-
-static void value_number(struct walk *w, uint32_t number)
-{
-	w->e.value_len = (uint8_t)nft_key_u32(w->e.value, 0, number);
-}
-
-static void emit(struct walk *w)
-{
-	w->fn(w->data, &w->e);
-}
-
-static void emit_verdict(struct walk *w, struct nft_verdict v)
-{
-	nft_element_set_verdict(&w->e, v);
-	emit(w);
-}
-
-/* Balancing over nothing is refusing: there is no chain that picks out of none. */
-static enum action action_of(const struct service *s, const struct decision *d)
-{
-	if (d->action == ACTION_BALANCE && nft_pool_size(s, d->pool) == 0)
-		return ACTION_REJECT;
-	return d->action;
-}
-
-static bool is_balanced(const struct walk *w, const struct decision *d)
-{
-	return action_of(w->service, d) == ACTION_BALANCE;
-}
-
-static struct nft_verdict pick_verdict(const struct walk *w, uint8_t pool)
+static struct nft_verdict pick_verdict(const struct nft_walk *w, uint8_t pool)
 {
 	static const uint8_t kinds[POOL_N][2] = {
 		[POOL_CLUSTER] = {CHAIN_PICK, CHAIN_AFFINITY},
@@ -108,124 +36,125 @@ static struct nft_verdict refuse_verdict(enum action action)
 	return (struct nft_verdict){.code = VERDICT_GOTO, .chain = {CHAIN_REFUSE, 0}};
 }
 
-static void emit_frontend(struct walk *w, const struct frontend *f)
+static void emit_frontend(struct nft_walk *w, const struct frontend *f)
 {
 	const struct decision *d = &f->from[CLIENT_EXTERNAL];
 
-	if (!is_balanced(w, d))
+	if (!nft_walk_is_balanced(w, d))
 		return;
-	key_frontend(w, SET_FRONTENDS, f);
-	emit_verdict(w, pick_verdict(w, d->pool));
+	nft_walk_start_frontend(w, SET_FRONTENDS, f);
+	nft_walk_emit_verdict(w, pick_verdict(w, d->pool));
 }
 
 /* Where only the outside is served, inside goes past `frontends` to `empty`. */
-static void emit_frontend_inside(struct walk *w, const struct frontend *f)
+static void emit_frontend_inside(struct nft_walk *w, const struct frontend *f)
 {
 	const struct decision *inside = &f->from[CLIENT_NODE];
 	const struct decision *outside = &f->from[CLIENT_EXTERNAL];
 
-	if (is_balanced(w, inside)) {
-		if (is_balanced(w, outside) && inside->pool == outside->pool)
+	if (nft_walk_is_balanced(w, inside)) {
+		if (nft_walk_is_balanced(w, outside) && inside->pool == outside->pool)
 			return;
-		key_frontend(w, SET_INTERNAL_FRONTENDS, f);
-		emit_verdict(w, pick_verdict(w, inside->pool));
-	} else if (is_balanced(w, outside)) {
-		key_frontend(w, SET_INTERNAL_FRONTENDS, f);
-		emit_verdict(w, (struct nft_verdict){.code = VERDICT_ACCEPT});
+		nft_walk_start_frontend(w, SET_INTERNAL_FRONTENDS, f);
+		nft_walk_emit_verdict(w, pick_verdict(w, inside->pool));
+	} else if (nft_walk_is_balanced(w, outside)) {
+		nft_walk_start_frontend(w, SET_INTERNAL_FRONTENDS, f);
+		nft_walk_emit_verdict(w, (struct nft_verdict){.code = VERDICT_ACCEPT});
 	}
 }
 
-static void emit_empty(struct walk *w, const struct frontend *f)
+static void emit_empty(struct nft_walk *w, const struct frontend *f)
 {
-	enum action inside = action_of(w->service, &f->from[CLIENT_NODE]);
-	enum action outside = action_of(w->service, &f->from[CLIENT_EXTERNAL]);
+	enum action inside = nft_walk_action(w->service, &f->from[CLIENT_NODE]);
+	enum action outside = nft_walk_action(w->service, &f->from[CLIENT_EXTERNAL]);
 	enum action action = outside != ACTION_BALANCE ? outside : inside;
 
 	if (action == ACTION_BALANCE)
 		return;
-	key_frontend(w, SET_NO_ENDPOINTS, f);
-	emit_verdict(w, refuse_verdict(action));
+	nft_walk_start_frontend(w, SET_NO_ENDPOINTS, f);
+	nft_walk_emit_verdict(w, refuse_verdict(action));
 }
 
 /* Does the rule for all cluster addresses implement the decision for this one? */
-static bool is_masked_by_address(const struct walk *w, const struct frontend *f)
+static bool is_masked_by_address(const struct nft_walk *w, const struct frontend *f)
 {
 	return f->kind == FRONTEND_CLUSTER_IP &&
 	       (w->env->masquerade_all ||
 		environment_has_detector(w->env, w->service->family));
 }
 
-static void emit_masked(struct walk *w, const struct frontend *f)
+static void emit_masked(struct nft_walk *w, const struct frontend *f)
 {
 	if (!f->from[CLIENT_EXTERNAL].masquerade || is_masked_by_address(w, f))
 		return;
-	key_frontend(w, SET_MASQUERADE_ALWAYS, f);
-	emit(w);
+	nft_walk_start_frontend(w, SET_MASQUERADE_ALWAYS, f);
+	nft_walk_emit(w);
 }
 
-static void emit_local_policy(struct walk *w, const struct frontend *f)
+static void emit_local_policy(struct nft_walk *w, const struct frontend *f)
 {
 	if (f->from[CLIENT_EXTERNAL].masquerade || !f->from[CLIENT_NODE].masquerade ||
 	    is_masked_by_address(w, f))
 		return;
-	key_frontend(w, SET_MASQUERADE_FROM_NODE, f);
-	emit(w);
+	nft_walk_start_frontend(w, SET_MASQUERADE_FROM_NODE, f);
+	nft_walk_emit(w);
 }
 
-static void emit_cluster_ip(struct walk *w, const struct frontend *f)
+static void emit_cluster_ip(struct nft_walk *w, const struct frontend *f)
 {
 	if (f->kind != FRONTEND_CLUSTER_IP)
 		return;
-	key_start(w, SET_CLUSTER_IPS);
-	key_addr(w, &f->addr);
-	emit(w);
+	nft_walk_start(w, SET_CLUSTER_IPS);
+	nft_walk_add_addr(w, &f->addr);
+	nft_walk_emit(w);
 }
 
-static void emit_external_address(struct walk *w, const struct frontend *f)
+static void emit_external_address(struct nft_walk *w, const struct frontend *f)
 {
 	if (f->kind != FRONTEND_EXTERNAL_IP && f->kind != FRONTEND_LOAD_BALANCER)
 		return;
-	key_start(w, SET_EXTERNAL_ADDRESSES);
-	key_addr(w, &f->addr);
-	emit(w);
+	nft_walk_start(w, SET_EXTERNAL_ADDRESSES);
+	nft_walk_add_addr(w, &f->addr);
+	nft_walk_emit(w);
 }
 
-static void emit_limited(struct walk *w, const struct frontend *f)
+static void emit_limited(struct nft_walk *w, const struct frontend *f)
 {
 	if (!f->is_limited)
 		return;
-	key_frontend(w, SET_SOURCE_LIMITED, f);
-	emit(w);
+	nft_walk_start_frontend(w, SET_SOURCE_LIMITED, f);
+	nft_walk_emit(w);
 }
 
-static void emit_source_drop(struct walk *w, const struct frontend *f)
+static void emit_source_drop(struct nft_walk *w, const struct frontend *f)
 {
 	if (!f->is_limited)
 		return;
-	key_frontend(w, SET_SOURCE_DROPS, f);
-	emit_verdict(w, (struct nft_verdict){.code = VERDICT_DROP});
+	nft_walk_start_frontend(w, SET_SOURCE_DROPS, f);
+	nft_walk_emit_verdict(w, (struct nft_verdict){.code = VERDICT_DROP});
 }
 
-static void emit_range(struct walk *w, const struct frontend *f, const struct cidr *range)
+static void emit_range(struct nft_walk *w, const struct frontend *f,
+		       const struct cidr *range)
 {
 	struct addr first, last;
 	uint8_t prefix_len;
 
 	cidr_range(range, &first, &last);
-	key_frontend(w, SET_SOURCE_RANGES, f);
+	nft_walk_start_frontend(w, SET_SOURCE_RANGES, f);
 	prefix_len = w->e.key_len;
-	key_addr(w, &first);
+	nft_walk_add_addr(w, &first);
 	memcpy(w->e.key + w->e.key_len, w->e.key, prefix_len);
 	w->e.key_len = (uint8_t)(w->e.key_len + prefix_len);
-	key_addr(w, &last);
-	emit(w);
+	nft_walk_add_addr(w, &last);
+	nft_walk_emit(w);
 }
 
 /*
  * The kernel takes no ranges that overlap. They are ordered by address, then
  * length, so whatever holds a range comes before it; the last one taken is enough.
  */
-static void emit_allowed(struct walk *w, const struct frontend *f)
+static void emit_allowed(struct nft_walk *w, const struct frontend *f)
 {
 	const struct cidr *ranges = service_allowed(w->service);
 	const struct cidr *taken = NULL;
@@ -242,28 +171,16 @@ static void emit_allowed(struct walk *w, const struct frontend *f)
 	}
 }
 
-/* One bit for each pool that a class of client is balanced over. */
-static unsigned used_pools(const struct walk *w, const struct frontend *f)
-{
-	static const uint8_t sources[] = {CLIENT_NODE, CLIENT_EXTERNAL};
-	unsigned pools = 0;
-
-	for (size_t i = 0; i < N_ELEMENTS(sources); i++)
-		if (is_balanced(w, &f->from[sources[i]]))
-			pools |= 1u << f->from[sources[i]].pool;
-	return pools;
-}
-
-static void emit_slot(struct walk *w, const struct frontend *f, uint32_t slot,
+static void emit_slot(struct nft_walk *w, const struct frontend *f, uint32_t slot,
 		      const struct endpoint *endpoint)
 {
-	key_frontend(w, SET_ENDPOINTS, f);
+	nft_walk_start_frontend(w, SET_ENDPOINTS, f);
 	w->e.key_len = (uint8_t)nft_key_u32(w->e.key, w->e.key_len, slot);
-	value_endpoint(w, endpoint);
-	emit(w);
+	nft_walk_set_endpoint(w, endpoint);
+	nft_walk_emit(w);
 }
 
-static void emit_pool(struct walk *w, const struct frontend *f, enum pool pool)
+static void emit_pool(struct nft_walk *w, const struct frontend *f, enum pool pool)
 {
 	uint32_t n = nft_pool_size(w->service, pool);
 
@@ -273,102 +190,16 @@ static void emit_pool(struct walk *w, const struct frontend *f, enum pool pool)
 		emit_slot(w, f, pool * NFT_LOCAL_SLOT + i, w->slots[pool][i]);
 }
 
-static void emit_endpoints(struct walk *w, const struct frontend *f)
+static void emit_endpoints(struct nft_walk *w, const struct frontend *f)
 {
-	unsigned pools = used_pools(w, f);
+	unsigned pools = nft_walk_pools(w, f);
 
 	for (unsigned pool = 0; pool < POOL_N; pool++)
 		if (pools & 1u << pool)
 			emit_pool(w, f, pool);
 }
 
-static bool has_affinity(const struct walk *w, const struct frontend *f)
-{
-	return w->number && used_pools(w, f) != 0;
-}
-
-static void emit_affinity_service(struct walk *w, const struct frontend *f)
-{
-	if (!has_affinity(w, f))
-		return;
-	key_frontend(w, SET_AFFINITY_SERVICES, f);
-	value_number(w, w->number);
-	emit(w);
-}
-
-uint32_t nft_affinity_timeout(uint32_t sec)
-{
-	static const struct {
-		uint32_t up_to, step;
-	} ranges[] = {{120, 1}, {1200, 10}, {3600, 30}, {UINT32_MAX, 300}};
-	size_t i = 0;
-
-	while (sec > ranges[i].up_to)
-		i++;
-	return (sec + ranges[i].step - 1) / ranges[i].step * ranges[i].step;
-}
-
-static void emit_affinity_timeout(struct walk *w, const struct frontend *f)
-{
-	if (!w->number)
-		return;
-	key_number(w, SET_AFFINITY_TIMEOUTS, w->number);
-	emit_verdict(w, (struct nft_verdict){
-				.code = VERDICT_GOTO,
-				.chain = {CHAIN_AFFINITY_LEARN_FOR,
-					  nft_affinity_timeout(w->service->affinity_sec)},
-			});
-}
-
-static void emit_affinity_numbers(struct walk *w, const struct frontend *f)
-{
-	const struct endpoint *endpoints = service_endpoints(w->service);
-
-	for (uint32_t i = 0; w->number && i < w->service->n_endpoints; i++) {
-		const struct endpoint *e = &endpoints[i];
-		uint32_t number = 0;
-
-		if (e->flags & (ENDPOINT_CLUSTER | ENDPOINT_LOCAL))
-			number = nft_numbers_endpoint(w->numbers, w->service, e);
-		if (!number)
-			continue;
-		key_start(w, SET_AFFINITY_NUMBERS);
-		w->e.key_len =
-			(uint8_t)nft_key_numbered(w->e.key, w->number, &e->addr, e->port);
-		value_number(w, number);
-		emit(w);
-	}
-}
-
-static void emit_affinity_pool(struct walk *w, enum nft_set set, unsigned flag)
-{
-	const struct endpoint *endpoints = service_endpoints(w->service);
-
-	for (uint32_t i = 0; w->number && i < w->service->n_endpoints; i++) {
-		uint32_t number = 0;
-
-		if (endpoints[i].flags & flag)
-			number = nft_numbers_endpoint(w->numbers, w->service,
-						      &endpoints[i]);
-		if (!number)
-			continue;
-		key_number(w, set, number);
-		value_endpoint(w, &endpoints[i]);
-		emit(w);
-	}
-}
-
-static void emit_affinity_endpoints(struct walk *w, const struct frontend *f)
-{
-	emit_affinity_pool(w, SET_AFFINITY_ENDPOINTS, ENDPOINT_CLUSTER);
-}
-
-static void emit_affinity_local_endpoints(struct walk *w, const struct frontend *f)
-{
-	emit_affinity_pool(w, SET_AFFINITY_LOCAL_ENDPOINTS, ENDPOINT_LOCAL);
-}
-
-static void emit_hairpin(struct walk *w, const struct frontend *f)
+static void emit_hairpin(struct nft_walk *w, const struct frontend *f)
 {
 	const struct endpoint *endpoints = service_endpoints(w->service);
 
@@ -376,15 +207,15 @@ static void emit_hairpin(struct walk *w, const struct frontend *f)
 		if (!(endpoints[i].flags & ENDPOINT_HERE) ||
 		    !(endpoints[i].flags & (ENDPOINT_CLUSTER | ENDPOINT_LOCAL)))
 			continue;
-		key_start(w, SET_HAIRPIN);
-		key_addr(w, &endpoints[i].addr);
-		key_addr(w, &endpoints[i].addr);
-		emit(w);
+		nft_walk_start(w, SET_HAIRPIN);
+		nft_walk_add_addr(w, &endpoints[i].addr);
+		nft_walk_add_addr(w, &endpoints[i].addr);
+		nft_walk_emit(w);
 	}
 }
 
 static const struct {
-	void (*emit)(struct walk *w, const struct frontend *f);
+	void (*emit)(struct nft_walk *w, const struct frontend *f);
 	bool is_once; /* for the service, not for each frontend */
 } emitters[SET_N] = {
 	[SET_FRONTENDS] = {emit_frontend, false},
@@ -399,11 +230,11 @@ static const struct {
 	[SET_SOURCE_RANGES] = {emit_allowed, false},
 	[SET_SOURCE_DROPS] = {emit_source_drop, false},
 	[SET_HAIRPIN] = {emit_hairpin, true},
-	[SET_AFFINITY_SERVICES] = {emit_affinity_service, false},
-	[SET_AFFINITY_TIMEOUTS] = {emit_affinity_timeout, true},
-	[SET_AFFINITY_NUMBERS] = {emit_affinity_numbers, true},
-	[SET_AFFINITY_ENDPOINTS] = {emit_affinity_endpoints, true},
-	[SET_AFFINITY_LOCAL_ENDPOINTS] = {emit_affinity_local_endpoints, true},
+	[SET_AFFINITY_SERVICES] = {nft_affinity_emit_service, false},
+	[SET_AFFINITY_TIMEOUTS] = {nft_affinity_emit_timeout, true},
+	[SET_AFFINITY_NUMBERS] = {nft_affinity_emit_numbers, true},
+	[SET_AFFINITY_ENDPOINTS] = {nft_affinity_emit_endpoints, true},
+	[SET_AFFINITY_LOCAL_ENDPOINTS] = {nft_affinity_emit_local_endpoints, true},
 };
 
 void nft_elements_each(const struct service *service, const struct environment *env,
@@ -411,7 +242,7 @@ void nft_elements_each(const struct service *service, const struct environment *
 		       void (*fn)(void *data, const struct nft_element *e), void *data)
 {
 	const struct frontend *frontends = service_frontends(service);
-	struct walk w = {
+	struct nft_walk w = {
 		.service = service,
 		.env = env,
 		.numbers = numbers,
