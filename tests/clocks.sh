@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # clock_wall_us() is for what has a date of its own
 reasons='
-watchers/cluster.c             the change times in the annotations of objects
+watchers/cluster_kinds.c             the change times in the annotations of objects
 watchers/files/files_scan.c    the age of a file, by its modification time
 watchers/kube/credentials.c    when a credential expires
 watchers/kube/events.c         the time in an event

@@ -23,8 +23,8 @@ bool cluster_del(struct cluster *c, enum object_kind kind, const char *ns,
 		 const char *name);
 
 /*
- * A relist of one kind: begin, put all, end; the end removes the objects that
- * were not put.  Another begin starts over.
+ * A relist of one kind: start it, put all, end it; the end removes the objects that
+ * were not put.  A second start of a relist cancels the first.
  */
 void cluster_begin_replace(struct cluster *c, enum object_kind kind);
 /* This object is listed, but unreadable: a replace keeps its last good version. */

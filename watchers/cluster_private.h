@@ -29,3 +29,19 @@ struct cluster {
 	struct triggers triggers;
 	struct causes causes;
 };
+
+/* cluster_kinds.c */
+struct cluster_kind {
+	/* Takes the object; true: it differs from the known one. */
+	bool (*put)(struct cluster *c, struct object *o);
+	/* True: it was known. The strings may be those of the object. */
+	bool (*del)(struct cluster *c, const char *ns, const char *name);
+};
+extern const struct cluster_kind cluster_kinds[OBJECT_KIND_N];
+
+/* Services are in the index, and the Node is never swept: NULL. */
+struct hash *cluster_table(struct cluster *c, enum object_kind kind);
+struct object *cluster_find(struct cluster *c, enum object_kind kind, const char *ns,
+			    const char *name);
+/* It is in the cluster, and was put by the relist that may be running. */
+void cluster_mark_put(const struct cluster *c, struct object *o);
