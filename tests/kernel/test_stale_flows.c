@@ -1,15 +1,11 @@
 /*
  * The sink for stale flows against the kernel's conntrack table: flows are
- * made through netlink (and once by real packets), a change set is applied, and what
+ * made through netlink (and once by real packets), a change set is applied, and the
  * remaining flows are checked.  Everything is in a network namespace of its own.
  */
 #include "tests/test.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <libnetfilter_conntrack/libnetfilter_conntrack.h>
-#include <libnetfilter_conntrack/libnetfilter_conntrack_sctp.h>
-#include <libnetfilter_conntrack/libnetfilter_conntrack_tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -20,11 +16,11 @@
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "rules/conntrack/stale_flows.h"
+#include "tests/kernel/made_flow.h"
 #include "tests/short_service.h"
 #include "tests/stale_flow_cases.h"
 
 #define N_MANY	     200000
-#define CLIENT_PORTS 50000
 #define TURN_US	     20000
 #define N_ROUNDS_MAX 5
 #define PATIENCE_MS  60000
@@ -44,110 +40,6 @@ static int enter_namespace(void **state)
 		return -1;
 	sh("ip link set lo up");
 	return 0;
-}
-
-/* ---- flows ---- */
-
-#define OPENING 0x100 /* with the protocol: opened, not answered yet */
-
-struct made_flow {
-	uint16_t proto;
-	const char *dst, *reply_src;
-	bool is_kept;
-};
-
-static void set_addr(struct nf_conntrack *ct, const struct addr *a,
-		     enum nf_conntrack_attr ipv4, enum nf_conntrack_attr ipv6)
-{
-	size_t len;
-	const uint8_t *bytes = addr_bytes(a, &len);
-
-	nfct_set_attr(ct, addr_family(a) == FAMILY_IPV4 ? ipv4 : ipv6, bytes);
-}
-
-static struct addr client_addr(enum family family)
-{
-	struct addr a;
-
-	assert_int_equal(addr_parse(family == FAMILY_IPV4 ? "203.0.113.2"
-							  : "2001:db8:ff::2",
-				    &a),
-			 0);
-	return a;
-}
-
-/* From a client, each with its own port. */
-static struct nf_conntrack *flow_new(const struct made_flow *f, uint16_t client_port)
-{
-	struct nf_conntrack *ct = nfct_new();
-	uint8_t proto = (uint8_t)f->proto;
-	bool is_opening = f->proto & OPENING;
-	struct addr dst, reply_src, client;
-	uint16_t dst_port, reply_src_port;
-	uint8_t af;
-
-	assert_int_equal(addr_port_parse(f->dst, &dst, &dst_port), 0);
-	assert_int_equal(addr_port_parse(f->reply_src, &reply_src, &reply_src_port), 0);
-	client = client_addr(addr_family(&dst));
-	af = (uint8_t)family_af(addr_family(&dst));
-	nfct_set_attr_u8(ct, ATTR_ORIG_L3PROTO, af);
-	nfct_set_attr_u8(ct, ATTR_REPL_L3PROTO, af);
-	nfct_set_attr_u8(ct, ATTR_ORIG_L4PROTO, proto);
-	nfct_set_attr_u8(ct, ATTR_REPL_L4PROTO, proto);
-	set_addr(ct, &client, ATTR_ORIG_IPV4_SRC, ATTR_ORIG_IPV6_SRC);
-	set_addr(ct, &dst, ATTR_ORIG_IPV4_DST, ATTR_ORIG_IPV6_DST);
-	set_addr(ct, &reply_src, ATTR_REPL_IPV4_SRC, ATTR_REPL_IPV6_SRC);
-	set_addr(ct, &client, ATTR_REPL_IPV4_DST, ATTR_REPL_IPV6_DST);
-	nfct_set_attr_u16(ct, ATTR_ORIG_PORT_SRC, htons(client_port));
-	nfct_set_attr_u16(ct, ATTR_ORIG_PORT_DST, htons(dst_port));
-	nfct_set_attr_u16(ct, ATTR_REPL_PORT_SRC, htons(reply_src_port));
-	nfct_set_attr_u16(ct, ATTR_REPL_PORT_DST, htons(client_port));
-	nfct_set_attr_u32(ct, ATTR_TIMEOUT, 600);
-	if (!is_opening)
-		nfct_set_attr_u32(ct, ATTR_STATUS, IPS_SEEN_REPLY | IPS_ASSURED);
-	if (proto == IPPROTO_TCP)
-		nfct_set_attr_u8(ct, ATTR_TCP_STATE,
-				 is_opening ? TCP_CONNTRACK_SYN_SENT
-					    : TCP_CONNTRACK_ESTABLISHED);
-	if (proto == IPPROTO_SCTP) {
-		nfct_set_attr_u8(ct, ATTR_SCTP_STATE,
-				 is_opening ? SCTP_CONNTRACK_COOKIE_WAIT
-					    : SCTP_CONNTRACK_ESTABLISHED);
-		nfct_set_attr_u32(ct, ATTR_SCTP_VTAG_ORIG, 1);
-		nfct_set_attr_u32(ct, ATTR_SCTP_VTAG_REPL, 2);
-	}
-	return ct;
-}
-
-static int ask(enum nf_conntrack_query query, const struct made_flow *f,
-	       uint16_t client_port)
-{
-	struct nfct_handle *handle = nfct_open(CONNTRACK, 0);
-	struct nf_conntrack *ct = flow_new(f, client_port);
-	int err;
-
-	assert_non_null(handle);
-	err = nfct_query(handle, query, ct) == -1 ? -errno : 0;
-	nfct_destroy(ct);
-	(void)nfct_close(handle);
-	return err;
-}
-
-static void make_flows(const struct made_flow *flows, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		assert_int_equal(ask(NFCT_Q_CREATE, &flows[i], (uint16_t)(1000 + i)), 0);
-}
-
-static void assert_kept(const struct made_flow *flows, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		int err = ask(NFCT_Q_GET, &flows[i], (uint16_t)(1000 + i));
-
-		if (err != (flows[i].is_kept ? 0 : -ENOENT))
-			fail_msg("flow to %s answered by %s: %s", flows[i].dst,
-				 flows[i].reply_src, strerror(-err));
-	}
 }
 
 /* ---- the sink ---- */
@@ -230,10 +122,10 @@ static void check_case(const struct stale_flow_case *c)
 		if (f->is_stale)
 			n_deleted[*f->dst == '[' ? FAMILY_IPV6 : FAMILY_IPV4]++;
 	}
-	make_flows(flows, n);
+	made_flows_create(flows, n);
 	apply(sink, false, before, after);
 	print_message("%s\n", c->name);
-	assert_kept(flows, n);
+	made_flows_expect(flows, n);
 	for (int f = 0; f < FAMILY_N; f++)
 		assert_int_equal(stale_flows_stats(sink).n_deleted[f], n_deleted[f]);
 	assert_int_equal(stale_flows_stats(sink).n_dumps, 1);
@@ -259,9 +151,9 @@ static void a_full_change_set_keeps_flows_to_serving_endpoints(void **state)
 	_cleanup_(short_service_unrefp) struct service *dns = dns_service("10.0.0.5:53");
 
 	(void)state;
-	make_flows(flows, N_ELEMENTS(flows));
+	made_flows_create(flows, N_ELEMENTS(flows));
 	apply(sink, true, NULL, dns);
-	assert_kept(flows, N_ELEMENTS(flows));
+	made_flows_expect(flows, N_ELEMENTS(flows));
 }
 
 static void flows_in_another_conntrack_zone_are_deleted(void **state)
@@ -302,20 +194,23 @@ static void untranslated_connections_are_deleted_after_a_full_change_set(void **
 {
 	static const char web[] = "10.96.0.20:80", node[] = "192.168.0.2:30080";
 	static const struct made_flow flows[] = {
-		{IPPROTO_TCP | OPENING, web, web, false},
-		{IPPROTO_TCP | OPENING, node, node, false},
+		{IPPROTO_TCP | MADE_FLOW_OPENING, web, web, false},
+		{IPPROTO_TCP | MADE_FLOW_OPENING, node, node, false},
 		{IPPROTO_TCP, web, web, true},
-		{IPPROTO_TCP | OPENING, web, "10.0.0.5:80", true},
+		{IPPROTO_TCP | MADE_FLOW_OPENING, web, "10.0.0.5:80", true},
 		{IPPROTO_TCP, web, "10.0.0.5:80", true},
 		/* none of our frontends: the node's own, other hosts' */
-		{IPPROTO_TCP | OPENING, "192.168.0.2:80", "192.168.0.2:80", true},
-		{IPPROTO_TCP | OPENING, "10.96.0.20:81", "10.96.0.20:81", true},
-		{IPPROTO_TCP | OPENING, "8.8.8.8:80", "8.8.8.8:80", true},
-		{IPPROTO_SCTP | OPENING, web, web, true},
-		{IPPROTO_SCTP | OPENING, "10.96.0.21:80", "10.96.0.21:80", false},
+		{IPPROTO_TCP | MADE_FLOW_OPENING, "192.168.0.2:80", "192.168.0.2:80",
+		 true},
+		{IPPROTO_TCP | MADE_FLOW_OPENING, "10.96.0.20:81", "10.96.0.20:81", true},
+		{IPPROTO_TCP | MADE_FLOW_OPENING, "8.8.8.8:80", "8.8.8.8:80", true},
+		{IPPROTO_SCTP | MADE_FLOW_OPENING, web, web, true},
+		{IPPROTO_SCTP | MADE_FLOW_OPENING, "10.96.0.21:80", "10.96.0.21:80",
+		 false},
 		{IPPROTO_SCTP, "10.96.0.21:80", "10.96.0.21:80", true},
-		{IPPROTO_TCP | OPENING, "[fd00::a]:80", "[fd00::a]:80", false},
-		{IPPROTO_TCP | OPENING, "[fd00::a]:80", "[2001:db8::5]:80", true},
+		{IPPROTO_TCP | MADE_FLOW_OPENING, "[fd00::a]:80", "[fd00::a]:80", false},
+		{IPPROTO_TCP | MADE_FLOW_OPENING, "[fd00::a]:80", "[2001:db8::5]:80",
+		 true},
 	};
 	_cleanup_(sink_closep) struct sink *sink = sink_new();
 	_cleanup_(short_service_unrefp) struct service *tcp =
@@ -329,12 +224,12 @@ static void untranslated_connections_are_deleted_after_a_full_change_set(void **
 	struct changeset cs = {.env = &env, .changes = changes, .n = N_ELEMENTS(changes)};
 
 	(void)state;
-	make_flows(flows, N_ELEMENTS(flows));
+	made_flows_create(flows, N_ELEMENTS(flows));
 	assert_int_equal(apply_all(sink, &cs), 0);
 	assert_int_equal(stale_flows_stats(sink).n_dumps, 0);
 	cs.full = true;
 	assert_int_equal(apply_all(sink, &cs), 0);
-	assert_kept(flows, N_ELEMENTS(flows));
+	made_flows_expect(flows, N_ELEMENTS(flows));
 	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4], 3);
 	assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV6], 1);
 }
@@ -359,25 +254,6 @@ static const struct made_flow many_flows[] = {
 	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.5:53", true},
 	{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53", false},
 };
-
-/* Every other flow is of the second kind. */
-static void make_many(const struct made_flow flows[2])
-{
-	struct nfct_handle *handle = nfct_open(CONNTRACK, 0);
-
-	assert_non_null(handle);
-	for (size_t i = 0; i < N_MANY; i++) {
-		struct nf_conntrack *ct =
-			flow_new(&flows[i % 2], (uint16_t)(1000 + i % CLIENT_PORTS));
-		uint32_t client = htonl((uint32_t)(0xcb007200 + i / CLIENT_PORTS));
-
-		nfct_set_attr_u32(ct, ATTR_ORIG_IPV4_SRC, client);
-		nfct_set_attr_u32(ct, ATTR_REPL_IPV4_DST, client);
-		assert_int_equal(nfct_query(handle, NFCT_Q_CREATE, ct), 0);
-		nfct_destroy(ct);
-	}
-	(void)nfct_close(handle);
-}
 
 static void expect_flows(unsigned long n)
 {
@@ -409,7 +285,7 @@ static void half_of_many_flows_are_deleted_in_short_turns(void **state)
 
 		assert_int_equal(enter_namespace(state), 0);
 		sink = sink_new();
-		make_many(many_flows);
+		made_flows_create_many(many_flows, N_MANY);
 		apply(sink, false, NULL, dns);
 		is_short = is_short_turn("half of the flows are stale");
 		assert_int_equal(stale_flows_stats(sink).n_deleted[FAMILY_IPV4],
@@ -434,15 +310,15 @@ static void many_other_flows_do_not_delay_the_loop(void **state)
 	bool is_short = false;
 
 	(void)state;
-	make_many(others);
-	make_flows(many_flows, 1);
+	made_flows_create_many(others, N_MANY);
+	made_flows_create(many_flows, 1);
 	for (int i = 0; i < N_ROUNDS_MAX && !is_short; i++) {
-		assert_int_equal(ask(NFCT_Q_CREATE, &many_flows[1], 1001), 0);
+		assert_int_equal(made_flow_create(&many_flows[1], 1001), 0);
 		apply(sink, true, NULL, before);
 		is_short = is_short_turn("a full change set");
 		apply(sink, false, before, after);
 		is_short &= is_short_turn("an endpoint is removed");
-		assert_kept(many_flows, N_ELEMENTS(many_flows));
+		made_flows_expect(many_flows, N_ELEMENTS(many_flows));
 	}
 	assert_true(is_short);
 	expect_flows(N_MANY + 1);
@@ -454,7 +330,8 @@ static void change_sets_that_come_during_a_pass_add_up(void **state)
 	static const struct made_flow flows[] = {
 		{IPPROTO_UDP, "10.96.0.10:53", "10.0.0.9:53", false},
 		{IPPROTO_UDP, "10.96.0.11:53", "10.0.0.9:53", false},
-		{IPPROTO_TCP | OPENING, "10.96.0.12:80", "10.96.0.12:80", false},
+		{IPPROTO_TCP | MADE_FLOW_OPENING, "10.96.0.12:80", "10.96.0.12:80",
+		 false},
 		{IPPROTO_UDP, "10.96.0.13:53", "10.0.0.9:53", true},
 	};
 	static const struct {
@@ -470,7 +347,7 @@ static void change_sets_that_come_during_a_pass_add_up(void **state)
 	int err = -EINPROGRESS;
 
 	(void)state;
-	make_flows(flows, N_ELEMENTS(flows));
+	made_flows_create(flows, N_ELEMENTS(flows));
 	for (size_t i = 0; i < N_ELEMENTS(services); i++) {
 		_cleanup_(short_service_unrefp) struct service *s =
 			short_service("s", services[i].proto, services[i].frontend,
@@ -490,7 +367,7 @@ static void change_sets_that_come_during_a_pass_add_up(void **state)
 		err = sink->ops->work(sink);
 	}
 	assert_int_equal(err, 0);
-	assert_kept(flows, N_ELEMENTS(flows));
+	made_flows_expect(flows, N_ELEMENTS(flows));
 }
 
 /* ---- real packets ---- */
