@@ -15,28 +15,15 @@
 #include "core/cleanup.h"
 #include "core/state.h"
 #include "rules/nft/nft.h"
+#include "tests/kernel/kernel_check.h"
 #include "tests/kernel/nft_sample.h"
 #include "tests/kernel/random_cluster.h"
-#include "tests/kernel/ruleset.h"
 #include "tests/test.h"
 #include "watchers/cluster.h"
 #include "watchers/plan/plan.h"
 
 #define N_CLUSTERS 200
 #define N_CHANGES  2 /* to each of them */
-
-struct source_case {
-	enum client_class client; /* without a detector a pod counts as external */
-	const char *addr[FAMILY_N];
-	const char *iif;
-};
-
-static const struct source_case sources[] = {
-	{CLIENT_POD, {"10.180.200.200", "fd00:10:180:99::1"}, "veth1"},
-	{CLIENT_NODE, {"192.168.0.2", "fd00:192:168::2"}, NULL},
-	{CLIENT_EXTERNAL, {"203.0.113.77", "2001:db8:113::77"}, "eth0"},
-	{CLIENT_EXTERNAL, {"203.0.113.200", "2001:db8:999::1"}, "eth0"},
-};
 
 #define N_HOSTS 8
 
@@ -48,274 +35,9 @@ struct bench {
 	struct plan_options options;
 	struct nodeport_addresses nodeports;
 	struct addr host[N_HOSTS], *node_addresses[FAMILY_N];
-	uint64_t n_tables, n_frontends, n_decisions, n_walks, n_elements, n_hairpins,
-		n_gone;
-	uint64_t n_actions[3], n_limited, n_masqueraded, n_conflicts, n_everywhere,
-		n_node_changes;
-	uint32_t max_rules;
+	struct kernel_check check;
+	uint64_t n_conflicts, n_everywhere, n_node_changes;
 };
-
-static void fail_at(const struct service *s, const struct frontend *f,
-		    const struct packet *p, const char *why)
-{
-	char label[256], to[ADDR_PORT_TEXT_LEN], from[ADDR_TEXT_LEN];
-
-	if (system("nft list ruleset >&2") != 0)
-		print_error("the ruleset could not be listed\n");
-	fail_msg("%s: %s %s from %s%s%s: %s",
-		 s ? service_label(s, label, sizeof(label)) : "no service",
-		 addr_port_format(&p->daddr, p->dport, to), proto_name(p->proto),
-		 addr_format(&p->saddr, from), f && f->is_limited ? " (limited)" : "",
-		 p->iif ? "" : " (this node)", why);
-}
-
-static bool is_host_address(const struct bench *b, const struct addr *a)
-{
-	for (size_t i = 0; i < b->options.n_host_addresses; i++)
-		if (addr_equal(&b->host[i], a))
-			return true;
-	return false;
-}
-
-static struct packet make_packet(const struct bench *b, const struct source_case *src,
-				 const struct addr *to, uint8_t proto, uint16_t port)
-{
-	struct packet p = {
-		.daddr = *to,
-		.proto = proto,
-		.dport = port,
-		.iif = src->iif,
-		.is_to_host = is_host_address(b, to),
-	};
-
-	assert_int_equal(addr_parse(src->addr[addr_family(to)], &p.saddr), 0);
-	return p;
-}
-
-static bool may_enter(const struct service *s, const struct frontend *f,
-		      const struct addr *client)
-{
-	if (!f->is_limited)
-		return true;
-	for (uint32_t i = 0; i < s->n_allowed; i++)
-		if (cidr_contains(&service_allowed(s)[i], client))
-			return true;
-	return false;
-}
-
-/* Each endpoint of the pool must come up for exactly one choice, and no other. */
-static void check_balanced(struct bench *b, const struct ruleset *rs,
-			   const struct service *s, const struct frontend *f,
-			   const struct decision *d, struct packet p)
-{
-	const struct endpoint *endpoints = service_endpoints(s);
-	_cleanup_(freep) bool *seen = calloc(s->n_endpoints + 1, 1);
-	uint32_t n_choices = 1, n_seen = 0;
-
-	for (p.choice = 0; p.choice < n_choices; p.choice++) {
-		struct walk w = ruleset_walk(rs, &p);
-		uint32_t i;
-
-		b->n_walks++;
-		n_choices = w.n_choices;
-		if (w.fate != FATE_SENT)
-			fail_at(s, f, &p, "should be balanced");
-		if (w.is_masqueraded != d->masquerade)
-			fail_at(s, f, &p,
-				d->masquerade ? "should be masqueraded"
-					      : "should not be masqueraded");
-		if (w.mark)
-			fail_at(s, f, &p, "leaves with a mark");
-		for (i = 0; i < s->n_endpoints; i++)
-			if (addr_equal(&endpoints[i].addr, &w.daddr) &&
-			    endpoints[i].port == w.dport &&
-			    endpoints[i].flags & (1 << d->pool))
-				break;
-		if (i == s->n_endpoints)
-			fail_at(s, f, &p, "goes to an endpoint outside the pool");
-		if (seen[i])
-			fail_at(s, f, &p, "an endpoint comes up twice");
-		seen[i] = true;
-		n_seen++;
-	}
-	if (n_seen != s->n_pool[d->pool])
-		fail_at(s, f, &p, "an endpoint of the pool never comes up");
-}
-
-static void check_not_sent(struct bench *b, const struct ruleset *rs,
-			   const struct service *s, const struct frontend *f,
-			   const struct packet *p, enum fate fate)
-{
-	static const char *const why[] = {"should be left alone", "", "should be refused",
-					  "should be dropped"};
-	struct walk w = ruleset_walk(rs, p);
-
-	b->n_walks++;
-	if (w.fate != fate)
-		fail_at(s, f, p, why[fate]);
-	if (fate == FATE_REFUSED && w.is_refused_by_reset != (p->proto == IPPROTO_TCP))
-		fail_at(s, f, p, "TCP, and only TCP, is refused by a reset");
-}
-
-static const struct decision *
-decision_for(const struct bench *b, const struct frontend *f, enum client_class client)
-{
-	if (client == CLIENT_POD &&
-	    !environment_has_detector(&b->env, addr_family(&f->addr)))
-		client = CLIENT_EXTERNAL;
-	return &f->from[client];
-}
-
-static void check_frontend(struct bench *b, const struct ruleset *rs,
-			   const struct service *s, const struct frontend *f)
-{
-	for (size_t i = 0; i < N_ELEMENTS(sources); i++) {
-		const struct decision *d = decision_for(b, f, sources[i].client);
-		struct packet p =
-			make_packet(b, &sources[i], &f->addr, s->proto, f->port);
-
-		b->n_decisions++;
-		if (!may_enter(s, f, &p.saddr)) {
-			b->n_limited++;
-			check_not_sent(b, rs, s, f, &p, FATE_DROPPED);
-			continue;
-		}
-		b->n_actions[d->action]++;
-		b->n_masqueraded += d->masquerade;
-		if (d->action == ACTION_BALANCE)
-			check_balanced(b, rs, s, f, d, p);
-		else
-			check_not_sent(b, rs, s, f, &p,
-				       d->action == ACTION_REJECT ? FATE_REFUSED
-								  : FATE_DROPPED);
-	}
-}
-
-/* An endpoint on this node that reaches itself must be masqueraded, in each class of client. */
-static void check_hairpins(struct bench *b, const struct ruleset *rs,
-			   const struct service *s, const struct frontend *f)
-{
-	const struct endpoint *endpoints = service_endpoints(s);
-	const struct decision *d = decision_for(b, f, CLIENT_POD);
-
-	if (d->action != ACTION_BALANCE)
-		return;
-	for (uint32_t i = 0; i < s->n_endpoints; i++) {
-		struct packet p =
-			make_packet(b, &sources[0], &f->addr, s->proto, f->port);
-		uint32_t n_choices = 1;
-
-		p.saddr = endpoints[i].addr;
-		if (!(endpoints[i].flags & ENDPOINT_HERE) ||
-		    !(endpoints[i].flags & (1 << d->pool)) || !may_enter(s, f, &p.saddr))
-			continue;
-		for (p.choice = 0; p.choice < n_choices; p.choice++) {
-			struct walk w = ruleset_walk(rs, &p);
-			bool is_itself = addr_equal(&w.daddr, &p.saddr);
-
-			b->n_walks++;
-			n_choices = w.n_choices;
-			b->n_hairpins += is_itself;
-			if (w.is_masqueraded != (is_itself || d->masquerade))
-				fail_at(s, f, &p, "hairpin: wrongly masqueraded or not");
-		}
-	}
-}
-
-/* At its address, or at each of the node's. */
-static void check_places(struct bench *b, const struct ruleset *rs,
-			 const struct service *s, const struct frontend *f)
-{
-	bool is_everywhere = frontend_is_everywhere(f);
-	size_t n = is_everywhere ? b->env.n_node_addresses[s->family] : 1;
-	struct frontend at = *f;
-
-	assert_true(n > 0);
-	for (size_t i = 0; i < n; i++) {
-		if (is_everywhere)
-			at.addr = b->env.node_addresses[s->family][i];
-		b->n_frontends++;
-		check_frontend(b, rs, s, &at);
-		check_hairpins(b, rs, s, &at);
-	}
-}
-
-static bool is_cluster_ip(const struct bench *b, const struct addr *a)
-{
-	const struct service *s;
-
-	for (size_t i = 0; (s = state_next(b->state, &i));)
-		for (uint32_t k = 0; k < s->n_frontends; k++)
-			if (s->frontends[k].kind == FRONTEND_CLUSTER_IP &&
-			    addr_equal(&s->frontends[k].addr, a))
-				return true;
-	return false;
-}
-
-static bool is_in_service_cidr(const struct bench *b, const struct addr *a)
-{
-	for (uint32_t i = 0; i < b->env.n_service_cidrs; i++)
-		if (cidr_family(&b->env.service_cidrs[i]) == addr_family(a) &&
-		    cidr_contains(&b->env.service_cidrs[i], a))
-			return true;
-	return false;
-}
-
-/* Every address and port of the pools that is not a frontend now. */
-static void check_nobodys(struct bench *b, const struct ruleset *rs, enum family family)
-{
-	static const char *const formats[][FAMILY_N] = {
-		{"172.30.0.%u", "fd00:172:30::%x"},
-		{"192.168.99.%u", "fd00:99::%x"},
-		{"1.2.3.%u", "2001:db8:1::%x"},
-	};
-	static const uint8_t protos[] = {IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP};
-
-	for (uint32_t i = 0; i < N_ELEMENTS(formats) * 12 * N_ELEMENTS(protos); i++) {
-		uint8_t proto = protos[i % N_ELEMENTS(protos)];
-		uint32_t number = i / N_ELEMENTS(protos) % 12 + (i >= 12 * 3 ? 0 : 10);
-		const struct frontend *f;
-		char text[ADDR_TEXT_LEN];
-		struct packet p;
-		struct addr a;
-
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral"
-		(void)snprintf(text, sizeof(text),
-			       formats[i / 12 / N_ELEMENTS(protos)][family], number);
-#pragma GCC diagnostic pop
-		assert_int_equal(addr_parse(text, &a), 0);
-		if (state_find_frontend(b->state, &a, proto, 81, &f))
-			continue;
-		p = make_packet(b, &sources[i % N_ELEMENTS(sources)], &a, proto, 81);
-		b->n_gone++;
-		check_not_sent(b, rs, NULL, NULL, &p,
-			       is_cluster_ip(b, &a)	   ? FATE_REFUSED
-			       : is_in_service_cidr(b, &a) ? FATE_DROPPED
-							   : FATE_UNTOUCHED);
-	}
-}
-
-static void check_kernel(struct bench *b)
-{
-	for (int family = 0; family < FAMILY_N; family++) {
-		struct ruleset *rs = ruleset_read((enum family)family, "sluice");
-		const struct service *s;
-
-		b->n_tables++;
-		b->n_elements += ruleset_n_elements(rs);
-		if (ruleset_n_rules(rs) > b->max_rules)
-			b->max_rules = ruleset_n_rules(rs);
-		for (size_t i = 0; (s = state_next(b->state, &i));) {
-			if (s->family != family)
-				continue;
-			for (uint32_t k = 0; k < s->n_frontends; k++)
-				check_places(b, rs, s, &s->frontends[k]);
-		}
-		check_nobodys(b, rs, (enum family)family);
-		ruleset_free(rs);
-	}
-}
 
 static void check_no_difference(struct bench *b)
 {
@@ -358,7 +80,8 @@ static void apply(struct bench *b, bool full)
 	conflicts = state_conflicts(b->state, &n_conflicts);
 	b->n_conflicts += n_conflicts;
 	free(conflicts);
-	check_kernel(b);
+	b->check.n_hosts = b->options.n_host_addresses;
+	kernel_check_run(&b->check);
 }
 
 static void list_node_addresses(struct bench *b)
@@ -464,30 +187,31 @@ static void the_kernel_does_what_was_planned(void **state)
 	uint64_t n = number_from_environment("SLUICE_TEST_CLUSTERS", N_CLUSTERS);
 	struct bench b = {.random.seed =
 				  number_from_environment("SLUICE_TEST_SEED", 20260)};
+	struct kernel_check *c = &b.check;
 
 	(void)state;
 	for (size_t i = 0; i < N_ELEMENTS(host); i++)
 		assert_int_equal(addr_parse(host[i], &b.host[i]), 0);
 	b.random.cluster = cluster_new(RANDOM_NODE_NAME);
 	b.state = state_new();
+	*c = (struct kernel_check){.env = &b.env, .state = b.state, .hosts = b.host};
 	assert_int_equal(nft_sink_new(&b.sink), 0);
 	for (unsigned i = 0; i < n; i++)
 		run_cluster(&b, i);
 
-	print_message("%lu clusters, %lu tables read, %lu elements, at most %u rules; "
-		      "%lu frontends x "
-		      "sources = %lu decisions (%lu balanced, %lu refused, %lu dropped, "
-		      "%lu not "
-		      "allowed in; %lu masqueraded), %lu hairpins, %lu addresses of "
-		      "nobody, %lu "
-		      "conflicts, %lu packets walked: no difference\n",
-		      n, b.n_tables, b.n_elements, b.max_rules, b.n_frontends,
-		      b.n_decisions, b.n_actions[ACTION_BALANCE],
-		      b.n_actions[ACTION_REJECT], b.n_actions[ACTION_DROP], b.n_limited,
-		      b.n_masqueraded, b.n_hairpins, b.n_gone, b.n_conflicts, b.n_walks);
+	print_message(
+		"%lu clusters, %lu tables read, %lu elements, at most %u rules; %lu "
+		"frontends x sources = %lu decisions (%lu balanced, %lu refused, "
+		"%lu dropped, %lu not allowed in; %lu masqueraded), %lu hairpins, "
+		"%lu unused addresses, %lu conflicts, %lu packets walked: no "
+		"difference\n",
+		n, c->n_tables, c->n_elements, c->max_rules, c->n_frontends,
+		c->n_decisions, c->n_actions[ACTION_BALANCE], c->n_actions[ACTION_REJECT],
+		c->n_actions[ACTION_DROP], c->n_limited, c->n_masqueraded, c->n_hairpins,
+		c->n_gone, b.n_conflicts, c->n_walks);
 	/* a generator that forgot a branch would prove nothing about it */
-	assert_true(b.n_actions[ACTION_REJECT] && b.n_actions[ACTION_DROP] &&
-		    b.n_limited && b.n_hairpins && b.n_conflicts && b.n_gone &&
+	assert_true(c->n_actions[ACTION_REJECT] && c->n_actions[ACTION_DROP] &&
+		    c->n_limited && c->n_hairpins && b.n_conflicts && c->n_gone &&
 		    b.n_everywhere && b.n_node_changes);
 	sink_close(b.sink);
 	state_free(b.state);
