@@ -11,233 +11,20 @@
 
 #include "core/cleanup.h"
 #include "core/mem.h"
-#include "core/sink.h"
 #include "core/state.h"
 #include "proxy/config/config.h"
 #include "proxy/control/control.h"
 #include "proxy/control/inspect.h"
 #include "proxy/engine/counts.h"
-#include "proxy/engine/parts.h"
 #include "proxy/engine/planes.h"
 #include "proxy/engine/sync.h"
 #include "proxy/host/node_info.h"
 #include "proxy/http/metrics.h"
 #include "tests/unit/capture.h"
 #include "tests/unit/cluster_text.h"
+#include "tests/unit/toy_plane.h"
 #include "tests/unit/world.h"
 #include "watchers/cluster.h"
-
-/* ---- the plane: a sink that holds service names ---- */
-
-struct toy {
-	struct sink sink;
-	int answer;
-	size_t n_held;
-};
-
-struct toy_diff {
-	struct sink_diff diff;
-	size_t n_steps, n_wanted, n_held;
-};
-
-static int probe_answer, n_cleanups[3];
-static struct toy *toys[2];
-
-static int toy_apply(struct sink *sink, const struct changeset *cs)
-{
-	struct toy *toy = container_of(sink, struct toy, sink);
-
-	if (toy->answer)
-		return toy->answer;
-	if (cs->full)
-		toy->n_held = 0;
-	for (size_t i = 0; i < cs->n; i++) {
-		toy->n_held -= cs->changes[i].old != NULL;
-		toy->n_held += cs->changes[i].new != NULL;
-	}
-	return 0;
-}
-
-static void toy_close(struct sink *sink)
-{
-	free(container_of(sink, struct toy, sink));
-}
-
-/* Reports each frontend twice, as a sink with several maps does. */
-static int toy_counts(struct sink *sink, const struct changeset *of, bool with_endpoints,
-		      void (*fn)(void *data, const struct sink_count *count), void *data)
-{
-	(void)sink;
-	(void)with_endpoints;
-	for (size_t i = 0; i < of->n; i++) {
-		const struct frontend *f = service_frontends(of->changes[i].new);
-		struct sink_count count = {
-			.frontend = f->addr,
-			.port = f->port,
-			.service = of->changes[i].new,
-			.n = 3,
-		};
-
-		fn(data, &count);
-		count.counter = 1;
-		fn(data, &count);
-	}
-	return 0;
-}
-
-static int toy_diff_step(struct sink_diff *diff)
-{
-	struct toy_diff *d = container_of(diff, struct toy_diff, diff);
-
-	return d->n_steps++ < 2;
-}
-
-static const char *toy_diff_lines(const struct sink_diff *diff, size_t *ret_n)
-{
-	const struct toy_diff *d =
-		container_of((struct sink_diff *)(uintptr_t)diff, struct toy_diff, diff);
-
-	*ret_n = d->n_wanted != d->n_held;
-	return *ret_n ? "- toy\n" : "";
-}
-
-static void toy_diff_free(struct sink_diff *diff)
-{
-	free(container_of(diff, struct toy_diff, diff));
-}
-
-static struct sink_diff *toy_diff(struct sink *sink, const struct changeset *full)
-{
-	static const struct sink_diff_ops ops = {toy_diff_step, toy_diff_lines,
-						 toy_diff_free};
-	struct toy_diff *d = xcalloc(1, sizeof(*d));
-
-	d->diff.ops = &ops;
-	d->n_wanted = full->n;
-	d->n_held = container_of(sink, struct toy, sink)->n_held;
-	return &d->diff;
-}
-
-static void toy_stats(const struct sink *sink,
-		      void (*fn)(void *data, const struct sink_stat *stat), void *data)
-{
-	const struct toy *toy =
-		container_of((struct sink *)(uintptr_t)sink, struct toy, sink);
-
-	fn(data, &(struct sink_stat){.name = "sluice_toy_held",
-				     .help = "Services.",
-				     .kind = SINK_GAUGE,
-				     .is_of_family = true,
-				     .family = FAMILY_IPV4,
-				     .value = (double)toy->n_held});
-}
-
-static const struct sink_view toy_view = {
-	.counts = toy_counts,
-	.diff = toy_diff,
-	.stats = toy_stats,
-};
-
-static const struct sink_ops toy_ops = {
-	.name = "toy",
-	.apply = toy_apply,
-	.close = toy_close,
-	.view = &toy_view,
-};
-
-static const struct sink_ops side_ops = {
-	/* nothing can be read back */
-	.name = "side",
-	.apply = toy_apply,
-	.close = toy_close,
-};
-
-static struct toy *toy_add(struct dataplane *dp, const struct sink_ops *ops)
-{
-	struct toy *toy = xcalloc(1, sizeof(*toy));
-
-	toy->sink.ops = ops;
-	dataplane_add(dp, &toy->sink);
-	return toy;
-}
-
-static int toy_probe(const struct config *config, char **ret_why_not)
-{
-	(void)config;
-	if (probe_answer)
-		*ret_why_not = xstrdup("no toys here");
-	return probe_answer;
-}
-
-static int toy_open(const struct config *config, struct ev_loop *loop,
-		    struct dataplane *ret)
-{
-	assert_non_null(config);
-	assert_non_null(loop);
-	*ret = (struct dataplane){.mode = "toy"};
-	toys[0] = toy_add(ret, &toy_ops);
-	toys[0]->sink.is_vital = true;
-	toys[1] = toy_add(ret, &side_ops);
-	toys[1]->sink.after = &toys[0]->sink;
-	return 0;
-}
-
-static int plain_probe(const struct config *config, char **ret_why_not)
-{
-	(void)config;
-	(void)ret_why_not;
-	return 0;
-}
-
-static int plain_open(const struct config *config, struct ev_loop *loop,
-		      struct dataplane *ret)
-{
-	(void)config;
-	(void)loop;
-	*ret = (struct dataplane){.mode = "plain"};
-	return 0;
-}
-
-static int clean_toy(const struct config *config, struct buf *removed)
-{
-	(void)config;
-	buf_add_string(removed, ", a toy");
-	n_cleanups[0]++;
-	return 0;
-}
-
-static int clean_shared(const struct config *config, struct buf *removed)
-{
-	(void)config;
-	(void)removed;
-	n_cleanups[1]++;
-	return 0;
-}
-
-static int clean_plain(const struct config *config, struct buf *removed)
-{
-	(void)config;
-	(void)removed;
-	n_cleanups[2]++;
-	return -EIO;
-}
-
-static const struct plane planes[] = {
-	{.mode = "toy",
-	 .merit = "it is a toy",
-	 .probe = toy_probe,
-	 .open = toy_open,
-	 .cleanups = {clean_toy, clean_shared}},
-	{.mode = "plain",
-	 .merit = "it is plain",
-	 .probe = plain_probe,
-	 .open = plain_open,
-	 .cleanups = {clean_shared, clean_plain}},
-};
-
-static const struct parts parts = {.planes = planes, .n_planes = N_ELEMENTS(planes)};
-
-/* ---- the daemon's side ---- */
 
 struct plane_world {
 	struct world base;
@@ -256,7 +43,7 @@ static int open_plane(struct plane_world *w, const char *mode)
 {
 	free(w->config.mode);
 	w->config.mode = xstrdup(mode);
-	return planes_open(&parts, &w->config, w->base.loop, &w->dataplane, &w->plane,
+	return planes_open(&toy_parts, &w->config, w->base.loop, &w->dataplane, &w->plane,
 			   &w->plane_why);
 }
 
@@ -264,8 +51,7 @@ static int set_up(void **state)
 {
 	struct plane_world *w = xcalloc(1, sizeof(*w));
 
-	probe_answer = 0;
-	memset(n_cleanups, 0, sizeof(n_cleanups));
+	toy_plane = (struct toy_plane){0};
 	world_open(&w->base);
 	w->now_us = 1000000;
 	config_init(&w->config);
@@ -349,7 +135,7 @@ static void the_first_plane_that_works_is_taken(void **state)
 	struct plane_world *w = *state;
 	const char *log;
 
-	probe_answer = -ENOSYS;
+	toy_plane.probe_answer = -ENOSYS;
 	capture_start();
 	assert_int_equal(open_plane(w, "auto"), 0);
 	log = capture_end();
@@ -357,7 +143,7 @@ static void the_first_plane_that_works_is_taken(void **state)
 	assert_int_equal(capture_count(log, "mode auto: not toy: no toys here"), 1);
 	assert_int_equal(capture_count(log, "mode auto: using plain"), 1);
 	assert_non_null(strstr(buf_string(&w->plane_why), "; not toy: no toys here"));
-	probe_answer = 0;
+	toy_plane.probe_answer = 0;
 	assert_int_equal(open_plane(w, "ipvs"), 0);
 	assert_string_equal(w->plane->mode, "toy");
 }
@@ -367,7 +153,7 @@ static void a_plane_that_is_asked_for_must_work(void **state)
 	struct plane_world *w = *state;
 	const char *log;
 
-	probe_answer = -EPERM;
+	toy_plane.probe_answer = -EPERM;
 	capture_start();
 	assert_int_equal(open_plane(w, "toy"), -EPERM);
 	log = capture_end();
@@ -380,11 +166,12 @@ static void a_change_of_mode_removes_what_the_other_one_left(void **state)
 	_cleanup_(buf_fini) struct buf removed = BUF_INIT;
 
 	(void)state;
-	assert_int_equal(planes_cleanup(&parts, NULL, &planes[0], &removed), -EIO);
+	assert_int_equal(planes_cleanup(&toy_parts, NULL, &toy_parts.planes[0], &removed),
+			 -EIO);
 	assert_string_equal(buf_string(&removed), "");
-	assert_int_equal(n_cleanups[0], 0);
-	assert_int_equal(n_cleanups[1], 0); /* the mode in use has it, too */
-	assert_int_equal(n_cleanups[2], 1);
+	assert_int_equal(toy_plane.n_cleanups[0], 0);
+	assert_int_equal(toy_plane.n_cleanups[1], 0); /* the mode in use has it, too */
+	assert_int_equal(toy_plane.n_cleanups[2], 1);
 }
 
 static void cleanup_removes_everything_once(void **state)
@@ -392,10 +179,10 @@ static void cleanup_removes_everything_once(void **state)
 	_cleanup_(buf_fini) struct buf removed = BUF_INIT;
 
 	(void)state;
-	assert_int_equal(planes_cleanup(&parts, NULL, NULL, &removed), -EIO);
+	assert_int_equal(planes_cleanup(&toy_parts, NULL, NULL, &removed), -EIO);
 	assert_string_equal(buf_string(&removed), ", a toy");
-	for (size_t i = 0; i < N_ELEMENTS(n_cleanups); i++)
-		assert_int_equal(n_cleanups[i], 1);
+	for (size_t i = 0; i < N_ELEMENTS(toy_plane.n_cleanups); i++)
+		assert_int_equal(toy_plane.n_cleanups[i], 1);
 }
 
 static void its_failures_and_its_numbers_are_in_the_metrics(void **state)
@@ -405,22 +192,22 @@ static void its_failures_and_its_numbers_are_in_the_metrics(void **state)
 	start(w);
 	expect_metric(w, "\nsluice_toy_held{ip_family=\"IPv4\"} 1\n");
 	expect_metric(w, "\nsluice_sink_stale{sink=\"toy\"} 0\n");
-	toys[1]->answer = -EIO;
+	toy_plane.toys[1]->answer = -EIO;
 	put_service(w, "b", 2);
 	assert_int_equal(sync_run(w->sync), 0); /* it is not vital */
 	expect_metric(w, "\nsluice_sink_stale{sink=\"toy\"} 0\n");
 	expect_metric(w, "\nsluice_sink_stale{sink=\"side\"} 1\n");
 	expect_metric(w, "\nsluice_sink_failures_total{sink=\"side\"} 1\n");
-	toys[0]->answer = -ENOBUFS;
+	toy_plane.toys[0]->answer = -ENOBUFS;
 	put_service(w, "c", 3);
 	assert_int_equal(sync_run(w->sync), -ENOBUFS);
 	expect_metric(w, "\nsluice_sink_stale{sink=\"toy\"} 1\n");
-	toys[0]->answer = toys[1]->answer = 0;
+	toy_plane.toys[0]->answer = toy_plane.toys[1]->answer = 0;
 	w->now_us += 60000000;
 	assert_int_equal(sync_run(w->sync), 0);
 	expect_metric(w, "\nsluice_toy_held{ip_family=\"IPv4\"} 3\n");
 	expect_metric(w, "\nsluice_sink_stale{sink=\"side\"} 0\n");
-	assert_int_equal(toys[1]->n_held, 3);
+	assert_int_equal(toy_plane.toys[1]->n_held, 3);
 }
 
 static void its_counters_are_added_up(void **state)
@@ -474,7 +261,7 @@ static void it_is_compared_step_by_step(void **state)
 
 	start(w);
 	expect_diff(w, "\"differences\":0");
-	toys[0]->n_held = 0;
+	toy_plane.toys[0]->n_held = 0;
 	expect_diff(w, "\"differences\":1");
 	expect_diff(w, "- toy");
 }
