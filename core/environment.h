@@ -39,8 +39,6 @@ struct environment {
 	size_t n_node_addresses[FAMILY_N];
 };
 
-bool environment_has_node_address(const struct environment *e, const struct addr *a);
-
 /* Is there a detector for this family? */
 static inline bool environment_has_detector(const struct environment *e,
 					    enum family family)

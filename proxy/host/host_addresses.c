@@ -238,11 +238,20 @@ int host_addresses_new(struct host_addresses **ret)
 	return 0;
 }
 
+static void stop(struct host_addresses *h)
+{
+	if (!h->loop)
+		return;
+	ev_io_stop(h->loop, &h->io);
+	ev_timer_stop(h->loop, &h->retry);
+	h->loop = NULL;
+}
+
 void host_addresses_free(struct host_addresses *h)
 {
 	if (!h)
 		return;
-	host_addresses_stop(h);
+	stop(h);
 	(void)mnl_socket_close(h->events);
 	free(h->addrs);
 	free(h);
@@ -264,15 +273,6 @@ void host_addresses_start(struct host_addresses *h, struct ev_loop *loop,
 	ev_io_init(&h->io, on_notification, mnl_socket_get_fd(h->events), EV_READ);
 	ev_io_start(loop, &h->io);
 	ev_timer_init(&h->retry, on_retry, 0., RETRY_SEC);
-}
-
-void host_addresses_stop(struct host_addresses *h)
-{
-	if (!h->loop)
-		return;
-	ev_io_stop(h->loop, &h->io);
-	ev_timer_stop(h->loop, &h->retry);
-	h->loop = NULL;
 }
 
 const struct addr *host_addresses_list(const struct host_addresses *h, size_t *ret_n)

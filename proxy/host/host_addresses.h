@@ -32,7 +32,6 @@ int host_addresses_read(struct host_addresses *h);
  */
 void host_addresses_start(struct host_addresses *h, struct ev_loop *loop,
 			  void (*changed)(void *data), void *data);
-void host_addresses_stop(struct host_addresses *h);
 
 /* Sorted, each one once; valid until the next read or turn of the loop. */
 const struct addr *host_addresses_list(const struct host_addresses *h, size_t *ret_n);

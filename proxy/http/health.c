@@ -26,7 +26,8 @@ bool health_is_healthy(const struct health *h)
 	return true;
 }
 
-bool health_is_node_eligible(const struct health *h)
+/* The Node object exists and the node is not being removed. */
+static bool is_node_eligible(const struct health *h)
 {
 	return h->is_node_known && !h->is_node_deleting && !h->is_node_to_be_deleted;
 }
@@ -83,7 +84,7 @@ int health_answer(const struct health *h, bool with_node, int64_t now_us,
 		  struct buf *body)
 {
 	bool is_healthy = health_is_healthy(h);
-	bool is_eligible = health_is_node_eligible(h);
+	bool is_eligible = is_node_eligible(h);
 	bool is_ok = is_healthy && (!with_node || is_eligible);
 
 	buf_add_string(body, "{\"lastUpdated\":");

@@ -26,8 +26,6 @@ struct health {		    /* embedded */
 };
 
 bool health_is_healthy(const struct health *h);
-/* The Node object exists and the node is not being removed. */
-bool health_is_node_eligible(const struct health *h);
 
 /*
  * Writes the body of /healthz (with_node) or /livez, byte for byte in kube-proxy's

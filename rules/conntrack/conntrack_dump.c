@@ -62,11 +62,10 @@ static int forward_all(const struct job *job, char *buf)
 	if (mnl_socket_sendto(nl, request, request->nlmsg_len) == -1)
 		return -errno;
 	while (more == 1) {
-		ssize_t len = netlink_receive(mnl_socket_get_fd(nl), buf,
-					      CONNTRACK_DATAGRAM_MAX, 0);
+		ssize_t len = conntrack_socket_receive(nl, buf);
 
 		if (len < 0)
-			return len == -EAGAIN ? -ETIMEDOUT : (int)len;
+			return (int)len;
 		more = netlink_reader_feed(&reader, buf, (size_t)len);
 		if (!forward(job, buf, (size_t)len))
 			return 0;

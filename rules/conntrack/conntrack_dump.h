@@ -12,9 +12,9 @@
 #include <sys/types.h>
 
 #include "core/cleanup.h"
+#include "rules/conntrack/conntrack_socket.h"
 
-#define CONNTRACK_DATAGRAM_MAX 32768
-#define CONNTRACK_REQUEST_MAX  512
+#define CONNTRACK_REQUEST_MAX 512
 
 struct conntrack_dump;
 

@@ -6,6 +6,8 @@
 
 #include <libmnl/libmnl.h>
 
+#include "core/netlink.h"
+
 int conntrack_socket_open(struct mnl_socket **ret)
 {
 	const struct timeval patience = {.tv_sec = 1};
@@ -20,6 +22,14 @@ int conntrack_socket_open(struct mnl_socket **ret)
 			 sizeof(patience));
 	*ret = take_ptr(nl);
 	return 0;
+}
+
+ssize_t conntrack_socket_receive(struct mnl_socket *nl, void *buf)
+{
+	ssize_t len =
+		netlink_receive(mnl_socket_get_fd(nl), buf, CONNTRACK_DATAGRAM_MAX, 0);
+
+	return len == -EAGAIN ? -ETIMEDOUT : len;
 }
 
 void conntrack_socket_close(struct mnl_socket *nl)

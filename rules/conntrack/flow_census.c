@@ -241,11 +241,10 @@ static int dump(struct job *job, struct mnl_socket *nl, char *buf,
 	if (mnl_socket_sendto(nl, nlh, nlh->nlmsg_len) == -1)
 		return -errno;
 	while (more == 1) {
-		ssize_t len = netlink_receive(mnl_socket_get_fd(nl), buf,
-					      CONNTRACK_DATAGRAM_MAX, 0);
+		ssize_t len = conntrack_socket_receive(nl, buf);
 
 		if (len < 0)
-			return len == -EAGAIN ? -ETIMEDOUT : (int)len;
+			return (int)len;
 		if (__atomic_load_n(&job->is_canceled, __ATOMIC_RELAXED))
 			return -ECANCELED;
 		more = netlink_reader_feed(&reader, buf, (size_t)len);

@@ -29,11 +29,10 @@
 
 #include "core/addr.h"
 
-#define WORLD_NODE_NAME	   "node-a"
-#define WORLD_POD_CIDRS	   "10.0.0.0/8,fd00:10::/32"
-#define WORLD_NODE_PORT	   3001
-#define WORLD_N_PODS	   4
-#define WORLD_MAX_PROGRAMS 8
+#define WORLD_NODE_NAME "node-a"
+#define WORLD_POD_CIDRS "10.0.0.0/8,fd00:10::/32"
+#define WORLD_NODE_PORT 3001
+#define WORLD_N_PODS	4
 /* For events that come in the end: when a process ends the kernel may take seconds on a busy machine. */
 #define WORLD_PATIENCE_US 60000000
 /* $PATIENCE: how many times slower than usual this machine may be; limits of times are multiplied by it. */

@@ -37,15 +37,12 @@ static void put_web(struct cluster *c, const char *spec)
 /* The only service port in there. */
 static struct service *plan_web(struct cluster *c, const struct plan_options *options)
 {
-	size_t n_slices, n;
-	_cleanup_(freep) const struct object_slice **slices =
-		cluster_slices(c, "default", "web", &n_slices);
-	_cleanup_(freep) struct service **services =
-		plan_service(cluster_service(c, "default", "web"), slices, n_slices,
-			     cluster_node(c), options, &n);
+	_cleanup_(state_freep) struct state *st = state_new();
 
-	assert_int_equal(n, 1);
-	return services[0];
+	cluster_mark_all(c);
+	(void)plan_dirty(c, options, st, SIZE_MAX);
+	assert_int_equal(state_n_services(st), 1);
+	return service_ref(state_next(st, &(size_t){0}));
 }
 
 /* C: cluster pool, L: local pool, S: serving, H: here */
@@ -183,25 +180,24 @@ static void changes_without_an_effect_on_sinks_are_not_reported(void **state)
 static void options_of_the_object_are_those_of_each_port(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
-	struct service **services;
-	struct object_service copy;
-	size_t n;
+	_cleanup_(state_freep) struct state *st = state_new();
+	const struct service_options *options;
+	const struct service *s;
 
 	(void)state;
-	put_web(c, "ports: [{name: a, port: 80}, {name: b, port: 81}]");
-	copy = *cluster_service(c, "default", "web");
-	copy.options = (struct service_options){.proxy_protocol = 2, .hold_ms = 5};
-	copy.health_path = "/ready";
-	services = plan_service(&copy, NULL, 0, NULL, &defaults, &n);
-
-	assert_int_equal(n, 2);
-	for (size_t i = 0; i < n; i++) {
-		assert_memory_equal(&services[i]->options, &copy.options,
-				    sizeof(copy.options));
-		assert_string_equal(service_health_path(services[i]), "/ready");
-		service_unref(services[i]);
+	(void)cluster_put_text(
+		c, "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: "
+		   "default, annotations: {sluice.io/proxy-protocol: v2, sluice.io/hold: "
+		   "5ms, sluice.io/health-check: 'http:/ready'}}, spec: {clusterIP: "
+		   "10.96.0.1, ports: [{name: a, port: 80}, {name: b, port: 81}]}}");
+	options = &cluster_service(c, "default", "web")->options;
+	assert_int_equal(options->proxy_protocol, 2);
+	(void)plan_dirty(c, &defaults, st, SIZE_MAX);
+	assert_int_equal(state_n_services(st), 2);
+	for (size_t i = 0; (s = state_next(st, &i));) {
+		assert_memory_equal(&s->options, options, sizeof(*options));
+		assert_string_equal(service_health_path(s), "/ready");
 	}
-	free(services);
 }
 
 static void labels_hide_and_show_services(void **state)

@@ -239,22 +239,6 @@ static void planner_run(struct planner *p, const struct object_service *s,
 			plan_family(p, s, f, &slices);
 }
 
-struct service **plan_service(const struct object_service *svc,
-			      const struct object_slice *const *slices, size_t n_slices,
-			      const struct object_node *node,
-			      const struct plan_options *options, size_t *ret_n)
-{
-	struct planner p = {.options = options, .node = node};
-	struct service **services;
-
-	planner_run(&p, svc, slices, n_slices);
-	services = take_ptr(p.services);
-	*ret_n = p.n;
-	p.n = 0;
-	planner_fini(&p);
-	return services;
-}
-
 static void plan_one(struct planner *p, struct cluster *cluster, struct state *state,
 		     const char *ns, const char *name)
 {
@@ -291,6 +275,15 @@ size_t plan_dirty(struct cluster *cluster, const struct plan_options *options,
 	return n;
 }
 
+static const struct object_service_port *find_port(const struct object_service *s,
+						   const char *name, uint8_t proto)
+{
+	for (uint32_t i = 0; i < s->n_ports; i++)
+		if (s->ports[i].proto == proto && !strcmp(s->ports[i].name, name))
+			return &s->ports[i];
+	return NULL;
+}
+
 struct plan_endpoint_reason *plan_explain(const struct object_service *svc,
 					  const struct object_slice *const *slices,
 					  size_t n_slices, const struct object_node *node,
@@ -301,15 +294,11 @@ struct plan_endpoint_reason *plan_explain(const struct object_service *svc,
 	const struct slices all = {slices, n_slices, options->node_name};
 	struct plan_endpoint_reason *reasons;
 	struct merged_list list = {0};
-	const struct object_service_port *port = NULL;
+	const struct object_service_port *port = find_port(svc, port_name, proto);
 	struct exposure exposure;
 	struct selection sel;
 
 	*ret_n = 0;
-	for (uint32_t i = 0; !port && i < svc->n_ports; i++)
-		if (svc->ports[i].proto == proto &&
-		    !strcmp(svc->ports[i].name, port_name))
-			port = &svc->ports[i];
 	if (!port)
 		return NULL;
 	exposure_init(&exposure, svc, family, options);

@@ -71,17 +71,10 @@ struct plan_options {
 };
 
 /*
- * Decides one Service: at most ports x families results, each with one
- * reference for the caller, who frees the array.  There are none for a Service
- * that is hidden, headless, … or over its budget.  slices as from
- * cluster_slices().
+ * Plans at most max dirty Services of the cluster into the state; returns how many.
+ * Each becomes at most ports x families services; none if it is hidden, headless, …
+ * or over its budget.
  */
-struct service **plan_service(const struct object_service *svc,
-			      const struct object_slice *const *slices, size_t n_slices,
-			      const struct object_node *node,
-			      const struct plan_options *options, size_t *ret_n);
-
-/* Plans at most max dirty Services of the cluster into the state; returns how many. */
 size_t plan_dirty(struct cluster *cluster, const struct plan_options *options,
 		  struct state *state, size_t max);
 
