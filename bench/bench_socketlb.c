@@ -1,11 +1,13 @@
 /*
  * The cost of a connection, a request and a datagram to a Service, against the
  * same to an endpoint directly: CPU time of one pinned process that is client
- * and server, which other load hardly changes, beside rates and times on the
- * clock. Everything is in namespaces and cgroups of its own. Run by
- * bench/socketlb.
+ * and server. Candidates are compared in pairs: sockets of all of them are open at
+ * the same time, short slices of each follow one another and then in the opposite
+ * order, and the ratio is made for each such round. So other load, a change of the
+ * clock's frequency and most of what memory does meet all of them. Everything is in
+ * namespaces and cgroups of its own. Run by bench/socketlb.
  *
- *   bench_socketlb [--quick] [--rounds N] [--services N,N…] [--seconds N]
+ *   bench_socketlb [--quick] [--rounds N] [--services N,N…]
  */
 #include <errno.h>
 #include <getopt.h>
@@ -28,10 +30,10 @@
 #define N_USED	    5 /* Services of each protocol that the client uses, spread over all */
 #define N_PLACES    (N_USED * N_ENDPOINTS)
 #define SIZES_MAX   8
-#define ROUNDS_MIN  3 /* whatever the time */
+#define N_PAIRS	    3 /* of slices of each candidate, in a round */
 
 struct options {
-	unsigned rounds, seconds, percent; /* percent: length of one sample */
+	unsigned rounds, percent; /* percent: length of a slice */
 	uint32_t sizes[SIZES_MAX];
 	unsigned n_sizes;
 };
@@ -40,18 +42,24 @@ enum { NODE_BARE, NODE_LOADED, NODE_N }; /* without nftables, and with it */
 
 enum destination { TO_ENDPOINT, TO_SERVICE, TO_HAPROXY };
 
-static const struct candidate {
+struct candidate {
 	const char *name;
-	unsigned node, direct; /* direct: the row that the ratio is to */
 	enum destination to;
 	bool has_programs;
-} candidates[] = {
-	{"direct", NODE_BARE, 0, TO_ENDPOINT, false},
-	{"ebpf", NODE_BARE, 0, TO_SERVICE, true},
-	{"haproxy", NODE_BARE, 0, TO_HAPROXY, false},
-	{"direct, nft loaded", NODE_LOADED, 3, TO_ENDPOINT, false},
-	{"ebpf, nft loaded", NODE_LOADED, 3, TO_SERVICE, true},
-	{"nftables", NODE_LOADED, 3, TO_SERVICE, false},
+};
+
+#define N_CANDIDATES 4
+
+/* All others are compared with the first, which is also there twice: that row is the noise. */
+static const struct candidate candidates[NODE_N][N_CANDIDATES] = {
+	[NODE_BARE] = {{"direct", TO_ENDPOINT, false},
+		       {"direct again", TO_ENDPOINT, false},
+		       {"ebpf", TO_SERVICE, true},
+		       {"haproxy", TO_HAPROXY, false}},
+	[NODE_LOADED] = {{"direct, nft loaded", TO_ENDPOINT, false},
+			 {"direct again, nft loaded", TO_ENDPOINT, false},
+			 {"ebpf, nft loaded", TO_SERVICE, true},
+			 {"nftables", TO_SERVICE, false}},
 };
 
 static const struct client {
@@ -59,15 +67,14 @@ static const struct client {
 	enum node_place place;
 } clients[] = {{"node", NODE_HOST}, {"pod", NODE_CLIENT}};
 
-#define N_CANDIDATES N_ELEMENTS(candidates)
-#define N_CLIENTS    N_ELEMENTS(clients)
+#define N_CLIENTS N_ELEMENTS(clients)
 
-/* Operations in a sample: some 40 ms of CPU time. */
+/* Operations in a slice: some 5 ms of CPU time. */
 static const unsigned n_operations[TRAFFIC_KIND_N] = {
-	[TRAFFIC_CONNECTION] = 1200,
-	[TRAFFIC_REQUEST] = 8000,
-	[TRAFFIC_CONNECTED] = 8000,
-	[TRAFFIC_UNCONNECTED] = 8000,
+	[TRAFFIC_CONNECTION] = 75,
+	[TRAFFIC_REQUEST] = 400,
+	[TRAFFIC_CONNECTED] = 400,
+	[TRAFFIC_UNCONNECTED] = 400,
 };
 
 struct places { /* of one protocol */
@@ -82,7 +89,7 @@ struct bench { /* one number of Services */
 	struct sockaddr_in proxies[N_USED];
 	pid_t haproxy;
 	const char *cgroup; /* where this process is */
-	struct cell cells[N_CLIENTS][TRAFFIC_KIND_N][N_CANDIDATES];
+	struct cell cells[N_CLIENTS][TRAFFIC_KIND_N][NODE_N][N_CANDIDATES];
 };
 
 static struct sockaddr_in place_of(struct addr addr, uint16_t port)
@@ -138,7 +145,7 @@ static void init(struct bench *b, uint32_t n)
 
 static void fini(struct bench *b)
 {
-	struct cell *cells = &b->cells[0][0][0];
+	struct cell *cells = &b->cells[0][0][0][0];
 
 	haproxy_stop(b->haproxy);
 	home_move(b->plain);
@@ -164,86 +171,162 @@ static bool is_possible(const struct bench *b, const struct candidate *c,
 	return c->to != TO_HAPROXY || (b->haproxy && traffic_is_tcp(kind));
 }
 
-static void take_sample(struct bench *b, const struct options *o, unsigned client,
-			enum traffic_kind kind, unsigned candidate)
+/* Endpoints are picked as the programs do: at random from those of the Service. */
+static struct sockaddr_in destination(const struct bench *b, enum destination to,
+				      bool is_tcp, unsigned i)
 {
-	const struct candidate *c = &candidates[candidate];
-	const struct places *places = traffic_is_tcp(kind) ? &b->tcp : &b->udp;
-	const struct node *node = &b->nodes[c->node];
-	struct cell *cell = &b->cells[client][kind][candidate];
-	unsigned n = n_operations[kind] * o->percent / 100;
-	struct traffic t = {.kind = kind, .node = node, .n_places = N_USED};
-	struct traffic_result r;
+	const struct places *places = is_tcp ? &b->tcp : &b->udp;
+	unsigned service = i % N_USED;
 
-	if (!is_possible(b, c, kind))
-		return;
-	t.places = c->to == TO_SERVICE ? places->services : b->proxies;
-	if (c->to == TO_ENDPOINT) {
-		t.places = places->endpoints;
-		t.n_places = N_PLACES;
+	switch (to) {
+	case TO_ENDPOINT:
+		return places->endpoints[service * N_ENDPOINTS +
+					 (unsigned)random() % N_ENDPOINTS];
+	case TO_SERVICE:
+		return places->services[service];
+	case TO_HAPROXY:
+		break;
 	}
-	t.helper = c->to == TO_HAPROXY ? b->haproxy : 0;
-	move(b, c->has_programs ? node->cgroup : b->plain);
-	node_enter(node, clients[client].place);
-	r = traffic_run(&t, n, &cell->latency);
-	cell_add(cell, &r, n);
+	return b->proxies[service];
 }
 
-/* Candidates follow each other closely, so that other load meets all of them. */
-static void run_round(struct bench *b, const struct options *o, unsigned round)
+struct contest { /* one kind of traffic on one node */
+	struct bench *b;
+	const struct node *node;
+	const struct candidate *candidates;
+	struct cell *cells;
+	struct traffic traffic[N_CANDIDATES];
+	struct traffic_result results[N_CANDIDATES];
+	unsigned order[N_CANDIDATES], n; /* those that are possible */
+	unsigned slice;
+};
+
+static void enter_cgroup(const struct contest *c, unsigned i)
+{
+	move(c->b, c->candidates[i].has_programs ? c->node->cgroup : c->b->plain);
+}
+
+static void open_candidate(struct contest *c, unsigned i, enum traffic_kind kind)
+{
+	const struct candidate *candidate = &c->candidates[i];
+	struct traffic *t = &c->traffic[i];
+
+	*t = (struct traffic){.kind = kind, .node = c->node};
+	t->helper = candidate->to == TO_HAPROXY ? c->b->haproxy : 0;
+	for (unsigned k = 0; k < TRAFFIC_PLACES; k++)
+		t->places[k] = destination(c->b, candidate->to, traffic_is_tcp(kind), k);
+	enter_cgroup(c, i);
+	traffic_open(t, c->slice / 10);
+}
+
+static void run_slice(struct contest *c, unsigned i)
+{
+	struct traffic_result r;
+
+	enter_cgroup(c, i);
+	r = traffic_run(&c->traffic[i], c->slice);
+	c->results[i].cpu_ns += r.cpu_ns;
+	c->results[i].wall_ns += r.wall_ns;
+	traffic_time(&c->traffic[i], c->slice / 10, &c->cells[i].latency);
+}
+
+/* There and back: what changes steadily meanwhile adds the same to each candidate. */
+static void run_pair(struct contest *c)
+{
+	memset(c->results, 0, sizeof(c->results));
+	for (unsigned i = 0; i < c->n; i++)
+		run_slice(c, c->order[i]);
+	for (unsigned i = c->n; i-- > 0;)
+		run_slice(c, c->order[i]);
+	for (unsigned i = 0; i < c->n; i++)
+		cell_add(&c->cells[c->order[i]], &c->results[c->order[i]], &c->results[0],
+			 2 * c->slice);
+}
+
+static void run_contest(struct contest *c, enum traffic_kind kind)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		open_candidate(c, c->order[i], kind);
+	for (unsigned i = 0; i < N_PAIRS; i++)
+		run_pair(c);
+	for (unsigned i = 0; i < c->n; i++)
+		traffic_close(&c->traffic[c->order[i]]);
+}
+
+/* Sockets are opened for each round: where their memory is changes what they cost. */
+static void run_round(struct bench *b, const struct options *o, unsigned client,
+		      enum traffic_kind kind, unsigned node, unsigned round)
+{
+	struct contest c = {.b = b,
+			    .node = &b->nodes[node],
+			    .candidates = candidates[node],
+			    .cells = b->cells[client][kind][node],
+			    .slice = n_operations[kind] * o->percent / 100};
+
+	for (unsigned i = 0; i < N_CANDIDATES; i++) {
+		unsigned k = (i + round) % N_CANDIDATES;
+
+		if (is_possible(b, &c.candidates[k], kind))
+			c.order[c.n++] = k;
+	}
+	node_enter(c.node, clients[client].place);
+	run_contest(&c, kind);
+}
+
+static void run_rounds(struct bench *b, const struct options *o, unsigned round)
 {
 	for (unsigned client = 0; client < N_CLIENTS; client++)
 		for (enum traffic_kind kind = 0; kind < TRAFFIC_KIND_N; kind++)
-			for (unsigned i = 0; i < N_CANDIDATES; i++)
-				take_sample(b, o, client, kind,
-					    (i + round) % N_CANDIDATES);
+			for (unsigned node = 0; node < NODE_N; node++)
+				run_round(b, o, client, kind, node, round);
+}
+
+static void print_node(struct bench *b, unsigned client, enum traffic_kind kind,
+		       unsigned node)
+{
+	for (unsigned i = 0; i < N_CANDIDATES; i++)
+		if (is_possible(b, &candidates[node][i], kind))
+			report_row(traffic_name(kind), candidates[node][i].name,
+				   &b->cells[client][kind][node][i]);
 }
 
 static void print_tables(struct bench *b, unsigned n_rounds)
 {
 	for (unsigned client = 0; client < N_CLIENTS; client++) {
 		report_header(b->services.n, N_ENDPOINTS, clients[client].name, n_rounds);
-		for (enum traffic_kind kind = 0; kind < TRAFFIC_KIND_N; kind++) {
-			struct cell *cells = b->cells[client][kind];
-
-			for (unsigned i = 0; i < N_CANDIDATES; i++)
-				if (is_possible(b, &candidates[i], kind))
-					report_row(traffic_name(kind), candidates[i].name,
-						   &cells[i],
-						   &cells[candidates[i].direct]);
-		}
+		for (enum traffic_kind kind = 0; kind < TRAFFIC_KIND_N; kind++)
+			for (unsigned node = 0; node < NODE_N; node++)
+				print_node(b, client, kind, node);
 	}
 	if (!b->haproxy)
 		(void)printf("haproxy is not installed: no rows of it\n");
 }
 
+/* The first round shows how long all will take. */
 static void measure(const struct options *o, uint32_t n_services)
 {
 	struct bench b = {0};
 	uint64_t start_us;
-	unsigned round = 0;
 
 	init(&b, n_services);
 	start_us = samples_now_us();
-	for (; round < o->rounds; round++) {
-		uint64_t spent_us = samples_now_us() - start_us;
-
-		if (round >= ROUNDS_MIN &&
-		    spent_us > o->seconds * UINT64_C(1000000) / o->n_sizes) {
-			(void)printf("\nthe time is over after %u of %u rounds\n", round,
-				     o->rounds);
-			break;
-		}
-		run_round(&b, o, round);
+	for (unsigned round = 0; round < o->rounds; round++) {
+		run_rounds(&b, o, round);
+		if (round == 0)
+			(void)fprintf(stderr,
+				      "%u Services: %u rounds take about %llu s\n",
+				      n_services, o->rounds,
+				      (unsigned long long)((samples_now_us() - start_us) *
+							   o->rounds / 1000000));
 	}
-	print_tables(&b, round);
+	print_tables(&b, o->rounds);
 	fini(&b);
 }
 
 static _Noreturn void usage(void)
 {
 	(void)fprintf(stderr, "usage: bench_socketlb [--quick] [--rounds N] "
-			      "[--services N,N...] [--seconds N]\n");
+			      "[--services N,N...]\n");
 	exit(2);
 }
 
@@ -275,19 +358,16 @@ static struct options parse_options(int argc, char **argv)
 	static const struct option known[] = {{"quick", no_argument, NULL, 'q'},
 					      {"rounds", required_argument, NULL, 'r'},
 					      {"services", required_argument, NULL, 's'},
-					      {"seconds", required_argument, NULL, 't'},
 					      {0}};
-	struct options o = {15, 420, 100, {10, 10000, 100000}, 3};
+	struct options o = {60, 100, {10, 10000, 100000}, 3};
 
 	for (int c; (c = getopt_long(argc, argv, "", known, NULL)) != -1;) {
 		if (c == 'q') {
-			o = (struct options){3, 60, 10, {10, 10000}, 2};
+			o = (struct options){3, 10, {10, 10000}, 2};
 		} else if (c == 'r') {
 			o.rounds = parse_number(optarg, 1, 1000);
 		} else if (c == 's') {
 			parse_sizes(optarg, &o);
-		} else if (c == 't') {
-			o.seconds = parse_number(optarg, 1, 86400);
 		} else {
 			usage();
 		}
@@ -315,12 +395,14 @@ int main(int argc, char **argv)
 	struct options o = parse_options(argc, argv);
 
 	home_enter();
-	(void)printf("pinned      client, server and haproxy on CPU %d\n"
-		     "rounds      %u, interleaved; CPU: lowest quartile; rate: median\n"
-		     "conntrack   time-outs of closed connections are 1 s\n"
-		     "traffic     70 bytes there, 150 back; %u Services of each protocol "
-		     "in use, half are TCP, half UDP\n",
-		     pin(), o.rounds, N_USED);
+	(void)printf(
+		"pinned      client, server and haproxy on CPU %d\n"
+		"rounds      %u of %u pairs of slices; CPU: lowest quartile; of direct, "
+		"rate: median\n"
+		"conntrack   time-outs of closed connections are 1 s\n"
+		"traffic     70 bytes there, 150 back; %u Services of each protocol "
+		"in use, half are TCP, half UDP\n",
+		pin(), o.rounds, N_PAIRS, N_USED);
 	for (unsigned i = 0; i < o.n_sizes; i++)
 		measure(&o, o.sizes[i]);
 	report_load("after");

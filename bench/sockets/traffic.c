@@ -10,13 +10,7 @@
 
 #define REQUEST_LEN 70
 #define ANSWER_LEN  150
-#define N_FLOWS	    25 /* sockets that are open at the same time, used in turn */
 #define RECEIVE_SEC 5
-
-struct flow {
-	int client, server;
-	const struct sockaddr_in *place;
-};
 
 static const char *const names[TRAFFIC_KIND_N] = {
 	[TRAFFIC_CONNECTION] = "connection",
@@ -76,20 +70,21 @@ static int open_client(const struct traffic *t, const struct sockaddr_in *place)
 	return fd;
 }
 
-static void send_request(const struct traffic *t, const struct flow *f)
+static void send_request(const struct traffic *t, const struct traffic_flow *f,
+			 const struct sockaddr_in *place)
 {
 	static const char request[REQUEST_LEN];
 	ssize_t n;
 
 	if (t->kind == TRAFFIC_UNCONNECTED)
 		n = sendto(f->client, request, sizeof(request), 0,
-			   (const struct sockaddr *)f->place, sizeof(*f->place));
+			   (const struct sockaddr *)place, sizeof(*place));
 	else
 		n = send(f->client, request, sizeof(request), MSG_NOSIGNAL);
 	must(t, n == REQUEST_LEN, "the client's send");
 }
 
-static void answer(const struct traffic *t, const struct flow *f)
+static void answer(const struct traffic *t, const struct traffic_flow *f)
 {
 	static const char text[ANSWER_LEN];
 	struct sockaddr_in from;
@@ -112,7 +107,7 @@ static void answer(const struct traffic *t, const struct flow *f)
 	must(t, n == ANSWER_LEN, "the server's send");
 }
 
-static void receive_answer(const struct traffic *t, const struct flow *f)
+static void receive_answer(const struct traffic *t, const struct traffic_flow *f)
 {
 	struct sockaddr_in from;
 	socklen_t len = sizeof(from);
@@ -127,20 +122,12 @@ static void receive_answer(const struct traffic *t, const struct flow *f)
 	must(t, n == ANSWER_LEN, "the client's receive");
 }
 
-static void exchange(const struct traffic *t, const struct flow *f)
-{
-	send_request(t, f);
-	answer(t, f);
-	receive_answer(t, f);
-}
-
 /* A proxy may connect to the server only when it has something to send. */
-static void connect_once(const struct traffic *t, unsigned i)
+static void connect_once(const struct traffic *t, const struct sockaddr_in *place)
 {
-	struct flow f = {.place = &t->places[i % t->n_places]};
+	struct traffic_flow f = {.client = open_client(t, place)};
 
-	f.client = open_client(t, f.place);
-	send_request(t, &f);
+	send_request(t, &f, place);
 	f.server = accept4(t->node->listener, NULL, NULL, SOCK_CLOEXEC);
 	must(t, f.server >= 0, "accept");
 	answer(t, &f);
@@ -165,10 +152,11 @@ static int find_server(const struct traffic *t)
 	return -1;
 }
 
-static void open_flow(const struct traffic *t, struct flow *f)
+static void open_flow(const struct traffic *t, struct traffic_flow *f,
+		      const struct sockaddr_in *place)
 {
-	f->client = open_client(t, f->place);
-	send_request(t, f);
+	f->client = open_client(t, place);
+	send_request(t, f, place);
 	f->server = traffic_is_tcp(t->kind)
 			    ? accept4(t->node->listener, NULL, NULL, SOCK_CLOEXEC)
 			    : find_server(t);
@@ -177,46 +165,52 @@ static void open_flow(const struct traffic *t, struct flow *f)
 	receive_answer(t, f);
 }
 
-static void close_flow(const struct traffic *t, const struct flow *f)
+static void run_one(struct traffic *t)
 {
-	(void)close(f->client);
-	if (traffic_is_tcp(t->kind))
-		(void)close(f->server);
-}
+	unsigned i = t->next++ % TRAFFIC_PLACES;
 
-static void run_one(const struct traffic *t, const struct flow *flows, unsigned i)
-{
-	if (t->kind == TRAFFIC_CONNECTION)
-		connect_once(t, i);
-	else
-		exchange(t, &flows[i % N_FLOWS]);
-}
-
-struct traffic_result traffic_run(const struct traffic *t, unsigned n,
-				  struct samples *latency)
-{
-	struct flow flows[N_FLOWS];
-	struct traffic_result r;
-	unsigned n_flows = t->kind == TRAFFIC_CONNECTION ? 0 : N_FLOWS;
-
-	for (unsigned i = 0; i < n_flows; i++) {
-		flows[i].place = &t->places[i % t->n_places];
-		open_flow(t, &flows[i]);
+	if (t->kind == TRAFFIC_CONNECTION) {
+		connect_once(t, &t->places[i]);
+		return;
 	}
-	for (unsigned i = 0; i < n / 20; i++) /* warms up */
-		run_one(t, flows, i);
-	r = (struct traffic_result){cpu_of(t), read_clock(CLOCK_MONOTONIC)};
+	send_request(t, &t->flows[i], &t->places[i]);
+	answer(t, &t->flows[i]);
+	receive_answer(t, &t->flows[i]);
+}
+
+void traffic_open(struct traffic *t, unsigned n)
+{
+	for (unsigned i = 0; t->kind != TRAFFIC_CONNECTION && i < TRAFFIC_PLACES; i++)
+		open_flow(t, &t->flows[i], &t->places[i]);
+	(void)traffic_run(t, n);
+}
+
+struct traffic_result traffic_run(struct traffic *t, unsigned n)
+{
+	struct traffic_result r = {cpu_of(t), read_clock(CLOCK_MONOTONIC)};
+
 	for (unsigned i = 0; i < n; i++)
-		run_one(t, flows, i);
+		run_one(t);
 	r.cpu_ns = cpu_of(t) - r.cpu_ns;
 	r.wall_ns = read_clock(CLOCK_MONOTONIC) - r.wall_ns;
-	for (unsigned i = 0; i < n / 4; i++) {
+	return r;
+}
+
+void traffic_time(struct traffic *t, unsigned n, struct samples *latency)
+{
+	for (unsigned i = 0; i < n; i++) {
 		uint64_t start = read_clock(CLOCK_MONOTONIC);
 
-		run_one(t, flows, i);
+		run_one(t);
 		samples_add(latency, read_clock(CLOCK_MONOTONIC) - start);
 	}
-	for (unsigned i = 0; i < n_flows; i++)
-		close_flow(t, &flows[i]);
-	return r;
+}
+
+void traffic_close(struct traffic *t)
+{
+	for (unsigned i = 0; t->kind != TRAFFIC_CONNECTION && i < TRAFFIC_PLACES; i++) {
+		(void)close(t->flows[i].client);
+		if (traffic_is_tcp(t->kind))
+			(void)close(t->flows[i].server);
+	}
 }

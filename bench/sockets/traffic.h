@@ -18,12 +18,17 @@ enum traffic_kind {
 	TRAFFIC_KIND_N
 };
 
+#define TRAFFIC_PLACES 25
+
 struct traffic {
 	enum traffic_kind kind;
-	const struct node *node;	  /* the process is where the client is */
-	const struct sockaddr_in *places; /* destinations, each used in turn */
-	unsigned n_places;
-	int helper; /* process whose CPU time counts, too; 0: none */
+	const struct node *node; /* the process is where the client is */
+	int helper;		 /* process whose CPU time counts, too; 0: none */
+	struct sockaddr_in places[TRAFFIC_PLACES]; /* destinations, used in turn */
+	struct traffic_flow {
+		int client, server;
+	} flows[TRAFFIC_PLACES]; /* open at the same time, one to each place */
+	unsigned next;
 };
 
 struct traffic_result {
@@ -32,9 +37,11 @@ struct traffic_result {
 
 bool traffic_is_tcp(enum traffic_kind kind);
 const char *traffic_name(enum traffic_kind kind);
-/*
- * Runs n of them, then n / 4 whose times are added to latency (in ns).
- * Exits when one fails.
- */
-struct traffic_result traffic_run(const struct traffic *t, unsigned n,
-				  struct samples *latency);
+
+/* All functions exit when an operation fails. Opens the flows, and runs n operations. */
+void traffic_open(struct traffic *t, unsigned n);
+/* Runs n operations. */
+struct traffic_result traffic_run(struct traffic *t, unsigned n);
+/* Runs n operations whose times, in ns, are added to latency. */
+void traffic_time(struct traffic *t, unsigned n, struct samples *latency);
+void traffic_close(struct traffic *t);
