@@ -3,7 +3,7 @@
  * use.  A deleted slot becomes a tombstone and nothing moves, which is what
  * makes deleting during an iteration safe; tombstones go when the table grows.
  *
- * The low half of each hash is kept beside the slots: items that do not match are not
+ * The low half of each hash is kept in its slot: items that do not match are not
  * read, which would be a miss of the cache each, and growing reads none.
  *
  * Keys come from outside, so bytes are hashed with SipHash-1-3 under a key
@@ -20,6 +20,11 @@
 #include "core/mem.h"
 
 #define MIN_SLOTS 16
+
+struct hash_slot {
+	void *item;
+	uint32_t hash;
+};
 
 static char tomb;
 #define TOMB ((void *)&tomb)
@@ -41,9 +46,9 @@ static size_t find_slot(const struct hash *h, const void *key, uint64_t hash)
 
 	if (h->n == 0)
 		return h->n_slots;
-	for (size_t i = hash & mask; h->slots[i]; i = (i + 1) & mask)
-		if (h->hashes[i] == (uint32_t)hash && h->slots[i] != TOMB &&
-		    h->ops->equal(h->slots[i], key))
+	for (size_t i = hash & mask; h->slots[i].item; i = (i + 1) & mask)
+		if (h->slots[i].hash == (uint32_t)hash && h->slots[i].item != TOMB &&
+		    h->ops->equal(h->slots[i].item, key))
 			return i;
 	return h->n_slots;
 }
@@ -53,29 +58,26 @@ static void insert(struct hash *h, void *item, uint64_t hash)
 {
 	size_t i = hash & (h->n_slots - 1);
 
-	while (is_item(h->slots[i]))
+	while (is_item(h->slots[i].item))
 		i = (i + 1) & (h->n_slots - 1);
-	if (h->slots[i] == TOMB)
+	if (h->slots[i].item == TOMB)
 		h->n_tombs--;
-	h->slots[i] = item;
-	h->hashes[i] = (uint32_t)hash;
+	h->slots[i] = (struct hash_slot){item, (uint32_t)hash};
 	h->n++;
 }
 
 static void rehash(struct hash *h, size_t n_slots)
 {
-	_cleanup_(freep) void **old = h->slots;
-	_cleanup_(freep) uint32_t *hashes = h->hashes;
+	_cleanup_(freep) struct hash_slot *old = h->slots;
 	size_t n_old = h->n_slots;
 
 	assert(n_slots - 1 <= UINT32_MAX); /* a kept hash has all bits of a position */
 	h->slots = xcalloc(n_slots, sizeof(*h->slots));
-	h->hashes = xcalloc(n_slots, sizeof(*h->hashes));
 	h->n_slots = n_slots;
 	h->n = h->n_tombs = 0;
 	for (size_t i = 0; i < n_old; i++)
-		if (is_item(old[i]))
-			insert(h, old[i], hashes[i]);
+		if (is_item(old[i].item))
+			insert(h, old[i].item, old[i].hash);
 }
 
 static bool has_room(const struct hash *h, size_t n)
@@ -103,7 +105,6 @@ void hash_init(struct hash *h, const struct hash_ops *ops)
 void hash_fini(struct hash *h)
 {
 	free(h->slots);
-	free(h->hashes);
 	*h = (struct hash){.ops = h->ops};
 }
 
@@ -111,7 +112,7 @@ void *hash_find(const struct hash *h, const void *key)
 {
 	size_t i = h->n ? find_slot(h, key, h->ops->hash(key)) : h->n_slots;
 
-	return i < h->n_slots ? h->slots[i] : NULL;
+	return i < h->n_slots ? h->slots[i].item : NULL;
 }
 
 void *hash_put(struct hash *h, void *item)
@@ -123,13 +124,27 @@ void *hash_put(struct hash *h, void *item)
 
 	assert(is_item(item));
 	if (i < h->n_slots) {
-		old = h->slots[i];
-		h->slots[i] = item;
+		old = h->slots[i].item;
+		h->slots[i].item = item;
 		return old;
 	}
 	hash_reserve(h, h->n + 1);
 	insert(h, item, hash);
 	return NULL;
+}
+
+uint64_t hash_prepare(const struct hash *h, const void *item)
+{
+	uint64_t hash = h->ops->hash(key_of(h, item));
+
+	__builtin_prefetch(&h->slots[hash & (h->n_slots - 1)], 1);
+	return hash;
+}
+
+void hash_put_prepared(struct hash *h, void *item, uint64_t hash)
+{
+	assert(is_item(item) && has_room(h, h->n + 1));
+	insert(h, item, hash);
 }
 
 void *hash_del(struct hash *h, const void *key)
@@ -139,8 +154,8 @@ void *hash_del(struct hash *h, const void *key)
 
 	if (i >= h->n_slots)
 		return NULL;
-	old = h->slots[i];
-	h->slots[i] = TOMB;
+	old = h->slots[i].item;
+	h->slots[i].item = TOMB;
 	h->n--;
 	h->n_tombs++;
 	return old;
@@ -149,7 +164,7 @@ void *hash_del(struct hash *h, const void *key)
 void *hash_next(const struct hash *h, size_t *cursor)
 {
 	while (*cursor < h->n_slots) {
-		void *slot = h->slots[(*cursor)++];
+		void *slot = h->slots[(*cursor)++].item;
 
 		if (is_item(slot))
 			return slot;

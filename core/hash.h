@@ -19,8 +19,7 @@ struct hash_ops {
 
 struct hash { /* embedded */
 	const struct hash_ops *ops;
-	void **slots;
-	uint32_t *hashes; /* of the slots in use */
+	struct hash_slot *slots;
 	size_t n, n_tombs, n_slots;
 };
 
@@ -32,6 +31,12 @@ void hash_fini(struct hash *h);
 void *hash_find(const struct hash *h, const void *key);
 /* Puts an item under its own key; returns the one it replaced, or NULL. */
 void *hash_put(struct hash *h, void *item);
+/*
+ * For items that are not in yet, into reserved room: the hash of an item, and the memory
+ * that it goes to is loaded while the caller does something else.
+ */
+uint64_t hash_prepare(const struct hash *h, const void *item);
+void hash_put_prepared(struct hash *h, void *item, uint64_t hash);
 /* Takes out and returns the item with this key, or NULL. */
 void *hash_del(struct hash *h, const void *key);
 /* for (size_t i = 0; (item = hash_next(h, &i));) */

@@ -72,6 +72,26 @@ static void a_reserved_map_does_not_grow(void **state)
 	assert_int_equal(h.n, N_ELEMENTS(numbers));
 }
 
+static void prepared_items_are_found(void **state)
+{
+	struct number numbers[100];
+	uint64_t hashes[N_ELEMENTS(numbers)];
+	_hash_ h;
+
+	(void)state;
+	hash_init(&h, &good_ops);
+	hash_reserve(&h, N_ELEMENTS(numbers));
+	for (unsigned i = 0; i < N_ELEMENTS(numbers); i++) {
+		numbers[i].value = i;
+		hashes[i] = hash_prepare(&h, &numbers[i]);
+	}
+	for (unsigned i = 0; i < N_ELEMENTS(numbers); i++)
+		hash_put_prepared(&h, &numbers[i], hashes[i]);
+	for (unsigned i = 0; i < N_ELEMENTS(numbers); i++)
+		assert_ptr_equal(hash_find(&h, &i), &numbers[i]);
+	assert_int_equal(h.n, N_ELEMENTS(numbers));
+}
+
 static void putting_an_equal_key_replaces_the_item(void **state)
 {
 	struct number a = {5}, b = {5};
@@ -187,6 +207,7 @@ int main(void)
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(nothing_is_found_in_an_empty_map),
 		cmocka_unit_test(a_reserved_map_does_not_grow),
+		cmocka_unit_test(prepared_items_are_found),
 		cmocka_unit_test(putting_an_equal_key_replaces_the_item),
 		cmocka_unit_test(a_map_is_a_set_after_any_puts_and_deletes),
 		cmocka_unit_test(a_map_is_a_set_when_all_keys_collide),
