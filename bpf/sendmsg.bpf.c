@@ -34,17 +34,22 @@ static __always_inline bool is_peer6(const struct bpf_sock *sk,
 	       sk->dst_ip6[2] == to->addr[2] && sk->dst_ip6[3] == to->addr[3];
 }
 
-/* The endpoint of this socket's route, if it was decided in this epoch. */
+/*
+ * The endpoint of this socket's route, if it was decided in this epoch. Its record is not
+ * read: the next epoch follows the change that ends it, in the same sync.
+ */
 static __always_inline bool find_again(const struct ebpf_socket *s, __u32 now,
-				       const struct ebpf_place *to,
-				       struct ebpf_choice *choice)
+				       struct ebpf_place *to)
 {
-	__u32 generation = s->route.generation;
-
-	return (s->flags & (EBPF_EPOCH_MASK | EBPF_SOCKET_OPTED_OUT)) == now &&
-	       s->route.endpoint_port && ebpf_is_route_to(&s->route, to) &&
-	       ebpf_take_endpoint(s->route.endpoint_id, EBPF_ENDPOINT_SERVING, s->service,
-				  &generation, choice);
+	if ((s->flags & (EBPF_EPOCH_MASK | EBPF_SOCKET_OPTED_OUT)) != now ||
+	    !s->route.endpoint_port || !ebpf_is_route_to(&s->route, to))
+		return false;
+	to->addr[0] = s->route.endpoint[0];
+	to->addr[1] = s->route.endpoint[1];
+	to->addr[2] = s->route.endpoint[2];
+	to->addr[3] = s->route.endpoint[3];
+	to->port = s->route.endpoint_port;
+	return true;
 }
 
 static __always_inline void remember_epoch(struct ebpf_socket *s, __u32 now,
@@ -67,10 +72,8 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 	if (ctx->protocol != IPPROTO_UDP) /* UDP-Lite has this hook, too */
 		return false;
 	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
-	if (s && find_again(s, now, to, &choice)) {
-		*to = choice.endpoint;
+	if (s && find_again(s, now, to))
 		return true;
-	}
 	if (!ebpf_find_frontend(to, IPPROTO_UDP, &frontend)) {
 		if (s && ctx->sk->state != TCP_ESTABLISHED)
 			ebpf_forget(ctx->sk, s, to);
