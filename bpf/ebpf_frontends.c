@@ -59,8 +59,7 @@ int ebpf_kernel_add_frontends(struct ebpf_kernel *k, const struct ebpf_frontend_
 {
 	if (n == 0)
 		return 0;
-	if (k->has_deleted)
-		ebpf_kernel_wait(k);
+	ebpf_kernel_settle(k);
 	for (size_t at = 0; at < n;) {
 		uint32_t count = n - at < BATCH ? (uint32_t)(n - at) : BATCH;
 

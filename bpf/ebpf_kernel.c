@@ -255,3 +255,9 @@ void ebpf_kernel_wait(struct ebpf_kernel *k)
 	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
 	k->has_deleted = false;
 }
+
+void ebpf_kernel_settle(struct ebpf_kernel *k)
+{
+	if (k->has_deleted)
+		ebpf_kernel_wait(k);
+}
