@@ -78,17 +78,16 @@ static uint32_t find_endpoint(const struct service *s, const struct ebpf_endpoin
 	return found ? (uint32_t)(found - endpoints) : s->n_endpoints;
 }
 
+/* NULL: all are new. */
 static uint32_t *recognise_endpoints(struct found *f, const struct ebpf_arrays *a,
 				     const struct service *s, uint32_t id)
 {
 	const struct ebpf_found_endpoints *records = &f->endpoints;
-	uint32_t *ids = xmalloc((s->n_endpoints + 1) * sizeof(*ids));
-	uint32_t at = 0;
+	uint32_t *ids, at = 0;
 
-	for (uint32_t i = 0; i < s->n_endpoints; i++)
-		ids[i] = EBPF_ID_NONE;
 	if (id == EBPF_ID_NONE)
-		return ids;
+		return NULL;
+	ids = ebpf_entry_new_ids(s);
 	for (uint32_t k = records->first[id]; k < records->first[id + 1]; k++) {
 		uint32_t record = records->ids[k];
 
@@ -102,10 +101,23 @@ static uint32_t *recognise_endpoints(struct found *f, const struct ebpf_arrays *
 	return ids;
 }
 
+static uint32_t count_new(const struct service *s, const uint32_t *ids)
+{
+	uint32_t n = 0;
+
+	if (!ids)
+		return s->n_endpoints;
+	for (uint32_t i = 0; i < s->n_endpoints; i++)
+		n += ids[i] == EBPF_ID_NONE;
+	return n;
+}
+
 struct recognised { /* one service of the change set */
 	uint32_t *endpoint_ids;
 	uint32_t id;
 	struct ebpf_range pool[EBPF_POOL_N];
+	struct ebpf_entry *entry; /* when it is written */
+	uint64_t hash;
 };
 
 /* The range of a pool as its word says, if that can be. */
@@ -129,7 +141,8 @@ static uint32_t recognise_pool(struct found *f, const struct ebpf_arrays *a,
 	if (r->id != EBPF_ID_NONE)
 		r->pool[pool] = read_range(f, a->services[r->id].pool[pool]);
 	if (s->n_pool[pool] == 0 ||
-	    ebpf_table_has_pool(a, r->pool[pool], s, r->endpoint_ids, pool))
+	    (r->endpoint_ids &&
+	     ebpf_table_has_pool(a, r->pool[pool], s, r->endpoint_ids, pool)))
 		return 0;
 	return ebpf_ranges_rounded(s->n_pool[pool]);
 }
@@ -160,8 +173,7 @@ static struct ebpf_sizes recognise_all(struct found *f, const struct ebpf_arrays
 		for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)
 			more.slots += recognise_pool(f, a, s, &r[i], pool);
 		more.services += r[i].id == EBPF_ID_NONE;
-		for (uint32_t k = 0; k < s->n_endpoints; k++)
-			more.endpoints += r[i].endpoint_ids[k] == EBPF_ID_NONE;
+		more.endpoints += count_new(s, r[i].endpoint_ids);
 	}
 	return more;
 }
@@ -231,7 +243,8 @@ static void create(struct ebpf_table *t, struct found *f, const struct service *
 	memcpy(e->pool, r->pool, sizeof(e->pool));
 	ebpf_table_write(t, e, s, take_ptr(r->endpoint_ids), env);
 	compare_frontends(t, f, e);
-	(void)hash_put(&t->entries, e);
+	r->entry = e;
+	r->hash = hash_prepare(&t->entries, e);
 	t->stats.n_services++;
 	t->stats.n_endpoints += s->n_endpoints;
 }
@@ -258,9 +271,12 @@ static void init_allocators(struct ebpf_table *t, struct found *f, struct recogn
 static int write_all(struct ebpf_table *t, struct found *f, struct recognised *r,
 		     const struct changeset *cs)
 {
-	for (size_t i = 0; i < cs->n; i++) {
+	for (size_t i = 0; i < cs->n + AHEAD; i++) {
+		if (i >= AHEAD && r[i - AHEAD].entry)
+			hash_put_prepared(&t->entries, r[i - AHEAD].entry,
+					  r[i - AHEAD].hash);
 		prefetch(cs, i);
-		if (ebpf_is_served(cs->changes[i].new))
+		if (i < cs->n && ebpf_is_served(cs->changes[i].new))
 			create(t, f, cs->changes[i].new, &r[i], cs->env);
 	}
 	for (size_t i = 0; i < f->frontends.n; i++) {

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bpf/ebpf_ids.h"
 #include "core/mem.h"
 
 #define ROW_LIMITED  4u /* load balancers with source ranges */
@@ -26,6 +27,15 @@ void ebpf_entry_free(struct ebpf_entry *e)
 	service_unref(e->service);
 	free(e->endpoint_ids);
 	free(e);
+}
+
+uint32_t *ebpf_entry_new_ids(const struct service *service)
+{
+	uint32_t *ids = xmalloc((service->n_endpoints + 1) * sizeof(*ids));
+
+	for (uint32_t i = 0; i < service->n_endpoints; i++)
+		ids[i] = EBPF_ID_NONE;
+	return ids;
 }
 
 struct ebpf_frontend_key ebpf_key_of(const struct service *s, const struct frontend *f)

@@ -143,13 +143,10 @@ static void create(struct ebpf_table *t, const struct service *new,
 		   const struct environment *env)
 {
 	struct ebpf_entry *e = ebpf_entry_new(new, ebpf_ids_take(&t->services));
-	uint32_t *ids = xcalloc(new->n_endpoints + 1, sizeof(*ids));
 	const struct frontend *frontends = service_frontends(new);
 
 	ebpf_kernel_arrays(t->kernel).services[e->id] = (struct ebpf_service){0};
-	for (uint32_t i = 0; i < new->n_endpoints; i++)
-		ids[i] = EBPF_ID_NONE;
-	ebpf_table_write(t, e, new, ids, env);
+	ebpf_table_write(t, e, new, NULL, env);
 	for (uint32_t i = 0; i < new->n_frontends; i++)
 		add_frontend(t, e, new, &frontends[i]);
 	(void)hash_put(&t->entries, e);

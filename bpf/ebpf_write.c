@@ -36,18 +36,17 @@ static void store(__u64 *word, uint64_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-static void new_endpoint(struct ebpf_table *t, const struct ebpf_entry *e,
-			 const struct service *service, const struct endpoint *endpoint,
-			 uint32_t *ret_id)
+static uint32_t new_endpoint(struct ebpf_table *t, const struct ebpf_arrays *a,
+			     const struct ebpf_entry *e, const struct service *service,
+			     const struct endpoint *endpoint)
 {
-	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
 	uint32_t id = ebpf_ids_take(&t->endpoints);
 
 	assert(id != EBPF_ID_NONE); /* reserved */
-	a.endpoints[id].n_connections = 0;
-	ebpf_fill_endpoint(&a.endpoints[id], endpoint, e->id, ++t->generation,
+	a->endpoints[id].n_connections = 0;
+	ebpf_fill_endpoint(&a->endpoints[id], endpoint, e->id, ++t->generation,
 			   ebpf_options_of(service));
-	*ret_id = id;
+	return id;
 }
 
 /* Flags that come are set before the pool has the endpoint. */
@@ -59,7 +58,7 @@ static void write_endpoints(struct ebpf_table *t, struct ebpf_entry *e,
 
 	for (uint32_t i = 0; i < service->n_endpoints; i++) {
 		if (ids[i] == EBPF_ID_NONE)
-			new_endpoint(t, e, service, &endpoints[i], &ids[i]);
+			ids[i] = new_endpoint(t, &a, e, service, &endpoints[i]);
 		else
 			__atomic_fetch_or(&a.endpoints[ids[i]].flags,
 					  ebpf_flags_of(&endpoints[i]), __ATOMIC_RELEASE);
@@ -129,6 +128,8 @@ void ebpf_table_write(struct ebpf_table *t, struct ebpf_entry *e,
 	struct ebpf_service *record = &ebpf_kernel_arrays(t->kernel).services[e->id];
 	struct service *before = e->service;
 
+	if (!ids)
+		ids = ebpf_entry_new_ids(service);
 	write_endpoints(t, e, service, ids);
 	for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)
 		write_pool(t, e, service, ids, pool);
