@@ -108,6 +108,35 @@ static void a_commit_while_the_listener_is_closed_is_seen(void **state)
 					 true);
 }
 
+/* The first apply finds no tables, so it reads no elements.  The table has a foreign one. */
+static void a_table_that_is_made_during_the_first_apply_is_seen(void **state)
+{
+	static const char command[] =
+		"nft 'add table ip sluice; add set ip sluice masquerade-always { typeof "
+		"ip "
+		"daddr . ip protocol . th dport; elements = { 10.9.9.9 . tcp . 9 } }'";
+
+	for (unsigned is_after = 0; is_after < 2; is_after++) {
+		struct writer writer = {
+			.command = is_after ? add_foreign : command,
+			.is_after = is_after,
+			.n = 1,
+		};
+		struct nft_kernel k = {.n_elements = 0};
+		struct service *service =
+			sample_large_service("web", "10.96.0.2:80", N_ENDPOINTS);
+
+		assert_int_equal(nft_kernel_init(&k), 0);
+		assert_int_equal(apply_beside(*state, &k, service, &writer), 0);
+		assert_int_equal(writer.n_tries, 2);
+		assert_int_equal(n_foreign(), 0);
+		assert_int_equal(k.n_elements, N_ENDPOINTS + 2); /* frontend, address */
+		nft_kernel_fini(&k);
+		service_unref(service);
+		assert_int_equal(nft_cleanup(), 0);
+	}
+}
+
 /* All of ours is programmed: what is due is a comparison, not a retry. */
 static void a_commit_during_a_large_delta_is_not_a_failure(void **state)
 {
@@ -157,6 +186,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_commit_between_reading_and_writing_is_seen),
 		TEST(a_commit_while_the_listener_is_closed_is_seen),
+		TEST(a_table_that_is_made_during_the_first_apply_is_seen),
 		TEST(a_commit_during_a_large_delta_is_not_a_failure),
 		TEST(a_process_that_always_commits_first_does_not_prevent_ours),
 	};
