@@ -3,6 +3,7 @@
  * local clients did is reported for the first frontend of a service, which is
  * its cluster IP if it has one.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "bpf/ebpf_diff.h"
@@ -130,6 +131,16 @@ static bool ebpf_decides(const struct sink *sink, const struct sink_question *q,
 	return !*ret_why;
 }
 
+/* The programs bind network namespaces, not addresses. */
+static int ebpf_bound(struct sink *sink, const struct sink_question *q,
+		      const struct addr *client, struct endpoint *ret)
+{
+	(void)sink;
+	(void)client;
+	(void)ret;
+	return q->client == CLIENT_EXTERNAL ? 0 : -ENOTSUP;
+}
+
 static void notes(const struct sink *sink, const struct sink_question *q,
 		  void (*fn)(void *data, const char *line), void *data)
 {
@@ -144,6 +155,7 @@ static void warnings(struct sink *sink, void (*fn)(void *data, const char *text)
 
 const struct sink_view ebpf_view = {
 	.counts = ebpf_counts,
+	.bound = ebpf_bound,
 	.diff = ebpf_diff,
 	.warnings = warnings,
 	.stats = ebpf_stats,

@@ -99,6 +99,12 @@ struct sink_view {
 			const char **ret_why);
 	void (*place)(const struct sink *sink, const struct service *s,
 		      const struct frontend *f, struct sink_place *ret);
+	/*
+	 * The endpoint that affinity gives a client of the question's class. 1: *ret has
+	 * its address and port; 0: none yet; or -errno: not known.
+	 */
+	int (*bound)(struct sink *sink, const struct sink_question *q,
+		     const struct addr *client, struct endpoint *ret);
 	/* One line for each circumstance that makes a later one decide, or may refuse. */
 	void (*notes)(const struct sink *sink, const struct sink_question *q,
 		      void (*fn)(void *data, const char *line), void *data);

@@ -110,6 +110,15 @@ static void print_counts(const json_t *counts, struct buf *out)
 	buf_add_char(out, '\n');
 }
 
+static void print_bound(const json_t *bound, struct buf *out)
+{
+	if (json_is_string(bound))
+		buf_printf(out, "affinity: the client stays with %s\n",
+			   json_string_value(bound));
+	else if (bound)
+		buf_add_string(out, "affinity: the client has no endpoint yet\n");
+}
+
 static void print_match(const json_t *result, struct buf *out)
 {
 	const json_t *sources = json_object_get(result, "sources");
@@ -126,6 +135,7 @@ static void print_match(const json_t *result, struct buf *out)
 	for (size_t i = 0; i < json_array_size(sources); i++)
 		print_source(json_array_get(sources, i), out);
 	print_allowed(json_object_get(result, "allowedSources"), out);
+	print_bound(json_object_get(result, "bound"), out);
 	print_waiting(json_object_get(result, "waiting"), out);
 	print_counts(json_object_get(result, "counts"), out);
 	print_endpoints(json_object_get(result, "endpoints"), out);

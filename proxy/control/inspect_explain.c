@@ -309,6 +309,42 @@ static json_t *explain_warnings(const struct question *q, const struct service *
 	return w.list;
 }
 
+/* Of the client's only possible class, or of the first one. */
+static enum client_class class_of(const struct question *q)
+{
+	enum client_class client = 0;
+
+	while (client + 1 < CLIENT_N && !may_be(q, client))
+		client++;
+	return client;
+}
+
+/* The endpoint that the client has by affinity: its text, or null; NULL: not known. */
+static json_t *explain_bound(const struct question *q, const struct service *s,
+			     const struct frontend *f)
+{
+	const struct sink_question question = {s, f, class_of(q), &q->in->node_info->env};
+	const struct dataplane *dp = q->in->dataplane;
+	char text[ADDR_PORT_TEXT_LEN];
+	struct endpoint e;
+	bool is_known = false;
+
+	for (size_t i = 0; s->affinity_sec && q->has_from && i < dp->n_sinks; i++) {
+		struct sink *sink = dp->sinks[i];
+		int found;
+
+		if (!sink->ops->view || !sink->ops->view->bound)
+			continue;
+		found = sink->ops->view->bound(sink, &question, &q->from, &e);
+		if (found < 0)
+			return NULL;
+		if (found > 0)
+			return json_string(addr_port_format(&e.addr, e.port, text));
+		is_known = true;
+	}
+	return is_known ? json_null() : NULL;
+}
+
 static json_t *explain_counts(const struct question *q, const struct service *s,
 			      const struct frontend *f)
 {
@@ -325,6 +361,7 @@ static void explain_match(const struct question *q, const struct service *s,
 			  const struct frontend *f, json_t *result)
 {
 	struct frontend decided = *f;
+	json_t *bound;
 
 	decided.addr = q->target.addr; /* one of the node's, where it is everywhere */
 	(void)json_object_update_new(
@@ -337,6 +374,9 @@ static void explain_match(const struct question *q, const struct service *s,
 			  "waiting", explain_conflicts(q, s), "counts",
 			  explain_counts(q, s, f), "warnings",
 			  explain_warnings(q, s, f)));
+	bound = explain_bound(q, s, &decided);
+	if (bound)
+		(void)json_object_set_new(result, "bound", bound);
 }
 
 json_t *inspect_explain_target(const struct question *q)

@@ -124,6 +124,17 @@ static int relay_counts(struct sink *sink, const struct changeset *of,
 	return 0;
 }
 
+static int relay_bound(struct sink *sink, const struct sink_question *q,
+		       const struct addr *client, struct endpoint *ret)
+{
+	const struct relay_sink *r = container_of(sink, const struct relay_sink, sink);
+	const struct relay_entry *e = relay_sink_find(r, q->service);
+
+	return e &&
+	       relay_affinity_find(r->shared.affinity, e->current->account->affinity_id,
+				   client, relay_now_ms(), &ret->addr, &ret->port);
+}
+
 static double total(const struct relay_sink *r, enum relay_counter counter)
 {
 	uint64_t n = 0;
@@ -315,6 +326,7 @@ static struct sink_diff *relay_diff(struct sink *sink, const struct changeset *f
 const struct sink_view relay_view = {
 	.counts = relay_counts,
 	.census = relay_census_new,
+	.bound = relay_bound,
 	.diff = relay_diff,
 	.stats = relay_stats,
 	.place = relay_sink_place,

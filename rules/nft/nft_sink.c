@@ -161,6 +161,12 @@ static bool nft_sink_decides(const struct sink *sink, const struct sink_question
 	return !addr_is_loopback(&q->frontend->addr);
 }
 
+static int nft_sink_bound(struct sink *sink, const struct sink_question *q,
+			  const struct addr *client, struct endpoint *ret)
+{
+	return nft_bound(&nft_sink_of(sink)->kernel, q, client, ret);
+}
+
 static void take_size(void *data, const struct nftnl_set *set, int64_t n_elements)
 {
 	int64_t *n_clients = data;
@@ -193,6 +199,7 @@ static void nft_sink_warnings(struct sink *sink, void (*fn)(void *data, const ch
 static const struct sink_view nft_sink_view = {
 	.warnings = nft_sink_warnings,
 	.decides = nft_sink_decides,
+	.bound = nft_sink_bound,
 	.counts = nft_sink_counts,
 	.diff = nft_sink_diff,
 	.stats = nft_sink_report,

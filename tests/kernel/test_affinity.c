@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "core/mem.h"
 #include "tests/kernel/instance.h"
 #include "tests/kernel/probe.h"
 #include "tests/test.h"
@@ -142,6 +143,48 @@ static void every_address_of_a_service_port_leads_to_the_same_endpoint(void **st
 		put(60, ALL_PODS);
 		assert_stuck(*state, sources[i], "vip90:80", first);
 	}
+}
+
+/* endpoint: NULL: the client has none yet */
+static void expect_explained(const char *to, int kind, const struct addr *endpoint)
+{
+	const struct target t =
+		target_named("client", to, kind & 1 ? IPPROTO_UDP : IPPROTO_TCP,
+			     kind & 2 ? FAMILY_IPV6 : FAMILY_IPV4);
+	const struct addr source = world_addr("client", t.family);
+	char from[ADDR_TEXT_LEN], place[ADDR_PORT_TEXT_LEN];
+	_cleanup_(buf_fini) struct buf out = BUF_INIT, wanted = BUF_INIT;
+	_cleanup_(freep) char *command =
+		xasprintf("explain %s/%s --from %s",
+			  addr_port_format(&t.addr, t.port, place), proto_name(t.proto),
+			  addr_format(&source, from));
+
+	if (endpoint)
+		buf_printf(&wanted, "\naffinity: the client stays with %s\n",
+			   addr_port_format(endpoint, 80, place));
+	else
+		buf_add_string(&wanted, "\naffinity: the client has no endpoint yet\n");
+	if (instance_command(sluice, command, &out) != 0 ||
+	    !strstr(buf_string(&out), buf_string(&wanted)))
+		instance_fail(sluice, "no \"%s\" in: %s", buf_string(&wanted),
+			      buf_string(&out));
+}
+
+static void explain_names_the_endpoint_of_a_client(void **state)
+{
+	static const char *const targets[] = {"svc90:80", "vip90:80", "node:3001"};
+	struct addr first[N_KINDS];
+
+	put_fresh(60, ALL_PODS);
+	for (int kind = 0; kind < N_KINDS; kind++)
+		expect_explained("svc90:80", kind, NULL);
+	get_all(*state, "client", "svc90:80", first);
+	for (size_t i = 0; i < N_KINDS * N_ELEMENTS(targets); i++)
+		expect_explained(targets[i / N_KINDS], (int)(i % N_KINDS),
+				 &first[i % N_KINDS]);
+	put(60, ""); /* the bindings lead nowhere */
+	for (int kind = 0; kind < N_KINDS; kind++)
+		expect_explained("svc90:80", kind, NULL);
 }
 
 static void policy_local_is_sticky_among_the_endpoints_of_the_node(void **state)
@@ -308,6 +351,8 @@ static void bindings_outlive_the_daemon(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		/* first: the others leave bindings */
+		cmocka_unit_test(explain_names_the_endpoint_of_a_client),
 		cmocka_unit_test(a_returning_client_reaches_the_same_endpoint),
 		cmocka_unit_test(
 			every_address_of_a_service_port_leads_to_the_same_endpoint),
