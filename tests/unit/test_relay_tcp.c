@@ -12,6 +12,7 @@
 
 #include "core/cleanup.h"
 #include "core/clock.h"
+#include "core/sink.h"
 #include "tests/test.h"
 #include "tests/unit/relay_rig.h"
 
@@ -255,13 +256,30 @@ static void an_endpoint_that_never_answers_costs_the_connect_time_once(void **st
 		(void)close(fillers[i]);
 }
 
+/* By affinity, as `explain --from` prints it; -1: it has none. */
+static void expect_bound(int endpoint)
+{
+	const struct sink_question q = {.service = rig->service};
+	struct addr client;
+	struct endpoint e = {.port = 0};
+	int found;
+
+	assert_int_equal(addr_parse("127.0.0.1", &client), 0);
+	found = rig->sink->ops->view->bound(rig->sink, &q, &client, &e);
+	assert_int_equal(found, endpoint >= 0);
+	assert_int_equal(e.port, endpoint >= 0 ? rig->ports[endpoint] : 0);
+}
+
 static void an_endpoint_that_resets_before_the_first_byte_is_passed_over(void **state)
 {
 	int client, server;
 
 	rig->affinity_sec = 60;
 	rig_put(rig, 1);
+	expect_bound(-1);
 	rig_pair(rig, &client, &server);
+	rig_pump(client, server, 1);
+	expect_bound(0);
 	rig_put(rig, 3); /* affinity leads to the first one */
 	close_both(client, server);
 	rig_pair(rig, &client, &server);
@@ -269,6 +287,7 @@ static void an_endpoint_that_resets_before_the_first_byte_is_passed_over(void **
 	server = rig_accept(rig, 1);
 	rig_send(client, "still here");
 	rig_expect(server, "still here");
+	expect_bound(1);
 	close_both(client, server);
 }
 
