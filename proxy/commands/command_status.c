@@ -128,8 +128,8 @@ static void print_source(const json_t *status, struct buf *out)
 	buf_printf(out, "%s%s%s\n", json_text(node, "name"), *zone ? ", zone " : "",
 		   zone);
 	add_label(out, "objects");
-	buf_printf(out, "from %s %s\n", json_text(source, "kind"),
-		   json_text(source, "server"));
+	buf_printf(out, "from %s%s%s\n", json_text(source, "kind"),
+		   *json_text(source, "server") ? " " : "", json_text(source, "server"));
 	if (!*json_text(source, "savedSince"))
 		return;
 	add_label(out, "");

@@ -190,7 +190,7 @@ const struct flag flags[] = {
 	  .help = "cgroup v2 directory that eBPF mode attaches to (default: the root of the mount)" },
 	{ .name = "control-socket", .kind = VALUE_STRING, .commands = RUN | CLIENTS,
 	  .properties = FLAG_WITH_FILE, .offset = CONFIG(control_socket), .value_name = "path",
-	  .help = "Unix socket for get, explain, status, events and diff; empty: none" },
+	  .help = "Unix socket for get, explain, status, events, top and diff; empty: none" },
 	{ .name = "count", .shorthand = 'n', .kind = VALUE_INT, .commands = 1u << COMMAND_TOP,
 	  .offset = OPTION(count), .value_name = "n", .help = "exit after so many readings; 0: never" },
 	{ .name = "ebpf-exclude-cgroup", .kind = VALUE_PATHS, .commands = RUN,
@@ -287,8 +287,9 @@ const struct command_info commands[COMMAND_N] = {
 			    "print the last changes of services", NULL},
 	[COMMAND_TOP] =
 		{"top", "", "print the busiest services, again and again",
-		 "On a terminal: q quits; r, c, u, f, d, e and n sort by rate, "
-		 "connections, current ones, refused, dropped, endpoints or name; / "
+		 "On a terminal: q quits; r, c, u, b, f, d, e and n sort by rate, "
+		 "connections, current ones, bytes, refused, dropped, endpoints or name; "
+		 "/ "
 		 "filters, "
 		 "Escape shows all again."},
 	[COMMAND_DIFF] = {"diff", "",

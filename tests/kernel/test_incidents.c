@@ -62,7 +62,8 @@ static void rules_flushed_by_another_program(void **state)
 	world_must(in->world, PLACE_NODE, "nft flush ruleset");
 	await(in, web_answers, "the rules are not restored");
 	await_output(in, "status", 0,
-		     (const char *const[]){"in sync since", "last repair",
+		     (const char *const[]){"in sync since",
+					   "objects      from manifests\n", "last repair",
 					   "ago), of a change by nft (pid ",
 					   "): 2 tables, ", " rules, ", NULL});
 	await_output(in, "events", 0,

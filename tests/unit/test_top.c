@@ -185,6 +185,10 @@ static void keys_sort_filter_and_quit(void **state)
 	assert_false(has_echo(&t));
 	press(&t, "e");
 	expect(&t, "3 service ports, by endpoints ");
+	press(&t, "b");
+	expect(&t, "3 service ports, by bytes ");
+	press(&t, "e");
+	expect(&t, "3 service ports, by endpoints ");
 	press(&t, "/");
 	expect(&t, "with \"_\"");
 	press(&t, "b");
