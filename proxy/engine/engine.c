@@ -316,16 +316,25 @@ int engine_start(struct engine *e)
 	return e->source->ops->start(e->source, e->loop, &events);
 }
 
+/* The service that clients have before the first sync. */
+static const char *served_meanwhile(const struct engine *e)
+{
+	if (e->plane->needs_daemon)
+		return "nothing is served";
+	if (engine_saved_find_rules(e) == 0)
+		return "nothing is served: the kernel has no rules of an earlier run";
+	return "the kernel serves the rules of an earlier run";
+}
+
 char *engine_unready(const struct engine *e)
 {
-	const char *rest = e->plane->needs_daemon
-				   ? "nothing is served"
-				   : "the kernel serves the rules of an earlier run";
+	const char *rest;
 	_cleanup_(freep) char *unread = NULL;
 	unsigned long long sec = (clock_monotonic_us() - e->opened_us) / 1000000;
 
 	if (sync_stats(e->sync).n_runs)
 		return NULL;
+	rest = served_meanwhile(e);
 	if (e->is_ready)
 		return xasprintf("nothing programmed yet: the first sync is due; %s",
 				 rest);

@@ -1,5 +1,6 @@
 #include "proxy/engine/engine_saved.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "core/cleanup.h"
@@ -22,14 +23,17 @@ static void look_for_ours(void *data, const struct nf_chain *chain)
 		strcmp(chain->table, "sluice") == 0 && strcmp(chain->type, "nat") == 0;
 }
 
-/* After a restart of the host, or a flush, the kernel has no rules of ours. */
-static bool has_rules(const struct engine *e)
+int engine_saved_find_rules(const struct engine *e)
 {
 	bool is_ours = false;
+	int err;
 
-	if (e->plane->needs_daemon || !e->parts->list_chains)
-		return false;
-	return e->parts->list_chains(look_for_ours, &is_ours) == 0 && is_ours;
+	if (e->plane->needs_daemon)
+		return 0;
+	if (!e->parts->list_chains)
+		return -ENOTSUP;
+	err = e->parts->list_chains(look_for_ours, &is_ours);
+	return err ? err : is_ours;
 }
 
 static void program(struct engine *e)
@@ -76,7 +80,7 @@ void engine_saved_start(struct engine *e)
 		return;
 	ev_timer_init(&saved->patience, on_patience, PATIENCE_SEC, 0.);
 	saved->patience.data = e;
-	if (has_rules(e))
+	if (engine_saved_find_rules(e) == 1)
 		ev_timer_start(e->loop, &saved->patience);
 	else
 		program(e);

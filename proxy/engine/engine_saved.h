@@ -8,6 +8,11 @@
 
 struct engine;
 
+/*
+ * 1: the kernel has rules that serve without us; 0: it has none, as after a restart of
+ * the host or a flush; or -errno: not known.
+ */
+int engine_saved_find_rules(const struct engine *e);
 void engine_saved_start(struct engine *e);
 void engine_saved_stop(struct engine *e);
 /* The source has been read. */

@@ -157,6 +157,28 @@ static const char unread[] =
 	"nothing read yet: services, nodes (api: connection refused), "
 	"since 0 s; the kernel serves the rules of an earlier run";
 
+static const char *nat_table; /* the only one on this host */
+
+static int list_chains(nf_chain_fn fn, void *data)
+{
+	fn(data, &(struct nf_chain){.table = nat_table, .name = "", .type = "nat"});
+	return 0;
+}
+
+static void expect_served(struct engine *e, const char *table, const char *end)
+{
+	struct parts with_chains = parts;
+	const struct parts *before = e->parts;
+	_cleanup_(freep) char *why = NULL;
+
+	nat_table = table;
+	with_chains.list_chains = list_chains;
+	e->parts = &with_chains;
+	why = engine_unready(e);
+	assert_string_equal(strchr(why, ';'), end);
+	e->parts = before;
+}
+
 static void nothing_is_shown_before_the_first_sync(void **state)
 {
 	const struct engine_hooks hooks = {.synced = on_synced, .ready = on_ready};
@@ -171,6 +193,10 @@ static void nothing_is_shown_before_the_first_sync(void **state)
 	assert_int_equal(engine_start(&e), 0);
 	refuses_each_verb(&e, unread);
 	expect_status(&status, unread);
+	expect_served(&e, "sluice", "; the kernel serves the rules of an earlier run");
+	expect_served(&e, "other",
+		      "; nothing is served: the kernel has no rules of an "
+		      "earlier run");
 	source_events->synced(source_events->data, 0);
 	refuses_each_verb(&e, "nothing programmed yet: the first sync is due; the "
 			      "kernel serves the rules of an earlier run");
