@@ -88,6 +88,7 @@ in_table() { [[ $1 == *sluice* ]]; }
 
 # silence: the value of the metric, in whole seconds; empty when it is missing.
 silence() { curl -fsS http://127.0.0.1:10249/metrics | sed -n 's/^sluice_api_silent_seconds \([0-9]*\).*/\1/p'; }
+is_heard_of() { [ "$(silence)" = 0 ]; }
 healthz() { curl -s -o /dev/null -w '%{http_code}' http://127.0.0.1:10256/livez; }
 
 # retries NAME CURE WORDS...: one line, and the program retries; after CURE it is ready.
@@ -107,7 +108,7 @@ retries() {
 		"$cure" >/dev/null 2>&1
 		await 90 has_recovered "$name" || problem="it does not recover"
 		[ -n "$problem" ] || await 5 grep -q 'reachable again after' "$STATE/$name.log" || problem="does not say that it is over"
-		[ "$(silence)" = 0 ] || problem="sluice_api_silent_seconds is $(silence) after recovery"
+		await 10 is_heard_of || problem="sluice_api_silent_seconds is $(silence) after recovery"
 	fi
 	reap "$name"
 	nft delete table ip sluice 2>/dev/null || true

@@ -23,6 +23,8 @@
 #define PROBE_MS      5
 #define GIVE_UP_US    60000000
 #define STEADY_TRIES  20
+#define N_USES_MAX    8
+#define PER_SECOND    400     /* connections of all uses */
 #define N_AFTER	      50      /* connections after a repair, before the next one */
 #define ONE_RESEND_US 1900000 /* a SYN that was lost is sent again after 1 s, then 2 s */
 
@@ -194,62 +196,90 @@ static void a_flushed_map_is_repaired(void **state)
 	repairs_in_time(*state, "nft flush map ip sluice endpoints");
 }
 
-/* Counts failures while an address is used all the time. */
-static struct load_result load_through_repair(const struct world *w, const char *from,
-					      const char *to, enum family family,
-					      const char *command)
-{
-	const struct load_plan plan = {
-		.target = target_named(from, to, IPPROTO_TCP, family),
-		.per_second = 200,
-	};
-	struct load *load;
+/* An address that a client uses all the time. */
+struct use {
+	const char *from, *to;
+	enum family family;
+};
 
+/* One change of both families; the results of all uses. */
+static void load_through_repair(const struct world *w, const struct use *uses, size_t n,
+				const char *command, struct load_result *ret)
+{
+	struct load *loads[N_USES_MAX];
+
+	assert_in_range(n, 1, N_USES_MAX);
 	restart();
-	load = load_start(w, &plan);
-	world_must(w, PLACE_NODE, "%s", command);
+	for (size_t i = 0; i < n; i++) {
+		const struct load_plan plan = {
+			.target = target_named(uses[i].from, uses[i].to, IPPROTO_TCP,
+					       uses[i].family),
+			.per_second = (unsigned)(PER_SECOND / n),
+		};
+
+		loads[i] = load_start(w, &plan);
+	}
+	world_must(w, PLACE_NODE, "nft '%s'", command);
 	wait_no_difference();
-	load_wait(load, N_AFTER);
-	return load_stop(load);
+	for (size_t i = 0; i < n; i++)
+		load_wait(loads[i], N_AFTER);
+	for (size_t i = 0; i < n; i++)
+		ret[i] = load_stop(loads[i]);
+}
+
+static void print_use(const char *command, const struct use *use,
+		      const struct load_result *r)
+{
+	print_message(
+		"%s: %s to %s, %s: of %lu connections %lu refused, %lu came "
+		"through at a later try, worst %.0f ms; %lu silent, %lu failed%s%s\n",
+		command, use->from, use->to, family_name(use->family),
+		(unsigned long)r->n_connections, (unsigned long)r->n_refused,
+		(unsigned long)r->n_slow, (double)r->worst_us / 1000,
+		(unsigned long)r->n_silent, (unsigned long)r->n_failed,
+		*r->first_error ? ": " : "", r->first_error);
+}
+
+static bool came_through_at_second_try(const struct load_result *r)
+{
+	return r->n_slow && r->worst_us <= ONE_RESEND_US &&
+	       !(r->n_refused + r->n_failed + r->n_silent);
 }
 
 /*
  * A SYN that nothing translated is remembered as such, and all that are sent again
- * would go the same way.  Each way to take a part of the rules away, until one round
- * failed a connection and was repaired before its second try.
+ * would go the same way.  Each way to take a part of the rules away, until in each
+ * family one round failed a connection and was repaired before its second try.
  */
 static void a_packet_sent_during_the_repair_arrives_at_its_second_try(void **state)
 {
 	static const char *const commands[] = {
-		"nft flush chain %s sluice nat-prerouting",
-		"nft flush chain %s sluice dispatch",
-		"nft flush chain %s sluice pick-1",
-		"nft flush map %s sluice frontends",
-		"nft flush map %s sluice endpoints",
-		"nft delete table %s sluice",
+		"flush chain ip sluice nat-prerouting; flush chain ip6 sluice "
+		"nat-prerouting",
+		"flush chain ip sluice dispatch; flush chain ip6 sluice dispatch",
+		"flush chain ip sluice pick-1; flush chain ip6 sluice pick-1",
+		"flush map ip sluice frontends; flush map ip6 sluice frontends",
+		"flush map ip sluice endpoints; flush map ip6 sluice endpoints",
+		"delete table ip sluice; delete table ip6 sluice",
 	};
-	static const char *const families[FAMILY_N] = {"ip", "ip6"};
+	static const struct use uses[FAMILY_N] = {
+		{"pod4", "vip4:80", FAMILY_IPV4},
+		{"pod4", "vip4:80", FAMILY_IPV6},
+	};
 
-	for (size_t i = 0; i < N_ELEMENTS(commands) * FAMILY_N; i++) {
-		enum family family = i % FAMILY_N;
-		struct load_result r = {0};
-		char command[128];
-		int n = 0;
+	for (size_t i = 0; i < N_ELEMENTS(commands); i++) {
+		bool is_good[FAMILY_N] = {false};
 
-		(void)snprintf(command, sizeof(command), commands[i / FAMILY_N],
-			       families[family]);
-		while (n++ < N_ROUNDS_MAX && (!r.n_slow || r.worst_us > ONE_RESEND_US ||
-					      r.n_refused + r.n_failed + r.n_silent))
-			r = load_through_repair(*state, "pod4", "vip4:80", family,
-						command);
-		print_message("%s: of %lu connections %lu came through at a later try, "
-			      "worst %.0f ms; %lu refused, %lu silent, %lu failed\n",
-			      command, (unsigned long)r.n_connections,
-			      (unsigned long)r.n_slow, (double)r.worst_us / 1000,
-			      (unsigned long)r.n_refused, (unsigned long)r.n_silent,
-			      (unsigned long)r.n_failed);
-		assert_int_equal(r.n_refused + r.n_failed + r.n_silent, 0);
-		assert_in_range(r.worst_us, 1, ONE_RESEND_US);
+		for (int n = 0; n < N_ROUNDS_MAX && !(is_good[0] && is_good[1]); n++) {
+			struct load_result r[FAMILY_N];
+
+			load_through_repair(*state, uses, FAMILY_N, commands[i], r);
+			for (int f = 0; f < FAMILY_N; f++) {
+				print_use(commands[i], &uses[f], &r[f]);
+				is_good[f] |= came_through_at_second_try(&r[f]);
+			}
+		}
+		assert_true(is_good[FAMILY_IPV4] && is_good[FAMILY_IPV6]);
 	}
 }
 
@@ -257,40 +287,36 @@ static void a_packet_sent_during_the_repair_arrives_at_its_second_try(void **sta
 static void after_a_partial_flush_no_connection_times_out(void **state)
 {
 	static const char *const commands[] = {
-		"nft flush chain %s sluice nat-prerouting",
-		"nft flush chain %s sluice nat-output",
-		"nft flush map %s sluice endpoints",
+		"flush chain ip sluice nat-prerouting; flush chain ip6 sluice "
+		"nat-prerouting",
+		"flush chain ip sluice nat-output; flush chain ip6 sluice nat-output",
+		"flush map ip sluice endpoints; flush map ip6 sluice endpoints",
 	};
-	static const struct {
-		const char *from, *to;
-	} rows[] = {
-		{"client", "svc10:80"}, {"client", "vip4:80"},	{"client", "node:3002"},
-		{"pod4", "svc10:80"},	{"pod4", "node:3002"},	{"node3", "svc10:80"},
-		{"node3", "vip4:80"},	{"node3", "node:3002"},
+	static const struct use uses[N_USES_MAX] = {
+		{"client", "svc10:80", FAMILY_IPV4},  {"client", "vip4:80", FAMILY_IPV6},
+		{"client", "node:3002", FAMILY_IPV4}, {"pod4", "svc10:80", FAMILY_IPV6},
+		{"pod4", "node:3002", FAMILY_IPV4},   {"node3", "svc10:80", FAMILY_IPV6},
+		{"node3", "vip4:80", FAMILY_IPV4},    {"node3", "node:3002", FAMILY_IPV6},
 	};
-	static const char *const families[FAMILY_N] = {"ip", "ip6"};
 
-	for (size_t i = 0; i < N_ELEMENTS(rows) * N_ELEMENTS(commands); i++) {
-		enum family family = i % FAMILY_N;
-		size_t row = i % N_ELEMENTS(rows);
-		struct load_result r;
-		char command[128];
+	/* a busy machine loses a SYN itself; the others show the repair */
+	for (size_t i = 0; i < N_ELEMENTS(commands); i++) {
+		uint64_t worst_us = UINT64_MAX;
 
-		(void)snprintf(command, sizeof(command), commands[i / N_ELEMENTS(rows)],
-			       families[family]);
-		r = load_through_repair(*state, rows[row].from, rows[row].to, family,
-					command);
-		world_must(*state, PLACE_NODE, "conntrack -F 2>/dev/null");
-		print_message(
-			"%s: %s to %s: of %lu connections %lu refused, %lu served "
-			"at a later try, worst %.0f ms; %lu silent, %lu failed%s%s\n",
-			command, rows[row].from, rows[row].to,
-			(unsigned long)r.n_connections, (unsigned long)r.n_refused,
-			(unsigned long)r.n_slow, (double)r.worst_us / 1000,
-			(unsigned long)r.n_silent, (unsigned long)r.n_failed,
-			*r.first_error ? ": " : "", r.first_error);
-		assert_int_equal(r.n_silent + r.n_failed, 0);
-		assert_in_range(r.worst_us, 0, ONE_RESEND_US);
+		for (int n = 0; n < N_ROUNDS_MAX && worst_us > ONE_RESEND_US; n++) {
+			struct load_result r[N_USES_MAX];
+
+			load_through_repair(*state, uses, N_USES_MAX, commands[i], r);
+			world_must(*state, PLACE_NODE, "conntrack -F 2>/dev/null");
+			worst_us = 0;
+			for (size_t k = 0; k < N_USES_MAX; k++) {
+				print_use(commands[i], &uses[k], &r[k]);
+				assert_int_equal(r[k].n_silent + r[k].n_failed, 0);
+				if (r[k].worst_us > worst_us)
+					worst_us = r[k].worst_us;
+			}
+		}
+		assert_in_range(worst_us, 0, ONE_RESEND_US);
 	}
 }
 

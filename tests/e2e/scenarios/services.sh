@@ -89,7 +89,7 @@ scenario_types() {
 	fact "NodePort after $TOOK"
 	kubectl patch service kind -p '{"spec": {"type": "ClusterIP"}}' >/dev/null
 	await 30 unanswered outside "192.168.50.11:$port" || fail "no NodePort any more, and it answers: $(answers outside "192.168.50.11:$port")"
-	answered pod "$ip:80" 2 || fail "ClusterIP after NodePort: $(answers pod "$ip:80")"
+	await 10 answered pod "$ip:80" 2 || fail "ClusterIP after NodePort: $(answers pod "$ip:80")"
 	kubectl patch service kind -p '{"spec": {"type": "NodePort"}}' >/dev/null
 	port=$(node_port kind)
 	await 30 answered outside "192.168.50.11:$port" 2 || fail "NodePort again: $(answers outside "192.168.50.11:$port")"

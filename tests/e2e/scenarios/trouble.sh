@@ -129,7 +129,7 @@ scenario_right_revoked() {
 	apiserver_back
 	await 60 complained "$lines" || fail "no line in the log that says what is forbidden"
 	fact "says: $(tail -n "+$((lines + 1))" "$STATE/proxy.log" | grep -iE 'forbidden|403' | head -n 1 | cut -c 1-160)"
-	answered pod "$IP:80" 2 || fail "stopped serving: $(answers pod "$IP:80")"
+	await 10 answered pod "$IP:80" 2 || fail "stopped serving: $(answers pod "$IP:80")"
 	alive proxy || fail "the proxy ended"
 	sed -i '/resourceVersion:\|uid:/d' "$STATE/bindings.yaml"
 	kubectl apply -f "$STATE/bindings.yaml" >/dev/null
