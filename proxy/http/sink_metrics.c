@@ -48,7 +48,7 @@ static const struct {
 static double value_of(const struct sink_state *s, size_t family)
 {
 	const double values[N_ELEMENTS(families)] = {
-		s->is_stale,
+		s->is_stale || s->err, /* also during a retry */
 		(double)s->n_failures,
 		(double)refused_n(&s->refused),
 		(double)s->n_refused,
