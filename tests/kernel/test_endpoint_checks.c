@@ -69,7 +69,7 @@ static void wait_down(struct instance *sluice, unsigned n, unsigned within_ms)
 {
 	uint64_t start_us = world_now_us(), limit_us;
 
-	limit_us = (uint64_t)within_ms * 1000 * world_patience() + SLACK_MS * 1000;
+	limit_us = (uint64_t)(within_ms + SLACK_MS) * 1000 * world_patience();
 	while (count(sluice, " down ") != n)
 		if (world_now_us() - start_us > limit_us)
 			instance_fail(sluice, "not %u endpoints down within %u ms", n,
