@@ -51,6 +51,17 @@ static int compare_endpoints(const void *a, const void *b)
 	return service_compare_endpoint(a, b);
 }
 
+uint32_t service_find_endpoint(const struct service *s, const struct addr *addr,
+			       uint16_t port)
+{
+	const struct endpoint key = {.addr = *addr, .port = port};
+	const struct endpoint *endpoints = service_endpoints(s);
+	const struct endpoint *found = bsearch(&key, endpoints, s->n_endpoints,
+					       sizeof(*found), compare_endpoints);
+
+	return found ? (uint32_t)(found - endpoints) : UINT32_MAX;
+}
+
 static int compare_cidrs(const void *a, const void *b)
 {
 	return memcmp(a, b, sizeof(struct cidr));

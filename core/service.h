@@ -114,6 +114,9 @@ const char *frontend_format_place(const struct frontend *f,
 uint64_t service_hash_key(const struct service *s);
 /* address, port: no two endpoints of a service have both equal. */
 int service_compare_endpoint(const struct endpoint *a, const struct endpoint *b);
+/* Its index, or UINT32_MAX. */
+uint32_t service_find_endpoint(const struct service *s, const struct addr *addr,
+			       uint16_t port);
 /* kind, address, port: no two frontends of a service have all of them equal. */
 int service_compare_frontend(const struct frontend *a, const struct frontend *b);
 

@@ -137,24 +137,12 @@ static struct place *make_place(struct entry *e, const struct sink_count *count)
 static bool has_place(const struct service *s, const struct place *p)
 {
 	const struct frontend *f = service_frontends(s);
-	const struct endpoint key = {.addr = p->addr, .port = p->port};
-	const struct endpoint *endpoints = service_endpoints(s);
-	size_t low = 0, high = s->n_endpoints;
 
-	for (uint32_t i = 0; !p->is_endpoint && i < s->n_frontends; i++)
+	if (p->is_endpoint)
+		return service_find_endpoint(s, &p->addr, p->port) != UINT32_MAX;
+	for (uint32_t i = 0; i < s->n_frontends; i++)
 		if (f[i].port == p->port && addr_equal(&f[i].addr, &p->addr))
 			return true;
-	while (p->is_endpoint && low < high) {
-		size_t middle = (low + high) / 2;
-		int order = service_compare_endpoint(&endpoints[middle], &key);
-
-		if (order == 0)
-			return true;
-		if (order < 0)
-			low = middle + 1;
-		else
-			high = middle;
-	}
 	return false;
 }
 

@@ -25,6 +25,7 @@ struct relay_conn {
 	uint16_t peer_port;
 	uint8_t pool;
 	bool is_holding, is_relaying;
+	bool is_short; /* descriptors or memory were, for the endpoint's socket */
 	LIST_ENTRY(relay_conn) in_state;
 };
 
@@ -57,7 +58,7 @@ void relay_connect_start(struct relay_conn *c);
 void relay_connect_ready(struct relay_conn *c, bool has_failed);
 /* The endpoint was lost before it got or sent a byte: the next one. */
 void relay_connect_lost(struct relay_conn *c);
-/* Its time is over: of the endpoint, or of the connection. */
+/* Its time is over: of the endpoint, of the connection, or of a pause. */
 void relay_connect_expire(struct relay_conn *c);
 /* The frontend has a new version: holding connections may have an endpoint now. */
 void relay_connect_retarget(struct relay_conn *c, struct relay_service *service,

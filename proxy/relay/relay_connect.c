@@ -10,6 +10,7 @@
 #include "proxy/relay/relay_conn.h"
 
 #define ALL_CONNECT_MS 30000 /* to all of them */
+#define MAX_TRIES      64    /* in one turn of the loop */
 #define SHORTAGE_MS    100   /* until the next try without descriptors */
 
 static void set_options(int fd)
@@ -69,37 +70,52 @@ static void forget_server(struct relay_conn *c)
 	relay_side_init(&c->server, -1, true);
 }
 
-/* The next endpoint until one has a connection under way. */
+/* 0: it has a connection under way. */
+static int try_endpoint(struct relay_conn *c, uint32_t i)
+{
+	const struct endpoint *e = &service_endpoints(c->service->service)[i];
+	int fd = -1, err = open_socket(c->worker->mover.calls, e, &fd);
+
+	if (is_shortage(err))
+		return err;
+	use_endpoint(c, i);
+	if (err) {
+		relay_search_failed(c->worker, c->service, c->endpoint);
+		return err;
+	}
+	c->server.io.fd = fd;
+	if (relay_conn_watch(c, &c->server, true) != 0) {
+		forget_server(c);
+		return -ENOMEM;
+	}
+	wait_for(c, relay_search_connect_ms(c->service));
+	return 0;
+}
+
+/*
+ * The next endpoint until one has a connection under way. After many that fail
+ * immediately other clients have their turn.
+ */
 static void try_next(struct relay_conn *c)
 {
-	uint32_t i;
+	for (int n = 0; n < MAX_TRIES; n++) {
+		uint32_t i;
+		int err;
 
-	while (relay_now_ms() - c->since_ms < ALL_CONNECT_MS &&
-	       relay_search_next(&c->search, c->worker, c->service, &i)) {
-		const struct endpoint *e = &service_endpoints(c->service->service)[i];
-		int fd = -1, err = open_socket(c->worker->mover.calls, e, &fd);
-
-		if (is_shortage(err)) {
-			wait_for(c, SHORTAGE_MS);
+		if (relay_now_ms() - c->since_ms >= ALL_CONNECT_MS ||
+		    !relay_search_next(&c->search, c->worker, c->service, &i)) {
+			relay_conn_count(c, RELAY_FAILED, 1);
+			relay_conn_reset(c);
 			return;
 		}
-		use_endpoint(c, i);
-		if (err) {
-			relay_search_failed(c->worker, c->service, c->endpoint);
-			continue;
-		}
-		c->server.io.fd = fd;
-		err = relay_conn_watch(c, &c->server, true);
-		if (err) {
-			forget_server(c);
+		err = try_endpoint(c, i);
+		c->is_short = is_shortage(err);
+		if (c->is_short)
 			wait_for(c, SHORTAGE_MS);
+		if (!err || c->is_short)
 			return;
-		}
-		wait_for(c, relay_search_connect_ms(c->service));
-		return;
 	}
-	relay_conn_count(c, RELAY_FAILED, 1);
-	relay_conn_reset(c);
+	wait_for(c, 0);
 }
 
 void relay_connect_start(struct relay_conn *c)
@@ -146,7 +162,9 @@ void relay_connect_expire(struct relay_conn *c)
 		relay_conn_reset(c);
 	} else if (c->server.io.fd >= 0) {
 		give_up_endpoint(c);
-	} else { /* descriptors were short */
+	} else if (c->is_short) {
 		relay_connect_start(c);
+	} else {
+		try_next(c);
 	}
 }

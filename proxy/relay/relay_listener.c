@@ -83,7 +83,7 @@ static int open_socket(const struct relay_listener *l, int *ret_fd)
 	int err = fd == -1 ? -errno
 			   : set_options(fd, addr_family(&l->key.addr), l->key.proto);
 
-	if (!err)
+	if (!err && l->filter.n)
 		err = relay_filter_attach(&l->filter, fd);
 	if (err)
 		return err;

@@ -61,19 +61,15 @@ static uint32_t find_bound(struct relay_worker *w, const struct relay_service *s
 {
 	struct addr addr;
 	uint16_t port;
+	uint32_t i;
 
 	if (!s->service->affinity_sec ||
 	    !relay_affinity_find(w->shared->affinity, s->account->affinity_id, client,
 				 relay_now_ms(), &addr, &port))
 		return UINT32_MAX;
-	for (uint32_t i = 0; i < s->service->n_endpoints; i++) {
-		const struct endpoint *e = endpoint_at(s, i);
-
-		if ((e->flags & 1u << pool) && e->port == port &&
-		    addr_equal(&e->addr, &addr))
-			return i;
-	}
-	return UINT32_MAX;
+	i = service_find_endpoint(s->service, &addr, port);
+	return i != UINT32_MAX && (endpoint_at(s, i)->flags & 1u << pool) ? i
+									  : UINT32_MAX;
 }
 
 static void start_round(struct relay_search *search, struct relay_worker *w,

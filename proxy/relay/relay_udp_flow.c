@@ -203,14 +203,14 @@ static uint32_t endpoint_of(const struct relay_service *s, int fd)
 	socklen_t len = sizeof(sa);
 	struct addr addr;
 	uint16_t port;
+	uint32_t i;
 
 	if (getpeername(fd, (struct sockaddr *)&sa, &len) == -1 ||
 	    addr_from_sockaddr((const struct sockaddr *)&sa, &addr, &port) != 0)
 		return UINT32_MAX;
-	for (uint32_t i = 0; i < s->service->n_endpoints; i++)
-		if (endpoints[i].port == port && addr_equal(&endpoints[i].addr, &addr))
-			return endpoints[i].flags & ENDPOINT_SERVING ? i : UINT32_MAX;
-	return UINT32_MAX;
+	i = service_find_endpoint(s->service, &addr, port);
+	return i != UINT32_MAX && (endpoints[i].flags & ENDPOINT_SERVING) ? i
+									  : UINT32_MAX;
 }
 
 static void set_client(struct relay_flow *flow,

@@ -35,6 +35,38 @@ static void endpoints_are_sorted_by_address_and_port(void **state)
 	}
 }
 
+static void each_endpoint_is_found_by_address_and_port(void **state)
+{
+	struct endpoint endpoints[9] = {0};
+	struct service *s;
+	struct addr other;
+
+	for (uint16_t i = 0; i < N_ELEMENTS(endpoints); i++) {
+		endpoints[i].port = (uint16_t)(90 - i % 3);
+		(void)addr_parse(i < 3 ? "10.0.0.9" : "10.0.0.2", &endpoints[i].addr);
+		endpoints[i].flags = ENDPOINT_CLUSTER;
+	}
+	s = service_new(&(struct service_spec){
+		.ns = "a",
+		.name = "b",
+		.port_name = "",
+		.proto = IPPROTO_TCP,
+		.endpoints = endpoints,
+		.n_endpoints = N_ELEMENTS(endpoints),
+	});
+	assert_int_equal(s->n_endpoints, 6);
+	for (uint32_t i = 0; i < s->n_endpoints; i++) {
+		const struct endpoint *e = &service_endpoints(s)[i];
+
+		assert_int_equal(service_find_endpoint(s, &e->addr, e->port), i);
+	}
+	(void)addr_parse("10.0.0.3", &other);
+	assert_int_equal(service_find_endpoint(s, &other, 90), UINT32_MAX);
+	(void)addr_parse("10.0.0.2", &other);
+	assert_int_equal(service_find_endpoint(s, &other, 91), UINT32_MAX);
+	service_unref(s);
+}
+
 static void a_repeated_endpoint_is_in_all_pools_that_it_was_in(void **state)
 {
 	_service_ *s = sample_service("a", "", "", "1.1.1.1:1 1.1.1.1:1* 1.1.1.1:2");
@@ -312,6 +344,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(endpoints_are_sorted_by_address_and_port),
+		cmocka_unit_test(each_endpoint_is_found_by_address_and_port),
 		cmocka_unit_test(a_repeated_endpoint_is_in_all_pools_that_it_was_in),
 		cmocka_unit_test(frontends_are_sorted_by_kind_address_and_port),
 		cmocka_unit_test(equal_input_in_any_order_gives_equal_services),
