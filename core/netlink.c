@@ -11,8 +11,17 @@
 
 #include <libmnl/libmnl.h>
 
+#include "core/cleanup.h"
+
 /* Datagrams without a message of the answer: left over from requests that failed. */
 #define UNRELATED_MAX 1024
+
+/* Datagrams of one system call, which costs more than receiving one. */
+struct batch {
+	struct mmsghdr messages[32];
+	struct iovec parts[32];
+	struct sockaddr_nl senders[32];
+};
 
 /* Walks on its own: mnl_attr_for_each() makes four calls for each attribute. */
 static const struct nlattr *find_attr(const char *at, size_t left, uint16_t type)
@@ -119,6 +128,13 @@ int netlink_reader_feed(struct netlink_reader *r, const void *datagram, size_t l
 	return feed(r, datagram, len, &is_related);
 }
 
+static bool is_of_other_process(const struct msghdr *message)
+{
+	const struct sockaddr_nl *sender = message->msg_name;
+
+	return message->msg_namelen == sizeof(*sender) && sender->nl_pid != 0;
+}
+
 ssize_t netlink_receive(int fd, void *buffer, size_t len, int flags)
 {
 	for (;;) {
@@ -136,29 +152,73 @@ ssize_t netlink_receive(int fd, void *buffer, size_t len, int flags)
 			continue;
 		if (received == -1)
 			return -errno;
-		if (message.msg_namelen == sizeof(sender) && sender.nl_pid != 0)
+		if (is_of_other_process(&message))
 			continue;
 		return (size_t)received <= len ? received : -EMSGSIZE;
 	}
 }
 
+/*
+ * As many datagrams as are there, waiting for the first: their number, or -errno
+ * as netlink_reader_run().
+ */
+static int receive_some(const struct netlink_reader *r, int fd, char *buffer, size_t len,
+			struct batch *b)
+{
+	size_t piece_len = r->datagram_len ? r->datagram_len : len;
+	unsigned int n = 0;
+	int received;
+
+	for (; n < N_ELEMENTS(b->messages) && (n + 1) * piece_len <= len; n++) {
+		b->parts[n] = (struct iovec){buffer + n * piece_len, piece_len};
+		b->messages[n].msg_hdr = (struct msghdr){
+			.msg_name = &b->senders[n],
+			.msg_namelen = sizeof(b->senders[n]),
+			.msg_iov = &b->parts[n],
+			.msg_iovlen = 1,
+		};
+	}
+	do {
+		received = recvmmsg(fd, b->messages, n, MSG_WAITFORONE, NULL);
+	} while (received == -1 && errno == EINTR);
+	return received == -1 ? (errno == EAGAIN ? -ETIMEDOUT : -errno) : received;
+}
+
+/* The result of its messages; counts datagrams that have none of the answer. */
+static int take_received(struct netlink_reader *r, const struct mmsghdr *received,
+			 unsigned int *n_unrelated)
+{
+	const struct msghdr *header = &received->msg_hdr;
+	bool is_related = false;
+	int result;
+
+	if (is_of_other_process(header))
+		return 1;
+	if (header->msg_flags & MSG_TRUNC)
+		return -EMSGSIZE;
+	if (received->msg_len == 0)
+		return -EBADMSG;
+	result = feed(r, header->msg_iov->iov_base, received->msg_len, &is_related);
+	*n_unrelated += !is_related;
+	return result;
+}
+
 int netlink_reader_run(struct netlink_reader *r, int fd, void *buffer, size_t len)
 {
 	unsigned int n_unrelated = 0;
+	struct batch b;
 
 	while (n_unrelated <= UNRELATED_MAX) {
-		ssize_t received = netlink_receive(fd, buffer, len, 0);
-		bool is_related = false;
-		int result;
+		int n = receive_some(r, fd, buffer, len, &b);
 
-		if (received <= 0)
-			return received == 0	     ? -EBADMSG
-			       : received == -EAGAIN ? -ETIMEDOUT
-						     : (int)received;
-		result = feed(r, buffer, (size_t)received, &is_related);
-		if (result != 1)
-			return result;
-		n_unrelated += !is_related;
+		if (n < 0)
+			return n;
+		for (int i = 0; i < n; i++) {
+			int result = take_received(r, &b.messages[i], &n_unrelated);
+
+			if (result != 1)
+				return result;
+		}
 	}
 	return -EBADMSG;
 }

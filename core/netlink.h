@@ -40,10 +40,15 @@ bool netlink_u32(const struct nlattr *attr, uint32_t *ret);
 /* The error of an NLMSG_ERROR or NLMSG_DONE message: 0 or -errno. */
 int netlink_error(const struct nlmsghdr *message);
 
-/* The answer to one request; embedded, the caller sets the first four members. */
+/* The answer to one request; embedded, the caller sets the first five members. */
 struct netlink_reader {
 	uint32_t seq;	/* of the request: messages with another number are skipped */
 	bool is_single; /* the first message is the whole answer */
+	/*
+	 * The most that a datagram of the answer has: then many are received in one
+	 * system call. 0: the whole buffer is for one.
+	 */
+	size_t datagram_len;
 	/* 0 or -errno; after an error the rest of the answer is only skipped */
 	int (*message)(void *data, const struct nlmsghdr *message);
 	void *data;

@@ -23,6 +23,9 @@
 #define SEND_LEN    (1 << 30)
 #define RECEIVE_LEN (32 << 20)
 
+/* The kernel answers a request for many elements with a datagram for each. */
+#define ELEMENT_LEN 4096
+
 /* Without the capability for the first way, up to the system's limit. */
 static void set_buffer(int fd, int force, int plain, int len)
 {
@@ -132,7 +135,11 @@ int nft_link_ask_many(struct nft_link *link, struct nlmsghdr *request,
 		      int (*message)(void *data, const struct nlmsghdr *message),
 		      void *data)
 {
-	struct netlink_reader r = {.message = message, .data = data};
+	struct netlink_reader r = {
+		.datagram_len = ELEMENT_LEN,
+		.message = message,
+		.data = data,
+	};
 
 	return run(link, request, &r);
 }

@@ -233,6 +233,29 @@ static void an_answer_of_several_datagrams_is_read_to_its_end(void **state)
 	assert_int_equal(n, 4);
 }
 
+static void many_datagrams_are_received_at_a_time(void **state)
+{
+	static const struct row entry[4] = {{ENTRY, 0, SEQ, 1}};
+	const struct pair *p = *state;
+	_Alignas(struct nlmsghdr) char buffer[1024];
+	unsigned int n = 0;
+	struct netlink_reader r = {.seq = SEQ,
+				   .datagram_len = 64,
+				   .message = take,
+				   .data = &n};
+
+	answer(p, old);
+	for (unsigned int i = 0; i < 100; i++)
+		answer(p, entry);
+	answer(p, end);
+	assert_int_equal(netlink_reader_run(&r, p->ours, buffer, sizeof(buffer)), 0);
+	assert_int_equal(n, 100);
+	r.datagram_len = 16; /* shorter than an entry */
+	answer(p, entry);
+	assert_int_equal(netlink_reader_run(&r, p->ours, buffer, sizeof(buffer)),
+			 -EMSGSIZE);
+}
+
 static void a_dump_that_ends_with_an_error_is_not_complete(void **state)
 {
 	unsigned int n;
@@ -381,6 +404,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(
 			an_answer_of_several_datagrams_is_read_to_its_end, open_pair,
 			close_pair),
+		cmocka_unit_test_setup_teardown(many_datagrams_are_received_at_a_time,
+						open_pair, close_pair),
 		cmocka_unit_test_setup_teardown(
 			a_dump_that_ends_with_an_error_is_not_complete, open_pair,
 			close_pair),
