@@ -12,6 +12,11 @@ static size_t smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
+static size_t difference(size_t a, size_t b)
+{
+	return a < b ? b - a : a - b;
+}
+
 /* Letters to insert, delete or replace, whatever their case. */
 static size_t distance(const char *a, const char *b)
 {
@@ -45,8 +50,12 @@ const char *near_miss_find(const char *text, const char *const *names)
 		if (strcmp(names[i], text) == 0)
 			return NULL;
 	for (size_t i = 0; names[i] && len <= MAX_LEN; i++) {
-		size_t d = strlen(names[i]) <= MAX_LEN ? distance(text, names[i]) : len;
+		size_t name_len = strlen(names[i]), d;
 
+		/* each letter too many is one of the distance: most names end here */
+		if (difference(len, name_len) > best || name_len > MAX_LEN)
+			continue;
+		d = distance(text, names[i]);
 		if (d < best || (d == best && !nearest)) {
 			best = d;
 			nearest = names[i];
