@@ -14,10 +14,10 @@
 struct claim { /* embedded; the caller sets the first three */
 	void *owner;
 	const struct frontend *frontend; /* borrowed */
-	uint8_t proto;
-	bool is_holder;
-	bool is_leaving, is_new; /* the caller's own marks */
-	uint64_t serial;
+	uint64_t proto : 8;
+	uint64_t is_holder : 1;
+	uint64_t is_leaving : 1, is_new : 1; /* the caller's own marks */
+	uint64_t serial : 53;
 	struct claim *next, *prev; /* the first one's prev is the last one */
 };
 
