@@ -43,7 +43,8 @@ size_t cluster_n(const struct cluster *c, enum object_kind kind)
 static bool has_real_slice(const struct service_record *record)
 {
 	for (size_t i = 0; i < record->n_slices; i++) {
-		const struct object_slice *s = object_as_slice(record->slices[i]);
+		const struct object_slice *s =
+			object_as_slice(service_record_slices(record)[i]);
 
 		if (!s->is_hidden && !s->is_mirror)
 			return true;
@@ -64,7 +65,8 @@ const struct object_slice **cluster_slices(const struct cluster *c, const char *
 	slices = xreallocarray(NULL, record->n_slices, sizeof(struct object_slice *));
 	use_mirrors = !has_real_slice(record);
 	for (size_t i = 0; i < record->n_slices; i++) {
-		const struct object_slice *s = object_as_slice(record->slices[i]);
+		const struct object_slice *s =
+			object_as_slice(service_record_slices(record)[i]);
 
 		if (!s->is_hidden && s->is_mirror == use_mirrors)
 			slices[(*ret_n)++] = s;

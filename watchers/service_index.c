@@ -28,7 +28,8 @@ static struct service_record *record_new(const char *ns, const char *name)
 static void record_free(struct service_record *s)
 {
 	object_unref(s->service);
-	free(s->slices);
+	if (s->has_array)
+		free(s->slices);
 	free(s);
 }
 
@@ -81,12 +82,13 @@ struct service_record *service_index_next(const struct service_index *s, size_t 
 /* The first slice whose name is not less than this one. */
 static size_t slice_position(const struct service_record *s, const char *name)
 {
+	struct object *const *slices = service_record_slices(s);
 	size_t low = 0, high = s->n_slices;
 
 	while (low < high) {
 		size_t middle = low + (high - low) / 2;
 
-		if (strcmp(s->slices[middle]->name, name) < 0)
+		if (strcmp(slices[middle]->name, name) < 0)
 			low = middle + 1;
 		else
 			high = middle;
@@ -94,19 +96,32 @@ static size_t slice_position(const struct service_record *s, const char *name)
 	return low;
 }
 
+/* Room for one more. */
+static struct object **grow(struct service_record *s)
+{
+	uint32_t n = s->n_slices;
+	struct object *only = s->slice;
+
+	if (!s->has_array && n == 0)
+		return &s->slice;
+	if (!s->has_array) {
+		s->slices = xreallocarray(NULL, 2, sizeof(*s->slices));
+		s->slices[0] = only;
+		s->has_array = true;
+	} else if ((n & (n - 1)) == 0) {
+		s->slices = xreallocarray(s->slices, n ? 2 * n : 1, sizeof(*s->slices));
+	}
+	return s->slices;
+}
+
 void service_index_add_slice(struct service_index *s, struct service_record *record,
 			     struct object *slice)
 {
 	size_t n = record->n_slices, at = slice_position(record, slice->name);
+	struct object **slices = grow(record);
 
-	/* Nearly every Service has one slice: no spare room is kept,
-	 * and it doubles whenever n is a power of two. */
-	if ((n & (n - 1)) == 0)
-		record->slices = xreallocarray(record->slices, n ? 2 * n : 1,
-					       sizeof(*record->slices));
-	memmove(&record->slices[at + 1], &record->slices[at],
-		(n - at) * sizeof(*record->slices));
-	record->slices[at] = slice;
+	memmove(&slices[at + 1], &slices[at], (n - at) * sizeof(*slices));
+	slices[at] = slice;
 	record->n_slices++;
 	service_index_mark(s, record);
 }
@@ -114,15 +129,15 @@ void service_index_add_slice(struct service_index *s, struct service_record *rec
 void service_index_remove_slice(struct service_index *s, struct service_record *record,
 				const struct object *slice)
 {
+	struct object **slices = record->has_array ? record->slices : &record->slice;
 	size_t at = slice_position(record, slice->name);
 
-	while (at < record->n_slices && record->slices[at] != slice)
+	while (at < record->n_slices && slices[at] != slice)
 		at++;
 	if (at == record->n_slices)
 		return;
 	record->n_slices--;
-	memmove(&record->slices[at], &record->slices[at + 1],
-		(record->n_slices - at) * sizeof(*record->slices));
+	memmove(&slices[at], &slices[at + 1], (record->n_slices - at) * sizeof(*slices));
 	service_index_mark(s, record);
 }
 

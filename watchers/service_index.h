@@ -13,11 +13,21 @@
 struct service_record {
 	const char *ns, *name;	/* in text; first: a struct name_key */
 	struct object *service; /* owned; NULL if there is none */
-	struct object **slices; /* borrowed, sorted by name */
+	union {			/* borrowed, sorted by name: service_record_slices() */
+		struct object *slice;	/* the only one: nearly every Service has one */
+		struct object **slices; /* with room for a power of two */
+	};
 	uint32_t n_slices;
-	bool is_dirty; /* in the queue */
+	bool is_dirty;	/* in the queue */
+	bool has_array; /* once there were two slices */
 	char text[];
 };
+
+static inline struct object *const *
+service_record_slices(const struct service_record *record)
+{
+	return record->has_array ? record->slices : &record->slice;
+}
 
 struct service_index { /* embedded */
 	struct hash table;
