@@ -32,8 +32,8 @@ struct counting {
 	uint64_t epochs[FAMILY_N];
 	const struct service *service; /* the current one */
 	struct nft_numbers *numbers;
-	struct question questions[FAMILY_N][SET_N];
-	struct question *asked; /* the current request */
+	struct question *questions[FAMILY_N][SET_N]; /* NULL: no key yet */
+	struct question *asked;			     /* the current request */
 	void (*fn)(void *data, const struct sink_count *count);
 	void *data;
 	int err;
@@ -172,10 +172,12 @@ static bool is_counted(const struct counting *c, enum nft_set set)
 static void add_key(void *data, const struct nft_element *e)
 {
 	struct counting *c = data;
-	struct question *q = &c->questions[e->family][e->set];
+	struct question *q = c->questions[e->family][e->set];
 
 	if (c->err || !is_counted(c, e->set))
 		return;
+	if (!q)
+		q = c->questions[e->family][e->set] = xcalloc(1, sizeof(*q));
 	q->services[q->n] = c->service;
 	q->keys[q->n++] = *e;
 	if (q->n == NFT_READ_KEYS_MAX)
@@ -198,26 +200,25 @@ static int read_epochs(struct counting *c)
 int nft_counts_each(struct nft_kernel *k, const struct changeset *of, bool with_endpoints,
 		    void (*fn)(void *data, const struct sink_count *count), void *data)
 {
-	struct counting *c = xcalloc(1, sizeof(*c));
-	int err;
+	struct counting c = {
+		.link = &k->link,
+		.numbers = &k->numbers,
+		.with_endpoints = with_endpoints,
+		.fn = fn,
+		.data = data,
+	};
 
-	c->link = &k->link;
-	c->numbers = &k->numbers;
-	c->with_endpoints = with_endpoints;
-	c->fn = fn;
-	c->data = data;
-	c->err = read_epochs(c);
-	for (size_t i = 0; i < of->n && !c->err; i++) {
-		const struct service *service = of->changes[i].new;
-
-		c->service = service;
-		if (of->env->enabled[service->family])
-			nft_elements_each(service, of->env, c->numbers, add_key, c);
+	c.err = read_epochs(&c);
+	for (size_t i = 0; i < of->n && !c.err; i++) {
+		c.service = of->changes[i].new;
+		if (of->env->enabled[c.service->family])
+			nft_elements_each(c.service, of->env, c.numbers, add_key, &c);
 	}
 	for (unsigned family = 0; family < FAMILY_N; family++)
-		for (unsigned set = 0; set < SET_N && !c->err; set++)
-			c->err = ask(c, &c->questions[family][set]);
-	err = c->err;
-	free(c);
-	return err;
+		for (unsigned set = 0; set < SET_N; set++) {
+			if (c.questions[family][set] && !c.err)
+				c.err = ask(&c, c.questions[family][set]);
+			free(c.questions[family][set]);
+		}
+	return c.err;
 }
