@@ -91,8 +91,8 @@ void hash_reserve(struct hash *h, size_t n)
 
 	if (has_room(h, n))
 		return;
-	/* Mostly tombstones: cleaning up is enough. */
-	while (n * 2 > n_slots)
+	/* Mostly tombstones: cleaning up is enough. Some room is left for new ones. */
+	while (n * 8 > n_slots * 5)
 		n_slots *= 2;
 	rehash(h, n_slots);
 }
