@@ -12,6 +12,8 @@
 #include "core/mem.h"
 #include "core/state_entry.h"
 
+#define DIRTY_KEEP 1024 /* entries */
+
 /* One item of a state_replace(). */
 struct replacement {
 	struct service *service;
@@ -340,6 +342,16 @@ static struct change take_change(struct entry *e)
 	return change;
 }
 
+/* The memory of a first take is not needed again. */
+static void clear_dirty(struct state *st)
+{
+	st->dirty.n = 0;
+	if (st->dirty.cap <= DIRTY_KEEP)
+		return;
+	free(st->dirty.items);
+	st->dirty = (struct entry_list){0};
+}
+
 static struct state_taken take_delta(struct state *st)
 {
 	struct state_taken taken = {.n = st->dirty.n};
@@ -355,7 +367,7 @@ static struct state_taken take_delta(struct state *st)
 			entry_remove(st, e);
 		}
 	}
-	st->dirty.n = 0;
+	clear_dirty(st);
 	taken.node_changes = state_take_nodes(st, &taken.n_node_changes);
 	return taken;
 }
