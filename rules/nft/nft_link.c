@@ -24,7 +24,7 @@
 #define RECEIVE_LEN (32 << 20)
 
 /* The kernel answers a request for many elements with a datagram for each. */
-#define ELEMENT_LEN 4096
+#define ELEMENT_LEN 2048
 
 /* Without the capability for the first way, up to the system's limit. */
 static void set_buffer(int fd, int force, int plain, int len)
