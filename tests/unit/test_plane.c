@@ -214,6 +214,24 @@ static void its_failures_and_its_numbers_are_in_the_metrics(void **state)
 	expect_metric(w, "\nsluice_sink_stale{sink=\"side\"} 0\n");
 }
 
+static void it_is_stale_until_a_retry_has_ended(void **state)
+{
+	struct plane_world *w = *state;
+
+	start(w);
+	toy_plane.toys[1]->answer = -EIO;
+	put_service(w, "b", 2);
+	assert_int_equal(sync_run(w->sync), 0);
+	toy_plane.toys[1]->answer = -EINPROGRESS;
+	w->now_us += 60000000;
+	assert_int_equal(sync_run(w->sync), 0);
+	expect_metric(w, "\nsluice_sink_stale{sink=\"side\"} 1\n");
+	toy_plane.toys[1]->answer = 0;
+	put_service(w, "c", 3);
+	assert_int_equal(sync_run(w->sync), 0);
+	expect_metric(w, "\nsluice_sink_stale{sink=\"side\"} 0\n");
+}
+
 static void its_counters_are_added_up(void **state)
 {
 	struct plane_world *w = *state;
@@ -280,6 +298,7 @@ int main(void)
 		ON_TOY(a_change_of_mode_removes_what_the_other_one_left),
 		ON_TOY(cleanup_removes_everything_once),
 		ON_TOY(its_failures_and_its_numbers_are_in_the_metrics),
+		ON_TOY(it_is_stale_until_a_retry_has_ended),
 		ON_TOY(its_counters_are_added_up),
 		ON_TOY(it_is_compared_step_by_step),
 	};
