@@ -254,8 +254,8 @@ static bool came_through_at_second_try(const struct load_result *r)
 static void a_packet_sent_during_the_repair_arrives_at_its_second_try(void **state)
 {
 	static const char *const commands[] = {
-		"flush chain ip sluice nat-prerouting; flush chain ip6 sluice "
-		"nat-prerouting",
+		("flush chain ip sluice nat-prerouting; flush chain ip6 sluice "
+		 "nat-prerouting"),
 		"flush chain ip sluice dispatch; flush chain ip6 sluice dispatch",
 		"flush chain ip sluice pick-1; flush chain ip6 sluice pick-1",
 		"flush map ip sluice frontends; flush map ip6 sluice frontends",
@@ -287,8 +287,8 @@ static void a_packet_sent_during_the_repair_arrives_at_its_second_try(void **sta
 static void after_a_partial_flush_no_connection_times_out(void **state)
 {
 	static const char *const commands[] = {
-		"flush chain ip sluice nat-prerouting; flush chain ip6 sluice "
-		"nat-prerouting",
+		("flush chain ip sluice nat-prerouting; flush chain ip6 sluice "
+		 "nat-prerouting"),
 		"flush chain ip sluice nat-output; flush chain ip6 sluice nat-output",
 		"flush map ip sluice endpoints; flush map ip6 sluice endpoints",
 	};
