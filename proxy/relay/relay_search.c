@@ -55,16 +55,16 @@ static bool is_aside(struct relay_worker *w, const struct relay_service *s, uint
 			       relay_search_connect_ms(s) + MORE_MS, ret_since_ms);
 }
 
-/* The index of the endpoint that this client had, if it is in the pool. */
-static uint32_t find_bound(struct relay_worker *w, const struct relay_service *s,
-			   const struct addr *client, uint8_t pool)
+uint32_t relay_search_bound(const struct relay_shared *shared,
+			    const struct relay_service *s, const struct addr *client,
+			    uint8_t pool)
 {
 	struct addr addr;
 	uint16_t port;
 	uint32_t i;
 
 	if (!s->service->affinity_sec ||
-	    !relay_affinity_find(w->shared->affinity, s->account->affinity_id, client,
+	    !relay_affinity_find(shared->affinity, s->account->affinity_id, client,
 				 relay_now_ms(), &addr, &port))
 		return UINT32_MAX;
 	i = service_find_endpoint(s->service, &addr, port);
@@ -105,7 +105,7 @@ void relay_search_start(struct relay_search *search, struct relay_worker *w,
 			uint8_t pool)
 {
 	search->pool = pool;
-	search->bound = find_bound(w, s, client, pool);
+	search->bound = relay_search_bound(w->shared, s, client, pool);
 	search->round = ROUND_BOUND;
 	search->since_ms = relay_now_ms();
 }

@@ -12,6 +12,7 @@
 #include "proxy/relay/relay_choice.h"
 #include "proxy/relay/relay_service.h"
 
+struct relay_shared;
 struct relay_worker;
 
 struct relay_search { /* embedded */
@@ -29,6 +30,11 @@ bool relay_search_needs_class(const struct frontend *f);
 const struct decision *relay_search_decide(const struct relay_service *s,
 					   const struct frontend *f,
 					   const struct addr *client, unsigned ifindex);
+
+/* The index of the endpoint that this client had; UINT32_MAX: none that is in the pool. */
+uint32_t relay_search_bound(const struct relay_shared *shared,
+			    const struct relay_service *s, const struct addr *client,
+			    uint8_t pool);
 
 void relay_search_start(struct relay_search *search, struct relay_worker *w,
 			const struct relay_service *s, const struct addr *client,

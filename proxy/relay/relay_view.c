@@ -7,6 +7,7 @@
 
 #include "core/buf.h"
 #include "core/mem.h"
+#include "proxy/relay/relay_search.h"
 #include "proxy/relay/relay_sink_private.h"
 
 #define SERVICES_A_STEP 500
@@ -129,10 +130,15 @@ static int relay_bound(struct sink *sink, const struct sink_question *q,
 {
 	const struct relay_sink *r = container_of(sink, const struct relay_sink, sink);
 	const struct relay_entry *e = relay_sink_find(r, q->service);
+	const struct decision *d = &q->frontend->from[q->client];
+	uint32_t i = e && d->action == ACTION_BALANCE
+			     ? relay_search_bound(&r->shared, e->current, client, d->pool)
+			     : UINT32_MAX;
 
-	return e &&
-	       relay_affinity_find(r->shared.affinity, e->current->account->affinity_id,
-				   client, relay_now_ms(), &ret->addr, &ret->port);
+	if (i == UINT32_MAX)
+		return 0;
+	*ret = service_endpoints(e->current->service)[i];
+	return 1;
 }
 
 static double total(const struct relay_sink *r, enum relay_counter counter)

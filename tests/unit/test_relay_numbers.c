@@ -76,7 +76,8 @@ static void open_connections_and_their_bytes_are_those_of_their_endpoint(void **
 /* -1: the client has none */
 static void expect_bound(int endpoint)
 {
-	const struct sink_question q = {.service = rig->service};
+	const struct sink_question q = {.service = rig->service,
+					.frontend = service_frontends(rig->service)};
 	struct addr client;
 	struct endpoint e = {.port = 0};
 	int found;
