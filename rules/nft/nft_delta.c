@@ -5,6 +5,12 @@
  *
  * A new service that the kernel refuses is left out: the counts of the failed
  * transaction are taken back and it is built again without that service.
+ *
+ * New chains are added by a transaction before that of the elements that lead to them.
+ * A packet keeps the generation of rules that it started with, but a lookup uses the
+ * current one of elements (nft_do_chain(), nft_genmask_cur(); seen with Linux 6.18): in
+ * one transaction, a packet on its way would follow a new element into a chain that has no
+ * rules in its generation, and would not be translated.
  */
 #include "rules/nft/nft_kernel.h"
 
@@ -33,11 +39,12 @@ struct elements {
 struct delta {
 	struct nft_kernel *k;
 	const struct environment *env;
-	struct nft_tx tx;
+	struct nft_tx chains, tx; /* new chains; all the rest */
 	struct nft_transfer transfer;
 	struct elements old, new;
 	struct nft_keys left_out;	/* pointers to refused services */
 	struct nft_keys unused, reused; /* deferred chains, once it is committed */
+	struct nft_keys made;		/* new chains */
 	bool is_undo;
 };
 
@@ -174,8 +181,9 @@ static void take_chain(void *data, bool is_wanted, enum family family,
 	} else if (nft_keys_has(&d->k->deferred, key, sizeof(key))) {
 		nft_keys_put(&d->reused, key, sizeof(key));
 	} else {
-		nft_schema_add_chain(&d->tx, family, chain);
-		nft_schema_add_rules(&d->tx, family, chain, d->env);
+		nft_schema_add_chain(&d->chains, family, chain);
+		nft_schema_add_rules(&d->chains, family, chain, d->env);
+		nft_keys_put(&d->made, key, sizeof(key));
 	}
 }
 
@@ -212,6 +220,7 @@ static void undo_counts(struct delta *d, const struct changeset *cs)
 
 static void clear(struct delta *d)
 {
+	nft_tx_clear(&d->chains);
 	nft_tx_clear(&d->tx);
 	nft_transfer_fini(&d->transfer);
 	nft_transfer_init(&d->transfer);
@@ -254,18 +263,47 @@ static int leave_out(struct delta *d, const struct changeset *cs,
 	return -EAGAIN;
 }
 
+static int commit(struct delta *d, struct nft_tx *tx, struct nft_refusals *refusals)
+{
+	bool is_missed;
+	int err = nft_kernel_commit(d->k, tx, 0, refusals, &is_missed);
+
+	d->k->is_missed |= is_missed;
+	return err;
+}
+
+/* Until the elements are committed, too, the chains are such as may be needed soon. */
+static int commit_chains(struct delta *d)
+{
+	_cleanup_(nft_refusals_fini) struct nft_refusals refusals = {0};
+	const uint8_t *key;
+	size_t len;
+	int err = nft_tx_n_messages(&d->chains) ? commit(d, &d->chains, &refusals) : 0;
+
+	if (err)
+		return err == -EREMOTEIO ? -ESTALE : err;
+	for (size_t i = 0; (key = nft_keys_next(&d->made, &i, &len));) {
+		nft_keys_put(&d->k->deferred, key, len);
+		nft_keys_put(&d->reused, key, len);
+	}
+	nft_keys_clear(&d->made);
+	return 0;
+}
+
 static int try_once(struct delta *d, const struct changeset *cs)
 {
 	_cleanup_(nft_refusals_fini) struct nft_refusals refusals = {0};
-	struct nft_kernel *k = d->k;
-	uint64_t start_us = clock_monotonic_us();
-	bool is_missed;
+	struct nft_stats *stats = &d->k->stats;
+	uint64_t start_us = clock_monotonic_us(), built_us;
 	int err;
 
 	build(d, cs);
-	k->stats.last_build_us = clock_monotonic_us() - start_us;
-	err = nft_kernel_commit(k, &d->tx, 0, &refusals, &is_missed);
-	k->is_missed |= is_missed;
+	built_us = clock_monotonic_us();
+	stats->last_build_us = built_us - start_us;
+	err = commit_chains(d);
+	if (!err)
+		err = commit(d, &d->tx, &refusals);
+	stats->last_kernel_us = clock_monotonic_us() - built_us;
 	return err == -EREMOTEIO ? leave_out(d, cs, &refusals) : err;
 }
 
@@ -296,6 +334,7 @@ int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 	nft_keys_init(&d.left_out);
 	nft_keys_init(&d.unused);
 	nft_keys_init(&d.reused);
+	nft_keys_init(&d.made);
 	k->stats.last_readback_us = 0;
 	err = try_all(&d, cs);
 	is_large = nft_tx_n_messages(&d.tx) > TRIM_MESSAGES;
@@ -305,6 +344,8 @@ int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs)
 	nft_keys_fini(&d.left_out);
 	nft_keys_fini(&d.unused);
 	nft_keys_fini(&d.reused);
+	nft_keys_fini(&d.made);
+	nft_tx_fini(&d.chains);
 	nft_tx_fini(&d.tx);
 	free(d.old.items);
 	free(d.new.items);

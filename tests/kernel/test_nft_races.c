@@ -143,7 +143,8 @@ static void a_commit_during_a_large_delta_is_not_a_failure(void **state)
 	struct sample_world *w = *state;
 	struct writer writer = {.command = add_foreign, .is_after = true};
 	struct nft_kernel k = {.n_elements = 0};
-	struct service *service = small_service();
+	struct service *service = /* of as many endpoints: no new chain */
+		sample_large_service("web", "10.96.0.1:80", N_ENDPOINTS);
 	struct service *large =
 		sample_large_service("large", "10.96.0.2:80", N_ENDPOINTS);
 	const struct change change = {.new = large};
