@@ -6,7 +6,7 @@
  * after rounding).
  *
  * Everything goes over netlink (libnftnl, libmnl), all changes of one sync in
- * one transaction; the nft program is never run.
+ * one transaction, but for new chains (see nft_delta.c); the nft program is never run.
  */
 #pragma once
 

@@ -272,7 +272,7 @@ static int commit(struct delta *d, struct nft_tx *tx, struct nft_refusals *refus
 	return err;
 }
 
-/* Until the elements are committed, too, the chains are such as may be needed soon. */
+/* The chains count as deferred until the elements that lead to them are committed. */
 static int commit_chains(struct delta *d)
 {
 	_cleanup_(nft_refusals_fini) struct nft_refusals refusals = {0};

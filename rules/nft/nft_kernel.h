@@ -47,9 +47,9 @@ void nft_refusal_log(const struct nft_refusal *r);
 void nft_refusal_report(const struct nft_refusal *r, const struct changeset *cs);
 
 /*
- * Sends the changes in one transaction, without reading back. -EREMOTEIO: new
- * services were refused and left out; -ESTALE: the kernel differs from what we
- * know, and nothing was changed.
+ * Sends the changes in one transaction, after one with the new chains, without reading
+ * back. -EREMOTEIO: new services were refused and left out; -ESTALE: the kernel differs
+ * from our state, and no element was changed.
  */
 int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs);
 /* Reads back, sends the differences. -EREMOTEIO: services were refused and left out. */

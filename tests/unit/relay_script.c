@@ -8,6 +8,7 @@
 
 #include "core/cleanup.h"
 #include "proxy/relay/relay_conn.h"
+#include "tests/unit/relay_made.h"
 
 #define N_ENDPOINTS 3
 #define FIRST_FD    100000 /* no descriptor of this process */
@@ -279,33 +280,6 @@ static void start_worker(void)
 	w.mover.calls = &calls;
 }
 
-static struct relay_service *make_service(void)
-{
-	struct frontend frontend = {.port = 80, .kind = FRONTEND_CLUSTER_IP};
-	struct endpoint endpoints[N_ENDPOINTS];
-	const struct relay_classifier classifier = {0};
-	struct service *service;
-	struct relay_service *made;
-
-	(void)addr_parse("10.0.0.1", &frontend.addr);
-	for (uint16_t i = 0; i < N_ENDPOINTS; i++)
-		endpoints[i] = (struct endpoint){frontend.addr, (uint16_t)(1000 + i),
-						 ENDPOINT_CLUSTER};
-	service = service_new(&(struct service_spec){
-		.ns = "test",
-		.name = "web",
-		.port_name = "",
-		.proto = IPPROTO_TCP,
-		.frontends = &frontend,
-		.n_frontends = 1,
-		.endpoints = endpoints,
-		.n_endpoints = N_ENDPOINTS,
-	});
-	made = relay_service_new(service, &classifier, NULL);
-	service_unref(service);
-	return made;
-}
-
 /* Reports events of a socket that is watched. */
 static void report(struct relay_side *s, uint32_t events)
 {
@@ -408,7 +382,7 @@ static void assert_whole(const struct stream *s)
 
 void relay_script_run(const uint8_t *script, size_t len)
 {
-	struct relay_service *service = make_service();
+	struct relay_service *service = relay_made_service(N_ENDPOINTS, 1000);
 	const struct sockaddr_in peer = {.sin_family = AF_INET};
 	struct relay_conn *c;
 	bool is_relayed;

@@ -8,6 +8,7 @@
 
 #include "proxy/relay/relay_conn.h"
 #include "tests/test.h"
+#include "tests/unit/relay_made.h"
 
 #define N_ENDPOINTS 150
 #define MAX_IN_TURN 64	   /* more would delay others */
@@ -42,36 +43,9 @@ static const struct relay_calls calls = {
 	.close = close_socket,
 };
 
-static struct relay_service *make_service(void)
-{
-	static struct endpoint endpoints[N_ENDPOINTS];
-	struct frontend frontend = {.port = 80, .kind = FRONTEND_CLUSTER_IP};
-	const struct relay_classifier classifier = {0};
-	struct service *service;
-	struct relay_service *made;
-
-	(void)addr_parse("10.0.0.1", &frontend.addr);
-	for (uint16_t i = 0; i < N_ENDPOINTS; i++)
-		endpoints[i] = (struct endpoint){frontend.addr, (uint16_t)(i + 1),
-						 ENDPOINT_CLUSTER};
-	service = service_new(&(struct service_spec){
-		.ns = "test",
-		.name = "web",
-		.port_name = "",
-		.proto = IPPROTO_TCP,
-		.frontends = &frontend,
-		.n_frontends = 1,
-		.endpoints = endpoints,
-		.n_endpoints = N_ENDPOINTS,
-	});
-	made = relay_service_new(service, &classifier, NULL);
-	service_unref(service);
-	return made;
-}
-
 static void endpoints_that_refuse_immediately_are_tried_in_several_turns(void **state)
 {
-	struct relay_service *service = make_service();
+	struct relay_service *service = relay_made_service(N_ENDPOINTS, 1);
 	const struct sockaddr_in peer = {.sin_family = AF_INET};
 	struct relay_conn *c;
 	int n_turns = 1;
