@@ -7,6 +7,10 @@
  *
  * When the kernel refuses a message of a service, the service is left out and
  * the rest tried again: everything that it shares with others is then theirs alone.
+ *
+ * Missing chains of a table that already serves are added by a transaction before that of
+ * the elements that lead to them, for the reason in nft_delta.c. A table that the
+ * transaction makes is complete in it: it must not serve without elements.
  */
 #include "rules/nft/nft_kernel.h"
 
@@ -39,7 +43,8 @@ struct full {
 	struct nft_desired desired; /* without the first desired_without left out */
 	uint32_t desired_without;   /* UINT32_MAX: it is empty */
 	size_t n_wanted;	    /* elements */
-	struct nft_tx tx;
+	struct nft_tx chains, tx; /* missing chains of tables that serve; all the rest */
+	bool is_made[FAMILY_N];	  /* tx makes the table */
 	struct nft_transfer transfer;
 	bool has_sent;
 	uint64_t n_objects[WHAT_N]; /* sent */
@@ -122,11 +127,18 @@ static void send_table(void *data, enum nft_verb verb, enum family family)
 		nft_schema_add_table(&f->tx, family);
 	else
 		nft_schema_delete_table(&f->tx, family);
+	f->is_made[family] = true; /* or awake again */
 }
 
+static struct nft_tx *tx_of_chains(struct full *f, enum family family)
+{
+	return f->is_made[family] ? &f->tx : &f->chains;
+}
+
+/* Missing chains use it. */
 static void send_set(void *data, enum family family, enum nft_set missing)
 {
-	nft_schema_add_set(&((struct full *)data)->tx, family, missing);
+	nft_schema_add_set(tx_of_chains(data, family), family, missing);
 }
 
 static void send_foreign_set(void *data, enum family family, const char *name)
@@ -134,11 +146,18 @@ static void send_foreign_set(void *data, enum family family, const char *name)
 	nft_schema_delete_set(&((struct full *)data)->tx, family, name);
 }
 
+/* Those of hooks must not serve without elements either. */
+static struct nft_tx *tx_of_chain(struct full *f, enum family family,
+				  struct nft_chain chain)
+{
+	return nft_chain_info(chain.kind)->type ? &f->tx : tx_of_chains(f, family);
+}
+
 static void send_chain(void *data, enum family family, struct nft_chain chain,
 		       bool is_there)
 {
 	(void)is_there; /* adding it again sets the policy */
-	nft_schema_add_chain(&((struct full *)data)->tx, family, chain);
+	nft_schema_add_chain(tx_of_chain(data, family, chain), family, chain);
 }
 
 static void send_foreign_chain(void *data, enum family family, const char *name)
@@ -156,11 +175,12 @@ static void send_rules(void *data, enum family family, struct nft_chain chain,
 		       const char *actual)
 {
 	struct full *f = data;
+	struct nft_tx *tx = *actual ? &f->tx : tx_of_chain(f, family, chain);
 	char name[NFT_CHAIN_NAME_LEN];
 
 	if (*actual)
-		nft_schema_flush_chain(&f->tx, family, nft_chain_name(chain, name));
-	nft_schema_add_rules(&f->tx, family, chain, f->cs->env);
+		nft_schema_flush_chain(tx, family, nft_chain_name(chain, name));
+	nft_schema_add_rules(tx, family, chain, f->cs->env);
 }
 
 static void send_element(void *data, enum nft_verb verb, const struct nft_element *e,
@@ -219,7 +239,9 @@ static int collect(struct full *f, bool with_generation)
 
 	if (err)
 		return err;
+	nft_tx_clear(&f->chains);
 	nft_tx_clear(&f->tx);
+	memset(f->is_made, 0, sizeof(f->is_made));
 	if (!exist) {
 		each_wanted(f, send_wanted);
 		f->desired_without = UINT32_MAX;
@@ -277,12 +299,42 @@ static int leave_out(struct full *f, const struct nft_refusals *refusals)
 	return refusals->n ? -EAGAIN : -EPROTO;
 }
 
+static int commit(struct full *f, struct nft_tx *tx, uint32_t generation,
+		  struct nft_refusals *refusals)
+{
+	bool is_missed;
+	int err = nft_kernel_commit(f->k, tx, generation, refusals, &is_missed);
+
+	if (err)
+		return err;
+	f->has_sent |= nft_tx_n_messages(tx) > 0;
+	for (unsigned what = 0; what < WHAT_N; what++)
+		f->n_objects[what] += nft_tx_n_objects(tx, what);
+	f->k->is_missed |= is_missed;
+	return 0;
+}
+
+static int commit_both(struct full *f, uint32_t generation, struct nft_refusals *refusals)
+{
+	uint64_t start_us = clock_monotonic_us();
+	int err = 0;
+
+	f->k->is_missed = false;
+	if (nft_tx_n_messages(&f->chains)) {
+		err = commit(f, &f->chains, generation, refusals);
+		generation = nft_link_next_generation(generation);
+	}
+	if (!err)
+		err = commit(f, &f->tx, generation, refusals);
+	f->k->stats.last_kernel_us = clock_monotonic_us() - start_us;
+	return err;
+}
+
 /* 0, or -EAGAIN: it changed, or a service was left out, try again. */
 static int try_once(struct full *f, bool with_generation)
 {
 	_cleanup_(nft_refusals_fini) struct nft_refusals refusals = {0};
 	uint32_t generation = 0;
-	bool is_missed;
 	int err = 0;
 
 	if (with_generation)
@@ -293,16 +345,12 @@ static int try_once(struct full *f, bool with_generation)
 		err = compare(f);
 	if (err)
 		return err == -EINTR ? -EAGAIN : err;
-	err = nft_kernel_commit(f->k, &f->tx, generation, &refusals, &is_missed);
+	err = commit_both(f, generation, &refusals);
 	if (err == -EREMOTEIO)
 		return leave_out(f, &refusals);
 	if (err)
 		return err == -ERESTART ? -EAGAIN : err;
-	f->has_sent |= nft_tx_n_messages(&f->tx) > 0;
-	for (unsigned what = 0; what < WHAT_N; what++)
-		f->n_objects[what] += nft_tx_n_objects(&f->tx, what);
-	f->k->is_missed = is_missed;
-	return is_missed ? -EAGAIN : 0;
+	return f->k->is_missed ? -EAGAIN : 0;
 }
 
 static int try_all(struct full *f)
@@ -398,6 +446,7 @@ int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
 	nft_transfer_fini(&f.transfer);
 	nft_keys_fini(&f.left_out);
 	nft_desired_fini(&f.desired);
+	nft_tx_fini(&f.chains);
 	nft_tx_fini(&f.tx);
 	(void)malloc_trim(0);
 	return err ? err : f.n_left_out ? -EREMOTEIO : 0;

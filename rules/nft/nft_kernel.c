@@ -85,7 +85,8 @@ static int commit_unsubscribed(struct nft_kernel *k, struct nft_tx *tx,
 	if (subscribe_err || nft_link_generation(&k->link, &after))
 		*ret_is_missed = true;
 	else
-		*ret_is_missed = after != (err ? before : before + 1);
+		*ret_is_missed =
+			after != (err ? before : nft_link_next_generation(before));
 	return err;
 }
 

@@ -52,5 +52,8 @@ void nft_refusal_report(const struct nft_refusal *r, const struct changeset *cs)
  * from our state, and no element was changed.
  */
 int nft_delta_apply(struct nft_kernel *k, const struct changeset *cs);
-/* Reads back, sends the differences. -EREMOTEIO: services were refused and left out. */
+/*
+ * Reads back, sends the differences: in one transaction, after one with the chains that a
+ * serving table lacks. -EREMOTEIO: services were refused and left out.
+ */
 int nft_full_apply(struct nft_kernel *k, const struct changeset *cs);

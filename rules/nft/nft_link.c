@@ -186,3 +186,8 @@ int nft_link_generation(struct nft_link *link, uint32_t *ret)
 	return nft_link_ask(link, nft_link_request(link, buf, NFT_MSG_GETGEN, 0, 0),
 			    take_generation, ret);
 }
+
+uint32_t nft_link_next_generation(uint32_t generation)
+{
+	return generation == UINT32_MAX ? 1 : generation + !!generation;
+}

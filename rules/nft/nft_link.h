@@ -64,3 +64,5 @@ int nft_link_errors(struct nft_link *link, void (*fn)(void *data, uint32_t seq, 
 
 /* The number of the ruleset's generation: every transaction of any process increases it. */
 int nft_link_generation(struct nft_link *link, uint32_t *ret);
+/* After one more transaction; of 0 (any generation) it is 0. */
+uint32_t nft_link_next_generation(uint32_t generation);

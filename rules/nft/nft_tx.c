@@ -277,12 +277,6 @@ static bool is_only(const struct nft_refusals *refusals, enum nft_part part, int
 	return refusals->n > 0;
 }
 
-/* Every transaction increases the generation by one. */
-static uint32_t next_generation(uint32_t generation)
-{
-	return generation == UINT32_MAX ? 1 : generation + !!generation;
-}
-
 /* In transactions that the socket's limit lets through: no longer all or nothing. */
 static int send_part_in_pieces(struct nft_tx *tx, struct nft_link *link,
 			       enum nft_part part, uint32_t *generation,
@@ -300,7 +294,7 @@ static int send_part_in_pieces(struct nft_tx *tx, struct nft_link *link,
 				 refusals);
 		if (err)
 			return err;
-		*generation = next_generation(*generation);
+		*generation = nft_link_next_generation(*generation);
 	}
 	return 0;
 }

@@ -63,6 +63,26 @@ static void the_first_apply_creates_all_objects(void **state)
 	assert_int_equal(stats.n_repairs, 0);
 }
 
+/* Else packets on their way follow the new element into a chain without rules. */
+static void a_missing_chain_is_committed_before_the_elements_that_lead_to_it(void **state)
+{
+	struct sample_world *w = programmed(state);
+	struct sample five = {.name = "five",
+			      .frontends = {{"10.96.0.6:80", SAMPLE_CLUSTER_IP, false}},
+			      .endpoints = "10.2.0.2:80 10.2.0.3:80 10.2.0.4:80 "
+					   "10.2.0.5:80 10.2.0.6:80"};
+	uint32_t before;
+
+	sample_put(w, &five, 1);
+	sample_restart(w);
+	before = sample_generation();
+	assert_int_equal(sample_full(w), 0);
+	assert_int_equal(sample_generation() - before, 2);
+	assert_int_equal(nft_sink_stats(w->sink).n_transactions, 2);
+	shell_run("nft list map ip sluice frontends | grep -q 'goto pick-5'");
+	sample_expect_exact(w);
+}
+
 static void an_unchanged_full_apply_sends_nothing(void **state)
 {
 	struct sample_world *w = programmed(state);
@@ -331,6 +351,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(the_first_apply_creates_all_objects),
+		TEST(a_missing_chain_is_committed_before_the_elements_that_lead_to_it),
 		TEST(an_unchanged_full_apply_sends_nothing),
 		TEST(a_large_table_is_read_completely),
 		TEST(a_small_socket_buffer_is_enough),
