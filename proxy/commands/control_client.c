@@ -9,7 +9,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "core/buf.h"
 #include "core/cleanup.h"
+#include "core/mem.h"
+#include "core/utf8.h"
 #include "proxy/commands/commands.h"
 #include "proxy/control/control.h"
 
@@ -100,28 +103,90 @@ static int read_answer(int fd, json_t **ret_root)
 	return in.err;
 }
 
-/* root: NULL if it is not JSON */
-static int take_result(const json_t *root, json_t **ret_result)
+static bool is_unsafe(uint32_t character, bool has_lines)
 {
-	json_t *result = json_object_get(root, "result");
-	const char *error = json_string_value(json_object_get(root, "error"));
-	bool is_good = result && !error; /* an answer may fail halfway */
-
-	if (is_good)
-		*ret_result = json_incref(result);
-	else
-		command_error("%s", error ? error : "the daemon's answer is incomplete");
-	return is_good ? 0 : -EPROTO;
+	return utf8_is_control(character) && !(has_lines && character == '\n');
 }
 
-static void print_no_connection(const char *path, int err)
+static bool is_clean(const char *text, bool has_lines)
+{
+	uint32_t character;
+	size_t len;
+
+	while ((len = *text ? utf8_read(text, &character) : 0)) {
+		if (is_unsafe(character, has_lines))
+			return false;
+		text += len;
+	}
+	return !*text;
+}
+
+/* U+FFFD in place of control characters. */
+static void clean_text(json_t *json, bool has_lines)
+{
+	const char *text = json_string_value(json);
+	_cleanup_(buf_fini) struct buf clean = BUF_INIT;
+	size_t len;
+
+	if (is_clean(text, has_lines))
+		return;
+	for (; *text; text += len ? len : 1) {
+		uint32_t character;
+
+		len = utf8_read(text, &character);
+		if (!len || is_unsafe(character, has_lines))
+			buf_add_string(&clean, UTF8_REPLACEMENT);
+		else
+			buf_add(&clean, text, len);
+	}
+	(void)json_string_set_nocheck(json, buf_string(&clean));
+}
+
+/* Texts are printed on terminals, and the daemon may have any version. */
+static void clean_texts(json_t *json, bool has_lines)
+{
+	const char *key;
+	json_t *item;
+	size_t i;
+
+	if (json_is_string(json))
+		clean_text(json, has_lines);
+	json_array_foreach(json, i, item) clean_texts(item, has_lines);
+	json_object_foreach(json, key, item) clean_texts(item, has_lines);
+}
+
+/* root: NULL if it is not JSON */
+static int take_result(json_t *root, bool has_lines, json_t **ret_result,
+		       char **ret_error)
+{
+	json_t *result = json_object_get(root, "result");
+	const char *error;
+
+	clean_texts(root, has_lines);
+	error = json_string_value(json_object_get(root, "error"));
+	if (result && !error) { /* an answer may fail halfway */
+		*ret_result = json_incref(result);
+		return 0;
+	}
+	*ret_error = xstrdup(error ? error : "the daemon's answer is incomplete");
+	return -EPROTO;
+}
+
+static char *connection_error(const char *path, int err)
 {
 	if (err == -EACCES || err == -EPERM)
-		command_error("%s: permission denied: the socket belongs to the daemon's "
-			      "user, run this as root",
-			      path);
-	else
-		command_error("%s: no daemon answers there: %s", path, strerror(-err));
+		return xasprintf("%s: permission denied: the socket belongs to the "
+				 "daemon's user, run this as root",
+				 path);
+	return xasprintf("%s: no daemon answers there: %s", path, strerror(-err));
+}
+
+static char *answer_error(const char *path, int err)
+{
+	if (err == -ETIMEDOUT)
+		return xasprintf("%s: the daemon has not answered for %d s", path,
+				 timeout_sec);
+	return xasprintf("%s: %s", path, strerror(-err));
 }
 
 bool control_is_served(const char *path)
@@ -132,26 +197,34 @@ bool control_is_served(const char *path)
 	return err != -ENOENT && err != -ECONNREFUSED;
 }
 
-int control_ask(const char *path, const struct control_request *request,
-		json_t **ret_result)
+int control_try(const char *path, const struct control_request *request,
+		json_t **ret_result, char **ret_error)
 {
 	json_auto_t *root = NULL;
 	_cleanup_(closep) int fd = -1;
 	int err = connect_to(path, &fd);
 
 	if (err != 0) {
-		print_no_connection(path, err);
+		*ret_error = connection_error(path, err);
 		return err;
 	}
 	err = send_request(fd, request);
 	if (err == 0)
 		err = read_answer(fd, &root);
-	if (err == -ETIMEDOUT)
-		command_error("%s: the daemon has not answered for %d s", path,
-			      timeout_sec);
-	else if (err != 0)
-		command_error("%s: %s", path, strerror(-err));
-	else
-		err = take_result(root, ret_result);
+	if (err != 0) {
+		*ret_error = answer_error(path, err);
+		return err;
+	}
+	return take_result(root, request->verb == CONTROL_DIFF, ret_result, ret_error);
+}
+
+int control_ask(const char *path, const struct control_request *request,
+		json_t **ret_result)
+{
+	_cleanup_(freep) char *error = NULL;
+	int err = control_try(path, request, ret_result, &error);
+
+	if (err != 0)
+		command_error("%s", error);
 	return err;
 }

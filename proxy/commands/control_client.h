@@ -9,9 +9,12 @@
 struct control_request;
 
 /*
- * Sends a request to the daemon at path and waits for the answer; errors are printed.
- * The caller owns *ret_result.
+ * Sends a request to the daemon at path and waits for the answer, whose texts have no
+ * control characters. On failure, *ret_error says why. The caller owns what is returned.
  */
+int control_try(const char *path, const struct control_request *request,
+		json_t **ret_result, char **ret_error);
+/* The same; an error is printed. */
 int control_ask(const char *path, const struct control_request *request,
 		json_t **ret_result);
 /* Does a daemon listen there? Also true if that cannot be known. */
