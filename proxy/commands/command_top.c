@@ -4,6 +4,7 @@
  * new the daemon's own.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -37,6 +38,7 @@ struct top {
 	json_t *last; /* the connections of the last reading, by service */
 	json_int_t last_us;
 	json_t *result; /* of this reading */
+	char *error;	/* of this reading, if it failed */
 	bool is_typing; /* the filter */
 };
 
@@ -52,7 +54,7 @@ static double rate_of(const struct top *t, const json_t *row, const char *key)
 	const json_t *before = json_object_get(t->last, key);
 	json_int_t gain = number_of(row, "connections") - json_integer_value(before);
 
-	if (!before || gain < 0 || now_us <= t->last_us)
+	if (!json_is_integer(before) || gain < 0 || now_us <= t->last_us)
 		return json_number_value(json_object_get(row, "rate"));
 	return (double)gain * 1e6 / (double)(now_us - t->last_us);
 }
@@ -111,7 +113,8 @@ static int read_rows(struct top *t)
 {
 	json_t *result = NULL;
 
-	if (control_ask(t->options->config.control_socket, &t->request, &result) != 0)
+	if (control_try(t->options->config.control_socket, &t->request, &result,
+			&t->error) != 0)
 		return STATUS_FAILED;
 	json_decref(t->result);
 	t->result = result;
@@ -286,6 +289,9 @@ int command_top(struct options *options, const struct parts *parts)
 	} else {
 		status = run_plain(&t);
 	}
+	if (t.error) /* not on the screen that is gone */
+		command_error("%s", t.error);
+	free(t.error);
 	json_decref(t.last);
 	json_decref(t.result);
 	return status;

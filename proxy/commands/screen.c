@@ -11,11 +11,11 @@
 #include "core/buf.h"
 #include "core/cleanup.h"
 
-#define ENTER	 "\033[?1049h\033[?25l" /* the other screen, no cursor */
-#define LEAVE	 "\033[?25h\033[?1049l"
-#define HOME	 "\033[H"
-#define REST_OFF "\033[K"
-#define BELOW	 "\033[J"
+#define ENTER	"\033[?1049h\033[?25l" /* the other screen, no cursor */
+#define LEAVE	"\033[?25h\033[?1049l"
+#define HOME	"\033[H"
+#define ROW_OFF "\033[K"
+#define BELOW	"\033[J"
 
 /* A terminal that is gone is noticed by screen_key(). */
 static void write_all(const char *text, size_t len)
@@ -41,27 +41,37 @@ static void list_signals(sigset_t *set)
 		(void)sigaddset(set, numbers[i]);
 }
 
-int screen_open(struct screen *s)
+static int open_terminal(struct screen *s)
 {
-	struct termios raw;
-	sigset_t set;
+	struct termios raw = s->before;
 
-	if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &s->before) == -1)
-		return -ENOTTY;
-	list_signals(&set);
-	if (sigprocmask(SIG_BLOCK, &set, NULL) == -1)
-		return -errno;
-	s->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (s->signal_fd == -1)
-		return -errno;
-	raw = s->before;
 	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
 	raw.c_cc[VSUSP] = _POSIX_VDISABLE; /* a stopped program would keep this mode */
 	raw.c_cc[VMIN] = 1;
 	raw.c_cc[VTIME] = 0;
+	s->signal_fd = signalfd(-1, &s->signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (s->signal_fd == -1)
+		return -errno;
 	if (tcsetattr(STDIN_FILENO, TCSANOW, &raw) == -1) {
 		(void)close(s->signal_fd);
 		return -ENOTTY;
+	}
+	return 0;
+}
+
+int screen_open(struct screen *s)
+{
+	int err;
+
+	if (!isatty(STDOUT_FILENO) || tcgetattr(STDIN_FILENO, &s->before) == -1)
+		return -ENOTTY;
+	list_signals(&s->signals);
+	if (sigprocmask(SIG_BLOCK, &s->signals, NULL) == -1)
+		return -errno;
+	err = open_terminal(s);
+	if (err) {
+		(void)sigprocmask(SIG_UNBLOCK, &s->signals, NULL);
+		return err;
 	}
 	write_all(ENTER, strlen(ENTER));
 	return 0;
@@ -86,21 +96,33 @@ void screen_size(size_t *ret_rows, size_t *ret_columns)
 	}
 }
 
+/* So many bytes at most, and whole characters. */
+static size_t cut_len(const char *text, size_t len, size_t max)
+{
+	if (len <= max)
+		return len;
+	while (max > 0 && ((unsigned char)text[max] & 0xc0) == 0x80)
+		max--;
+	return max;
+}
+
+/* Each row is cleared before it is written: afterwards the cursor may be on its last character. */
 void screen_draw(const char *text)
 {
 	_cleanup_(buf_fini) struct buf out = BUF_INIT;
-	size_t n_rows, n_columns;
+	size_t n_rows, n_columns, row;
 
 	screen_size(&n_rows, &n_columns);
 	buf_add_string(&out, HOME);
-	for (size_t row = 0; *text && row < n_rows; row++) {
+	for (row = 0; *text && row < n_rows; row++) {
 		size_t len = strcspn(text, "\n");
 
-		buf_printf(&out, "%s%.*s" REST_OFF, row ? "\r\n" : "",
-			   (int)(len < n_columns ? len : n_columns), text);
+		buf_printf(&out, "%s" ROW_OFF "%.*s", row ? "\r\n" : "",
+			   (int)cut_len(text, len, n_columns), text);
 		text += len + (text[len] == '\n');
 	}
-	buf_add_string(&out, BELOW);
+	if (row < n_rows)
+		buf_add_string(&out, row ? "\r\n" BELOW : BELOW);
 	write_all(out.data, out.len);
 }
 

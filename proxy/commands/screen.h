@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -11,6 +12,7 @@
 
 struct screen { /* embedded */
 	struct termios before;
+	sigset_t signals; /* that arrive as a key */
 	int signal_fd;
 };
 

@@ -156,13 +156,13 @@ static void press(struct terminal *t, const char *keys)
 	assert_int_equal(write(t->fd, keys, strlen(keys)), strlen(keys));
 }
 
-static void terminal_close(struct terminal *t)
+static void terminal_close(struct terminal *t, int expected)
 {
 	int status;
 
 	assert_int_equal(waitpid(t->pid, &status, 0), t->pid);
 	assert_true(WIFEXITED(status));
-	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_int_equal(WEXITSTATUS(status), expected);
 	(void)close(t->fd);
 	(void)close(t->slave_fd);
 	buf_fini(&t->out);
@@ -200,7 +200,7 @@ static void keys_sort_filter_and_quit(void **state)
 	press(&t, "q");
 	expect(&t, "\033[?25h\033[?1049l");
 	assert_true(has_echo(&t));
-	terminal_close(&t);
+	terminal_close(&t, 0);
 }
 
 static void a_signal_restores_the_terminal(void **state)
@@ -212,7 +212,38 @@ static void a_signal_restores_the_terminal(void **state)
 	assert_int_equal(kill(t.pid, SIGTERM), 0);
 	expect(&t, "\033[?25h\033[?1049l");
 	assert_true(has_echo(&t));
-	terminal_close(&t);
+	terminal_close(&t, 0);
+}
+
+static void a_lost_daemon_is_reported_after_the_terminal_is_restored(void **state)
+{
+	struct served *s = served_new(objects, NULL);
+	struct terminal t;
+
+	(void)state;
+	terminal_open(&t, s);
+	expect(&t, "3 service ports");
+	served_free(s);
+	press(&t, "e");
+	expect(&t, "\033[?1049l"
+		   "sluice: ");
+	terminal_close(&t, 1);
+}
+
+/* Clearing the rest of a full row would clear its last character. */
+static void a_row_as_wide_as_the_terminal_is_complete(void **state)
+{
+	static const struct winsize narrow = {.ws_row = 3, .ws_col = 20};
+	struct terminal t;
+
+	terminal_open(&t, *state);
+	expect(&t, "3 service ports");
+	assert_int_equal(ioctl(t.fd, TIOCSWINSZ, &narrow), 0);
+	press(&t, "e");
+	expect(&t,
+	       "\033[K3 service ports, by \r\r\n\033[K\r\r\n\033[KNAMESPACE   NAME   P");
+	press(&t, "q");
+	terminal_close(&t, 0);
 }
 
 int main(void)
@@ -221,6 +252,9 @@ int main(void)
 		cmocka_unit_test(without_a_terminal_readings_are_lines),
 		cmocka_unit_test(keys_sort_filter_and_quit),
 		cmocka_unit_test(a_signal_restores_the_terminal),
+		cmocka_unit_test(
+			a_lost_daemon_is_reported_after_the_terminal_is_restored),
+		cmocka_unit_test(a_row_as_wide_as_the_terminal_is_complete),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
