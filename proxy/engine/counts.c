@@ -41,6 +41,7 @@ struct entry {
 	struct place *places;	  /* by address */
 	size_t n_counters, n_places, places_cap;
 	uint64_t totals[COUNT_N];
+	uint64_t n_with_endpoints; /* connections when those were read last */
 	uint64_t round;
 	uint64_t measured_us, n_measured; /* the last measurement of the rate; 0: none */
 	double rate;
@@ -274,6 +275,8 @@ static void merge_service(struct counts *c, const struct service *s, bool with_e
 		return;
 	renew(e, s);
 	merge(c, e, first, n, with_endpoints);
+	if (with_endpoints)
+		e->n_with_endpoints = e->totals[COUNT_CONNECTIONS];
 }
 
 /* -ENODATA: no sink counts. */
@@ -400,6 +403,13 @@ uint64_t counts_total(const struct counts *c, const struct service *s,
 	const struct entry *e = find(c, s);
 
 	return e ? e->totals[kind] : 0;
+}
+
+bool counts_lack_endpoints(const struct counts *c, const struct service *s)
+{
+	const struct entry *e = find(c, s);
+
+	return e && e->totals[COUNT_CONNECTIONS] != e->n_with_endpoints;
 }
 
 void counts_frontend(const struct counts *c, const struct service *s,

@@ -44,6 +44,8 @@ void counts_end_round(struct counts *c, uint64_t now_us);
 /* Sums of a service, with the frontends that it no longer has. */
 uint64_t counts_total(const struct counts *c, const struct service *s,
 		      enum sink_count_kind kind);
+/* It has had connections since its endpoints were read last. */
+bool counts_lack_endpoints(const struct counts *c, const struct service *s);
 /* Of one of its frontends, each kind. */
 void counts_frontend(const struct counts *c, const struct service *s,
 		     const struct frontend *f, uint64_t ret[static COUNT_N]);

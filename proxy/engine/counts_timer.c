@@ -15,15 +15,8 @@
 
 struct step {
 	struct change changes[STEP_MAX];
-	uint64_t before[STEP_MAX]; /* connections */
 	struct changeset of;
 };
-
-static void add(struct step *step, const struct counts_timer *t, const struct service *s)
-{
-	step->before[step->of.n] = counts_total(t->counts, s, COUNT_CONNECTIONS);
-	step->changes[step->of.n++].new = s;
-}
 
 /* The next services; true if there are more. */
 static bool fill(struct counts_timer *t, struct step *step)
@@ -35,13 +28,16 @@ static bool fill(struct counts_timer *t, struct step *step)
 		s = state_next(t->state, &t->next);
 		if (!s)
 			return false;
-		add(step, t, s);
+		step->changes[step->of.n++].new = s;
 		n_counters += s->n_frontends;
 	}
 	return true;
 }
 
-/* Where there were connections; those of a very large service are read on request only. */
+/*
+ * Where there were connections, also such that another reading has seen, without
+ * endpoints; those of a very large service are read on request only.
+ */
 static void read_endpoints(const struct counts_timer *t, const struct step *step)
 {
 	struct step busy = {.of = {.env = t->env, .changes = busy.changes}};
@@ -51,8 +47,7 @@ static void read_endpoints(const struct counts_timer *t, const struct step *step
 		const struct service *s = step->changes[i].new;
 		size_t n = (size_t)s->n_frontends * s->n_endpoints;
 
-		if (counts_total(t->counts, s, COUNT_CONNECTIONS) == step->before[i] ||
-		    n > STEP_COUNT)
+		if (!counts_lack_endpoints(t->counts, s) || n > STEP_COUNT)
 			continue;
 		if (n_counters + n > STEP_COUNT) {
 			(void)counts_read(t->counts, &busy.of, true);

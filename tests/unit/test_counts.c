@@ -268,6 +268,21 @@ static void endpoints_of_a_service_without_connections_are_not_read(void **state
 	assert_int_equal(w->sink.n_endpoints_read, 1);
 }
 
+static void
+connections_that_a_reading_without_endpoints_has_seen_are_lacking(void **state)
+{
+	struct world *w = *state;
+
+	assert_false(counts_lack_endpoints(w->counts, w->web));
+	counting_sink_set(&w->sink, "web", COUNT_CONNECTIONS, 7);
+	measure_web(w, 1 * SEC);
+	assert_true(counts_lack_endpoints(w->counts, w->web));
+	measure_web(w, 2 * SEC);
+	assert_true(counts_lack_endpoints(w->counts, w->web));
+	assert_true(read_web(w));
+	assert_false(counts_lack_endpoints(w->counts, w->web));
+}
+
 static void a_service_keeps_the_sum_of_a_removed_frontend(void **state)
 {
 	struct world *w = *state;
@@ -334,6 +349,7 @@ int main(void)
 		TEST(endpoints_count_for_as_long_as_the_service_has_them),
 		TEST(endpoints_of_a_service_without_connections_are_not_read),
 		TEST(endpoints_that_are_not_read_stay),
+		TEST(connections_that_a_reading_without_endpoints_has_seen_are_lacking),
 		TEST(a_service_keeps_the_sum_of_a_removed_frontend),
 		TEST(a_removed_service_is_forgotten_but_in_the_sum),
 		TEST(the_rate_is_that_between_two_measurements),
