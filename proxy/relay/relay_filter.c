@@ -179,36 +179,3 @@ int relay_filter_attach(const struct relay_filter *f, int fd)
 		return -errno;
 	return 0;
 }
-
-static uint32_t load(uint32_t k, const struct addr *source, unsigned ifindex)
-{
-	enum family family = addr_family(source);
-	size_t len;
-	const uint8_t *bytes = addr_bytes(source, &len);
-
-	if (k == (uint32_t)(SKF_AD_OFF + SKF_AD_IFINDEX))
-		return ifindex;
-	return word_of(bytes + (k - SOURCE_OFFSET(family)));
-}
-
-bool relay_filter_passes(const struct relay_filter *f, const struct addr *source,
-			 unsigned ifindex)
-{
-	uint32_t a = 0;
-
-	for (size_t i = 0; i < f->n; i++) {
-		const struct sock_filter *step = &f->code[i];
-
-		if (step->code == (BPF_LD | BPF_W | BPF_ABS))
-			a = load(step->k, source, ifindex);
-		else if (step->code == (BPF_ALU | BPF_AND | BPF_K))
-			a &= step->k;
-		else if (step->code == (BPF_JMP | BPF_JEQ | BPF_K))
-			i += a == step->k ? step->jt : step->jf;
-		else if (step->code == (BPF_JMP | BPF_JA))
-			i += step->k;
-		else
-			return step->k != 0;
-	}
-	return true;
-}

@@ -24,6 +24,3 @@ bool relay_filter_build(struct relay_filter *f, const struct relay_service *s,
 void relay_filter_fini(struct relay_filter *f);
 /* Attaches it, or removes what is attached if it is empty. 0, or -errno. */
 int relay_filter_attach(const struct relay_filter *f, int fd);
-/* For tests and comparison: does a packet from there, by this interface, pass? */
-bool relay_filter_passes(const struct relay_filter *f, const struct addr *source,
-			 unsigned ifindex);

@@ -178,6 +178,42 @@ static struct relay_service *limited(enum family family, const char *const *rang
 	return made;
 }
 
+/* Loads of a filter: the source address, or the interface. */
+static uint32_t load(uint32_t k, const struct addr *source, unsigned ifindex)
+{
+	size_t start = addr_family(source) == FAMILY_IPV4 ? 12 : 8, len;
+	const uint8_t *bytes = addr_bytes(source, &len);
+	uint32_t word;
+
+	if (k == (uint32_t)(SKF_AD_OFF + SKF_AD_IFINDEX))
+		return ifindex;
+	memcpy(&word, bytes + (k - ((uint32_t)SKF_NET_OFF + start)), sizeof(word));
+	return ntohl(word);
+}
+
+/* What the kernel would do: does a packet from there, by this interface, pass? */
+static bool passes(const struct relay_filter *f, const struct addr *source,
+		   unsigned ifindex)
+{
+	uint32_t a = 0;
+
+	for (size_t i = 0; i < f->n; i++) {
+		const struct sock_filter *step = &f->code[i];
+
+		if (step->code == (BPF_LD | BPF_W | BPF_ABS))
+			a = load(step->k, source, ifindex);
+		else if (step->code == (BPF_ALU | BPF_AND | BPF_K))
+			a &= step->k;
+		else if (step->code == (BPF_JMP | BPF_JEQ | BPF_K))
+			i += a == step->k ? step->jt : step->jf;
+		else if (step->code == (BPF_JMP | BPF_JA))
+			i += step->k;
+		else
+			return step->k != 0;
+	}
+	return true;
+}
+
 static void assert_passes(struct relay_service *s, const char *source, unsigned ifindex,
 			  bool expected)
 {
@@ -185,7 +221,7 @@ static void assert_passes(struct relay_service *s, const char *source, unsigned 
 	struct addr a = addr(source);
 
 	assert_true(relay_filter_build(&f, s, service_frontends(s->service)));
-	if (relay_filter_passes(&f, &a, ifindex) != expected)
+	if (passes(&f, &a, ifindex) != expected)
 		fail_msg("%s by interface %u should %spass", source, ifindex,
 			 expected ? "" : "not ");
 	relay_filter_fini(&f);
