@@ -236,6 +236,25 @@ static void a_draft_of_a_killed_writer_is_replaced(void **state)
 	}
 }
 
+static void the_file_of_an_older_version_is_removed_by_the_first_write(void **state)
+{
+	static const char *const names[] = {"objects.json", "objects.json~",
+					    "objects.yaml"};
+	struct world *w = *state;
+
+	for (size_t i = 0; i < N_ELEMENTS(names); i++) {
+		_cleanup_(freep) char *path = world_path(w, names[i]);
+
+		world_write(w, names[i], "old");
+		world_make_folder(w, SAVED_OBJECTS_FILE ".tmp");
+		assert_true(write_objects(w->folder, 1) < 0);
+		world_remove(w, SAVED_OBJECTS_FILE ".tmp");
+		assert_int_equal(access(path, F_OK), 0);
+		assert_int_equal(write_objects(w->folder, 1), 0);
+		assert_int_equal(access(path, F_OK), i == 0 ? -1 : 0);
+	}
+}
+
 static void a_file_of_others_is_refused(void **state)
 {
 	static const struct {
@@ -456,6 +475,7 @@ int main(void)
 		cmocka_unit_test(what_programs_nothing_is_left_out),
 		IN_FOLDER(a_written_file_is_read),
 		IN_FOLDER(a_draft_of_a_killed_writer_is_replaced),
+		IN_FOLDER(the_file_of_an_older_version_is_removed_by_the_first_write),
 		IN_FOLDER(a_file_of_others_is_refused),
 		IN_FOLDER(things_that_are_not_regular_files_are_refused),
 		IN_FOLDER(a_file_that_is_too_large_is_refused_unread),

@@ -18,6 +18,7 @@
 #include "watchers/saved/saved_reader.h"
 
 #define DRAFT	  SAVED_OBJECTS_FILE ".tmp"
+#define OLD_FILE  "objects.json" /* of an older version: never read again */
 #define PIECE_LEN 65536
 
 void saved_objects_fini(struct saved_objects *s)
@@ -121,6 +122,7 @@ static int replace(int dir, struct writer *w)
 {
 	if (renameat(dir, DRAFT, dir, SAVED_OBJECTS_FILE) == -1)
 		return -errno;
+	(void)unlinkat(dir, OLD_FILE, 0); /* usually there is none */
 	/* without it, a power cut may bring the old file back, which is whole, too */
 	return fsync(dir) == 0 || errno == EINVAL ? 0 : -errno;
 }

@@ -33,7 +33,7 @@ void saved_objects_fini(struct saved_objects *s);
 
 /*
  * Replaces the file in dir, a folder that exists, or leaves the old one; it is on the
- * disk when this returns.  May run in a thread beside users of the objects.  0, or
+ * disk when this returns.  "objects.json" of an older version is removed then.  May run in a thread beside users of the objects.  0, or
  * -errno; -EFBIG, with the old file removed, if it would be larger than
  * SAVED_OBJECTS_MAX_LEN. *ret_len: bytes written.
  */
