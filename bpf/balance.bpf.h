@@ -20,7 +20,7 @@
 
 struct ebpf_choice {
 	struct ebpf_place endpoint;
-	__u32 endpoint_id, generation, service;
+	__u32 endpoint_id, generation, service, options;
 	bool is_new; /* not the one that the socket used last */
 };
 
@@ -105,6 +105,7 @@ static __always_inline bool ebpf_take_endpoint(__u32 id, __u16 pool_flag, __u32 
 	choice->endpoint.zero = 0;
 	choice->endpoint_id = id;
 	choice->generation = e->generation;
+	choice->options = e->options;
 	choice->service = service;
 	return true;
 }

@@ -3,9 +3,45 @@
  * connect() of a TCP or UDP socket: a service's address becomes that of an
  * endpoint, once, for as long as the socket is connected.
  */
+#include "bpf/connections.bpf.h"
 #include "bpf/routes.bpf.h"
 
 #define REFUSED 111 /* ECONNREFUSED */
+
+/* connect(AF_UNSPEC) runs no hook: what an earlier connection left may show a wrong name. */
+static __always_inline void forget(struct bpf_sock_addr *ctx, struct ebpf_socket *s,
+				   const struct ebpf_place *to)
+{
+	if (s)
+		ebpf_forget(ctx->sk, s, to);
+	if (ctx->protocol == IPPROTO_TCP)
+		ebpf_forget_connection(bpf_get_socket_cookie(ctx));
+}
+
+/*
+ * A TCP connection that lives on when its endpoint goes needs no more than its names.
+ * Others are found by the storage of their socket when they are to be closed.
+ */
+static __always_inline bool remember(struct bpf_sock_addr *ctx, struct ebpf_socket *s,
+				     const struct ebpf_place *frontend,
+				     const struct ebpf_choice *choice)
+{
+	if (ctx->protocol == IPPROTO_TCP) {
+		__u64 cookie = bpf_get_socket_cookie(ctx);
+
+		if (!s && !(choice->options & EBPF_ENDPOINT_RESETS) &&
+		    ebpf_remember_connection(cookie, frontend, &choice->endpoint))
+			return true;
+		ebpf_forget_connection(cookie);
+	}
+	if (!s)
+		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL,
+				       BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s)
+		return false;
+	ebpf_set_route(s, frontend, choice);
+	return true;
+}
 
 /* True: connect, perhaps to another *to; false: refuse. */
 static __always_inline bool connect(struct bpf_sock_addr *ctx, struct ebpf_place *to,
@@ -16,19 +52,15 @@ static __always_inline bool connect(struct bpf_sock_addr *ctx, struct ebpf_place
 	struct ebpf_frontend frontend;
 	struct ebpf_last none = {0};
 	struct ebpf_choice choice;
-	bool is_kept = proto != IPPROTO_TCP || !keeps_no_tcp;
 	struct ebpf_socket *s;
 
 	if (proto != IPPROTO_TCP && proto != IPPROTO_UDP)
 		return true;
+	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	if (!ebpf_find_frontend(to, proto, &frontend)) {
-		/* connect(AF_UNSPEC) runs no hook: an old route may be left */
-		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
-		if (s)
-			ebpf_forget(ctx->sk, s, to);
+		forget(ctx, s, to);
 		return true;
 	}
-	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	if (s && s->flags & EBPF_SOCKET_OPTED_OUT)
 		return true;
 	switch (ebpf_decide(ctx, &frontend, proto, &none, &choice)) {
@@ -40,15 +72,9 @@ static __always_inline bool connect(struct bpf_sock_addr *ctx, struct ebpf_place
 	default:
 		return true;
 	}
-	if (is_kept && !s) {
-		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL,
-				       BPF_SK_STORAGE_GET_F_CREATE);
-		if (!s)
-			return true;
-	}
+	if (!remember(ctx, s, &frontend_place, &choice))
+		return true;
 	ebpf_count(&choice);
-	if (s)
-		ebpf_set_route(s, &frontend_place, &choice);
 	*to = choice.endpoint;
 	*ret_rewrite = true;
 	return true;

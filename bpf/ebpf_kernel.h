@@ -24,7 +24,6 @@ struct ebpf_params {
 	const char *const *excluded; /* cgroups that are left to nftables */
 	size_t n_excluded;
 	bool is_host_only; /* pods are left to nftables */
-	bool keeps_no_tcp; /* TCP sockets are not remembered */
 };
 
 struct ebpf_sizes { /* numbers of elements */

@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define EBPF_LAYOUT_VERSION 3u
+#define EBPF_LAYOUT_VERSION 4u
 
 /*
  * A node port at all node addresses is one element, at the unspecified address, and
@@ -132,6 +132,21 @@ struct ebpf_more_routes {
 	__u32 next; /* the one to replace when all are in use */
 };
 
+struct ebpf_place { /* where a socket wants to go, or comes from */
+	__be32 addr[4];
+	__be16 port;
+	__u16 zero;
+};
+
+/* What getpeername() of a TCP socket shows, at the place that its cookie gives. */
+#define EBPF_CONNECTIONS 32768u
+struct ebpf_connection {
+	__u64 cookie;	/* the socket's; 0: of none */
+	__u32 n_claims; /* 0: free, 1: taken; more while sockets try */
+	__u32 zero;
+	struct ebpf_place frontend, endpoint;
+};
+
 /* A network namespace with sockets of endpoints that are gone. */
 struct ebpf_netns {
 	__u64 cookie;
@@ -152,6 +167,7 @@ _Static_assert(sizeof(struct ebpf_slot) == 8, "layout");
 _Static_assert(sizeof(struct ebpf_endpoint) == 40, "layout");
 _Static_assert(sizeof(struct ebpf_client) == 16, "no padding in keys");
 _Static_assert(sizeof(struct ebpf_binding) == 16, "layout");
+_Static_assert(sizeof(struct ebpf_connection) == 56, "layout");
 _Static_assert(sizeof(struct ebpf_route) == 44, "layout");
 _Static_assert(sizeof(struct ebpf_socket) == 52,
 	       "fits a slab object of 64 with its header");

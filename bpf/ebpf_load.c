@@ -17,7 +17,7 @@
 #include "core/hash.h"
 #include "core/mem.h"
 
-#define N_MAPS 8
+#define N_MAPS 9
 
 /* Do they grow? Those that do are made new with larger sizes, the others stay. */
 struct map_use {
@@ -36,6 +36,7 @@ struct bpf_program *ebpf_hook_program(const struct hooks *hooks, enum ebpf_hook 
 		[EBPF_RECVMSG6] = hooks->progs.recvmsg6,
 		[EBPF_GETPEERNAME4] = hooks->progs.getpeername4,
 		[EBPF_GETPEERNAME6] = hooks->progs.getpeername6,
+		[EBPF_SOCK_RELEASE] = hooks->progs.sock_release,
 	};
 
 	return programs[hook];
@@ -52,6 +53,7 @@ const char *ebpf_hook_name(enum ebpf_hook hook)
 		[EBPF_RECVMSG6] = "recvmsg6",
 		[EBPF_GETPEERNAME4] = "getpeername4",
 		[EBPF_GETPEERNAME6] = "getpeername6",
+		[EBPF_SOCK_RELEASE] = "sock_release",
 	};
 
 	return names[hook];
@@ -71,6 +73,7 @@ static size_t list_maps(const struct hooks *h, const struct ebpf_sizes *sizes,
 		{h->maps.slots, sizes->slots},
 		{h->maps.endpoints, sizes->endpoints},
 		{h->maps.affinity, 0},
+		{h->maps.connections, 0},
 		{h->maps.sockets, 0},
 		{h->maps.more_routes, 0},
 		{h->maps.meta, 0},
@@ -199,7 +202,6 @@ int ebpf_load(const struct ebpf_kernel *k, const struct hooks *from,
 	hooks->rodata->node_cookie = k->node_cookie;
 	hooks->rodata->can_refuse = has_set_retval();
 	hooks->rodata->is_host_only = k->params.is_host_only;
-	hooks->rodata->keeps_no_tcp = k->params.keeps_no_tcp;
 	hooks->bss->epoch = random_epoch();
 	if (k->is_probe)
 		leave_out_ipv4(hooks);

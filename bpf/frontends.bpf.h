@@ -20,12 +20,6 @@ struct {
 	__type(value, struct ebpf_frontend);
 } frontends EBPF_MAP;
 
-struct ebpf_place { /* where a socket wants to go, or comes from */
-	__be32 addr[4];
-	__be16 port;
-	__u16 zero;
-};
-
 /* One 8-byte load: the element may go while the program runs. */
 static __always_inline bool ebpf_look_up(const struct ebpf_frontend_key *key,
 					 struct ebpf_frontend *ret)

@@ -66,4 +66,3 @@ struct {
 const volatile __u64 node_cookie __weak; /* of the node's network namespace */
 const volatile __u8 can_refuse __weak;	 /* the kernel has bpf_set_retval() */
 const volatile __u8 is_host_only __weak; /* pods are left to nftables */
-const volatile __u8 keeps_no_tcp __weak; /* TCP sockets get no storage */

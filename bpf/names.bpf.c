@@ -3,14 +3,24 @@
  * recvmsg() and getpeername() show the frontend that the socket asked for, not
  * the endpoint that answered.
  */
+#include "bpf/connections.bpf.h"
 #include "bpf/routes.bpf.h"
+
+static __always_inline bool find_name(struct bpf_sock_addr *ctx,
+				      const struct ebpf_place *endpoint,
+				      struct ebpf_place *ret)
+{
+	return (ctx->protocol == IPPROTO_TCP &&
+		ebpf_find_connection_name(bpf_get_socket_cookie(ctx), endpoint, ret)) ||
+	       ebpf_find_name(ctx->sk, endpoint, ret);
+}
 
 static __always_inline int show4(struct bpf_sock_addr *ctx)
 {
 	struct ebpf_place from, name;
 
 	ebpf_place4(&from, ctx);
-	if (ebpf_find_name(ctx->sk, &from, &name))
+	if (find_name(ctx, &from, &name))
 		ebpf_write4(ctx, name.addr, name.port);
 	return 1;
 }
@@ -20,7 +30,7 @@ static __always_inline int show6(struct bpf_sock_addr *ctx)
 	struct ebpf_place from, name;
 
 	ebpf_place6(&from, ctx);
-	if (ebpf_find_name(ctx->sk, &from, &name))
+	if (find_name(ctx, &from, &name))
 		ebpf_write6(ctx, name.addr, name.port);
 	return 1;
 }

@@ -337,9 +337,11 @@ static void a_socket_older_than_the_programs_is_served_from_its_next_call_on(voi
 
 static void the_verifier_needs_few_instructions(void **state)
 {
-	static const char *const hooks[] = {"connect4",	    "connect6",	   "sendmsg4",
-					    "sendmsg6",	    "recvmsg4",	   "recvmsg6",
-					    "getpeername4", "getpeername6"};
+	static const char *const hooks[] = {"connect4",	    "connect6",
+					    "sendmsg4",	    "sendmsg6",
+					    "recvmsg4",	    "recvmsg6",
+					    "getpeername4", "getpeername6",
+					    "sock_release"};
 
 	for (size_t i = 0; i < N_ELEMENTS(hooks); i++) {
 		_cleanup_(freep) char *path =

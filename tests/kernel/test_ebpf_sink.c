@@ -238,7 +238,7 @@ static void pins_of_another_network_namespace_stay(void **state)
 	}
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	assert_int_equal(WEXITSTATUS(status), EXDEV);
-	assert_int_equal(count_pins("link_"), 8);
+	assert_int_equal(count_pins("link_"), 9);
 	assert_int_equal(set_up(state), 0);
 }
 

@@ -70,7 +70,7 @@ static int tear_down(void **state)
 	ebpf_table_free(table);
 	ebpf_kernel_close(kernel);
 	assert_int_equal(ebpf_kernel_cleanup(stage->bpffs, &n), 0);
-	assert_true(n >= 8 + 8);
+	assert_true(n >= 9 + 9);
 	return 0;
 }
 
