@@ -61,6 +61,7 @@ static __always_inline void ebpf_place6(struct ebpf_place *p, struct bpf_sock_ad
 static __always_inline void ebpf_write4(struct bpf_sock_addr *ctx, const __be32 addr[4],
 					__be16 port)
 {
+	barrier_var(ctx); /* clang must not share a pointer into it: the verifier refuses */
 	ctx->user_ip4 = addr[3];
 	ctx->user_port = port;
 }
@@ -68,11 +69,28 @@ static __always_inline void ebpf_write4(struct bpf_sock_addr *ctx, const __be32 
 static __always_inline void ebpf_write6(struct bpf_sock_addr *ctx, const __be32 addr[4],
 					__be16 port)
 {
+	barrier_var(ctx);
 	ctx->user_ip6[0] = addr[0];
 	ctx->user_ip6[1] = addr[1];
 	ctx->user_ip6[2] = addr[2];
 	ctx->user_ip6[3] = addr[3];
 	ctx->user_port = port;
+}
+
+/* Without a copy of the context's address: for what each datagram passes. */
+static __always_inline bool ebpf_is_at4(const struct bpf_sock_addr *ctx,
+					const __be32 addr[4], __be16 port)
+{
+	return !(addr[0] | addr[1] | (addr[2] ^ bpf_htonl(0xffff)) |
+		 (addr[3] ^ ctx->user_ip4) | (__u32)(port ^ (__be16)ctx->user_port));
+}
+
+static __always_inline bool ebpf_is_at6(const struct bpf_sock_addr *ctx,
+					const __be32 addr[4], __be16 port)
+{
+	return !((addr[0] ^ ctx->user_ip6[0]) | (addr[1] ^ ctx->user_ip6[1]) |
+		 (addr[2] ^ ctx->user_ip6[2]) | (addr[3] ^ ctx->user_ip6[3]) |
+		 (__u32)(port ^ (__be16)ctx->user_port));
 }
 
 /* Exactly this address, not any address of the node. */

@@ -81,17 +81,3 @@ static __always_inline bool ebpf_remember_connection(__u64 cookie,
 	c->cookie = cookie;
 	return true;
 }
-
-/* The frontend that the socket knows this endpoint by. */
-static __always_inline bool ebpf_find_connection_name(__u64 cookie,
-						      const struct ebpf_place *endpoint,
-						      struct ebpf_place *ret)
-{
-	struct ebpf_connection *c = ebpf_find_connection(cookie);
-
-	if (!c || !c->endpoint.port ||
-	    !ebpf_same_place(c->endpoint.addr, c->endpoint.port, endpoint))
-		return false;
-	*ret = c->frontend;
-	return true;
-}

@@ -139,7 +139,7 @@ struct ebpf_place { /* where a socket wants to go, or comes from */
 };
 
 /* What getpeername() of a TCP socket shows, at the place that its cookie gives. */
-#define EBPF_CONNECTIONS 32768u
+#define EBPF_CONNECTIONS 16384u
 struct ebpf_connection {
 	__u64 cookie;	/* the socket's; 0: of none */
 	__u32 n_claims; /* 0: free, 1: taken; more while sockets try */

@@ -6,13 +6,11 @@
 #include "bpf/connections.bpf.h"
 #include "bpf/routes.bpf.h"
 
-static __always_inline bool find_name(struct bpf_sock_addr *ctx,
-				      const struct ebpf_place *endpoint,
-				      struct ebpf_place *ret)
+static __always_inline struct ebpf_connection *find_connection(struct bpf_sock_addr *ctx)
 {
-	return (ctx->protocol == IPPROTO_TCP &&
-		ebpf_find_connection_name(bpf_get_socket_cookie(ctx), endpoint, ret)) ||
-	       ebpf_find_name(ctx->sk, endpoint, ret);
+	return ctx->protocol == IPPROTO_TCP
+		       ? ebpf_find_connection(bpf_get_socket_cookie(ctx))
+		       : NULL;
 }
 
 static __always_inline int show4(struct bpf_sock_addr *ctx)
@@ -20,7 +18,7 @@ static __always_inline int show4(struct bpf_sock_addr *ctx)
 	struct ebpf_place from, name;
 
 	ebpf_place4(&from, ctx);
-	if (find_name(ctx, &from, &name))
+	if (ebpf_find_name(ctx->sk, &from, &name))
 		ebpf_write4(ctx, name.addr, name.port);
 	return 1;
 }
@@ -30,33 +28,58 @@ static __always_inline int show6(struct bpf_sock_addr *ctx)
 	struct ebpf_place from, name;
 
 	ebpf_place6(&from, ctx);
-	if (find_name(ctx, &from, &name))
+	if (ebpf_find_name(ctx->sk, &from, &name))
 		ebpf_write6(ctx, name.addr, name.port);
 	return 1;
 }
 
+/* Mostly it is the only route of the socket, in the same 64 bytes as its endpoint. */
 SEC("cgroup/recvmsg4")
 int recvmsg4(struct bpf_sock_addr *ctx)
 {
-	return show4(ctx);
+	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+
+	if (!s)
+		return 1;
+	if (!ebpf_is_at4(ctx, s->route.endpoint, s->route.endpoint_port))
+		return show4(ctx);
+	ebpf_write4(ctx, s->route.frontend, s->route.frontend_port);
+	return 1;
 }
 
 SEC("cgroup/recvmsg6")
 int recvmsg6(struct bpf_sock_addr *ctx)
 {
-	return show6(ctx);
+	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+
+	if (!s)
+		return 1;
+	if (!ebpf_is_at6(ctx, s->route.endpoint, s->route.endpoint_port))
+		return show6(ctx);
+	ebpf_write6(ctx, s->route.frontend, s->route.frontend_port);
+	return 1;
 }
 
 SEC("cgroup/getpeername4")
 int getpeername4(struct bpf_sock_addr *ctx)
 {
-	return show4(ctx);
+	struct ebpf_connection *c = find_connection(ctx);
+
+	if (!c || !ebpf_is_at4(ctx, c->endpoint.addr, c->endpoint.port))
+		return show4(ctx);
+	ebpf_write4(ctx, c->frontend.addr, c->frontend.port);
+	return 1;
 }
 
 SEC("cgroup/getpeername6")
 int getpeername6(struct bpf_sock_addr *ctx)
 {
-	return show6(ctx);
+	struct ebpf_connection *c = find_connection(ctx);
+
+	if (!c || !ebpf_is_at6(ctx, c->endpoint.addr, c->endpoint.port))
+		return show6(ctx);
+	ebpf_write6(ctx, c->frontend.addr, c->frontend.port);
+	return 1;
 }
 
 char _license[] SEC("license") __weak = "Dual BSD/GPL";

@@ -35,21 +35,16 @@ static __always_inline bool is_peer6(const struct bpf_sock *sk,
 }
 
 /*
- * The endpoint of this socket's route, if it was decided in this epoch. Its record is not
- * read: the next epoch follows the change that ends it, in the same sync.
+ * The only route of an unconnected socket, if it was decided in this epoch: the endpoint's
+ * record is not read, because the next epoch follows the change that ends it, in the same
+ * sync. Mostly that is all that a datagram needs, so it is short: it has 64 bytes of the
+ * socket to read.
  */
-static __always_inline bool find_again(const struct ebpf_socket *s, __u32 now,
-				       struct ebpf_place *to)
+static __always_inline bool is_decided(const struct bpf_sock *sk,
+				       const struct ebpf_socket *s, __u32 now)
 {
-	if ((s->flags & (EBPF_EPOCH_MASK | EBPF_SOCKET_OPTED_OUT)) != now ||
-	    !s->route.endpoint_port || !ebpf_is_route_to(&s->route, to))
-		return false;
-	to->addr[0] = s->route.endpoint[0];
-	to->addr[1] = s->route.endpoint[1];
-	to->addr[2] = s->route.endpoint[2];
-	to->addr[3] = s->route.endpoint[3];
-	to->port = s->route.endpoint_port;
-	return true;
+	return s && (s->flags & (EBPF_EPOCH_MASK | EBPF_SOCKET_OPTED_OUT)) == now &&
+	       s->route.endpoint_port && sk && sk->state != TCP_ESTABLISHED;
 }
 
 static __always_inline void remember_epoch(struct ebpf_socket *s, __u32 now,
@@ -60,20 +55,16 @@ static __always_inline void remember_epoch(struct ebpf_socket *s, __u32 now,
 }
 
 static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
+					  struct ebpf_socket *s, __u32 now,
 					  struct ebpf_place *to)
 {
-	__u32 now = *(volatile __u32 *)&epoch; /* before anything else is read */
 	struct ebpf_place frontend_place = *to, name;
 	struct ebpf_frontend frontend;
 	struct ebpf_choice choice;
 	struct ebpf_last last = {0};
-	struct ebpf_socket *s;
 
 	if (ctx->protocol != IPPROTO_UDP) /* UDP-Lite has this hook, too */
 		return false;
-	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
-	if (s && find_again(s, now, to))
-		return true;
 	if (!ebpf_find_frontend(to, IPPROTO_UDP, &frontend)) {
 		if (s && ctx->sk->state != TCP_ESTABLISHED)
 			ebpf_forget(ctx->sk, s, to);
@@ -111,10 +102,17 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 SEC("cgroup/sendmsg4")
 int sendmsg4(struct bpf_sock_addr *ctx)
 {
+	__u32 now = *(volatile __u32 *)&epoch; /* before anything else is read */
+	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	struct ebpf_place to;
 
+	if (is_decided(ctx->sk, s, now) &&
+	    ebpf_is_at4(ctx, s->route.frontend, s->route.frontend_port)) {
+		ebpf_write4(ctx, s->route.endpoint, s->route.endpoint_port);
+		return 1;
+	}
 	ebpf_place4(&to, ctx);
-	if (!is_peer4(ctx->sk, &to) && find_endpoint(ctx, &to))
+	if (!is_peer4(ctx->sk, &to) && find_endpoint(ctx, s, now, &to))
 		ebpf_write4(ctx, to.addr, to.port);
 	return 1;
 }
@@ -122,10 +120,17 @@ int sendmsg4(struct bpf_sock_addr *ctx)
 SEC("cgroup/sendmsg6")
 int sendmsg6(struct bpf_sock_addr *ctx)
 {
+	__u32 now = *(volatile __u32 *)&epoch; /* before anything else is read */
+	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	struct ebpf_place to;
 
+	if (is_decided(ctx->sk, s, now) &&
+	    ebpf_is_at6(ctx, s->route.frontend, s->route.frontend_port)) {
+		ebpf_write6(ctx, s->route.endpoint, s->route.endpoint_port);
+		return 1;
+	}
 	ebpf_place6(&to, ctx);
-	if (!is_peer6(ctx->sk, &to) && find_endpoint(ctx, &to))
+	if (!is_peer6(ctx->sk, &to) && find_endpoint(ctx, s, now, &to))
 		ebpf_write6(ctx, to.addr, to.port);
 	return 1;
 }
