@@ -146,8 +146,8 @@ static double map_mb(int fd)
 
 static void print_memory(const struct bench *b)
 {
-	static const char *const maps[] = {"frontends", "services", "slots", "endpoints",
-					   "affinity"};
+	static const char *const maps[] = {"frontends", "services", "slots",
+					   "endpoints", "affinity", "connections"};
 	double sum = 0;
 
 	(void)printf("%6u x %-3u ebpf: maps, MB:", b->services.n,

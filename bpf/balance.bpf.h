@@ -61,7 +61,8 @@ static __always_inline void ebpf_place6(struct ebpf_place *p, struct bpf_sock_ad
 static __always_inline void ebpf_write4(struct bpf_sock_addr *ctx, const __be32 addr[4],
 					__be16 port)
 {
-	barrier_var(ctx); /* clang must not share a pointer into it: the verifier refuses */
+	barrier_var(
+		ctx); /* clang must not share a pointer into it: the verifier refuses */
 	ctx->user_ip4 = addr[3];
 	ctx->user_port = port;
 }

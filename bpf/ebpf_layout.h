@@ -138,7 +138,7 @@ struct ebpf_place { /* where a socket wants to go, or comes from */
 	__u16 zero;
 };
 
-/* What getpeername() of a TCP socket shows, at the place that its cookie gives. */
+/* The name for getpeername() of a TCP socket, at the place that its cookie gives. */
 #define EBPF_CONNECTIONS 16384u
 struct ebpf_connection {
 	__u64 cookie;	/* the socket's; 0: of none */

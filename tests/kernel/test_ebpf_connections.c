@@ -1,6 +1,6 @@
 /*
- * What a TCP socket asked for is kept at a place of an array, which the socket has until it is
- * closed. Where the place is taken, the socket shows the service as well.
+ * The frontend that a TCP socket asked for is kept at a place of an array, which the socket
+ * has until it is closed. Where the place is taken, the socket shows the service as well.
  */
 #include <bpf/bpf.h>
 #include <errno.h>
