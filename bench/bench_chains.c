@@ -100,7 +100,7 @@ static double run_nft(const char *const *args, const struct buf *input)
 	pid = fork();
 	if (pid == 0) {
 		(void)dup2(in, STDIN_FILENO);
-		if (!freopen("/dev/null", "we", stdout))
+		if (!freopen("/dev/null", "w", stdout))
 			_exit(126);
 		(void)execvp(args[0], (char *const *)(uintptr_t)args);
 		_exit(127);

@@ -161,7 +161,8 @@ static uint64_t cpu_us(pid_t pid)
 		_cleanup_(fclosep) FILE *f = fopen(name, "re");
 		unsigned long long ns;
 
-		if (f && fscanf(f, "%llu", &ns) == 1)
+		/* that of ".." is the main thread's again */
+		if (*entry->d_name != '.' && f && fscanf(f, "%llu", &ns) == 1)
 			sum += ns / 1000;
 	}
 	if (tasks)

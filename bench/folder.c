@@ -82,7 +82,8 @@ void folder_remove(const char *folder, struct rows_size size)
 void folder_exec(const char *program, const char *const *argv)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	if (!freopen("/dev/null", "we", stdout) || !freopen("/dev/null", "we", stderr))
+	/* open after exec, too: the program writes to these numbers */
+	if (!freopen("/dev/null", "w", stdout) || !freopen("/dev/null", "w", stderr))
 		_exit(126);
 	(void)execv(program, (char *const *)(uintptr_t)argv);
 	_exit(127);
