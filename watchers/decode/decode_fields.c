@@ -77,10 +77,12 @@ static void check_object(const struct json_reader *r, const char *const *names)
 	json_object_foreach((json_t *)(void *)(uintptr_t)r->json, key, value)
 	{
 		const char *near = near_miss_find(key, names);
-		struct json_reader member = json_reader_member(r, key);
 
-		if (near)
+		if (near) {
+			struct json_reader member = json_reader_member(r, key);
+
 			json_reader_reject(&member, "is not a field; %s is", near);
+		}
 	}
 }
 
