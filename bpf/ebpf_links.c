@@ -136,7 +136,8 @@ void ebpf_kernel_list_others(const struct ebpf_kernel *k,
 			     void (*fn)(void *data, const struct ebpf_other *other),
 			     void *data)
 {
-	for (enum ebpf_hook hook = 0; hook < EBPF_HOOK_N; hook++) {
+	/* one that runs when a socket is closed has no address to see or to change */
+	for (enum ebpf_hook hook = 0; hook < EBPF_SOCK_RELEASE; hook++) {
 		struct ebpf_other other = {.hook = ebpf_hook_name(hook),
 					   .is_before = true};
 		uint32_t ids[MAX_OTHERS], n = MAX_OTHERS, flags, own = own_id(k, hook);

@@ -226,6 +226,32 @@ static void one_that_is_exclusive_keeps_ours_out(void **state)
 	assert_int_equal(ebpf_kernel_cleanup(stage->bpffs, &n), 0);
 }
 
+static void one_that_sees_sockets_close_is_not_reported(void **state)
+{
+	const struct bpf_insn allow[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0, .imm = 1},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, opts,
+		    .expected_attach_type = BPF_CGROUP_INET_SOCK_RELEASE);
+	_cleanup_(closep) int program =
+		bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCK, "other", "GPL", allow, 2, &opts);
+	_cleanup_(closep) int cgroup =
+		open(stage->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	(void)state;
+	assert_true(program >= 0 && cgroup >= 0);
+	open_plane();
+	assert_int_equal(bpf_prog_attach(program, cgroup, BPF_CGROUP_INET_SOCK_RELEASE,
+					 BPF_F_ALLOW_MULTI),
+			 0);
+	assert_string_equal(ebpf_ask(SOCK_STREAM, VIP), POD1);
+	assert_listed(0, 0);
+	assert_int_equal(bpf_prog_detach2(program, cgroup, BPF_CGROUP_INET_SOCK_RELEASE),
+			 0);
+	ebpf_plane_close(&plane);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -234,6 +260,7 @@ int main(void)
 		cmocka_unit_test(one_of_a_pod_sees_the_service),
 		cmocka_unit_test(one_that_refuses_is_obeyed_in_any_order),
 		cmocka_unit_test(one_that_is_exclusive_keeps_ours_out),
+		cmocka_unit_test(one_that_sees_sockets_close_is_not_reported),
 	};
 	int n_failed;
 
