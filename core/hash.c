@@ -181,12 +181,12 @@ struct sip {
 	uint64_t v[4];
 };
 
-static uint64_t rotate(uint64_t x, int bits)
+static inline uint64_t rotate(uint64_t x, int bits)
 {
 	return x << bits | x >> (64 - bits);
 }
 
-static void sip_round(struct sip *s)
+static inline void sip_round(struct sip *s)
 {
 	uint64_t *v = s->v;
 
@@ -202,7 +202,7 @@ static void sip_round(struct sip *s)
 	v[2] = rotate(v[2], 32);
 }
 
-static void sip_word(struct sip *s, uint64_t word)
+static inline void sip_word(struct sip *s, uint64_t word)
 {
 	s->v[3] ^= word;
 	sip_round(s);
@@ -220,7 +220,7 @@ static struct sip sip_init(const uint64_t key[2])
 }
 
 /* The kernel gives every process 16 random bytes. */
-static struct sip sip_start(void)
+static inline struct sip sip_start(void)
 {
 	static const void *random;
 	const void *p = __atomic_load_n(&random, __ATOMIC_RELAXED);
@@ -235,7 +235,7 @@ static struct sip sip_start(void)
 	return sip_init(key);
 }
 
-static uint64_t sip_end(struct sip *s)
+static inline uint64_t sip_end(struct sip *s)
 {
 	s->v[2] ^= 0xff;
 	for (int i = 0; i < 3; i++)
@@ -243,7 +243,7 @@ static uint64_t sip_end(struct sip *s)
 	return s->v[0] ^ s->v[1] ^ s->v[2] ^ s->v[3];
 }
 
-static uint64_t sip_bytes(struct sip s, const void *bytes, size_t len)
+static inline uint64_t sip_bytes(struct sip s, const void *bytes, size_t len)
 {
 	const uint8_t *p = bytes;
 	uint64_t word = 0;
@@ -253,10 +253,10 @@ static uint64_t sip_bytes(struct sip s, const void *bytes, size_t len)
 		memcpy(&word, p, 8);
 		sip_word(&s, word);
 	}
-	word = 0;
-	if (left)
-		memcpy(&word, p, left);
-	sip_word(&s, word | (uint64_t)len << 56);
+	word = (uint64_t)len << 56;
+	while (left-- > 0)
+		word |= (uint64_t)p[left] << (left * 8);
+	sip_word(&s, word);
 	return sip_end(&s);
 }
 
