@@ -15,6 +15,8 @@
 #include "core/hash.h"
 #include "core/mem.h"
 
+#define SPREAD 0x9e3779b97f4a7c15u /* odd, with bits in all places */
+
 #define VALUE_OFFSET offsetof(struct service, affinity_sec)
 
 static int compare_numbers(unsigned a, unsigned b)
@@ -345,8 +347,8 @@ uint64_t service_hash_key(const struct service *s)
 	const char *names = service_namespace(s), *last = service_port_name(s);
 
 	/* the three names follow each other */
-	return hash_mix(hash_bytes(names, (size_t)(last - names) + strlen(last)),
-			(uint64_t)s->proto << 8 | s->family);
+	return hash_bytes(names, (size_t)(last - names) + strlen(last)) +
+	       ((uint64_t)s->proto << 8 | s->family) * SPREAD;
 }
 
 bool service_uses_pool(const struct service *s, enum pool pool)
