@@ -34,7 +34,8 @@ static void found_fini(struct found *f)
 }
 
 /* The number that this service had, or EBPF_ID_NONE. Counts the frontends that are new. */
-static uint32_t recognise(struct found *f, const struct service *s, uint32_t *n_new)
+static uint32_t recognise_service(struct found *f, const struct service *s,
+				  uint32_t *n_new)
 {
 	const struct frontend *frontends = service_frontends(s);
 	uint32_t id = EBPF_ID_NONE;
@@ -78,47 +79,26 @@ static uint32_t find_endpoint(const struct service *s, const struct ebpf_endpoin
 	return found ? (uint32_t)(found - endpoints) : s->n_endpoints;
 }
 
-/* NULL: all are new. */
-static uint32_t *recognise_endpoints(struct found *f, const struct ebpf_arrays *a,
-				     const struct service *s, uint32_t id)
+/* Returns how many have a record. */
+static uint32_t recognise_endpoints(struct found *f, const struct ebpf_arrays *a,
+				    struct ebpf_entry *e)
 {
 	const struct ebpf_found_endpoints *records = &f->endpoints;
-	uint32_t *ids, at = 0;
+	uint32_t at = 0, n = 0;
 
-	if (id == EBPF_ID_NONE)
-		return NULL;
-	ids = ebpf_entry_new_ids(s);
-	for (uint32_t k = records->first[id]; k < records->first[id + 1]; k++) {
+	for (uint32_t k = records->first[e->id]; k < records->first[e->id + 1]; k++) {
 		uint32_t record = records->ids[k];
 
-		at = find_endpoint(s, &a->endpoints[record], at);
-		if (at < s->n_endpoints && ids[at] == EBPF_ID_NONE) {
-			ids[at] = record;
+		at = find_endpoint(e->service, &a->endpoints[record], at);
+		if (at < e->service->n_endpoints && e->endpoint_ids[at] == EBPF_ID_NONE) {
+			e->endpoint_ids[at] = record;
 			f->has_endpoint[record] = 1;
+			n++;
 		}
 		at++;
 	}
-	return ids;
-}
-
-static uint32_t count_new(const struct service *s, const uint32_t *ids)
-{
-	uint32_t n = 0;
-
-	if (!ids)
-		return s->n_endpoints;
-	for (uint32_t i = 0; i < s->n_endpoints; i++)
-		n += ids[i] == EBPF_ID_NONE;
 	return n;
 }
-
-struct recognised { /* one service of the change set */
-	uint32_t *endpoint_ids;
-	uint32_t id;
-	struct ebpf_range pool[EBPF_POOL_N];
-	struct ebpf_entry *entry; /* when it is written */
-	uint64_t hash;
-};
 
 /* The range of a pool as its word says, if that can be. */
 static struct ebpf_range read_range(struct found *f, uint64_t word)
@@ -133,18 +113,26 @@ static struct ebpf_range read_range(struct found *f, uint64_t word)
 	return range;
 }
 
-/* The slots that the pool needs besides those it has. */
-static uint32_t recognise_pool(struct found *f, const struct ebpf_arrays *a,
-			       const struct service *s, struct recognised *r,
-			       enum ebpf_pool pool)
+/* The entry of a service with its numbers in the maps; adds its other needs to *more. */
+static struct ebpf_entry *recognise(struct found *f, const struct ebpf_arrays *a,
+				    const struct service *s, struct ebpf_sizes *more)
 {
-	if (r->id != EBPF_ID_NONE)
-		r->pool[pool] = read_range(f, a->services[r->id].pool[pool]);
-	if (s->n_pool[pool] == 0 ||
-	    (r->endpoint_ids &&
-	     ebpf_table_has_pool(a, r->pool[pool], s, r->endpoint_ids, pool)))
-		return 0;
-	return ebpf_ranges_rounded(s->n_pool[pool]);
+	struct ebpf_entry *e =
+		ebpf_entry_new(s, recognise_service(f, s, &more->frontends));
+
+	if (e->id == EBPF_ID_NONE) {
+		more->services++;
+		more->endpoints += s->n_endpoints;
+		more->slots += ebpf_sizes_of(s).slots;
+		return e;
+	}
+	more->endpoints += s->n_endpoints - recognise_endpoints(f, a, e);
+	for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++) {
+		e->pool[pool] = read_range(f, a->services[e->id].pool[pool]);
+		if (s->n_pool[pool] && !ebpf_table_has_pool(a, e, pool))
+			more->slots += ebpf_ranges_rounded(s->n_pool[pool]);
+	}
+	return e;
 }
 
 /* Services are all over the memory, and each pass reads all of them. */
@@ -157,23 +145,17 @@ static void prefetch(const struct changeset *cs, size_t i)
 		__builtin_prefetch(later + line * 64);
 }
 
+/* entries[i] stays NULL for a service that the maps do not have. */
 static struct ebpf_sizes recognise_all(struct found *f, const struct ebpf_arrays *a,
-				       const struct changeset *cs, struct recognised *r)
+				       const struct changeset *cs,
+				       struct ebpf_entry **entries)
 {
 	struct ebpf_sizes more = {0};
 
 	for (size_t i = 0; i < cs->n; i++) {
-		const struct service *s = cs->changes[i].new;
-
 		prefetch(cs, i);
-		if (!ebpf_is_served(s))
-			continue;
-		r[i].id = recognise(f, s, &more.frontends);
-		r[i].endpoint_ids = recognise_endpoints(f, a, s, r[i].id);
-		for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)
-			more.slots += recognise_pool(f, a, s, &r[i], pool);
-		more.services += r[i].id == EBPF_ID_NONE;
-		more.endpoints += count_new(s, r[i].endpoint_ids);
+		if (ebpf_is_served(cs->changes[i].new))
+			entries[i] = recognise(f, a, cs->changes[i].new, &more);
 	}
 	return more;
 }
@@ -230,28 +212,23 @@ static void compare_frontends(struct ebpf_table *t, struct found *f,
 	}
 }
 
-static void create(struct ebpf_table *t, struct found *f, const struct service *s,
-		   struct recognised *r, const struct environment *env)
+static void write_entry(struct ebpf_table *t, struct found *f, struct ebpf_entry *e,
+			const struct environment *env)
 {
-	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
-	bool is_new = r->id == EBPF_ID_NONE;
-	struct ebpf_entry *e =
-		ebpf_entry_new(s, is_new ? ebpf_ids_take(&t->services) : r->id);
-
-	if (is_new)
-		a.services[e->id] = (struct ebpf_service){0};
-	memcpy(e->pool, r->pool, sizeof(e->pool));
-	ebpf_table_write(t, e, s, take_ptr(r->endpoint_ids), env);
+	if (e->id == EBPF_ID_NONE) {
+		e->id = ebpf_ids_take(&t->services);
+		ebpf_kernel_arrays(t->kernel).services[e->id] = (struct ebpf_service){0};
+	}
+	ebpf_table_write(t, e, env);
 	compare_frontends(t, f, e);
-	r->entry = e;
-	r->hash = hash_prepare(&t->entries, e);
 	t->stats.n_services++;
-	t->stats.n_endpoints += s->n_endpoints;
+	t->stats.n_endpoints += e->service->n_endpoints;
 }
 
 /* Another program made the ranges overlap: all pools get new ones. */
-static void init_allocators(struct ebpf_table *t, struct found *f, struct recognised *r,
-			    const struct changeset *cs, struct ebpf_sizes *more)
+static void init_allocators(struct ebpf_table *t, struct found *f,
+			    struct ebpf_entry **entries, size_t n,
+			    struct ebpf_sizes *more)
 {
 	ebpf_ids_init(&t->services, f->sizes.services, f->has_service, f->sizes.services);
 	ebpf_ids_init(&t->endpoints, f->sizes.endpoints, f->has_endpoint,
@@ -260,24 +237,30 @@ static void init_allocators(struct ebpf_table *t, struct found *f, struct recogn
 	if (ebpf_ranges_init(&t->slots, f->sizes.slots, f->ranges, f->n_ranges))
 		return;
 	more->slots = 0;
-	for (size_t i = 0; i < cs->n; i++) {
-		memset(r[i].pool, 0, sizeof(r[i].pool));
-		if (ebpf_is_served(cs->changes[i].new))
-			more->slots += ebpf_sizes_of(cs->changes[i].new).slots;
+	for (size_t i = 0; i < n; i++) {
+		if (!entries[i])
+			continue;
+		memset(entries[i]->pool, 0, sizeof(entries[i]->pool));
+		more->slots += ebpf_sizes_of(entries[i]->service).slots;
 	}
 	(void)ebpf_ranges_init(&t->slots, f->sizes.slots, NULL, 0);
 }
 
-static int write_all(struct ebpf_table *t, struct found *f, struct recognised *r,
+/* Takes the entries. */
+static int write_all(struct ebpf_table *t, struct found *f, struct ebpf_entry **entries,
 		     const struct changeset *cs)
 {
+	uint64_t hashes[AHEAD] = {0};
+
 	for (size_t i = 0; i < cs->n + AHEAD; i++) {
-		if (i >= AHEAD && r[i - AHEAD].entry)
-			hash_put_prepared(&t->entries, r[i - AHEAD].entry,
-					  r[i - AHEAD].hash);
+		if (i >= AHEAD && entries[i - AHEAD])
+			hash_put_prepared(&t->entries, take_ptr(entries[i - AHEAD]),
+					  hashes[i % AHEAD]);
 		prefetch(cs, i);
-		if (i < cs->n && ebpf_is_served(cs->changes[i].new))
-			create(t, f, cs->changes[i].new, &r[i], cs->env);
+		if (i >= cs->n || !entries[i])
+			continue;
+		hashes[i % AHEAD] = hash_prepare(&t->entries, entries[i]);
+		write_entry(t, f, entries[i], cs->env);
 	}
 	for (size_t i = 0; i < f->frontends.n; i++) {
 		if (f->frontends.flags[i] & EBPF_FOUND_WANTED)
@@ -327,7 +310,7 @@ int ebpf_table_adopt(struct ebpf_table *t, const struct changeset *cs)
 {
 	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
 	struct found f = {.sizes = ebpf_kernel_sizes(t->kernel)};
-	struct recognised *r = xcalloc(cs->n + 1, sizeof(*r));
+	struct ebpf_entry **entries = xcalloc(cs->n + 1, sizeof(struct ebpf_entry *));
 	struct ebpf_sizes more;
 	int err = ebpf_found_read(&f.frontends, t->kernel);
 
@@ -337,19 +320,19 @@ int ebpf_table_adopt(struct ebpf_table *t, const struct changeset *cs)
 	f.has_service = xcalloc(f.sizes.services, 1);
 	f.has_endpoint = xcalloc(f.sizes.endpoints, 1);
 	ebpf_found_read_endpoints(&f.endpoints, &a, &f.sizes);
-	more = recognise_all(&f, &a, cs, r);
+	more = recognise_all(&f, &a, cs, entries);
 	compare_nodes(t, &f, cs->env, &more.frontends);
-	init_allocators(t, &f, r, cs, &more);
+	init_allocators(t, &f, entries, cs->n, &more);
 	hash_reserve(&t->entries, cs->n);
 	end_unrecognised(t, &f, &a);
 	err = reserve(t, &f, &more);
 	if (err != 0)
 		goto out;
-	err = write_all(t, &f, r, cs);
+	err = write_all(t, &f, entries, cs);
 out:
 	for (size_t i = 0; i < cs->n; i++)
-		free(r[i].endpoint_ids);
-	free(r);
+		ebpf_entry_free(entries[i]);
+	free(entries);
 	found_fini(&f);
 	return err;
 }

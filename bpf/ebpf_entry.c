@@ -13,10 +13,12 @@
 
 struct ebpf_entry *ebpf_entry_new(const struct service *service, uint32_t id)
 {
-	struct ebpf_entry *e = xcalloc(1, sizeof(*e));
+	size_t ids_len = service->n_endpoints * sizeof(uint32_t);
+	struct ebpf_entry *e = xmalloc(sizeof(*e) + ids_len);
 
-	e->service = service_ref(service);
-	e->id = id;
+	_Static_assert(EBPF_ID_NONE == UINT32_MAX, "all bytes are equal");
+	*e = (struct ebpf_entry){.service = service_ref(service), .id = id};
+	memset(e->endpoint_ids, 0xff, ids_len);
 	return e;
 }
 
@@ -25,17 +27,7 @@ void ebpf_entry_free(struct ebpf_entry *e)
 	if (!e)
 		return;
 	service_unref(e->service);
-	free(e->endpoint_ids);
 	free(e);
-}
-
-uint32_t *ebpf_entry_new_ids(const struct service *service)
-{
-	uint32_t *ids = xmalloc((service->n_endpoints + 1) * sizeof(*ids));
-
-	for (uint32_t i = 0; i < service->n_endpoints; i++)
-		ids[i] = EBPF_ID_NONE;
-	return ids;
 }
 
 struct ebpf_frontend_key ebpf_key_of(const struct service *s, const struct frontend *f)
@@ -111,11 +103,15 @@ static enum ebpf_action action_of(const struct service *s, const struct decision
 	return d->pool == POOL_LOCAL ? EBPF_LOCAL : EBPF_CLUSTER;
 }
 
+/* 0 for a row that has its decisions already. */
 static uint64_t byte_of_row(const struct service *s, const struct frontend *f,
-			    uint8_t row)
+			    uint8_t row, unsigned *seen)
 {
 	uint64_t node = action_of(s, &f->from[CLIENT_NODE]), pod = EBPF_PASS;
 
+	if (*seen & 1u << row)
+		return 0;
+	*seen |= 1u << row;
 	if (row != ROW_LOOPBACK)
 		pod = action_of(s, &f->from[CLIENT_POD]);
 	return (node | pod << 4) << (row * 8);
@@ -130,13 +126,13 @@ uint64_t ebpf_rows_of(const struct service *s, const struct environment *env)
 
 	if (env->masquerade_all) /* only packets can be masqueraded */
 		return 0;
-	for (uint32_t i = 0; i < s->n_frontends; i++)
-		for (uint8_t row = 0; row <= ROW_LOOPBACK; row++) {
-			if (seen & 1u << row || !is_of_row(&frontends[i], row))
-				continue;
-			seen |= 1u << row;
-			rows |= byte_of_row(s, &frontends[i], row);
-		}
+	for (uint32_t i = 0; i < s->n_frontends; i++) {
+		const struct frontend *f = &frontends[i];
+
+		rows |= byte_of_row(s, f, preferred_row(f), &seen);
+		if (frontend_is_everywhere(f))
+			rows |= byte_of_row(s, f, ROW_LOOPBACK, &seen);
+	}
 	return rows;
 }
 

@@ -14,15 +14,14 @@
 
 struct ebpf_entry {
 	struct service *service; /* first; one reference */
-	uint32_t id;
-	uint32_t *endpoint_ids; /* in the order of service_endpoints() */
 	struct ebpf_range pool[EBPF_POOL_N];
+	uint32_t id;
+	uint32_t endpoint_ids[]; /* in the order of service_endpoints() */
 };
 
+/* Without ranges; the numbers of its endpoints are EBPF_ID_NONE. */
 struct ebpf_entry *ebpf_entry_new(const struct service *service, uint32_t id);
 void ebpf_entry_free(struct ebpf_entry *e);
-/* Numbers of its endpoints, all EBPF_ID_NONE. */
-uint32_t *ebpf_entry_new_ids(const struct service *service);
 
 /* Do the maps have it? The hooks know TCP and UDP; without a frontend nothing leads there. */
 static inline bool ebpf_is_served(const struct service *s)

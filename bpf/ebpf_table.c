@@ -49,31 +49,29 @@ void ebpf_table_free(struct ebpf_table *t)
 }
 
 /* Numbers of the endpoints that both values have; others of the old one are released. */
-static uint32_t *carry_over(struct ebpf_table *t, struct ebpf_entry *e,
-			    const struct service *new)
+static void carry_over(struct ebpf_table *t, const struct ebpf_entry *old,
+		       struct ebpf_entry *new)
 {
-	const struct endpoint *olds = service_endpoints(e->service),
-			      *news = service_endpoints(new);
-	uint32_t *ids = xcalloc(new->n_endpoints + 1, sizeof(*ids));
-	uint32_t i = 0, k = 0, n = e->service->n_endpoints;
+	const struct endpoint *olds = service_endpoints(old->service),
+			      *news = service_endpoints(new->service);
+	uint32_t i = 0, k = 0, n_olds = old->service->n_endpoints,
+		 n_news = new->service->n_endpoints;
 
 	/* both are in the same order */
-	while (i < n || k < new->n_endpoints) {
-		int order = i == n ? 1
-			    : k == new->n_endpoints
-				    ? -1
-				    : service_compare_endpoint(&olds[i], &news[k]);
+	while (i < n_olds || k < n_news) {
+		int order = i == n_olds	  ? 1
+			    : k == n_news ? -1
+					  : service_compare_endpoint(&olds[i], &news[k]);
 
 		if (order < 0) {
-			ebpf_table_release_endpoint(t, e, e->endpoint_ids[i++]);
+			ebpf_table_release_endpoint(t, old, old->endpoint_ids[i++]);
 		} else if (order > 0) {
-			ids[k++] = EBPF_ID_NONE;
+			k++;
 			t->stats.n_endpoints++;
 		} else {
-			ids[k++] = e->endpoint_ids[i++];
+			new->endpoint_ids[k++] = old->endpoint_ids[i++];
 		}
 	}
-	return ids;
 }
 
 static struct ebpf_frontend value_of(const struct ebpf_entry *e, const struct service *s,
@@ -128,15 +126,17 @@ static void change_frontends(struct ebpf_table *t, const struct ebpf_entry *e,
 	}
 }
 
-static void update(struct ebpf_table *t, struct ebpf_entry *e, const struct service *new,
-		   const struct environment *env)
+static void update(struct ebpf_table *t, struct ebpf_entry *old,
+		   const struct service *new, const struct environment *env)
 {
-	uint32_t *ids = carry_over(t, e, new);
-	struct service *old = service_ref(e->service);
+	struct ebpf_entry *e = ebpf_entry_new(new, old->id);
 
-	ebpf_table_write(t, e, new, ids, env);
-	change_frontends(t, e, old, new);
-	service_unref(old);
+	memcpy(e->pool, old->pool, sizeof(e->pool));
+	carry_over(t, old, e);
+	ebpf_table_write(t, e, env);
+	change_frontends(t, e, old->service, new);
+	(void)hash_put(&t->entries, e); /* in the place of the old one */
+	ebpf_entry_free(old);
 }
 
 static void create(struct ebpf_table *t, const struct service *new,
@@ -146,7 +146,7 @@ static void create(struct ebpf_table *t, const struct service *new,
 	const struct frontend *frontends = service_frontends(new);
 
 	ebpf_kernel_arrays(t->kernel).services[e->id] = (struct ebpf_service){0};
-	ebpf_table_write(t, e, new, NULL, env);
+	ebpf_table_write(t, e, env);
 	for (uint32_t i = 0; i < new->n_frontends; i++)
 		add_frontend(t, e, new, &frontends[i]);
 	(void)hash_put(&t->entries, e);

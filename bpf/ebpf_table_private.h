@@ -38,19 +38,17 @@ void ebpf_key_list_add(struct ebpf_key_list *list, const struct ebpf_frontend_ke
 		       const struct ebpf_frontend *value);
 
 /*
- * Makes the maps say this of an entry: ids has one number for each endpoint of
- * service, EBPF_ID_NONE for those that need a record; the table takes it.
- * Room must have been reserved.
+ * Writes the entry into the maps. It has the ranges that its service has there, and
+ * EBPF_ID_NONE for each endpoint that needs a record. Room must have been reserved.
  */
 void ebpf_table_write(struct ebpf_table *t, struct ebpf_entry *e,
-		      const struct service *service, uint32_t *ids,
 		      const struct environment *env);
-/* Does the range have exactly these members, in this order? */
-bool ebpf_table_has_pool(const struct ebpf_arrays *a, struct ebpf_range range,
-			 const struct service *service, const uint32_t *ids,
+/* Does its range have exactly the members of the pool, in this order? */
+bool ebpf_table_has_pool(const struct ebpf_arrays *a, const struct ebpf_entry *e,
 			 enum ebpf_pool pool);
 /* Queues what is no longer used of an endpoint's record. */
-void ebpf_table_release_endpoint(struct ebpf_table *t, struct ebpf_entry *e, uint32_t id);
+void ebpf_table_release_endpoint(struct ebpf_table *t, const struct ebpf_entry *e,
+				 uint32_t id);
 /* Makes room for so many new elements: waits for a grace period, or grows. */
 int ebpf_table_reserve(struct ebpf_table *t, const struct ebpf_sizes *more);
 /* Frontends come, frontends go, then flags of endpoints. */

@@ -37,112 +37,109 @@ static void store(__u64 *word, uint64_t value)
 }
 
 static uint32_t new_endpoint(struct ebpf_table *t, const struct ebpf_arrays *a,
-			     const struct ebpf_entry *e, const struct service *service,
-			     const struct endpoint *endpoint)
+			     uint32_t service, const struct endpoint *endpoint,
+			     uint32_t options)
 {
 	uint32_t id = ebpf_ids_take(&t->endpoints);
 
 	assert(id != EBPF_ID_NONE); /* reserved */
 	a->endpoints[id].n_connections = 0;
-	ebpf_fill_endpoint(&a->endpoints[id], endpoint, e->id, ++t->generation,
-			   ebpf_options_of(service));
+	ebpf_fill_endpoint(&a->endpoints[id], endpoint, service, ++t->generation,
+			   options);
 	return id;
 }
 
-/* Flags that come are set before the pool has the endpoint. */
-static void write_endpoints(struct ebpf_table *t, struct ebpf_entry *e,
-			    const struct service *service, uint32_t *ids)
+/* Flags that come are set before the pool has the endpoint. True: all records are new. */
+static bool write_endpoints(struct ebpf_table *t, const struct ebpf_arrays *a,
+			    struct ebpf_entry *e)
 {
-	const struct endpoint *endpoints = service_endpoints(service);
-	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+	const struct endpoint *endpoints = service_endpoints(e->service);
+	uint32_t *ids = e->endpoint_ids, options = ebpf_options_of(e->service);
+	bool are_new = true;
 
-	for (uint32_t i = 0; i < service->n_endpoints; i++) {
-		if (ids[i] == EBPF_ID_NONE)
-			ids[i] = new_endpoint(t, &a, e, service, &endpoints[i]);
-		else
-			__atomic_fetch_or(&a.endpoints[ids[i]].flags,
-					  ebpf_flags_of(&endpoints[i]), __ATOMIC_RELEASE);
+	for (uint32_t i = 0; i < e->service->n_endpoints; i++) {
+		if (ids[i] == EBPF_ID_NONE) {
+			ids[i] = new_endpoint(t, a, e->id, &endpoints[i], options);
+			continue;
+		}
+		are_new = false;
+		__atomic_fetch_or(&a->endpoints[ids[i]].flags,
+				  ebpf_flags_of(&endpoints[i]), __ATOMIC_RELEASE);
 	}
+	return are_new;
 }
 
 /* Flags that go are cleared after the pool has lost the endpoint. */
-static void trim_flags(struct ebpf_table *t, const struct service *service,
-		       const uint32_t *ids)
+static void trim_flags(const struct ebpf_arrays *a, const struct ebpf_entry *e)
 {
-	const struct endpoint *endpoints = service_endpoints(service);
-	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+	const struct endpoint *endpoints = service_endpoints(e->service);
+	uint32_t options = ebpf_options_of(e->service);
 
-	for (uint32_t i = 0; i < service->n_endpoints; i++) {
-		a.endpoints[ids[i]].options = ebpf_options_of(service);
-		__atomic_store_n(&a.endpoints[ids[i]].flags, ebpf_flags_of(&endpoints[i]),
+	for (uint32_t i = 0; i < e->service->n_endpoints; i++) {
+		struct ebpf_endpoint *record = &a->endpoints[e->endpoint_ids[i]];
+
+		record->options = options;
+		__atomic_store_n(&record->flags, ebpf_flags_of(&endpoints[i]),
 				 __ATOMIC_RELEASE);
 	}
 }
 
-bool ebpf_table_has_pool(const struct ebpf_arrays *a, struct ebpf_range range,
-			 const struct service *service, const uint32_t *ids,
+bool ebpf_table_has_pool(const struct ebpf_arrays *a, const struct ebpf_entry *e,
 			 enum ebpf_pool pool)
 {
-	const struct endpoint *endpoints = service_endpoints(service);
-	uint32_t n = 0;
+	const struct endpoint *endpoints = service_endpoints(e->service);
+	struct ebpf_range range = e->pool[pool];
 
-	for (uint32_t i = 0; i < service->n_endpoints; i++) {
-		if (!(endpoints[i].flags & 1u << pool))
-			continue;
-		if (n == range.n || a->slots[range.first + n].endpoint != ids[i])
+	if (range.n != e->service->n_pool[pool])
+		return false;
+	for (uint32_t i = 0, n = 0; n < range.n; i++)
+		if (endpoints[i].flags & 1u << pool &&
+		    a->slots[range.first + n++].endpoint != e->endpoint_ids[i])
 			return false;
-		n++;
-	}
-	return n == range.n;
+	return true;
 }
 
 /* A pool that changes gets a new range, which is filled before its word is stored. */
-static void write_pool(struct ebpf_table *t, struct ebpf_entry *e,
-		       const struct service *service, const uint32_t *ids,
-		       enum ebpf_pool pool)
+static void write_pool(struct ebpf_table *t, const struct ebpf_arrays *a,
+		       struct ebpf_entry *e, enum ebpf_pool pool)
 {
-	const struct endpoint *endpoints = service_endpoints(service);
-	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
-	struct ebpf_range range = {.n = service->n_pool[pool]};
+	const struct endpoint *endpoints = service_endpoints(e->service);
+	struct ebpf_range range = {.n = e->service->n_pool[pool]};
 	uint32_t n = 0;
 
-	if (ebpf_table_has_pool(&a, e->pool[pool], service, ids, pool))
+	if (ebpf_table_has_pool(a, e, pool))
 		return;
 	if (range.n) {
 		range.first = ebpf_ranges_take(&t->slots, range.n);
 		assert(range.first != EBPF_RANGE_NONE); /* reserved */
 	}
-	for (uint32_t i = 0; i < service->n_endpoints; i++)
+	for (uint32_t i = 0; i < e->service->n_endpoints; i++)
 		if (endpoints[i].flags & 1u << pool)
-			a.slots[range.first + n++] = (struct ebpf_slot){ids[i], 0};
+			a->slots[range.first + n++] =
+				(struct ebpf_slot){e->endpoint_ids[i], 0};
 	assert(n == range.n);
-	store(&a.services[e->id].pool[pool], range.first | (uint64_t)range.n << 32);
+	store(&a->services[e->id].pool[pool], range.first | (uint64_t)range.n << 32);
 	ebpf_ranges_give_back(&t->slots, e->pool[pool]);
 	e->pool[pool] = range;
 }
 
 void ebpf_table_write(struct ebpf_table *t, struct ebpf_entry *e,
-		      const struct service *service, uint32_t *ids,
 		      const struct environment *env)
 {
-	struct ebpf_service *record = &ebpf_kernel_arrays(t->kernel).services[e->id];
-	struct service *before = e->service;
+	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
+	struct ebpf_service *record = &a.services[e->id];
+	bool are_new = write_endpoints(t, &a, e);
 
-	if (!ids)
-		ids = ebpf_entry_new_ids(service);
-	write_endpoints(t, e, service, ids);
 	for (enum ebpf_pool pool = 0; pool < EBPF_POOL_N; pool++)
-		write_pool(t, e, service, ids, pool);
-	record->affinity_sec = service->affinity_sec;
-	store(&record->rows, ebpf_rows_of(service, env));
-	trim_flags(t, service, ids);
-	e->service = service_ref(service);
-	service_unref(before);
-	free(e->endpoint_ids);
-	e->endpoint_ids = ids;
+		write_pool(t, &a, e, pool);
+	record->affinity_sec = e->service->affinity_sec;
+	store(&record->rows, ebpf_rows_of(e->service, env));
+	if (!are_new)
+		trim_flags(&a, e);
 }
 
-void ebpf_table_release_endpoint(struct ebpf_table *t, struct ebpf_entry *e, uint32_t id)
+void ebpf_table_release_endpoint(struct ebpf_table *t, const struct ebpf_entry *e,
+				 uint32_t id)
 {
 	struct ebpf_arrays a = ebpf_kernel_arrays(t->kernel);
 
