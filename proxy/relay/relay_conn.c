@@ -23,13 +23,17 @@ static void set_tcp_option(int fd, int name, int value)
 
 /* ---- events ---- */
 
-int relay_conn_watch(struct relay_conn *c, struct relay_side *side, bool is_writer)
+int relay_conn_watch(struct relay_conn *c, struct relay_side *side, bool is_reader,
+		     bool is_writer)
 {
 	struct relay_worker *w = c->worker;
-	uint32_t events = EPOLLIN | EPOLLPRI | EPOLLRDHUP | EPOLLET;
+	uint32_t events = EPOLLRDHUP | EPOLLET;
 
+	if (is_reader)
+		events |= EPOLLIN | EPOLLPRI;
 	if (is_writer)
 		events |= EPOLLOUT;
+	side->has_in = is_reader;
 	side->has_out = is_writer;
 	if (side->io.slot)
 		return relay_poll_again(&w->poll, w->mover.calls, &side->io, events);
@@ -97,13 +101,19 @@ void relay_conn_free(struct relay_conn *c)
 
 /* ---- relaying ---- */
 
-/* False: the connection is over. */
+/*
+ * While its bytes wait, a socket's new bytes are not reported: each segment of a fast
+ * sender would wake the worker. False: the connection is over.
+ */
 static bool watch_wanted(struct relay_conn *c, struct relay_side *self,
 			 const struct relay_side *other)
 {
-	if (self->io.slot && (self->has_out || !relay_side_is_blocked(other)))
+	bool is_reader = !relay_side_is_blocked(self),
+	     is_writer = self->has_out || relay_side_is_blocked(other);
+
+	if (self->io.slot && self->has_in == is_reader && self->has_out == is_writer)
 		return true;
-	if (relay_conn_watch(c, self, relay_side_is_blocked(other)) == 0)
+	if (relay_conn_watch(c, self, is_reader, is_writer) == 0)
 		return true;
 	relay_conn_reset(c);
 	return false;
@@ -188,7 +198,7 @@ static bool move_all(struct relay_conn *c, struct relay_side *from,
 		if (!relay_side_is_readable(from))
 			return true;
 	}
-	if (!from->io.slot || relay_conn_watch(c, from, from->has_out) == 0)
+	if (!from->io.slot || relay_conn_watch(c, from, true, from->has_out) == 0)
 		return true;
 	relay_conn_reset(c);
 	return false;

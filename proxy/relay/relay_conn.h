@@ -67,9 +67,11 @@ void relay_connect_retarget(struct relay_conn *c, struct relay_service *service,
 /* ---- relay_conn.c ---- */
 
 /*
- * Reports events of the socket; is_writer: also that it takes bytes. 0, or -errno.
- * Again: those that were reported before, too.
+ * Reports events of the socket: its end, and an error. is_reader: also new bytes;
+ * is_writer: also that it takes bytes. 0, or -errno. Again: those that were reported
+ * before, too.
  */
-int relay_conn_watch(struct relay_conn *c, struct relay_side *side, bool is_writer);
+int relay_conn_watch(struct relay_conn *c, struct relay_side *side, bool is_reader,
+		     bool is_writer);
 /* The endpoint has accepted; its socket is c->server. */
 void relay_conn_relay(struct relay_conn *c);

@@ -84,7 +84,7 @@ static int try_endpoint(struct relay_conn *c, uint32_t i)
 		return err;
 	}
 	c->server.io.fd = fd;
-	if (relay_conn_watch(c, &c->server, true) != 0) {
+	if (relay_conn_watch(c, &c->server, true, true) != 0) {
 		forget_server(c);
 		return -ENOMEM;
 	}

@@ -40,6 +40,7 @@ struct relay_side {
 	bool is_shut : 1;   /* the end was passed on to it */
 	bool is_splicing : 1;
 	bool has_nodelay : 1; /* of a server: small segments leave immediately */
+	bool has_in : 1;      /* the set reports new bytes of it */
 	bool has_out : 1;     /* the set reports that it takes bytes again */
 };
 

@@ -33,9 +33,10 @@ struct fake {
 	bool is_agreeable; /* the script is over: every call succeeds, and bytes end */
 	bool has_failed;   /* a socket reported an error */
 	int n_fds;
-	bool is_open[MAX_FDS], is_watched[MAX_FDS];
-	size_t pipe_len[MAX_FDS]; /* at the number of its reading end */
-	struct stream up, down;	  /* from the client, and to it */
+	bool is_open[MAX_FDS];
+	uint32_t watched[MAX_FDS]; /* these events; 0: it is not in the set */
+	size_t pipe_len[MAX_FDS];  /* at the number of its reading end */
+	struct stream up, down;	   /* from the client, and to it */
 };
 
 static struct fake k;
@@ -240,15 +241,15 @@ static int fake_pipe2(int fds[2], int flags)
 
 static int fake_epoll_ctl(int set, int what, int fd, struct epoll_event *event)
 {
-	bool *is_watched = &k.is_watched[fd - FIRST_FD];
+	uint32_t *watched = &k.watched[fd - FIRST_FD];
 
 	assert_open(fd);
-	assert(*is_watched == (what == EPOLL_CTL_MOD) && (event->events & EPOLLET));
+	assert((*watched != 0) == (what == EPOLL_CTL_MOD) && (event->events & EPOLLET));
 	if (!k.is_agreeable && what == EPOLL_CTL_ADD && next(16) == 15) {
 		k.has_failed |= fd == CLIENT;
 		return fail(ENOMEM);
 	}
-	*is_watched = true;
+	*watched = event->events;
 	return 0;
 }
 
@@ -280,10 +281,16 @@ static void start_worker(void)
 	w.mover.calls = &calls;
 }
 
-/* Reports events of a socket that is watched. */
+static uint32_t watched_events(const struct relay_side *s)
+{
+	return s->io.slot ? k.watched[s->io.fd - FIRST_FD] : 0;
+}
+
+/* Reports those events of a socket that are watched; an error always is. */
 static void report(struct relay_side *s, uint32_t events)
 {
-	if (!s->io.slot)
+	events &= watched_events(s) | EPOLLERR | EPOLLHUP;
+	if (!watched_events(s) || !events)
 		return;
 	k.has_failed |= (events & EPOLLERR) != 0;
 	if (events & EPOLLRDHUP)
@@ -310,12 +317,18 @@ static void check(const struct relay_conn *c)
 
 	for (int i = 0; i < 2; i++) {
 		const struct relay_side *s = sides[i];
+		uint32_t events = watched_events(s);
+		bool is_blocked = relay_side_is_blocked(s);
 
 		assert(!s->kept || !s->pipe);
 		assert(!s->kept || s->kept_at < s->kept_len);
 		assert(!s->pipe || s->pipe->len > 0);
 		/* it is reported when there is room for the bytes that wait */
-		assert(!relay_side_is_blocked(s) || sides[1 - i]->has_out);
+		assert(!is_blocked || (watched_events(sides[1 - i]) & EPOLLOUT));
+		/* until then new bytes would wake the worker for nothing */
+		if (events)
+			assert((events & EPOLLRDHUP) &&
+			       !(events & EPOLLIN) == is_blocked);
 	}
 	check_held(&k.up);
 	check_held(&k.down);
