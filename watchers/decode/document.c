@@ -7,7 +7,6 @@
 
 #include "core/mem.h"
 #include "watchers/decode/document_yaml.h"
-#include "watchers/decode/json_fast.h"
 
 #define BOM	"\xef\xbb\xbf"
 #define BOM_LEN 3
@@ -51,7 +50,7 @@ int document_load_json(const char *bytes, size_t len, uint64_t line, struct docu
 	size_t flags = JSON_DECODE_ANY | JSON_ALLOW_NUL;
 	json_error_t error;
 
-	ret->json = json_fast_load(bytes, len, flags | JSON_REJECT_DUPLICATES, &error);
+	ret->json = json_loadb(bytes, len, flags | JSON_REJECT_DUPLICATES, &error);
 	if (!ret->json && json_error_code(&error) == json_error_duplicate_key) {
 		note_duplicate(ret, line, &error);
 		ret->json = json_loadb(bytes, len, flags, &error);

@@ -1,8 +1,8 @@
 /*
  * Bytes of a manifest or configuration -> JSON documents.  JSON goes through
- * json_fast_load(), YAML through libyaml (several documents, anchors and aliases,
- * YAML 1.1 scalars as Kubernetes reads them).  Bounded: DOCUMENT_MAX_LEN bytes,
- * nesting, and how much aliases may expand.
+ * jansson, YAML through libyaml (several documents, anchors and aliases, YAML 1.1
+ * scalars as Kubernetes reads them).  Bounded: DOCUMENT_MAX_LEN bytes, nesting,
+ * and how much aliases may expand.
  */
 #pragma once
 

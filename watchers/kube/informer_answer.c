@@ -15,7 +15,6 @@
 #include "watchers/causes.h"
 #include "watchers/cluster.h"
 #include "watchers/decode/decode.h"
-#include "watchers/decode/json_fast.h"
 #include "watchers/kube/broken_object.h"
 #include "watchers/kube/resource.h"
 
@@ -87,7 +86,7 @@ static json_t *parse(const struct json_split_part *part, const char **ret_why)
 
 	if (part->is_cut)
 		*ret_why = "is larger than 4 MiB, or deeper than 64 levels";
-	else if (!(json = json_fast_load(part->bytes, part->len, JSON_ALLOW_NUL, NULL)))
+	else if (!(json = json_loadb(part->bytes, part->len, JSON_ALLOW_NUL, NULL)))
 		*ret_why = "is not valid JSON";
 	return json;
 }
@@ -149,7 +148,7 @@ static int on_list_value(void *data, const struct json_split_part *part)
 
 	if (part->type == JSON_SPLIT_VALUE) {
 		/* (is_cut may be that of the last item) */
-		json = json_fast_load(part->bytes, part->len, JSON_ALLOW_NUL, NULL);
+		json = json_loadb(part->bytes, part->len, JSON_ALLOW_NUL, NULL);
 		read_page_meta(i, json_object_get(json, "metadata"));
 		json_decref(json);
 		return 0;
