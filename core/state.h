@@ -68,6 +68,14 @@ const struct service *state_next(const struct state *st, size_t *cursor);
 const struct service **state_sorted(const struct state *st, size_t *ret_n);
 
 /*
+ * A visible service of the Kubernetes Service ns/name, of this family and protocol, or
+ * NULL; its cost is that of this Service.
+ */
+const struct service *state_find_service(const struct state *st, const char *ns,
+					 const char *name, enum family family,
+					 uint8_t proto);
+
+/*
  * The service that holds this place, or NULL; ret_frontend may be NULL.  The frontend
  * may be one at all node addresses.
  */

@@ -37,6 +37,19 @@ const struct service **state_sorted(const struct state *st, size_t *ret_n)
 	return sorted;
 }
 
+const struct service *state_find_service(const struct state *st, const char *ns,
+					 const char *name, enum family family,
+					 uint8_t proto)
+{
+	const struct entry *e = state_find_group(st, ns, name);
+
+	for (; e; e = e->next)
+		if (e->desired && e->visible->family == family &&
+		    e->visible->proto == proto)
+			return e->visible;
+	return NULL;
+}
+
 /* The frontend of the holder of this claim: visible services have exactly those that they hold. */
 static const struct service *find_visible(const struct claim *holder,
 					  const struct addr *addr, uint16_t port,

@@ -1,6 +1,7 @@
 #include "proxy/engine/engine.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/state.h"
 #include "proxy/config/config.h"
 #include "proxy/engine/counts.h"
 #include "proxy/host/host_addresses.h"
@@ -155,6 +157,14 @@ static void on_refused(void *data, const struct sink *sink, const struct service
 		e->hooks.refused(e->hooks.data, sink, service, why);
 }
 
+static void on_repaired(void *data, const struct sink_repair *repair)
+{
+	const struct engine *e = data;
+
+	if (e->hooks.repaired)
+		e->hooks.repaired(e->hooks.data, repair);
+}
+
 static void on_source_answered(void *data, int status, const char *method)
 {
 	const struct engine *e = data;
@@ -185,7 +195,11 @@ static void on_checked(void *data, const struct checker_endpoint *endpoint)
 	e->endpoint_health.sync = e->is_ready ? e->sync : NULL;
 	endpoint_health_changed(&e->endpoint_health, endpoint);
 	if (e->hooks.checked)
-		e->hooks.checked(e->hooks.data, endpoint);
+		e->hooks.checked(e->hooks.data, endpoint,
+				 state_find_service(sync_state(e->sync), endpoint->ns,
+						    endpoint->name,
+						    addr_family(&endpoint->addr),
+						    IPPROTO_TCP));
 }
 
 static void make_knowledge(struct engine *e)
@@ -287,6 +301,7 @@ int engine_open(struct engine *e, const struct config *config, const struct part
 		.dataplane = &e->dataplane,
 		.ran = on_ran,
 		.refused = on_refused,
+		.repaired = on_repaired,
 		.data = e,
 	});
 	counts_timer_init(&e->counts_timer, e->counts, sync_state(e->sync),

@@ -30,6 +30,7 @@ struct parts;
 struct plane;
 struct rejections;
 struct saver;
+struct sink_repair;
 struct sync;
 struct sync_run;
 
@@ -46,8 +47,14 @@ struct engine_hooks {
 	/* A sink refuses a service, or serves it again; see sink_set.h. */
 	void (*refused)(void *data, const struct sink *sink,
 			const struct service *service, const char *why);
-	/* A health check took an endpoint out, or back in. */
-	void (*checked)(void *data, const struct checker_endpoint *endpoint);
+	/* A sink has undone a change of another process. */
+	void (*repaired)(void *data, const struct sink_repair *repair);
+	/*
+	 * A health check took an endpoint out, or back in, of a service port like this one;
+	 * NULL: its Service has none.
+	 */
+	void (*checked)(void *data, const struct checker_endpoint *endpoint,
+			const struct service *service);
 	void *data;
 };
 

@@ -1,6 +1,5 @@
 #include "proxy/engine/journal.h"
 
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +13,7 @@
 #include "core/mem.h"
 #include "core/sink.h"
 #include "core/state.h"
+#include "proxy/engine/sink_state.h"
 #include "watchers/causes.h"
 #include "watchers/checks/checker.h"
 
@@ -268,21 +268,16 @@ struct sink *journal_new(struct causes *causes)
 	return &j->sink;
 }
 
-void journal_add_repair(struct sink *sink, const char *by, const char *restored,
-			uint64_t total_us)
+void journal_add_repair(struct sink *sink, const struct sink_repair *r)
 {
+	struct journal *j = container_of(sink, struct journal, sink);
 	_cleanup_(freep) char *detail =
-		xasprintf("changed by %s, restored%s%s in %.1f ms", by,
-			  *restored ? " " : "", restored, (double)total_us / 1e3);
-	const struct cause cause = {
-		.kind = "Process",
-		.ns = "",
-		.name = by,
-		.since_us = clock_monotonic_us() - total_us,
-	};
+		xasprintf("changed by %s, restored%s%s in %.1f ms", r->by,
+			  *r->restored ? " " : "", r->restored, (double)r->took_us / 1e3);
 
-	add_with(container_of(sink, struct journal, sink), NULL, JOURNAL_REPAIRED, detail,
-		 &cause);
+	add_with(j, NULL, JOURNAL_REPAIRED, detail,
+		 &(struct cause){.kind = "Process", .ns = "", .name = r->by});
+	j->ring[(j->n - 1) % JOURNAL_LEN].took_us = r->took_us; /* as in the log */
 }
 
 void journal_log_all(struct sink *sink)
@@ -325,21 +320,8 @@ void journal_leave_out(struct sink *sink,
 	j->is_refused_data = data;
 }
 
-/* Some service port of the endpoint's Service and family: entries name one. */
-static const struct service *find_service(const struct journal *j,
-					  const struct checker_endpoint *e)
-{
-	const struct service *s;
-
-	for (size_t i = 0; (s = hash_next(&j->known, &i));)
-		if (s->family == addr_family(&e->addr) && s->proto == IPPROTO_TCP &&
-		    strcmp(service_namespace(s), e->ns) == 0 &&
-		    strcmp(service_name(s), e->name) == 0)
-			return s;
-	return NULL;
-}
-
-void journal_add_health(struct sink *sink, const struct checker_endpoint *e)
+void journal_add_health(struct sink *sink, const struct checker_endpoint *e,
+			const struct service *service)
 {
 	struct journal *j = container_of(sink, struct journal, sink);
 	char at[ADDR_PORT_TEXT_LEN];
@@ -348,9 +330,8 @@ void journal_add_health(struct sink *sink, const struct checker_endpoint *e)
 			  addr_port_format(&e->addr, e->port, at), e->is_down ? ": " : "",
 			  e->is_down ? e->why : "", e->n_in_row);
 
-	add_with(j, find_service(j, e),
-		 e->is_down ? JOURNAL_ENDPOINT_DOWN : JOURNAL_ENDPOINT_UP, detail,
-		 &(struct cause){.kind = "HealthCheck", .ns = "", .name = at});
+	add_with(j, service, e->is_down ? JOURNAL_ENDPOINT_DOWN : JOURNAL_ENDPOINT_UP,
+		 detail, &(struct cause){.kind = "HealthCheck", .ns = "", .name = at});
 }
 
 static bool is_wanted(const struct service *s, const char *ns, const char *name)

@@ -16,6 +16,7 @@ struct checker_endpoint;
 struct journal;
 struct service;
 struct sink;
+struct sink_repair;
 struct state_conflict;
 
 #define JOURNAL_LEN 1000 /* entries that are kept */
@@ -34,9 +35,7 @@ struct sink *journal_new(struct causes *causes);
 json_t *journal_json(const struct sink *sink, const char *ns, const char *name,
 		     uint64_t since);
 
-/* Adds a repair after a change by another process, with the restored objects, or "". */
-void journal_add_repair(struct sink *sink, const char *by, const char *restored,
-			uint64_t total_us);
+void journal_add_repair(struct sink *sink, const struct sink_repair *repair);
 
 /* All entries about services are logged, too, as far as they are not too many. */
 void journal_log_all(struct sink *sink);
@@ -55,8 +54,12 @@ void journal_leave_out(struct sink *sink,
 		       bool (*is_refused)(const void *data, const struct service *s),
 		       const void *data);
 
-/* Adds a change of an endpoint's health; its removal is another entry. */
-void journal_add_health(struct sink *sink, const struct checker_endpoint *endpoint);
+/*
+ * Adds a change of an endpoint's health; its removal is another entry. service: some
+ * service port of its Service and family, or NULL: entries name one.
+ */
+void journal_add_health(struct sink *sink, const struct checker_endpoint *endpoint,
+			const struct service *service);
 
 enum journal_what {
 	JOURNAL_STARTED,

@@ -27,6 +27,8 @@ struct sink_set { /* embedded, all borrowed */
 	 */
 	void (*refused)(void *data, const struct sink *sink,
 			const struct service *service, const char *why);
+	/* A sink has undone a change of another process. May be NULL. */
+	void (*repaired)(void *data, const struct sink_repair *repair);
 	void *data;
 	struct sink_state states[DATAPLANE_MAX_SINKS]; /* of dataplane->sinks[i] */
 };

@@ -109,33 +109,42 @@ static void note_success(struct sink_state *s)
 	s->err = 0;
 }
 
-void sink_state_note_repair(struct sink_state *s, uint64_t start_us)
+static void log_repair(struct sink_state *s, const struct sink_repair *r)
 {
-	const struct sink *sink = sink_state_sink(s);
-	const struct sink_ops *ops = sink->ops;
-	const char *by = sink_changed_by(sink), *what = sink_restored(sink);
-	uint64_t now = now_us(s);
+	const struct sink_ops *ops = sink_state_sink(s)->ops;
 	const struct log_fields fields = {.reason = "Repaired",
-					  .duration_ms = (double)(now - start_us) / 1e3};
-	size_t n_unlogged;
+					  .duration_ms = (double)r->took_us / 1e3};
+	size_t n_unlogged = log_limiter_suppressed(&s->repair_lines);
 
-	if (!by)
-		by = "another process";
-	s->n_repairs++;
-	repair_pacer_ran(&s->repair, now);
-	if (!log_limiter_take(&s->repair_lines, 1, now))
-		return;
-	n_unlogged = log_limiter_suppressed(&s->repair_lines);
 	if (!n_unlogged)
 		log_line_with(LOG_LEVEL_WARN, &fields,
 			      "%s: %s changed %s; checked and restored in %.1f ms%s%s",
-			      ops->name, by, ops->made, fields.duration_ms,
-			      *what ? ": " : "", what);
+			      ops->name, r->by, ops->made, fields.duration_ms,
+			      *r->restored ? ": " : "", r->restored);
 	else
 		log_line_with(LOG_LEVEL_WARN, &fields,
 			      "%s: %s keeps changing %s; checked and restored %zu times "
 			      "since the last such line",
-			      ops->name, by, ops->made, n_unlogged + 1);
+			      ops->name, r->by, ops->made, n_unlogged + 1);
+}
+
+void sink_state_note_repair(struct sink_state *s, uint64_t start_us)
+{
+	const struct sink *sink = sink_state_sink(s);
+	const char *by = sink_changed_by(sink);
+	uint64_t now = now_us(s);
+	const struct sink_repair repair = {
+		.by = by ? by : "another process",
+		.restored = sink_restored(sink),
+		.took_us = now - start_us,
+	};
+
+	s->n_repairs++;
+	repair_pacer_ran(&s->repair, now);
+	if (s->set->repaired)
+		s->set->repaired(s->set->data, &repair);
+	if (log_limiter_take(&s->repair_lines, 1, now))
+		log_repair(s, &repair);
 }
 
 static void report_refused(const struct sink_state *s, const struct service *service,

@@ -18,6 +18,13 @@ struct changeset;
 struct sink;
 struct sink_set;
 
+/* A change of another process that was undone. */
+struct sink_repair {
+	const char *by;	      /* the process */
+	const char *restored; /* the objects, or "" */
+	uint64_t took_us;
+};
+
 struct sink_state {
 	struct sink_set *set;
 	ev_io io, work_io;

@@ -270,10 +270,8 @@ json_t *status_json(struct status *s)
 		p.texts, "mode", e->dataplane.mode, "modeReason",
 		buf_string(&e->plane_why), "healthy", s->is_healthy(s->data), "node",
 		node_json(e), "source", source_json(e), "lastSync", sync_json(e),
-		"lastRepair", time_json(stats.ended_us[SYNC_REASON_REPAIR]),
-		"lastChangedBy",
-		stats.ended_us[SYNC_REASON_REPAIR] ? dataplane_changed_by(&e->dataplane)
-						   : "",
+		"lastRepair", time_json(stats.repaired_us), "lastChangedBy",
+		stats.repaired_us ? dataplane_changed_by(&e->dataplane) : "",
 		"lastRestored", dataplane_restored(&e->dataplane), "lastAudit",
 		time_json(stats.ended_us[SYNC_REASON_AUDIT]), "sinks", sinks_json(e),
 		"counts", counts_json(e), "warnings", warnings);

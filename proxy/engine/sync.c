@@ -297,6 +297,15 @@ static void on_refused(void *data, const struct sink *sink, const struct service
 		s->p.refused(s->p.data, sink, service, why);
 }
 
+static void on_repaired(void *data, const struct sink_repair *repair)
+{
+	struct sync *s = data;
+
+	s->stats.repaired_us = wall_us(s);
+	if (s->p.repaired)
+		s->p.repaired(s->p.data, repair);
+}
+
 static uint64_t positive_us(int64_t ns)
 {
 	return ns > 0 ? (uint64_t)ns / NS_PER_US : 0;
@@ -325,6 +334,7 @@ struct sync *sync_new(const struct sync_params *params)
 	s->sinks.now_us = now_us;
 	s->sinks.changed = on_sinks_changed;
 	s->sinks.refused = on_refused;
+	s->sinks.repaired = on_repaired;
 	s->sinks.data = s;
 	sink_set_init(&s->sinks, max_u64(min_us, FIRST_BACKOFF_US),
 		      positive_us(rules->sync_period_ns));

@@ -22,6 +22,7 @@ struct ev_loop;
 struct node_info;
 struct service;
 struct sink;
+struct sink_repair;
 struct sink_set;
 struct state;
 struct sync;
@@ -64,6 +65,7 @@ struct sync_stats {
 	struct sync_run last;		   /* without triggers */
 	int64_t ended_us
 		[SYNC_REASON_N]; /* the last run of each reason, Unix time; 0: none */
+	int64_t repaired_us;	 /* the last repair, in a run of any reason */
 };
 
 struct sync_params { /* all borrowed until sync_free() */
@@ -77,6 +79,7 @@ struct sync_params { /* all borrowed until sync_free() */
 	/* As in sink_set.h. */
 	void (*refused)(void *data, const struct sink *sink,
 			const struct service *service, const char *why);
+	void (*repaired)(void *data, const struct sink_repair *repair);
 	void *data;
 	/* For tests: CLOCK_MONOTONIC and CLOCK_REALTIME, and random numbers; NULL: the real ones. */
 	uint64_t (*clock_us)(void *clock_data, clockid_t clock);

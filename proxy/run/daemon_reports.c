@@ -9,6 +9,7 @@
 #include "proxy/engine/hints.h"
 #include "proxy/engine/journal.h"
 #include "proxy/engine/parts.h"
+#include "proxy/engine/sink_state.h"
 #include "proxy/engine/sync.h"
 #include "proxy/http/servers.h"
 #include "proxy/run/daemon_private.h"
@@ -40,10 +41,6 @@ static void on_ran(void *data, const struct sync_run *run)
 	servers_ran(d->servers, run);
 	conflict_log_update(&d->conflicts, sync_state(d->engine.sync));
 	status_update(&d->status);
-	if (run->reason == SYNC_REASON_REPAIR)
-		journal_add_repair(d->journal, dataplane_changed_by(&d->engine.dataplane),
-				   dataplane_restored(&d->engine.dataplane),
-				   run->total_us);
 	if (run->err != 0 && run->err != -EREMOTEIO)
 		return;
 	if (cluster_n_dirty(d->engine.cluster) == 0)
@@ -88,11 +85,19 @@ static void on_answered(void *data, int status, const char *method)
 	servers_api_answered(d->servers, status, method);
 }
 
-static void on_checked(void *data, const struct checker_endpoint *endpoint)
+static void on_checked(void *data, const struct checker_endpoint *endpoint,
+		       const struct service *service)
 {
 	const struct daemon *d = data;
 
-	journal_add_health(d->journal, endpoint);
+	journal_add_health(d->journal, endpoint, service);
+}
+
+static void on_repaired(void *data, const struct sink_repair *repair)
+{
+	const struct daemon *d = data;
+
+	journal_add_repair(d->journal, repair);
 }
 
 static void on_refused(void *data, const struct sink *sink, const struct service *service,
@@ -113,6 +118,7 @@ struct engine_hooks daemon_hooks(struct daemon *d)
 		.answered = on_answered,
 		.checked = on_checked,
 		.refused = on_refused,
+		.repaired = on_repaired,
 		.data = d,
 	};
 }

@@ -123,6 +123,14 @@ static void on_refused(void *data, const struct sink *sink, const struct service
 		   why ? why : "");
 }
 
+static void on_repaired(void *data, const struct sink_repair *repair)
+{
+	struct sync_world *w = data;
+
+	w->n_repaired++;
+	assert_string_equal(repair->by, "another process");
+}
+
 static uint64_t clock_us(void *data, clockid_t clock)
 {
 	const struct sync_world *w = data;
@@ -165,6 +173,7 @@ void sync_world_make(struct sync_world *w)
 		.dataplane = &w->dataplane,
 		.ran = on_ran,
 		.refused = on_refused,
+		.repaired = on_repaired,
 		.data = w,
 		.clock_us = clock_us,
 		.random = no_random,

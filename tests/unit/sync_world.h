@@ -51,7 +51,7 @@ struct sync_world {
 	struct dataplane dataplane;
 	struct tape *first, *second, *third;
 	struct sync *sync;
-	size_t n_ran;
+	size_t n_ran, n_repaired;
 	struct buf refused;	  /* "NAME: why;", and "NAME served;" */
 	uint64_t now_us, wall_us; /* monotonic, and how far the wall clock is ahead */
 };

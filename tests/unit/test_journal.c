@@ -13,11 +13,14 @@
 #include "core/sink.h"
 #include "core/state.h"
 #include "proxy/engine/journal.h"
+#include "proxy/engine/sink_state.h"
 #include "tests/unit/capture.h"
 #include "tests/unit/core_samples.h"
 #include "tests/unit/object_text.h"
 #include "watchers/causes.h"
+#include "watchers/checks/checker.h"
 #include "watchers/cluster.h"
+#include "watchers/decode/json_text.h"
 
 static const struct row {
 	const char *frontends, *endpoints; /* NULL: no service */
@@ -120,22 +123,58 @@ static long long number(const json_t *json, const char *key)
 static void the_oldest_entries_are_dropped_and_counted(void **state)
 {
 	struct causes causes = {.is_on = false};
+	const struct sink_repair repair = {"nft (pid 7)", "2 rules", 1200};
 	struct sink *sink = journal_new(&causes);
 	json_t *page, *entries;
 
 	(void)state;
 	for (size_t i = 0; i < JOURNAL_LEN + 10; i++)
-		journal_add_repair(sink, "nft (pid 7)", "2 rules", 1000);
+		journal_add_repair(sink, &repair);
 	page = journal_json(sink, "", "", 3);
 	entries = json_object_get(page, "entries");
 	assert_int_equal(number(page, "dropped"), 7);
 	assert_int_equal(number(page, "last"), JOURNAL_LEN + 10);
 	assert_int_equal(json_array_size(entries), JOURNAL_LEN);
 	assert_int_equal(number(json_array_get(entries, 0), "number"), 11);
+	assert_string_equal(json_text(json_array_get(entries, 0), "detail"),
+			    "changed by nft (pid 7), restored 2 rules in 1.2 ms");
+	assert_true(json_real_value(json_object_get(json_array_get(entries, 0),
+						    "tookMs")) == 1.2);
 	json_decref(page);
 	page = journal_json(sink, "", "", UINT64_MAX);
 	assert_int_equal(json_array_size(json_object_get(page, "entries")), 0);
 	json_decref(page);
+	sink_close(sink);
+	causes_fini(&causes);
+}
+
+static void a_change_of_health_names_the_service(void **state)
+{
+	struct causes causes = {.is_on = false};
+	struct sink *sink = journal_new(&causes);
+	struct service *web =
+		sample_service("web", "http", "10.96.0.1:80", "10.0.0.1:80");
+	const struct checker_endpoint down = {
+		.ns = "default",
+		.name = "web",
+		.addr = sample_addr("10.0.0.1"),
+		.port = 80,
+		.is_down = true,
+		.why = "refused",
+		.n_in_row = 3,
+	};
+	json_t *page;
+
+	(void)state;
+	journal_add_health(sink, &down, web);
+	journal_add_health(sink, &down, NULL);
+	page = journal_json(sink, "default", "web", 0);
+	assert_int_equal(json_array_size(json_object_get(page, "entries")), 1);
+	assert_string_equal(json_text(json_array_get(json_object_get(page, "entries"), 0),
+				      "detail"),
+			    "10.0.0.1:80: refused, after 3 checks");
+	json_decref(page);
+	service_unref(web);
 	sink_close(sink);
 	causes_fini(&causes);
 }
@@ -367,6 +406,7 @@ int main(void)
 		cmocka_unit_test(each_change_has_its_entry),
 		cmocka_unit_test(a_full_change_set_writes_only_the_differences),
 		cmocka_unit_test(the_oldest_entries_are_dropped_and_counted),
+		cmocka_unit_test(a_change_of_health_names_the_service),
 		cmocka_unit_test(each_entry_names_its_cause),
 		cmocka_unit_test(a_change_without_own_cause_comes_from_another_claim),
 		cmocka_unit_test(the_time_runs_from_the_first_change),

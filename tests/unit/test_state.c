@@ -424,6 +424,27 @@ static void services_are_listed_in_key_order(void **state)
 		assert_int_equal(*service_name(sorted[i]), "abc"[i]);
 }
 
+static void a_service_is_found_by_name_family_and_protocol(void **state)
+{
+	_state_ *st = state_new();
+	const struct service *found;
+	struct state_taken taken;
+
+	(void)state;
+	put(st, "web", "10.96.0.1:80", "10.0.0.1:80");
+	put(st, "web2", "10.96.0.2:80", "10.0.0.2:80");
+	found = state_find_service(st, "default", "web", FAMILY_IPV4, IPPROTO_TCP);
+	assert_non_null(found);
+	assert_string_equal(service_name(found), "web");
+	assert_null(state_find_service(st, "default", "web", FAMILY_IPV6, IPPROTO_TCP));
+	assert_null(state_find_service(st, "default", "web", FAMILY_IPV4, IPPROTO_UDP));
+	assert_null(state_find_service(st, "default", "we", FAMILY_IPV4, IPPROTO_TCP));
+	taken = state_take(st, false);
+	state_taken_fini(&taken);
+	drop(st, "web"); /* it is in the table until the next take */
+	assert_null(state_find_service(st, "default", "web", FAMILY_IPV4, IPPROTO_TCP));
+}
+
 static void thousands_of_claims_may_wait_for_one_frontend(void **state)
 {
 	_state_ *st = state_new();
@@ -463,6 +484,7 @@ int main(void)
 		cmocka_unit_test(equal_ports_of_different_protocols_do_not_conflict),
 		cmocka_unit_test(conflicts_are_listed_in_order),
 		cmocka_unit_test(services_are_listed_in_key_order),
+		cmocka_unit_test(a_service_is_found_by_name_family_and_protocol),
 		cmocka_unit_test(thousands_of_claims_may_wait_for_one_frontend),
 	};
 

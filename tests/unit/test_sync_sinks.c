@@ -341,6 +341,7 @@ static void lines_about_repairs_are_few_and_have_their_number(void **state)
 	log = capture_end();
 	assert_int_equal(capture_count(log, "checked and restored 6 times since"), 1);
 	assert_int_equal(sync_world_state(w, 0)->n_repairs, 11);
+	assert_int_equal(w->n_repaired, 11); /* each is reported */
 }
 
 int main(void)
