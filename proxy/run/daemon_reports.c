@@ -41,6 +41,7 @@ static void on_ran(void *data, const struct sync_run *run)
 	servers_ran(d->servers, run);
 	conflict_log_update(&d->conflicts, sync_state(d->engine.sync));
 	status_update(&d->status);
+	manager_update(&d->manager);
 	if (run->err != 0 && run->err != -EREMOTEIO)
 		return;
 	if (cluster_n_dirty(d->engine.cluster) == 0)

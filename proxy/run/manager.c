@@ -9,7 +9,8 @@
 #include "core/mem.h"
 #include "proxy/host/notify.h"
 
-#define STATUS_SEC 1.
+#define SOON_SEC   1.  /* after a sync */
+#define STATUS_SEC 10. /* for what changes without one, such as an outage of the server */
 #define US_PER_SEC 1e6
 
 /* Sends before and the line; one that cannot be sent now is sent later. */
@@ -32,6 +33,8 @@ static void on_status(struct ev_loop *loop, ev_timer *timer, int revents)
 {
 	int err = send_line(timer->data, "", notify_try);
 
+	timer->repeat = STATUS_SEC;
+	ev_timer_again(loop, timer);
 	if (err && err != -EAGAIN)
 		log_debug("service manager: status: %s", strerror(-err));
 }
@@ -50,7 +53,7 @@ void manager_start(struct manager *m)
 
 	if (!notify_has_manager())
 		return;
-	ev_timer_init(&m->status, on_status, STATUS_SEC, STATUS_SEC);
+	ev_timer_init(&m->status, on_status, SOON_SEC, STATUS_SEC);
 	ev_timer_init(&m->watchdog, on_watchdog, 0., watchdog_sec);
 	m->status.data = m;
 	ev_timer_start(m->loop, &m->status);
@@ -64,6 +67,15 @@ void manager_ready(struct manager *m)
 
 	if (err)
 		log_warn("service manager: cannot notify it: %s", strerror(-err));
+}
+
+void manager_update(struct manager *m)
+{
+	if (!ev_is_active(&m->status) ||
+	    ev_timer_remaining(m->loop, &m->status) <= SOON_SEC)
+		return;
+	m->status.repeat = SOON_SEC;
+	ev_timer_again(m->loop, &m->status);
 }
 
 void manager_stop(struct manager *m)

@@ -19,5 +19,7 @@ struct manager { /* embedded, zeroed */
 void manager_start(struct manager *m);
 /* After the first good run. */
 void manager_ready(struct manager *m);
+/* After each run: the line is sent soon; otherwise it follows within seconds. */
+void manager_update(struct manager *m);
 /* Also if it was not started. */
 void manager_stop(struct manager *m);

@@ -76,9 +76,12 @@ static void the_status_line_follows_and_the_watchdog_is_fed(void **state)
 	second = received(fd);
 	assert_int_equal(capture_count(second, "STATUS="), 0);
 	present = "not in sync: why";
+	manager_update(&m);
 	world_run(&w, 1.2);
 	third = received(fd);
 	assert_int_equal(capture_count(third, "STATUS=not in sync: why\n"), 1);
+	/* without another run, it is looked at seldom */
+	assert_true(ev_timer_remaining(w.loop, &m.status) > 5.);
 	manager_stop(&m);
 	(void)unsetenv("NOTIFY_SOCKET");
 	(void)unsetenv("WATCHDOG_USEC");
