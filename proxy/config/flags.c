@@ -261,7 +261,7 @@ const struct flag flags[] = {
 	  .help = "serve each service port in userspace mode at a local port of this address, without any right; one address of each family" },
 	{ .name = "userspace-workers", .kind = VALUE_INT, .commands = RUN, .properties = FLAG_WITH_FILE,
 	  .offset = CONFIG(userspace.workers), .value_name = "n",
-	  .help = "threads of userspace mode (default: one for each core)" },
+	  .help = "threads of userspace mode; 0: one for each core" },
 	{ .name = "watch", .shorthand = 'w', .kind = VALUE_BOOL, .commands = 1u << COMMAND_EVENTS | 1u << COMMAND_GET,
 	  .offset = OPTION(watch), .bare_value = "true", .help = "wait for further changes" },
 };
