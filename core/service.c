@@ -328,6 +328,13 @@ int service_compare_key(const struct service *a, const struct service *b)
 	return order ? order : compare_numbers(a->family, b->family);
 }
 
+int service_compare_items(const void *a, const void *b)
+{
+	const struct service *const *x = a, *const *y = b;
+
+	return service_compare_key(*x, *y);
+}
+
 bool frontend_is_everywhere(const struct frontend *f)
 {
 	return f->kind == FRONTEND_NODE_PORT && addr_is_unspecified(&f->addr);

@@ -105,6 +105,8 @@ bool service_equal(const struct service *a, const struct service *b);
 bool service_same_key(const struct service *a, const struct service *b);
 /* namespace, name, port name, protocol (by its name), family. */
 int service_compare_key(const struct service *a, const struct service *b);
+/* The same for qsort() of an array of pointers. */
+int service_compare_items(const void *a, const void *b);
 /* Is it a node port at all node addresses? */
 bool frontend_is_everywhere(const struct frontend *f);
 /* "192.0.2.1:80", or "*:30080" if it is everywhere; points into buf. */

@@ -19,20 +19,13 @@ const struct service *state_next(const struct state *st, size_t *cursor)
 	return *cursor < st->entries.n ? st->entries.items[(*cursor)++]->visible : NULL;
 }
 
-static int compare_services(const void *a, const void *b)
-{
-	const struct service *const *x = a, *const *y = b;
-
-	return service_compare_key(*x, *y);
-}
-
 const struct service **state_sorted(const struct state *st, size_t *ret_n)
 {
 	const struct service **sorted = xcalloc(st->entries.n + 1, sizeof(*sorted));
 
 	for (size_t i = 0; i < st->entries.n; i++)
 		sorted[i] = st->entries.items[i]->visible;
-	qsort(sorted, st->entries.n, sizeof(*sorted), compare_services);
+	qsort(sorted, st->entries.n, sizeof(*sorted), service_compare_items);
 	*ret_n = st->entries.n;
 	return sorted;
 }

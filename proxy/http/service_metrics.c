@@ -269,20 +269,13 @@ static double n_endpoints(const struct service *s)
 	return n[POOL_CLUSTER] > n[POOL_LOCAL] ? n[POOL_CLUSTER] : n[POOL_LOCAL];
 }
 
-static int compare(const void *a, const void *b)
-{
-	const struct service *const *x = a, *const *y = b;
-
-	return service_compare_key(*x, *y);
-}
-
 static void write_each(const struct metrics_input *in, struct buf *out)
 {
 	size_t n;
 	_cleanup_(freep) const struct service **busy =
 		busy_services(in->state, in->counts, METRICS_MAX_SERVICES, &n);
 
-	qsort(busy, n, sizeof(*busy), compare);
+	qsort(busy, n, sizeof(*busy), service_compare_items);
 	exposition_family(out, "sluice_service_endpoints", "gauge",
 			  "Endpoints that new connections may go to.");
 	for (size_t i = 0; i < n; i++)

@@ -309,7 +309,7 @@ static int relay_apply(struct sink *sink, const struct changeset *cs)
 	if (!cs->full && cs->n_node_changes)
 		return -ESTALE; /* which services are at node addresses is not kept */
 	r->has_moved = false;
-
+	r->n_quiet = 0;
 	if (!err && cs->full)
 		err = relay_sink_restart_routes(r, cs->env);
 	if (err)

@@ -14,7 +14,9 @@
 #include "core/mem.h"
 #include "proxy/relay/relay_sink_private.h"
 
-#define SNAPSHOT_SEC  2. /* what a SIGKILL loses */
+#define SNAPSHOT_SEC 2. /* what a SIGKILL loses */
+#define QUIET_ROUNDS                                                                     \
+	15 /* a connection binds its client when an endpoint has accepted it */
 #define MAX_DRAIN_SEC 3600
 #define DRAIN_STEP_MS 50
 #define STATE_NAME    "state"
@@ -100,9 +102,24 @@ static bool save_state(struct relay_sink *r)
 	return !err;
 }
 
+/* Nothing has changed for some time: the counters of the workers are few. */
+static bool is_quiet(struct relay_sink *r)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; r->shared.workers && i < r->shared.n_workers; i++)
+		for (int c = 0; c < RELAY_COUNTER_N; c++)
+			n += relay_counted(&r->shared.workers[i]->counters[c]);
+	r->n_quiet = n == r->n_counted ? r->n_quiet + 1 : 0;
+	r->n_counted = n;
+	return r->n_quiet > QUIET_ROUNDS;
+}
+
 static void on_snapshot(struct ev_loop *loop, ev_timer *timer, int revents)
 {
-	if (!save_state(timer->data))
+	struct relay_sink *r = timer->data;
+
+	if (!is_quiet(r) && !save_state(r))
 		ev_timer_stop(loop, timer);
 }
 

@@ -53,6 +53,8 @@ struct relay_sink {
 	struct relay_handover *handover;
 	ev_timer snapshot;
 	int state_fd;
+	uint64_t n_counted; /* by the workers, at the last snapshot that was due */
+	unsigned n_quiet;   /* snapshots that were due since that or a change set */
 	bool has_adopted, is_handed_over;
 	/* relay_sink_transfer.c: */
 	ev_io transfer; /* runs until the process before this one has sent all */

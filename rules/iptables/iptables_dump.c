@@ -7,13 +7,6 @@
 #include "rules/iptables/iptables_filter.h"
 #include "rules/iptables/iptables_nat.h"
 
-static int compare_services(const void *a, const void *b)
-{
-	const struct service *const *x = a, *const *y = b;
-
-	return service_compare_key(*x, *y);
-}
-
 /* In key order, so that the same services give the same file. */
 static const struct service **sorted_services(const struct changeset *full, size_t *ret_n)
 {
@@ -24,7 +17,7 @@ static const struct service **sorted_services(const struct changeset *full, size
 		if (full->env->enabled[full->changes[i].new->family])
 			services[n++] = full->changes[i].new;
 	}
-	qsort(services, n, sizeof(struct service *), compare_services);
+	qsort(services, n, sizeof(struct service *), service_compare_items);
 	*ret_n = n;
 	return services;
 }
