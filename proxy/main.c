@@ -21,6 +21,7 @@
 #include "proxy/host/listen_fds.h"
 #include "proxy/host/notify.h"
 #include "proxy/host/privileges.h"
+#include "proxy/host/standard_fds.h"
 #include "proxy/relay/relay.h"
 #include "rules/conntrack/stale_flows.h"
 #include "rules/iptables/iptables_dump.h"
@@ -298,6 +299,7 @@ int main(int argc, char **argv)
 	int status;
 
 	listen_fds_check();
+	standard_fds_open();
 	for (size_t i = 0; i < N_ELEMENTS(planes); i++)
 		modes[i] = planes[i].mode;
 	options_init(&options);

@@ -339,6 +339,23 @@ static void a_full_disk_is_a_failure(void **state)
 	assert_int_equal(WEXITSTATUS(status), 1);
 }
 
+/* Otherwise its log goes into the first file that it opens. */
+static void a_closed_stderr_is_replaced_before_files_are_opened(void **state)
+{
+	static const char script[] = SLUICE_PROGRAM
+		" plan --master=127.0.0.1:1 --timeout=60s >/dev/null 2>&- &\n"
+		"i=0\n"
+		"until [ \"$(readlink /proc/$!/fd/2)\" = /dev/null ]; do\n"
+		"	[ $((i += 1)) -lt 1000 ] || break\n"
+		"	sleep 0.01\n"
+		"done\n"
+		"kill $!\n"
+		"[ $i -lt 1000 ]\n";
+
+	(void)state;
+	assert_int_equal(system(script), 0);
+}
+
 static int listen_at(const char *path)
 {
 	struct sockaddr_un sa = {.sun_family = AF_UNIX};
@@ -392,6 +409,7 @@ int main(void)
 		cmocka_unit_test(each_command_line_has_its_status_and_output),
 		cmocka_unit_test(a_configuration_is_written_and_read_back),
 		cmocka_unit_test(a_full_disk_is_a_failure),
+		cmocka_unit_test(a_closed_stderr_is_replaced_before_files_are_opened),
 		cmocka_unit_test(a_user_without_rights_learns_what_a_command_needs),
 	};
 
