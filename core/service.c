@@ -147,9 +147,10 @@ static void fill_text(struct service *s, const struct service_spec *spec)
 	char *text = end_of_lists(s);
 	size_t offset = add_text(text, 0, spec->ns);
 
-	s->name_offset = (uint32_t)offset;
+	assert(strlen(spec->ns) + strlen(spec->name) < UINT16_MAX - 1);
+	s->name_offset = (uint16_t)offset;
 	offset = add_text(text, offset, spec->name);
-	s->port_name_offset = (uint32_t)offset;
+	s->port_name_offset = (uint16_t)offset;
 	offset = add_text(text, offset, spec->port_name);
 	offset = add_text(text, offset, spec->health_path ? spec->health_path : "");
 	s->size_len = (uint32_t)(text + offset - (char *)s);

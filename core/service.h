@@ -79,7 +79,7 @@ struct service {
 	uint8_t proto;		    /* IPPROTO_TCP, _UDP, _SCTP */
 	uint32_t n_frontends, n_endpoints, n_allowed;
 	uint32_t n_pool[POOL_N];		/* how many endpoints each pool has */
-	uint32_t name_offset, port_name_offset; /* from the start of the text */
+	uint16_t name_offset, port_name_offset; /* from the start of the text */
 	struct service_options options;
 	/* then: frontends, endpoints, allowed, text; all padding is zero */
 	struct frontend frontends[];

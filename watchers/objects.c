@@ -60,21 +60,22 @@ struct layout {
 static const struct text_at service_port_texts[] = {TEXT(object_service_port, name)};
 static const struct text_at service_texts[] = {
 	BASE_TEXTS(object_service),
-	TEXT(object_service, health_path),
 };
+static const struct text_at options_texts[] = {TEXT(object_options, health_path)};
 static const struct array_at service_arrays[] = {
 	ARRAY(object_service, ports, n_ports, service_port_texts, 1),
 	ARRAY(object_service, external_ips, n_external_ips, NULL, 0),
 	ARRAY(object_service, ingress, n_ingress, NULL, 0),
 	ARRAY(object_service, source_ranges, n_source_ranges, NULL, 0),
 	ARRAY(object_service, labels, n_labels, NULL, 0),
+	ARRAY(object_service, options, n_options, options_texts, 1),
 };
 
 static const struct text_at slice_port_texts[] = {TEXT(object_slice_port, name)};
-static const struct text_at endpoint_texts[] = {
-	TEXT(object_endpoint, node),
-	TEXT_LIST(object_endpoint, zones),
-	TEXT_LIST(object_endpoint, nodes),
+static const struct text_at endpoint_texts[] = {TEXT(object_endpoint, node)};
+static const struct text_at hints_texts[] = {
+	TEXT_LIST(object_hints, zones),
+	TEXT_LIST(object_hints, nodes),
 };
 static const struct text_at slice_texts[] = {
 	BASE_TEXTS(object_slice),
@@ -82,7 +83,8 @@ static const struct text_at slice_texts[] = {
 };
 static const struct array_at slice_arrays[] = {
 	ARRAY(object_slice, ports, n_ports, slice_port_texts, 1),
-	ARRAY(object_slice, endpoints, n_endpoints, endpoint_texts, 3),
+	ARRAY(object_slice, endpoints, n_endpoints, endpoint_texts, 1),
+	ARRAY(object_slice, hints, n_hints, hints_texts, 2),
 };
 
 static const struct text_at node_texts[] = {
@@ -295,4 +297,19 @@ bool object_equal(const struct object *a, const struct object *b)
 const char *object_kind_name(enum object_kind kind)
 {
 	return layouts[kind].name;
+}
+
+const struct object_options *object_service_options(const struct object_service *s)
+{
+	static const struct object_options defaults = {.health_path = ""};
+
+	return s->n_options > 0 ? s->options : &defaults;
+}
+
+const struct object_hints *object_slice_hints(const struct object_slice *s,
+					      uint32_t endpoint)
+{
+	static const struct object_hints none = {"", ""};
+
+	return s->n_hints > 0 ? &s->hints[endpoint] : &none;
 }

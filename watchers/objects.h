@@ -28,10 +28,9 @@ enum object_kind {
 struct object {		       /* every object embeds it first */
 	const char *ns, *name; /* first: a struct name_key */
 	uint32_t refs;
-	uint32_t size_len;   /* of the whole block */
-	uint32_t relist;     /* the cluster's mark, not part of the value */
-	uint8_t kind;	     /* enum object_kind */
-	int64_t created_sec; /* creationTimestamp, Unix time; 0 when absent */
+	uint32_t size_len; /* of the whole block */
+	uint32_t relist;   /* the cluster's mark, not part of the value */
+	uint8_t kind;	   /* enum object_kind */
 };
 
 enum service_type {
@@ -54,27 +53,33 @@ struct object_ingress {
 	bool is_proxy_mode; /* ipMode Proxy, or an unknown one: not ours to program */
 };
 
+/* sluice.io/ annotations; the decoder makes none where all have their defaults */
+struct object_options {
+	struct service_options service;
+	const char *health_path; /* "" without HEALTH_CHECK_HTTP */
+};
+
 struct object_service {
 	struct object base;
-	uint8_t type;	       /* enum service_type */
-	bool is_headless;      /* clusterIP None, or missing with nothing else to serve */
-	bool is_hidden;	       /* a label says that it isn't for us */
-	bool internal_local;   /* internalTrafficPolicy Local */
-	bool external_local;   /* externalTrafficPolicy Local */
-	bool has_affinity;     /* sessionAffinity ClientIP */
+	int64_t created_sec; /* creationTimestamp, Unix time; 0 when absent */
+	uint8_t type;	     /* enum service_type */
+	bool is_headless;    /* clusterIP None, or missing with nothing else to serve */
+	bool is_hidden;	     /* a label says that it isn't for us */
+	bool internal_local; /* internalTrafficPolicy Local */
+	bool external_local; /* externalTrafficPolicy Local */
+	bool has_affinity;   /* sessionAffinity ClientIP */
+	/* has a cluster IP of this family, by the rules of dual stack */
+	bool has_family[FAMILY_N];
 	uint32_t affinity_sec; /* 10800 when not given */
 	uint16_t health_check_node_port;
-	struct service_options options; /* sluice.io/ annotations */
-	const char *health_path;	/* "" without HEALTH_CHECK_HTTP */
-	bool has_family
-		[FAMILY_N]; /* has a cluster IP of this family, by the rules of dual stack */
 	struct addr cluster_ip[FAMILY_N];
 	const struct object_service_port *ports; /* no two of one name and protocol */
 	const struct addr *external_ips;	 /* both families mixed */
 	const struct object_ingress *ingress;
 	const struct cidr *source_ranges;
-	const uint64_t *labels; /* label_hash() of each */
-	uint32_t n_ports, n_external_ips, n_ingress, n_source_ranges, n_labels;
+	const uint64_t *labels;		      /* label_hash() of each */
+	const struct object_options *options; /* at most one: object_service_options() */
+	uint32_t n_ports, n_external_ips, n_ingress, n_source_ranges, n_labels, n_options;
 };
 
 struct object_slice_port {
@@ -93,7 +98,10 @@ struct object_endpoint {
 	struct addr addr; /* addresses[0] */
 	uint8_t flags;
 	const char *node; /* nodeName, "" when unknown */
-	/* hints: NUL-separated list ended by an empty string; "" means none */
+};
+
+/* Of an endpoint: NUL-separated lists, each ended by an empty string; "" means none. */
+struct object_hints {
 	const char *zones; /* hints.forZones */
 	const char *nodes; /* hints.forNodes */
 };
@@ -104,9 +112,11 @@ struct object_slice {
 	uint8_t family;	     /* addressType */
 	bool is_hidden;	     /* a label says that it isn't for us */
 	bool is_mirror;	     /* made from v1 Endpoints */
+	uint32_t n_hints;    /* n_endpoints, or 0 if no endpoint has any */
 	int64_t trigger_us; /* last-change-trigger-time, Unix time; 0 when absent or unusable */
 	const struct object_slice_port *ports;
 	const struct object_endpoint *endpoints;
+	const struct object_hints *hints; /* object_slice_hints() */
 	uint32_t n_ports, n_endpoints;
 };
 
@@ -154,6 +164,11 @@ void object_unref(struct object *o);
 bool object_equal(const struct object *a, const struct object *b);
 /* "Service", "EndpointSlice", … */
 const char *object_kind_name(enum object_kind kind);
+/* Its options, or the defaults. */
+const struct object_options *object_service_options(const struct object_service *s);
+/* Of the endpoint with this index. */
+const struct object_hints *object_slice_hints(const struct object_slice *s,
+					      uint32_t endpoint);
 
 static inline const struct object_service *object_as_service(const struct object *o)
 {

@@ -173,8 +173,8 @@ static int compare_age(const void *va, const void *vb)
 {
 	const struct service_record *a = *(struct service_record *const *)va;
 	const struct service_record *b = *(struct service_record *const *)vb;
-	int64_t born_a = a->service ? a->service->created_sec : 0;
-	int64_t born_b = b->service ? b->service->created_sec : 0;
+	int64_t born_a = a->service ? object_as_service(a->service)->created_sec : 0;
+	int64_t born_b = b->service ? object_as_service(b->service)->created_sec : 0;
 	int order;
 
 	if (born_a != born_b)

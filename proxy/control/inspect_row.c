@@ -72,9 +72,8 @@ static void write_place(const char *address, uint16_t port, bool is_brief,
 static void write_created(const struct object_service *object, bool is_brief,
 			  struct buf *out)
 {
-	buf_json_count(out, key_of(is_brief, "created"),
-		       object && object->base.created_sec,
-		       object ? (uint64_t)object->base.created_sec : 0);
+	buf_json_count(out, key_of(is_brief, "created"), object && object->created_sec,
+		       object ? (uint64_t)object->created_sec : 0);
 }
 
 /* The members that the plain table has no column for. */

@@ -16,7 +16,8 @@
 #include "proxy/http/http_server.h"
 
 #define MAX_CONNECTIONS 256 /* of all ports */
-#define N_PORT_NUMBERS	65536
+#define N_PORT_BLOCKS	256
+#define PORT_BLOCK_N	256 /* numbers in each */
 
 struct health_ports {
 	struct sink sink;
@@ -24,7 +25,8 @@ struct health_ports {
 	struct health_ports_hooks hooks;
 	struct hash entries;
 	struct http_server *server; /* made with the first port */
-	uint16_t *n_node_ports;	    /* by number: frontends that are TCP node ports */
+	/* Frontends that are TCP node ports, by number. NULL: none in the block. */
+	uint16_t *n_node_ports[N_PORT_BLOCKS];
 };
 
 struct entry {		     /* a Service with a health check node port */
@@ -86,13 +88,35 @@ static struct entry *entry_for(struct health_ports *h, const struct service *s)
 	return e;
 }
 
+static bool is_node_port(const struct health_ports *h, uint16_t port)
+{
+	const uint16_t *block = h->n_node_ports[port / PORT_BLOCK_N];
+
+	return block && block[port % PORT_BLOCK_N] > 0;
+}
+
+static void count_node_port(struct health_ports *h, uint16_t port, int by)
+{
+	uint16_t **block = &h->n_node_ports[port / PORT_BLOCK_N];
+
+	if (!*block)
+		*block = xcalloc(PORT_BLOCK_N, sizeof(**block));
+	(*block)[port % PORT_BLOCK_N] += (uint16_t)by;
+}
+
+static void forget_node_ports(struct health_ports *h)
+{
+	for (size_t i = 0; i < N_PORT_BLOCKS; i++)
+		free(take_ptr(h->n_node_ports[i]));
+}
+
 static void count_node_ports(struct health_ports *h, const struct service *s, int by)
 {
 	const struct frontend *frontends = service_frontends(s);
 
 	for (uint32_t i = 0; s->proto == IPPROTO_TCP && i < s->n_frontends; i++)
 		if (frontends[i].kind == FRONTEND_NODE_PORT)
-			h->n_node_ports[frontends[i].port] += (uint16_t)by;
+			count_node_port(h, frontends[i].port, by);
 }
 
 static void take_away(struct health_ports *h, const struct service *s)
@@ -129,7 +153,7 @@ static int open_port(struct health_ports *h, struct entry *e)
 	int err = 0;
 
 	http_listener_close(take_ptr(e->listener));
-	if (h->n_node_ports[e->port])
+	if (is_node_port(h, e->port))
 		return -EEXIST;
 	if (!h->server)
 		err = http_server_new(h->loop, MAX_CONNECTIONS, &h->server);
@@ -202,7 +226,7 @@ static void refuse(struct health_ports *h, const struct changeset *cs)
 		const struct service *s = cs->changes[i].new;
 
 		if (!s || !s->health_check_port || entry_for(h, s)->listener ||
-		    h->n_node_ports[s->health_check_port])
+		    is_node_port(h, s->health_check_port))
 			continue;
 		changeset_refuse(cs, s, NULL); /* logged above */
 		take_away(h, s);
@@ -217,7 +241,7 @@ static int health_ports_apply(struct sink *sink, const struct changeset *cs)
 	int result = 0;
 
 	if (cs->full) {
-		memset(h->n_node_ports, 0, N_PORT_NUMBERS * sizeof(*h->n_node_ports));
+		forget_node_ports(h);
 		for (size_t i = 0; (e = hash_next(&h->entries, &i));)
 			memset(e->n_ports, 0, sizeof(e->n_ports));
 	}
@@ -236,7 +260,7 @@ static int health_ports_apply(struct sink *sink, const struct changeset *cs)
 			}
 			continue;
 		}
-		if (!e->listener || e->open_port != e->port || h->n_node_ports[e->port])
+		if (!e->listener || e->open_port != e->port || is_node_port(h, e->port))
 			err = open_port(h, e);
 		note_result(h, e, err, &news);
 		if (err && err != -EEXIST) /* that one ends with a change of a Service */
@@ -260,7 +284,7 @@ static void health_ports_close(struct sink *sink)
 		entry_free(e);
 	hash_fini(&h->entries);
 	http_server_free(h->server);
-	free(h->n_node_ports);
+	forget_node_ports(h);
 	free(h);
 }
 
@@ -278,7 +302,6 @@ struct sink *health_ports_new(struct ev_loop *loop,
 	h->sink.ops = &health_ports_ops;
 	h->loop = loop;
 	h->hooks = *hooks;
-	h->n_node_ports = xcalloc(N_PORT_NUMBERS, sizeof(*h->n_node_ports));
 	hash_init(&h->entries, &name_key_ops);
 	return &h->sink;
 }

@@ -448,6 +448,7 @@ int nft_full_apply(struct nft_kernel *k, const struct changeset *cs)
 	nft_desired_fini(&f.desired);
 	nft_tx_fini(&f.chains);
 	nft_tx_fini(&f.tx);
+	nft_link_trim(&k->link);
 	(void)malloc_trim(0);
 	return err ? err : f.n_left_out ? -EREMOTEIO : 0;
 }

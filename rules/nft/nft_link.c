@@ -57,7 +57,6 @@ int nft_link_open(struct nft_link *link)
 	*link = (struct nft_link){
 		.fd = take_fd(fd),
 		.port_id = address.nl_pid,
-		.buffer = xmalloc(NFT_LINK_BUFFER_LEN),
 	};
 	return 0;
 }
@@ -68,6 +67,18 @@ void nft_link_close(struct nft_link *link)
 		(void)close(link->fd);
 	free(link->buffer);
 	*link = NFT_LINK_INIT;
+}
+
+void nft_link_trim(struct nft_link *link)
+{
+	free(take_ptr(link->buffer));
+}
+
+static void *buffer(struct nft_link *link)
+{
+	if (!link->buffer)
+		link->buffer = xmalloc(NFT_LINK_BUFFER_LEN);
+	return link->buffer;
 }
 
 struct nlmsghdr *nft_link_request(struct nft_link *link,
@@ -109,7 +120,7 @@ static int run(struct nft_link *link, struct nlmsghdr *request, struct netlink_r
 
 	r->seq = request->nlmsg_seq;
 	return err ? err
-		   : netlink_reader_run(r, link->fd, link->buffer, NFT_LINK_BUFFER_LEN);
+		   : netlink_reader_run(r, link->fd, buffer(link), NFT_LINK_BUFFER_LEN);
 }
 
 int nft_link_dump(struct nft_link *link, struct nlmsghdr *request,
@@ -159,7 +170,7 @@ int nft_link_errors(struct nft_link *link, void (*fn)(void *data, uint32_t seq, 
 	bool is_lossy = false;
 
 	for (;;) {
-		ssize_t len = netlink_receive(link->fd, link->buffer, NFT_LINK_BUFFER_LEN,
+		ssize_t len = netlink_receive(link->fd, buffer(link), NFT_LINK_BUFFER_LEN,
 					      MSG_DONTWAIT);
 
 		if (len == -EAGAIN)

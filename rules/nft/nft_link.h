@@ -16,13 +16,15 @@ struct nft_link { /* embedded */
 	int fd;
 	uint32_t port_id; /* of this socket; notifications name it as their cause */
 	uint32_t seq;	  /* of the last request */
-	void *buffer;	  /* NFT_LINK_BUFFER_LEN */
+	void *buffer;	  /* NFT_LINK_BUFFER_LEN; NULL until it is used */
 };
 
 #define NFT_LINK_INIT ((struct nft_link){.fd = -1})
 
 int nft_link_open(struct nft_link *link);
 void nft_link_close(struct nft_link *link);
+/* Frees the memory that large answers took. */
+void nft_link_trim(struct nft_link *link);
 
 /*
  * Sends a dump request and passes every message of the answer to message(),

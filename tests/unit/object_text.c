@@ -85,8 +85,8 @@ static void add_slice(struct buf *out, const struct object_slice *s)
 			   e->flags & OBJECT_ENDPOINT_SERVING ? "S" : "",
 			   e->flags & OBJECT_ENDPOINT_TERMINATING ? "T" : "",
 			   *e->node ? "@" : "", e->node);
-		add_list(out, "+", e->zones);
-		add_list(out, "%", e->nodes);
+		add_list(out, "+", object_slice_hints(s, (uint32_t)i)->zones);
+		add_list(out, "%", object_slice_hints(s, (uint32_t)i)->nodes);
 	}
 }
 

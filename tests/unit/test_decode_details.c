@@ -99,13 +99,14 @@ static void options_of_a_service_come_from_annotations(void **state)
 			option_cases[i].annotations);
 		struct buf objects = BUF_INIT, rejected = BUF_INIT;
 		struct object *o = object_text_first(text);
-		const struct object_service *s = object_as_service(o);
+		const struct object_options *options =
+			object_service_options(object_as_service(o));
 
 		object_text_decode(text, &objects, &rejected);
-		if (memcmp(&s->options, &option_cases[i].options, sizeof(s->options)) !=
-		    0)
+		if (memcmp(&options->service, &option_cases[i].options,
+			   sizeof(options->service)) != 0)
 			fail_msg("%s", option_cases[i].annotations);
-		assert_string_equal(s->health_path, option_cases[i].path);
+		assert_string_equal(options->health_path, option_cases[i].path);
 		if (!strstr(buf_string(&rejected), option_cases[i].rejected) ||
 		    (rejected.len > 0) != (*option_cases[i].rejected != '\0'))
 			fail_msg("%s: %s", option_cases[i].annotations,
@@ -143,14 +144,15 @@ static void only_tcp_ports_can_be_checked(void **state)
 			check_cases[i].ports);
 		struct buf objects = BUF_INIT, rejected = BUF_INIT;
 		struct object *o = object_text_first(text);
-		const struct object_service *s = object_as_service(o);
+		const struct object_options *options =
+			object_service_options(object_as_service(o));
 
 		object_text_decode(text, &objects, &rejected);
 		assert_string_equal(buf_string(&rejected), check_cases[i].rejected);
-		assert_string_equal(s->health_path, check_cases[i].path);
-		assert_int_equal(s->options.health_check, *check_cases[i].path
-								  ? HEALTH_CHECK_HTTP
-								  : HEALTH_CHECK_NONE);
+		assert_string_equal(options->health_path, check_cases[i].path);
+		assert_int_equal(options->service.health_check,
+				 *check_cases[i].path ? HEALTH_CHECK_HTTP
+						      : HEALTH_CHECK_NONE);
 		object_unref(o);
 		buf_fini(&objects);
 		buf_fini(&rejected);

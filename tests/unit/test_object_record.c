@@ -23,7 +23,7 @@ static const char service_text[] = YAML
 static const char slice_text[] =
 	YAML_SLICE("", "ports: [{name: '', port: 80}], endpoints: [{addresses: "
 		       "[10.0.0.1], nodeName: n1, hints: {forZones: [{name: z1}, {name: "
-		       "z2}]}}]");
+		       "z2}]}}, {addresses: [10.0.0.2]}]");
 
 /* Is the record of this object read, if its last bytes are cut or others added? */
 static bool reads(const struct object *o, size_t n_cut, size_t n_added)
@@ -100,7 +100,7 @@ static void long_namespace(struct object *o)
 
 static void far_time(struct object *o)
 {
-	o->created_sec = INT64_MAX / 2;
+	service_of(o)->created_sec = INT64_MAX / 2;
 }
 
 static void unknown_type(struct object *o)
@@ -123,29 +123,39 @@ static void no_affinity_time(struct object *o)
 	service_of(o)->affinity_sec = 0;
 }
 
+static struct object_options *options_of(struct object *o)
+{
+	return (struct object_options *)(uintptr_t)service_of(o)->options;
+}
+
+static void default_options(struct object *o)
+{
+	*options_of(o) = (struct object_options){.health_path = ""};
+}
+
 static void drain_without_time(struct object *o)
 {
-	service_of(o)->options.on_endpoint_removed = ENDPOINT_REMOVAL_DRAIN;
+	options_of(o)->service.on_endpoint_removed = ENDPOINT_REMOVAL_DRAIN;
 }
 
 static void long_hold(struct object *o)
 {
-	service_of(o)->options.hold_ms = 24 * 3600 * 1000 + 1;
+	options_of(o)->service.hold_ms = 24 * 3600 * 1000 + 1;
 }
 
 static void long_timeout(struct object *o)
 {
-	service_of(o)->options.health_timeout_ms = 2001; /* the interval is 2000 */
+	options_of(o)->service.health_timeout_ms = 2001; /* the interval is 2000 */
 }
 
 static void path_with_a_blank(struct object *o)
 {
-	service_of(o)->health_path = "/a b";
+	options_of(o)->health_path = "/a b";
 }
 
 static void path_without_a_check(struct object *o)
 {
-	service_of(o)->options.health_check = HEALTH_CHECK_TCP;
+	options_of(o)->service.health_check = HEALTH_CHECK_TCP;
 }
 
 static void port_0(struct object *o)
@@ -205,7 +215,12 @@ static void node_with_a_newline(struct object *o)
 
 static void zone_with_a_slash(struct object *o)
 {
-	endpoint_of(o)->zones = "a\0b/\0";
+	((struct object_hints *)(uintptr_t)object_as_slice(o)->hints)->zones = "a\0b/\0";
+}
+
+static void hints_of_some_endpoints(struct object *o)
+{
+	((struct object_slice *)(void *)o)->n_hints--;
 }
 
 static void endpoint_of_other_family(struct object *o)
@@ -229,6 +244,7 @@ static void a_value_that_no_decoder_accepts_is_refused(void **state)
 		{service_text, other_family},
 		{service_text, headless},
 		{service_text, no_affinity_time},
+		{service_text, default_options},
 		{service_text, drain_without_time},
 		{service_text, long_hold},
 		{service_text, long_timeout},
@@ -245,6 +261,7 @@ static void a_value_that_no_decoder_accepts_is_refused(void **state)
 		{slice_text, unknown_flag},
 		{slice_text, node_with_a_newline},
 		{slice_text, zone_with_a_slash},
+		{slice_text, hints_of_some_endpoints},
 		{slice_text, endpoint_of_other_family},
 	};
 

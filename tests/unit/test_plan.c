@@ -190,7 +190,7 @@ static void options_of_the_object_are_those_of_each_port(void **state)
 		   "default, annotations: {sluice.io/proxy-protocol: v2, sluice.io/hold: "
 		   "5ms, sluice.io/health-check: 'http:/ready'}}, spec: {clusterIP: "
 		   "10.96.0.1, ports: [{name: a, port: 80}, {name: b, port: 81}]}}");
-	options = &cluster_service(c, "default", "web")->options;
+	options = &object_service_options(cluster_service(c, "default", "web"))->service;
 	assert_int_equal(options->proxy_protocol, 2);
 	(void)plan_dirty(c, &defaults, st, SIZE_MAX);
 	assert_int_equal(state_n_services(st), 2);

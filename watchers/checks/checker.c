@@ -328,20 +328,22 @@ static void note_service(struct checker *c, const struct name_key *key,
 			 const struct object_service *object, const struct slices *slices)
 {
 	struct checked_service *s = hash_find(&c->services, key);
+	const struct object_options *options =
+		object ? object_service_options(object) : NULL;
 
-	if (!object || !object->options.health_check) {
+	if (!options || !options->service.health_check) {
 		if (s)
 			free_service(hash_del(&c->services, key));
 		return;
 	}
 	if (!s)
 		s = add_service(c, key->ns, key->name);
-	if (strcmp(s->path, object->health_path) != 0) {
+	if (strcmp(s->path, options->health_path) != 0) {
 		clear(s); /* another question: its answer is not known yet */
 		free(s->path);
-		s->path = xstrdup(object->health_path);
+		s->path = xstrdup(options->health_path);
 	}
-	s->options = service_options_with_defaults(&object->options);
+	s->options = service_options_with_defaults(&options->service);
 	update(s, object, slices);
 }
 

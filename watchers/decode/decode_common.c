@@ -73,7 +73,7 @@ static bool take_namespace(const struct json_reader *metadata, const char **ret)
 	return take_name(&ns, DECODE_MAX_LABEL, ret);
 }
 
-static int64_t creation_time(const struct json_reader *metadata)
+int64_t decode_creation_time(const struct json_reader *metadata)
 {
 	const char *text = json_reader_get_text(metadata, "creationTimestamp");
 	int64_t us;
@@ -94,7 +94,6 @@ bool decode_metadata(const struct json_reader *metadata, bool is_namespaced,
 	if (!take_name(&name, DECODE_MAX_NAME, &ret->name))
 		return false;
 	subject->name = ret->name;
-	ret->created_sec = creation_time(metadata);
 	return true;
 }
 

@@ -58,7 +58,6 @@ static void take_addresses(const struct json_reader *subset, const char *key,
 		endpoint->addr = addr;
 		endpoint->flags = flags;
 		endpoint->node = decode_plain(&item, "nodeName", DECODE_MAX_NAME);
-		endpoint->zones = endpoint->nodes = "";
 	}
 }
 

@@ -55,7 +55,7 @@ static bool parse_duration(const char *text, uint32_t *ret_ms)
 	return sum > 0;
 }
 
-static bool take_duration(const char *text, struct object_service *s, void *field)
+static bool take_duration(const char *text, struct object_options *o, void *field)
 {
 	return parse_duration(text, field);
 }
@@ -70,17 +70,17 @@ static bool take_limited(const char *text, uint32_t min_ms, void *field)
 	return true;
 }
 
-static bool take_interval(const char *text, struct object_service *s, void *field)
+static bool take_interval(const char *text, struct object_options *o, void *field)
 {
 	return take_limited(text, INTERVAL_MIN, field);
 }
 
-static bool take_timeout(const char *text, struct object_service *s, void *field)
+static bool take_timeout(const char *text, struct object_options *o, void *field)
 {
 	return take_limited(text, TIMEOUT_MIN, field);
 }
 
-static bool take_count(const char *text, struct object_service *s, void *field)
+static bool take_count(const char *text, struct object_options *o, void *field)
 {
 	char *end;
 	unsigned long n = strtoul(text, &end, 10);
@@ -91,7 +91,7 @@ static bool take_count(const char *text, struct object_service *s, void *field)
 	return true;
 }
 
-static bool take_removal(const char *text, struct object_service *s, void *field)
+static bool take_removal(const char *text, struct object_options *o, void *field)
 {
 	static const char drain[] = "drain=";
 	uint8_t *removal = field;
@@ -101,14 +101,14 @@ static bool take_removal(const char *text, struct object_service *s, void *field
 	else if (strcmp(text, "reset") == 0)
 		*removal = ENDPOINT_REMOVAL_RESET;
 	else if (strncmp(text, drain, strlen(drain)) == 0 &&
-		 parse_duration(text + strlen(drain), &s->options.drain_ms))
+		 parse_duration(text + strlen(drain), &o->service.drain_ms))
 		*removal = ENDPOINT_REMOVAL_DRAIN;
 	else
 		return false;
 	return true;
 }
 
-static bool take_version(const char *text, struct object_service *s, void *field)
+static bool take_version(const char *text, struct object_options *o, void *field)
 {
 	if (strcmp(text, "v1") != 0 && strcmp(text, "v2") != 0)
 		return false;
@@ -127,7 +127,7 @@ static bool is_path(const char *text)
 	return *text == '/' && len <= DECODE_MAX_PATH;
 }
 
-static bool take_check(const char *text, struct object_service *s, void *field)
+static bool take_check(const char *text, struct object_options *o, void *field)
 {
 	static const char http[] = "http:";
 	uint8_t *check = field;
@@ -137,7 +137,7 @@ static bool take_check(const char *text, struct object_service *s, void *field)
 	} else if (strncmp(text, http, strlen(http)) == 0 &&
 		   is_path(text + strlen(http))) {
 		*check = HEALTH_CHECK_HTTP;
-		s->health_path = text + strlen(http);
+		o->health_path = text + strlen(http);
 	} else {
 		return false;
 	}
@@ -149,7 +149,7 @@ static bool take_check(const char *text, struct object_service *s, void *field)
 
 static const struct {
 	const char *key; /* after the prefix */
-	bool (*take)(const char *text, struct object_service *s, void *field);
+	bool (*take)(const char *text, struct object_options *o, void *field);
 	size_t field;
 	const char *wanted;
 } rows[] = {
@@ -183,14 +183,14 @@ static void reject_unknown(const struct json_reader *annotation, const char *key
 }
 
 static void take_option(const struct json_reader *annotation, const char *key,
-			struct object_service *s)
+			struct object_options *o)
 {
 	const char *text = json_reader_text(annotation);
 
 	for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
 		if (strcmp(rows[i].key, key) != 0)
 			continue;
-		if (text && !rows[i].take(text, s, (char *)&s->options + rows[i].field)) {
+		if (text && !rows[i].take(text, o, (char *)&o->service + rows[i].field)) {
 			_cleanup_(freep) char *reason =
 				xasprintf("%%s is not %s", rows[i].wanted);
 
@@ -201,13 +201,13 @@ static void take_option(const struct json_reader *annotation, const char *key,
 	reject_unknown(annotation, key);
 }
 
-void decode_options(const struct json_reader *meta, struct object_service *s)
+void decode_options(const struct json_reader *meta, struct object_options *o)
 {
 	struct json_reader notes = json_reader_member(meta, "annotations");
 	const char *key;
 	json_t *value;
 
-	s->health_path = "";
+	o->health_path = "";
 	if (!json_is_object(notes.json))
 		return;
 	json_object_foreach((json_t *)(void *)(uintptr_t)notes.json, key, value)
@@ -215,7 +215,7 @@ void decode_options(const struct json_reader *meta, struct object_service *s)
 		struct json_reader annotation = json_reader_member(&notes, key);
 
 		if (strncmp(key, PREFIX, strlen(PREFIX)) == 0 && annotation.json)
-			take_option(&annotation, key + strlen(PREFIX), s);
+			take_option(&annotation, key + strlen(PREFIX), o);
 	}
 }
 
@@ -227,10 +227,18 @@ static bool has_tcp(const struct object_service *s)
 	return false;
 }
 
-void decode_check_options(const struct json_reader *meta, struct object_service *s)
+bool decode_are_defaults(const struct object_options *o)
+{
+	static const struct service_options defaults;
+
+	return memcmp(&o->service, &defaults, sizeof(defaults)) == 0;
+}
+
+void decode_check_options(const struct json_reader *meta, const struct object_service *s,
+			  struct object_options *o)
 {
 	struct json_reader notes = json_reader_member(meta, "annotations");
-	struct service_options *options = &s->options;
+	struct service_options *options = &o->service;
 	struct json_reader annotation;
 
 	if (options->health_check && s->n_ports > 0 && !has_tcp(s)) {
@@ -238,7 +246,7 @@ void decode_check_options(const struct json_reader *meta, struct object_service 
 		json_reader_reject(&annotation,
 				   "only TCP ports can be checked, and there is none");
 		options->health_check = HEALTH_CHECK_NONE;
-		s->health_path = "";
+		o->health_path = "";
 	}
 	if (options->health_timeout_ms >
 	    service_options_with_defaults(options).health_interval_ms) {
@@ -253,9 +261,9 @@ static bool is_in(uint32_t ms, uint32_t min_ms, uint32_t max_ms)
 	return ms == 0 || (ms >= min_ms && ms <= max_ms);
 }
 
-bool decode_are_options(const struct object_service *s)
+bool decode_are_options(const struct object_options *options)
 {
-	const struct service_options *o = &s->options;
+	const struct service_options *o = &options->service;
 	bool has_path = o->health_check == HEALTH_CHECK_HTTP;
 
 	return o->on_endpoint_removed <= ENDPOINT_REMOVAL_DRAIN &&
@@ -269,5 +277,5 @@ bool decode_are_options(const struct object_service *s)
 	       is_in(o->health_timeout_ms, TIMEOUT_MIN, HEALTH_MAX) &&
 	       o->health_timeout_ms <=
 		       service_options_with_defaults(o).health_interval_ms &&
-	       (has_path ? is_path(s->health_path) : !*s->health_path);
+	       (has_path ? is_path(options->health_path) : !*options->health_path);
 }

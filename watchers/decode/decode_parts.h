@@ -33,11 +33,13 @@ void decode_namespace(const struct json_reader *root, struct scratch *scratch,
 void decode_add(struct decoded *ret, const struct object *from);
 
 /*
- * name, namespace and age into *ret, which is otherwise left alone.  False,
+ * name and namespace into *ret, which is otherwise left alone.  False,
  * with a report, if the object has no valid name.
  */
 bool decode_metadata(const struct json_reader *metadata, bool is_namespaced,
 		     struct object *ret);
+/* In seconds of Unix time, or 0. */
+int64_t decode_creation_time(const struct json_reader *metadata);
 /* "" if absent, or (with a report) invalid. */
 const char *decode_label(const struct json_reader *metadata, const char *label);
 /* Does a label say that this Service or slice is not for us? */
@@ -75,6 +77,7 @@ int64_t decode_trigger_time(const struct json_reader *metadata);
 /* Reports fields that are near misses of those of the API. */
 void decode_check_fields(const struct json_reader *root);
 /* Rejects options that contradict each other or the ports, which were read. */
-void decode_check_options(const struct json_reader *meta, struct object_service *s);
-/* The annotations "sluice.io/..." into options and health_path. */
-void decode_options(const struct json_reader *meta, struct object_service *s);
+void decode_check_options(const struct json_reader *meta, const struct object_service *s,
+			  struct object_options *options);
+/* The annotations "sluice.io/..."; *options is all zero before. */
+void decode_options(const struct json_reader *meta, struct object_options *options);

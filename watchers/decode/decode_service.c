@@ -326,19 +326,23 @@ void decode_service(const struct json_reader *root, struct scratch *scratch,
 	struct json_reader metadata = json_reader_object(root, "metadata");
 	struct json_reader spec;
 	struct object_service svc;
+	struct object_options options = {0};
 
 	memset(&svc, 0, sizeof(svc)); /* padding too: it is compared */
 	svc.base.kind = OBJECT_SERVICE;
 	if (!decode_metadata(&metadata, true, &svc.base))
 		return;
+	svc.created_sec = decode_creation_time(&metadata);
 	svc.is_hidden = decode_is_hidden(&metadata);
-	decode_options(&metadata, &svc);
+	decode_options(&metadata, &options);
 	decode_labels(&metadata, scratch, &svc);
 	spec = json_reader_object(root, "spec");
 	decode_ingress(root, scratch, &svc);
 	decode_spec(&spec, scratch, &svc);
 	check_ports(&spec, &svc);
 	check_health_port(&spec, &svc);
-	decode_check_options(&metadata, &svc);
+	decode_check_options(&metadata, &svc, &options);
+	svc.options = &options;
+	svc.n_options = decode_are_defaults(&options) ? 0 : 1;
 	decode_add(ret, &svc.base);
 }

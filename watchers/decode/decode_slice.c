@@ -97,12 +97,11 @@ static const struct {
 };
 
 static bool decode_endpoint(const struct json_reader *r, enum family family,
-			    struct scratch *scratch, struct object_endpoint *ret)
+			    struct object_endpoint *ret)
 {
 	struct json_reader addresses = json_reader_array(r, "addresses");
 	struct json_reader first = json_reader_item(&addresses, 0);
 	struct json_reader states = json_reader_object(r, "conditions");
-	struct json_reader hints = json_reader_object(r, "hints");
 
 	if (!first.json) {
 		json_reader_reject(&addresses, "has no address");
@@ -122,9 +121,18 @@ static bool decode_endpoint(const struct json_reader *r, enum family family,
 			ret->flags |= conditions[i].flag;
 	}
 	ret->node = decode_plain(r, "nodeName", DECODE_MAX_NAME);
-	ret->zones = decode_hints(&hints, "forZones", scratch);
-	ret->nodes = decode_hints(&hints, "forNodes", scratch);
 	return true;
+}
+
+static struct object_hints decode_endpoint_hints(const struct json_reader *r,
+						 struct scratch *scratch)
+{
+	struct json_reader hints = json_reader_object(r, "hints");
+
+	return (struct object_hints){
+		.zones = decode_hints(&hints, "forZones", scratch),
+		.nodes = decode_hints(&hints, "forNodes", scratch),
+	};
 }
 
 static void decode_slice_endpoints(const struct json_reader *root,
@@ -133,15 +141,21 @@ static void decode_slice_endpoints(const struct json_reader *root,
 	struct json_reader array = json_reader_array(root, "endpoints");
 	size_t n = json_reader_n(&array, DECODE_MAX_ENDPOINTS);
 	struct object_endpoint *list = scratch_take(scratch, n, sizeof(*list));
+	struct object_hints *hints = scratch_take(scratch, n, sizeof(*hints)), *of;
+	bool has_hints = false;
 
 	for (size_t i = 0; i < n; i++) {
 		struct json_reader item = json_reader_item(&array, i);
 
-		if (decode_endpoint(&item, slice->family, scratch,
-				    &list[slice->n_endpoints]))
-			slice->n_endpoints++;
+		if (!decode_endpoint(&item, slice->family, &list[slice->n_endpoints]))
+			continue;
+		of = &hints[slice->n_endpoints++];
+		*of = decode_endpoint_hints(&item, scratch);
+		has_hints = has_hints || *of->zones || *of->nodes;
 	}
 	slice->endpoints = list;
+	slice->hints = hints;
+	slice->n_hints = has_hints ? slice->n_endpoints : 0;
 }
 
 /* False, in a manifest with a report, for names and for unknown types. */

@@ -22,5 +22,7 @@
 bool decode_is_plain(const char *text, size_t max);
 /* The same for a name that may be part of a path of the API: not "", "." or "..". */
 bool decode_is_name(const char *text, size_t max);
-/* Could annotations have set these options, and health_path? */
-bool decode_are_options(const struct object_service *s);
+/* Could annotations have set these options? */
+bool decode_are_options(const struct object_options *options);
+/* All of them: an object is without options then. */
+bool decode_are_defaults(const struct object_options *options);

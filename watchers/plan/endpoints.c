@@ -37,6 +37,7 @@ static void add_slice_port(struct merged_list *list, const struct slices *slices
 			.is_local = is_local(e, slices),
 			.order = (uint32_t)list->n,
 			.endpoint = e,
+			.hints = object_slice_hints(slice, i),
 			.slice_port = port,
 		};
 		list->n++;
@@ -125,7 +126,7 @@ void merged_apply_health(struct merged_list *list, const struct object_service *
 {
 	size_t n_up = 0;
 
-	if (!health || !s->options.health_check)
+	if (!health || !object_service_options(s)->service.health_check)
 		return;
 	for (size_t i = 0; i < list->n; i++) {
 		struct merged *m = &list->items[i];

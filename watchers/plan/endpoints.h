@@ -24,6 +24,7 @@ struct merged {
 	bool in_pool[POOL_N];
 	uint32_t order; /* position in the slices */
 	const struct object_endpoint *endpoint;
+	const struct object_hints *hints; /* of the endpoint */
 	const struct object_slice_port *slice_port;
 	const char *down; /* by health checks, and why; NULL: it is not */
 };

@@ -168,6 +168,7 @@ static struct service *plan_port(struct planner *p, const struct exposure *expos
 				 const struct slices *slices, uint32_t local_ready)
 {
 	const struct object_service *s = exposure->service;
+	const struct object_options *options = object_service_options(s);
 	size_t n_endpoints;
 
 	decide_port(p, exposure, port, slices);
@@ -181,8 +182,8 @@ static struct service *plan_port(struct planner *p, const struct exposure *expos
 		.affinity_sec = s->has_affinity ? s->affinity_sec : 0,
 		.local_ready = local_ready,
 		.health_check_port = health_check_port(exposure),
-		.options = s->options,
-		.health_path = s->health_path,
+		.options = options->service,
+		.health_path = options->health_path,
 		.frontends = p->frontends.items,
 		.n_frontends = p->frontends.n,
 		.endpoints = p->endpoints,

@@ -28,15 +28,15 @@ static enum topology topology_of(const struct selection *sel,
 	struct hint_count c = {0};
 
 	for (size_t i = 0; i < list->n; i++) {
-		const struct object_endpoint *e = list->items[i].endpoint;
+		const struct object_hints *hints = list->items[i].hints;
 
 		if (!merged_is_ready(&list->items[i]))
 			continue;
 		c.n_ready++;
-		c.n_with_node += *e->nodes != '\0';
-		c.n_with_zone += *e->zones != '\0';
-		c.names_node = c.names_node || list_has(e->nodes, sel->node_name);
-		c.names_zone = c.names_zone || list_has(e->zones, sel->zone);
+		c.n_with_node += *hints->nodes != '\0';
+		c.n_with_zone += *hints->zones != '\0';
+		c.names_node = c.names_node || list_has(hints->nodes, sel->node_name);
+		c.names_zone = c.names_zone || list_has(hints->zones, sel->zone);
 	}
 	if (sel->use_node_hints && c.names_node && c.n_with_node == c.n_ready)
 		return TOPOLOGY_SAME_NODE;
@@ -51,9 +51,9 @@ static bool is_near(const struct selection *sel, const struct merged *m)
 	case TOPOLOGY_ANY:
 		return true;
 	case TOPOLOGY_SAME_NODE:
-		return list_has(m->endpoint->nodes, sel->node_name);
+		return list_has(m->hints->nodes, sel->node_name);
 	case TOPOLOGY_SAME_ZONE:
-		return list_has(m->endpoint->zones, sel->zone);
+		return list_has(m->hints->zones, sel->zone);
 	}
 	return true;
 }

@@ -29,10 +29,6 @@ static void base_fields(struct record *r, struct object *o, bool is_namespaced)
 		       is_namespaced ? decode_is_name(o->ns, DECODE_MAX_LABEL) : !*o->ns);
 	o->name = record_plain(r, o->name, DECODE_MAX_NAME);
 	record_require(r, decode_is_name(o->name, DECODE_MAX_NAME));
-	o->created_sec =
-		(int64_t)record_number(r, (uint64_t)(o->created_sec + TIME_MAX_SEC), 0,
-				       2 * TIME_MAX_SEC) -
-		TIME_MAX_SEC;
 }
 
 static uint16_t port_number(struct record *r, uint16_t port, uint16_t min)
@@ -82,8 +78,10 @@ static void label_fields(struct record *r, void *item)
 	*hash = record_number(r, *hash, 0, UINT64_MAX);
 }
 
-static void option_fields(struct record *r, struct service_options *o)
+static void option_fields(struct record *r, void *item)
 {
+	struct object_options *options = item;
+	struct service_options *o = &options->service;
 	uint8_t *const numbers[] = {&o->on_endpoint_removed, &o->proxy_protocol,
 				    &o->health_check, &o->health_rise, &o->health_fall};
 	uint32_t *const durations[] = {&o->drain_ms,	       &o->hold_ms,
@@ -95,6 +93,8 @@ static void option_fields(struct record *r, struct service_options *o)
 	for (size_t i = 0; i < N_ELEMENTS(durations); i++)
 		*durations[i] =
 			(uint32_t)record_number(r, *durations[i], 0, DURATION_MAX);
+	options->health_path = record_text(r, options->health_path, DECODE_MAX_PATH);
+	record_require(r, decode_are_options(options) && !decode_are_defaults(options));
 }
 
 static void cluster_ip_fields(struct record *r, struct object_service *s)
@@ -124,6 +124,10 @@ static void service_fields(struct record *r, struct object *o)
 	struct object_service *s = (struct object_service *)(void *)o;
 
 	base_fields(r, o, true);
+	s->created_sec =
+		(int64_t)record_number(r, (uint64_t)(s->created_sec + TIME_MAX_SEC), 0,
+				       2 * TIME_MAX_SEC) -
+		TIME_MAX_SEC;
 	s->type = (uint8_t)record_number(r, s->type, 0, SERVICE_EXTERNAL_NAME);
 	cluster_ip_fields(r, s);
 	s->internal_local = record_bool(r, s->internal_local);
@@ -132,9 +136,6 @@ static void service_fields(struct record *r, struct object *o)
 	s->affinity_sec =
 		(uint32_t)record_number(r, s->affinity_sec, 1, DECODE_MAX_AFFINITY_SEC);
 	s->health_check_node_port = port_number(r, s->health_check_node_port, 0);
-	option_fields(r, &s->options);
-	s->health_path = record_text(r, s->health_path, DECODE_MAX_PATH);
-	record_require(r, decode_are_options(s));
 	s->ports = LIST(r, s, ports, DECODE_MAX_PORTS, false, service_port_fields);
 	record_require(r, !has_equal_ports(s));
 	s->external_ips =
@@ -143,6 +144,7 @@ static void service_fields(struct record *r, struct object *o)
 	s->source_ranges =
 		LIST(r, s, source_ranges, DECODE_MAX_ADDRESSES, true, cidr_fields);
 	s->labels = LIST(r, s, labels, UINT32_MAX, false, label_fields);
+	s->options = LIST(r, s, options, 1, false, option_fields);
 }
 
 static void slice_port_fields(struct record *r, void *item)
@@ -163,8 +165,14 @@ static void endpoint_fields(struct record *r, void *item)
 	record_addr(r, &e->addr);
 	e->flags = (uint8_t)record_number(r, e->flags, 0, all);
 	e->node = record_plain(r, e->node, DECODE_MAX_NAME);
-	e->zones = record_names(r, e->zones, DECODE_MAX_HINTS);
-	e->nodes = record_names(r, e->nodes, DECODE_MAX_HINTS);
+}
+
+static void hints_fields(struct record *r, void *item)
+{
+	struct object_hints *hints = item;
+
+	hints->zones = record_names(r, hints->zones, DECODE_MAX_HINTS);
+	hints->nodes = record_names(r, hints->nodes, DECODE_MAX_HINTS);
 }
 
 static bool are_of_family(const struct object_slice *s)
@@ -189,6 +197,8 @@ static void slice_fields(struct record *r, struct object *o)
 	s->endpoints =
 		LIST(r, s, endpoints, DECODE_MAX_ENDPOINTS, false, endpoint_fields);
 	record_require(r, are_of_family(s));
+	s->hints = LIST(r, s, hints, DECODE_MAX_ENDPOINTS, false, hints_fields);
+	record_require(r, s->n_hints == 0 || s->n_hints == s->n_endpoints);
 }
 
 static void node_fields(struct record *r, struct object *o)
@@ -249,7 +259,6 @@ static void copy_head(union head *head, const struct object *o)
 		.ns = o->ns,
 		.name = o->name,
 		.kind = o->kind,
-		.created_sec = o->created_sec,
 	};
 	memcpy((char *)head + base_len, (const char *)o + base_len,
 	       kinds[o->kind].head_len - base_len);

@@ -12,7 +12,7 @@
 #include "watchers/saved/saved_objects.h"
 
 #define SAVED_KIND    "sluice objects"
-#define SAVED_VERSION 2
+#define SAVED_VERSION 3
 
 /* Before each record: its length.  0 is that of the end. */
 #define SAVED_HEAD_LEN 4
