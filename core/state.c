@@ -223,9 +223,9 @@ static int compare_positions(const void *a, const void *b)
 	return (x->position > y->position) - (x->position < y->position);
 }
 
-static struct entry *new_entry(struct entry *next)
+static struct entry *new_entry(struct state *st, struct entry *next)
 {
-	struct entry *e = xcalloc(1, sizeof(*e));
+	struct entry *e = slab_take(&st->slab);
 
 	*e = (struct entry){.next = next, .dirty_index = NOT_DIRTY};
 	return e;
@@ -253,7 +253,7 @@ static struct entry *match(struct state *st, struct entry *first,
 			at = &(*at)->next;
 		}
 		if (!*at || order != 0)
-			*at = new_entry(*at);
+			*at = new_entry(st, *at);
 		replacements[i].entry = *at;
 		at = &(*at)->next;
 	}
@@ -303,6 +303,7 @@ struct state *state_new(void)
 
 	hash_init(&st->groups, &entry_group_ops);
 	claims_init(&st->claims);
+	slab_init(&st->slab, sizeof(struct entry));
 	state_nodes_init(st);
 	return st;
 }
@@ -314,12 +315,13 @@ void state_free(struct state *st)
 	/* Entries without a desired service are all dirty. */
 	for (size_t i = 0; i < st->dirty.n; i++)
 		if (!st->dirty.items[i]->desired)
-			entry_free(st->dirty.items[i]);
+			entry_free(st, st->dirty.items[i]);
 	for (size_t i = 0; i < st->entries.n; i++)
-		entry_free(st->entries.items[i]);
+		entry_free(st, st->entries.items[i]);
 	hash_fini(&st->groups);
 	claims_fini(&st->claims);
 	state_nodes_fini(st);
+	slab_fini(&st->slab);
 	free(st->entries.items);
 	free(st->dirty.items);
 	free(st->touched.items);

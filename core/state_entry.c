@@ -81,13 +81,13 @@ void entry_touch(struct state *st, struct entry *e)
 	e->is_touched = true;
 }
 
-void entry_free(struct entry *e)
+void entry_free(struct state *st, struct entry *e)
 {
 	service_unref(e->desired);
 	service_unref(e->visible);
 	service_unref(e->taken);
 	free(e->claims);
-	free(e);
+	slab_give(&st->slab, e);
 }
 
 static void leave_group(struct state *st, struct entry *e)
@@ -110,5 +110,5 @@ void entry_remove(struct state *st, struct entry *e)
 {
 	leave_group(st, e);
 	entry_set_dirty(st, e, false);
-	entry_free(e);
+	entry_free(st, e);
 }

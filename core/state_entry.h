@@ -18,6 +18,7 @@
 #include "core/changeset.h"
 #include "core/claims.h"
 #include "core/hash.h"
+#include "core/slab.h"
 #include "core/service.h"
 
 #define NOT_DIRTY UINT32_MAX
@@ -57,6 +58,7 @@ struct port_claims {
 
 struct state {
 	struct hash groups, claims;
+	struct slab slab;		      /* of entries */
 	struct port_claims *ports;	      /* by port; only used pages cost memory */
 	struct node_address *nodes[FAMILY_N]; /* by address */
 	struct addr *taken_nodes[FAMILY_N];   /* as of the last take */
@@ -91,7 +93,7 @@ void entry_touch(struct state *st, struct entry *e);
 /* Removes it from its group and from dirty, and frees it; it has neither desired nor taken. */
 void entry_remove(struct state *st, struct entry *e);
 /* Frees only the memory. */
-void entry_free(struct entry *e);
+void entry_free(struct state *st, struct entry *e);
 
 /*
  * state_node.c.  A frontend everywhere and one at a node address may want the same

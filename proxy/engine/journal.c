@@ -56,7 +56,8 @@ struct journal {
 	bool has_started, logs_all;
 	bool (*is_refused)(const void *data, const struct service *s); /* NULL: none is */
 	const void *is_refused_data;
-	struct entry ring[JOURNAL_LEN];
+	struct entry *ring; /* grows to JOURNAL_LEN */
+	size_t cap;
 	uint64_t n; /* entries ever; number k is in ring[(k - 1) % JOURNAL_LEN] */
 	struct log_limiter limiter;
 };
@@ -90,13 +91,25 @@ static void entry_fini(struct entry *e)
 	cause_unref(e->cause);
 }
 
+/* The place of the oldest entry, once there are JOURNAL_LEN. */
+static struct entry *next_entry(struct journal *j)
+{
+	struct entry *e;
+
+	if (j->n < JOURNAL_LEN)
+		j->ring = xgrow(j->ring, j->n, &j->cap, sizeof(*j->ring));
+	e = &j->ring[j->n % JOURNAL_LEN];
+	if (j->n++ >= JOURNAL_LEN)
+		entry_fini(e);
+	return e;
+}
+
 static void add(struct journal *j, const struct service *service, enum journal_what what,
 		const char *detail, const struct cause *cause)
 {
-	struct entry *e = &j->ring[j->n++ % JOURNAL_LEN];
+	struct entry *e = next_entry(j);
 	uint64_t now_us = clock_monotonic_us();
 
-	entry_fini(e);
 	*e = (struct entry){
 		.at_us = clock_wall_us(),
 		.service = service ? service_ref(service) : NULL,
@@ -244,8 +257,9 @@ static void journal_close(struct sink *sink)
 	for (size_t i = 0; (s = hash_next(&j->known, &i));)
 		service_unref(s);
 	hash_fini(&j->known);
-	for (size_t i = 0; i < JOURNAL_LEN; i++)
+	for (size_t i = 0; i < j->n && i < JOURNAL_LEN; i++)
 		entry_fini(&j->ring[i]);
+	free(j->ring);
 	free(j);
 }
 

@@ -22,8 +22,11 @@ struct ref_key { /* as struct bytes_key */
 struct nft_ref {
 	uint32_t n, n_settled;
 	bool is_touched;
-	struct ref_key key; /* allocated up to its length */
+	struct ref_key key; /* allocated up to its length, and more */
 };
+
+/* Of the address of a Service, of a chain or IPv6 address, and of longer keys. */
+static const size_t ref_lens[NFT_REFS_SLABS] = {16, 24, 32, sizeof(struct nft_ref)};
 
 /* The table holds pointers to the keys. */
 static struct nft_ref *ref_of(struct ref_key *key)
@@ -53,14 +56,23 @@ void nft_refs_init(struct nft_refs *refs)
 {
 	*refs = (struct nft_refs){0};
 	hash_init(&refs->items, &bytes_key_ops);
+	for (size_t i = 0; i < NFT_REFS_SLABS; i++)
+		slab_init(&refs->slabs[i], ref_lens[i]);
+}
+
+static struct slab *slab_of(struct nft_refs *refs, const struct ref_key *key)
+{
+	size_t i = 0;
+
+	while (offsetof(struct nft_ref, key) + key->len + 1 > ref_lens[i])
+		i++;
+	return &refs->slabs[i];
 }
 
 void nft_refs_fini(struct nft_refs *refs)
 {
-	struct nft_ref *ref;
-
-	for (size_t i = 0; (ref = ref_of(hash_next(&refs->items, &i)));)
-		free(ref);
+	for (size_t i = 0; i < NFT_REFS_SLABS; i++)
+		slab_fini(&refs->slabs[i]);
 	hash_fini(&refs->items);
 	free(refs->touched);
 	refs->touched = NULL;
@@ -73,7 +85,7 @@ static uint32_t count(struct nft_refs *refs, const struct ref_key *key, int chan
 	struct nft_ref *ref = ref_of(hash_find(&refs->items, key));
 
 	if (!ref) {
-		ref = xcalloc(1, offsetof(struct nft_ref, key) + key->len + 1);
+		ref = slab_take(slab_of(refs, key));
 		memcpy(&ref->key, key, key->len + 1u);
 		(void)hash_put(&refs->items, &ref->key);
 	}
@@ -148,7 +160,7 @@ void nft_refs_settle(struct nft_refs *refs, const struct nft_refs_ops *ops, void
 		ref->is_touched = false;
 		if (ref->n == 0) {
 			(void)hash_del(&refs->items, &ref->key);
-			free(ref);
+			slab_give(slab_of(refs, &ref->key), ref);
 		}
 	}
 	free(refs->touched);

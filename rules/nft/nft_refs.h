@@ -7,10 +7,14 @@
 #pragma once
 
 #include "core/hash.h"
+#include "core/slab.h"
 #include "rules/nft/nft_element.h"
+
+#define NFT_REFS_SLABS 4
 
 struct nft_refs { /* embedded */
 	struct hash items;
+	struct slab slabs[NFT_REFS_SLABS]; /* of items, by their length */
 	struct nft_ref **touched;
 	size_t n_touched, touched_cap;
 };
