@@ -1,7 +1,7 @@
 /*
- * One block: the struct, then frontends, endpoints, allowed networks, text
- * ("ns\0name\0port\0health path\0").  Everything after `size_len` is the value,
- * padding zeroed, so equality is memcmp().
+ * One block: the struct, then frontends, endpoints, durations, allowed networks, text
+ * ("ns\0name\0port\0", then "health path\0" if there is one).  Everything after
+ * `size_len` is the value, padding zeroed, so equality is memcmp().
  */
 #include "core/service.h"
 
@@ -103,10 +103,11 @@ static uint32_t fill_endpoints(const struct service_spec *spec, struct endpoint 
 	return n;
 }
 
-static uint32_t fill_allowed(const struct service_spec *spec, struct cidr *ret)
+static uint16_t fill_allowed(const struct service_spec *spec, struct cidr *ret)
 {
-	uint32_t n = 0;
+	uint16_t n = 0;
 
+	assert(spec->n_allowed <= UINT16_MAX);
 	if (spec->n_allowed == 0)
 		return 0;
 	memcpy(ret, spec->allowed, spec->n_allowed * sizeof(*ret));
@@ -115,6 +116,13 @@ static uint32_t fill_allowed(const struct service_spec *spec, struct cidr *ret)
 		if (n == 0 || !cidr_equal(&ret[n - 1], &ret[i]))
 			ret[n++] = ret[i];
 	return n;
+}
+
+static bool has_times(const struct service_spec *spec)
+{
+	static const struct service_times none;
+
+	return memcmp(&spec->times, &none, sizeof(none)) != 0;
 }
 
 static void count_pools(struct service *s)
@@ -131,6 +139,7 @@ static void *end_of_lists(struct service *s)
 {
 	return (char *)s->frontends + s->n_frontends * sizeof(struct frontend) +
 	       s->n_endpoints * sizeof(struct endpoint) +
+	       (s->has_times ? sizeof(struct service_times) : 0) +
 	       s->n_allowed * sizeof(struct cidr);
 }
 
@@ -140,6 +149,11 @@ static size_t add_text(char *text, size_t offset, const char *s)
 
 	memcpy(text + offset, s, len);
 	return offset + len;
+}
+
+static bool has_path(const struct service_spec *spec)
+{
+	return spec->health_path && *spec->health_path;
 }
 
 static void fill_text(struct service *s, const struct service_spec *spec)
@@ -152,17 +166,20 @@ static void fill_text(struct service *s, const struct service_spec *spec)
 	offset = add_text(text, offset, spec->name);
 	s->port_name_offset = (uint16_t)offset;
 	offset = add_text(text, offset, spec->port_name);
-	offset = add_text(text, offset, spec->health_path ? spec->health_path : "");
+	if (has_path(spec))
+		offset = add_text(text, offset, spec->health_path);
 	s->size_len = (uint32_t)(text + offset - (char *)s);
 }
 
+/* The exact length without duplicates: malloc() rarely shrinks a block. */
 static size_t max_len(const struct service_spec *spec)
 {
 	return sizeof(struct service) + spec->n_frontends * sizeof(struct frontend) +
 	       spec->n_endpoints * sizeof(struct endpoint) +
+	       (has_times(spec) ? sizeof(spec->times) : 0) +
 	       spec->n_allowed * sizeof(struct cidr) + strlen(spec->ns) +
-	       strlen(spec->name) + strlen(spec->port_name) +
-	       (spec->health_path ? strlen(spec->health_path) : 0) + 4;
+	       strlen(spec->name) + strlen(spec->port_name) + 3 +
+	       (has_path(spec) ? strlen(spec->health_path) + 1 : 0);
 }
 
 static bool is_same_target(const struct decision *a, const struct decision *b)
@@ -214,6 +231,9 @@ struct service *service_new(const struct service_spec *spec)
 	s->options = spec->options;
 	s->n_frontends = fill_frontends(spec, end_of_lists(s));
 	s->n_endpoints = fill_endpoints(spec, end_of_lists(s));
+	if (has_times(spec))
+		memcpy(end_of_lists(s), &spec->times, sizeof(spec->times));
+	s->has_times = has_times(spec);
 	s->n_allowed = fill_allowed(spec, end_of_lists(s));
 	count_pools(s);
 	fill_text(s, spec);
@@ -233,6 +253,7 @@ struct service *service_with_frontends(const struct service *s,
 		.local_ready = s->local_ready,
 		.health_check_port = s->health_check_port,
 		.options = s->options,
+		.times = *service_times(s),
 		.health_path = service_health_path(s),
 		.frontends = frontends,
 		.n_frontends = n,
@@ -253,9 +274,22 @@ const struct endpoint *service_endpoints(const struct service *s)
 	return (const struct endpoint *)(const void *)(s->frontends + s->n_frontends);
 }
 
+static const char *end_of_endpoints(const struct service *s)
+{
+	return (const char *)(service_endpoints(s) + s->n_endpoints);
+}
+
+const struct service_times *service_times(const struct service *s)
+{
+	static const struct service_times none;
+
+	return s->has_times ? (const void *)end_of_endpoints(s) : &none;
+}
+
 const struct cidr *service_allowed(const struct service *s)
 {
-	return (const struct cidr *)(const void *)(service_endpoints(s) + s->n_endpoints);
+	return (const void *)(end_of_endpoints(s) +
+			      (s->has_times ? sizeof(struct service_times) : 0));
 }
 
 const char *service_namespace(const struct service *s)
@@ -276,8 +310,9 @@ const char *service_port_name(const struct service *s)
 const char *service_health_path(const struct service *s)
 {
 	const char *port_name = service_port_name(s);
+	const char *path = port_name + strlen(port_name) + 1;
 
-	return port_name + strlen(port_name) + 1;
+	return path < (const char *)s + s->size_len ? path : "";
 }
 
 const char *service_label(const struct service *s, char *buf, size_t len)

@@ -77,17 +77,21 @@ struct service {
 	uint16_t health_check_port; /* 0: none */
 	uint8_t family;		    /* enum family */
 	uint8_t proto;		    /* IPPROTO_TCP, _UDP, _SCTP */
-	uint32_t n_frontends, n_endpoints, n_allowed;
+	uint32_t n_frontends, n_endpoints;
 	uint32_t n_pool[POOL_N];		/* how many endpoints each pool has */
 	uint16_t name_offset, port_name_offset; /* from the start of the text */
+	uint16_t n_allowed;
 	struct service_options options;
-	/* then: frontends, endpoints, allowed, text; all padding is zero */
+	bool has_times; /* one of them is not 0 */
+	/* then: frontends, endpoints, times, allowed, text; all padding is zero */
 	struct frontend frontends[];
 };
 
 /* Frontends are ordered by kind, address, port; endpoints by address, port. */
 const struct frontend *service_frontends(const struct service *s);
 const struct endpoint *service_endpoints(const struct service *s);
+/* All 0 if it has none. */
+const struct service_times *service_times(const struct service *s);
 /* loadBalancerSourceRanges, canonical; for frontends with is_limited. */
 const struct cidr *service_allowed(const struct service *s);
 const char *service_namespace(const struct service *s);
@@ -130,6 +134,7 @@ struct service_spec {
 	uint32_t affinity_sec, local_ready;
 	uint16_t health_check_port;
 	struct service_options options;
+	struct service_times times;
 	const char *health_path; /* NULL: none */
 	const struct frontend *frontends;
 	const struct endpoint *endpoints;

@@ -20,13 +20,16 @@ enum health_check {
 	HEALTH_CHECK_HTTP, /* GET of a path returns 200 to 399 */
 };
 
-struct service_options {	     /* part of hashed and compared blocks: no padding */
+struct service_options {	     /* part of compared blocks: no padding */
 	uint8_t on_endpoint_removed; /* enum endpoint_removal */
 	uint8_t proxy_protocol;	     /* version; 0: none */
 	uint8_t health_check;	     /* enum health_check */
 	uint8_t health_rise;	     /* successes until healthy; 0: default */
 	uint8_t health_fall;	     /* failures until unhealthy; 0: default */
-	uint8_t reserved[3];
+};
+
+/* The durations, apart: nearly no service has any. */
+struct service_times {
 	uint32_t drain_ms;	     /* with ENDPOINT_REMOVAL_DRAIN */
 	uint32_t hold_ms;	     /* how long a new connection waits for an endpoint */
 	uint32_t connect_timeout_ms; /* to one endpoint */
@@ -35,9 +38,10 @@ struct service_options {	     /* part of hashed and compared blocks: no padding 
 	uint32_t health_timeout_ms;  /* of one check */
 };
 
-_Static_assert(sizeof(struct service_options) == 32, "service_options has padding");
+_Static_assert(sizeof(struct service_options) == 5, "service_options has padding");
+_Static_assert(sizeof(struct service_times) == 24, "service_times has padding");
 
-/* Where options are 0, and the largest default of the time-out. */
+/* Where they are 0, and the largest default of the time-out. */
 #define HEALTH_INTERVAL_MS 2000u
 #define HEALTH_TIMEOUT_MS  1000u
 #define HEALTH_RISE	   2u
@@ -49,15 +53,23 @@ service_options_with_defaults(const struct service_options *options)
 {
 	struct service_options o = *options;
 
-	if (!o.health_interval_ms)
-		o.health_interval_ms = HEALTH_INTERVAL_MS;
-	if (!o.health_timeout_ms)
-		o.health_timeout_ms = o.health_interval_ms / 2 < HEALTH_TIMEOUT_MS
-					      ? o.health_interval_ms / 2
-					      : HEALTH_TIMEOUT_MS;
 	if (!o.health_rise)
 		o.health_rise = HEALTH_RISE;
 	if (!o.health_fall)
 		o.health_fall = HEALTH_FALL;
 	return o;
+}
+
+static inline struct service_times
+service_times_with_defaults(const struct service_times *times)
+{
+	struct service_times t = *times;
+
+	if (!t.health_interval_ms)
+		t.health_interval_ms = HEALTH_INTERVAL_MS;
+	if (!t.health_timeout_ms)
+		t.health_timeout_ms = t.health_interval_ms / 2 < HEALTH_TIMEOUT_MS
+					      ? t.health_interval_ms / 2
+					      : HEALTH_TIMEOUT_MS;
+	return t;
 }

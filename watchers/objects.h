@@ -55,8 +55,9 @@ struct object_ingress {
 
 /* sluice.io/ annotations; the decoder makes none where all have their defaults */
 struct object_options {
-	struct service_options service;
 	const char *health_path; /* "" without HEALTH_CHECK_HTTP */
+	struct service_options service;
+	struct service_times times;
 };
 
 struct object_service {

@@ -314,7 +314,7 @@ static const struct decision *decide(const struct relay_conn *c)
 static bool hold(struct relay_conn *c)
 {
 	struct relay_worker *w = c->worker;
-	uint32_t hold_ms = c->service->service->options.hold_ms;
+	uint32_t hold_ms = service_times(c->service->service)->hold_ms;
 
 	if (!hold_ms || (!c->is_holding && w->n_holding == MAX_HOLDING))
 		return false;

@@ -38,7 +38,8 @@ struct relay_listener_key relay_listener_key_of(const struct service *service,
 
 bool relay_listener_is_needed(const struct service *service, const struct frontend *f)
 {
-	if (f->is_limited || (service->options.hold_ms && service->proto == IPPROTO_TCP))
+	if (f->is_limited ||
+	    (service_times(service)->hold_ms && service->proto == IPPROTO_TCP))
 		return true;
 	for (int class = 0; class < CLIENT_N; class ++)
 		if (f->from[class].action != ACTION_REJECT)

@@ -10,7 +10,7 @@ enum round { ROUND_BOUND, ROUND_FIRST, ROUND_ASIDE, ROUND_END };
 
 uint32_t relay_search_connect_ms(const struct relay_service *s)
 {
-	uint32_t ms = s->service->options.connect_timeout_ms;
+	uint32_t ms = service_times(s->service)->connect_timeout_ms;
 
 	return ms ? ms : CONNECT_MS;
 }
@@ -148,7 +148,7 @@ void relay_search_found(struct relay_worker *w, const struct relay_service *s,
 void relay_search_failed(struct relay_worker *w, const struct relay_service *s,
 			 struct relay_endpoint *e)
 {
-	uint32_t set_aside_ms = s->service->options.set_aside_ms;
+	uint32_t set_aside_ms = service_times(s->service)->set_aside_ms;
 
 	relay_count(&e->n_failures, 1);
 	relay_worker_count(w, s, RELAY_RETRIES, 1);

@@ -135,17 +135,15 @@ struct relay_service *relay_service_new(const struct service *service,
 
 static uint64_t closing_time(const struct service *service, uint64_t now_ms)
 {
-	const struct service_options *options = &service->options;
-
 	if (service->proto == IPPROTO_UDP)
 		return now_ms;
-	switch ((enum endpoint_removal)options->on_endpoint_removed) {
+	switch ((enum endpoint_removal)service->options.on_endpoint_removed) {
 	case ENDPOINT_REMOVAL_KEEP:
 		break;
 	case ENDPOINT_REMOVAL_RESET:
 		return now_ms;
 	case ENDPOINT_REMOVAL_DRAIN:
-		return now_ms + options->drain_ms;
+		return now_ms + service_times(service)->drain_ms;
 	}
 	return 0;
 }

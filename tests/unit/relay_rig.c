@@ -179,6 +179,7 @@ void rig_put(struct relay_rig *rig, unsigned endpoints)
 			   .proto = rig->proto,
 			   .affinity_sec = rig->affinity_sec,
 			   .options = rig->options,
+			   .times = rig->times,
 			   .frontends = &frontend,
 			   .n_frontends = 1,
 			   .endpoints = list,

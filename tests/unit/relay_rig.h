@@ -25,6 +25,7 @@ struct relay_rig {
 	char refusal[256];	 /* of the last rig_put(); empty: none */
 	/* Of the next rig_put(): */
 	struct service_options options;
+	struct service_times times;
 	uint32_t affinity_sec;
 	int listeners
 		[RIG_MAX_ENDPOINTS]; /* an endpoint each; -1: nothing listens there */

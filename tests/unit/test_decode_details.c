@@ -12,18 +12,19 @@
 
 static const struct {
 	const char *annotations;
-	struct service_options options;
+	struct object_options options; /* without a path */
 	const char *path, *rejected;
 } option_cases[] = {
 	{"", {0}, "", ""},
 	{"other.io/hold: x", {0}, "", ""},
 	{"sluice.io/on-endpoint-removed: keep", {0}, "", ""},
 	{"sluice.io/on-endpoint-removed: reset",
-	 {.on_endpoint_removed = ENDPOINT_REMOVAL_RESET},
+	 {.service = {.on_endpoint_removed = ENDPOINT_REMOVAL_RESET}},
 	 "",
 	 ""},
 	{"sluice.io/on-endpoint-removed: drain=1m30s",
-	 {.on_endpoint_removed = ENDPOINT_REMOVAL_DRAIN, .drain_ms = 90000},
+	 {.service = {.on_endpoint_removed = ENDPOINT_REMOVAL_DRAIN},
+	  .times = {.drain_ms = 90000}},
 	 "",
 	 ""},
 	{"sluice.io/on-endpoint-removed: drain",
@@ -31,11 +32,15 @@ static const struct {
 	 "",
 	 "\"drain\" is not keep, reset or drain=DURATION"},
 	{"sluice.io/proxy-protocol: v2, sluice.io/hold: 500ms, sluice.io/set-aside: 1h",
-	 {.proxy_protocol = 2, .hold_ms = 500, .set_aside_ms = 3600000},
+	 {.service = {.proxy_protocol = 2},
+	  .times = {.hold_ms = 500, .set_aside_ms = 3600000}},
 	 "",
 	 ""},
 	{"sluice.io/proxy-protocol: v3", {0}, "", "\"v3\" is not v1 or v2"},
-	{"sluice.io/connect-timeout: 24h", {.connect_timeout_ms = 86400000}, "", ""},
+	{"sluice.io/connect-timeout: 24h",
+	 {.times = {.connect_timeout_ms = 86400000}},
+	 "",
+	 ""},
 	{"sluice.io/connect-timeout: 24h1ms", {0}, "", "is not a duration up to 24h"},
 	{"sluice.io/connect-timeout: 99999999999999999999h", {0}, "", "not a duration"},
 	{"sluice.io/connect-timeout: 0s", {0}, "", "is not a duration"},
@@ -44,14 +49,14 @@ static const struct {
 	{"sluice.io/connect-timeout: ''", {0}, "", "is not a duration"},
 	{"sluice.io/health-check: tcp, sluice.io/health-check-rise: '2', "
 	 "sluice.io/health-check-fall: '255', sluice.io/health-check-interval: 5s",
-	 {.health_check = HEALTH_CHECK_TCP,
-	  .health_rise = 2,
-	  .health_fall = 255,
-	  .health_interval_ms = 5000},
+	 {.service = {.health_check = HEALTH_CHECK_TCP,
+		      .health_rise = 2,
+		      .health_fall = 255},
+	  .times = {.health_interval_ms = 5000}},
 	 "",
 	 ""},
 	{"sluice.io/health-check: 'http:/live?x=1'",
-	 {.health_check = HEALTH_CHECK_HTTP},
+	 {.service = {.health_check = HEALTH_CHECK_HTTP}},
 	 "/live?x=1",
 	 ""},
 	{"sluice.io/health-check: 'http:live'", {0}, "", "is not tcp or http:/PATH"},
@@ -73,13 +78,16 @@ static const struct {
 	 "duration from 100ms to 1h"},
 	{"sluice.io/health-check-interval: 61m", {0}, "", "from 100ms to 1h"},
 	{"sluice.io/health-check-timeout: 9ms", {0}, "", "from 10ms to 1h"},
-	{"sluice.io/health-check-timeout: 2s", {.health_timeout_ms = 2000}, "", ""},
+	{"sluice.io/health-check-timeout: 2s",
+	 {.times = {.health_timeout_ms = 2000}},
+	 "",
+	 ""},
 	{"sluice.io/health-check-timeout: 2001ms",
 	 {0},
 	 "",
 	 "is longer than the interval of checks"},
 	{"sluice.io/health-check-interval: 1s, sluice.io/health-check-timeout: 1100ms",
-	 {.health_interval_ms = 1000},
+	 {.times = {.health_interval_ms = 1000}},
 	 "",
 	 "metadata.annotations[\"sluice.io/health-check-timeout\"]: is longer than"},
 	{"sluice.io/conect-timeout: 5s",
@@ -103,8 +111,10 @@ static void options_of_a_service_come_from_annotations(void **state)
 			object_service_options(object_as_service(o));
 
 		object_text_decode(text, &objects, &rejected);
-		if (memcmp(&options->service, &option_cases[i].options,
-			   sizeof(options->service)) != 0)
+		if (memcmp(&options->service, &option_cases[i].options.service,
+			   sizeof(options->service)) != 0 ||
+		    memcmp(&options->times, &option_cases[i].options.times,
+			   sizeof(options->times)) != 0)
 			fail_msg("%s", option_cases[i].annotations);
 		assert_string_equal(options->health_path, option_cases[i].path);
 		if (!strstr(buf_string(&rejected), option_cases[i].rejected) ||

@@ -140,12 +140,12 @@ static void drain_without_time(struct object *o)
 
 static void long_hold(struct object *o)
 {
-	options_of(o)->service.hold_ms = 24 * 3600 * 1000 + 1;
+	options_of(o)->times.hold_ms = 24 * 3600 * 1000 + 1;
 }
 
 static void long_timeout(struct object *o)
 {
-	options_of(o)->service.health_timeout_ms = 2001; /* the interval is 2000 */
+	options_of(o)->times.health_timeout_ms = 2001; /* the interval is 2000 */
 }
 
 static void path_with_a_blank(struct object *o)

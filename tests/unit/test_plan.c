@@ -181,7 +181,7 @@ static void options_of_the_object_are_those_of_each_port(void **state)
 {
 	_cleanup_(cluster_freep) struct cluster *c = cluster_new("here");
 	_cleanup_(state_freep) struct state *st = state_new();
-	const struct service_options *options;
+	const struct object_options *options;
 	const struct service *s;
 
 	(void)state;
@@ -190,12 +190,13 @@ static void options_of_the_object_are_those_of_each_port(void **state)
 		   "default, annotations: {sluice.io/proxy-protocol: v2, sluice.io/hold: "
 		   "5ms, sluice.io/health-check: 'http:/ready'}}, spec: {clusterIP: "
 		   "10.96.0.1, ports: [{name: a, port: 80}, {name: b, port: 81}]}}");
-	options = &object_service_options(cluster_service(c, "default", "web"))->service;
-	assert_int_equal(options->proxy_protocol, 2);
+	options = object_service_options(cluster_service(c, "default", "web"));
+	assert_int_equal(options->service.proxy_protocol, 2);
 	(void)plan_dirty(c, &defaults, st, SIZE_MAX);
 	assert_int_equal(state_n_services(st), 2);
 	for (size_t i = 0; (s = state_next(st, &i));) {
-		assert_memory_equal(&s->options, options, sizeof(*options));
+		assert_memory_equal(&s->options, &options->service, sizeof(s->options));
+		assert_int_equal(service_times(s)->hold_ms, 5);
 		assert_string_equal(service_health_path(s), "/ready");
 	}
 }

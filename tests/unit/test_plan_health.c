@@ -61,13 +61,15 @@ static void a_silent_endpoint_is_down_within_fall_intervals(void **state)
 	for (uint8_t fall = 2; fall < 6; fall++) {
 		const struct service_options given = {.health_fall = fall};
 		const struct service_options o = service_options_with_defaults(&given);
+		const struct service_times t =
+			service_times_with_defaults(&(struct service_times){0});
 		/* it falls silent just after a check, and each check takes its time-out */
-		uint32_t at_ms = o.health_interval_ms;
+		uint32_t at_ms = t.health_interval_ms;
 		struct verdict v = {0};
 
 		while (!verdict_note(&v, &o, "silent"))
-			at_ms += verdict_gap_ms(&v, &o);
-		assert_true(at_ms + o.health_timeout_ms <= fall * o.health_interval_ms);
+			at_ms += verdict_gap_ms(&v, &t);
+		assert_true(at_ms + t.health_timeout_ms <= fall * t.health_interval_ms);
 	}
 }
 

@@ -211,9 +211,8 @@ static void options_that_are_set_are_printed(void **state)
 		.port_name = "",
 		.proto = IPPROTO_TCP,
 		.options = {.on_endpoint_removed = ENDPOINT_REMOVAL_DRAIN,
-			    .drain_ms = 1500,
-			    .health_check = HEALTH_CHECK_HTTP,
-			    .hold_ms = 20},
+			    .health_check = HEALTH_CHECK_HTTP},
+		.times = {.drain_ms = 1500, .hold_ms = 20},
 		.health_path = "/ready",
 	};
 	struct service *s = service_new(&spec);

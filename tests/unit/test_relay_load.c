@@ -171,8 +171,8 @@ static void churn(struct ev_loop *loop, unsigned *seed)
 	while (clock_monotonic_us() < end_us) {
 		rig->affinity_sec = rand_r(seed) % 3 == 0 ? 60 : 0;
 		rig->options.on_endpoint_removed = (uint8_t)(rand_r(seed) % 3);
-		rig->options.drain_ms = 20;
-		rig->options.hold_ms = rand_r(seed) % 4 == 0 ? 100 : 0;
+		rig->times.drain_ms = 20;
+		rig->times.hold_ms = rand_r(seed) % 4 == 0 ? 100 : 0;
 		if (rand_r(seed) % 20 == 0)
 			rig_remove(rig);
 		else

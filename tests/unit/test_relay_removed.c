@@ -64,7 +64,7 @@ static void connections_of_a_removed_endpoint_are_reset_after_a_time(void **stat
 	int client, server;
 
 	rig->options.on_endpoint_removed = ENDPOINT_REMOVAL_DRAIN;
-	rig->options.drain_ms = 200;
+	rig->times.drain_ms = 200;
 	rig_put(rig, 1);
 	rig_pair(rig, &client, &server);
 	start_us = clock_monotonic_us();
@@ -82,7 +82,7 @@ static void an_endpoint_that_is_removed_before_it_accepts_gets_no_connection(voi
 	int fillers[4], client;
 
 	rig_fill_queue(rig, 0, fillers, N_ELEMENTS(fillers));
-	rig->options.connect_timeout_ms = 2 * RIG_TIMEOUT_MS;
+	rig->times.connect_timeout_ms = 2 * RIG_TIMEOUT_MS;
 	rig->options.on_endpoint_removed = ENDPOINT_REMOVAL_RESET;
 	rig_put(rig, 1);
 	client = rig_connect(rig);
@@ -116,7 +116,7 @@ static void await_refusal(void)
 static void remove_with(uint8_t removal, int *ret_client, int *ret_server)
 {
 	rig->options.on_endpoint_removed = removal;
-	rig->options.drain_ms = 200;
+	rig->times.drain_ms = 200;
 	rig_put(rig, 1);
 	rig_pair(rig, ret_client, ret_server);
 	rig_send(*ret_client, "hello");

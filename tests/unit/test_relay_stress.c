@@ -338,7 +338,7 @@ static void a_silent_endpoint_keeps_its_connection(void **state)
 {
 	int client, server;
 
-	rig->options.connect_timeout_ms = 100;
+	rig->times.connect_timeout_ms = 100;
 	rig_put(rig, 3);
 	client = rig_connect(rig);
 	assert_true(client >= 0);
@@ -363,7 +363,7 @@ static void when_all_endpoints_are_black_holes_the_client_is_reset(void **state)
 
 	for (size_t i = 0; i < 2; i++)
 		rig_fill_queue(rig, i, fillers[i], N_ELEMENTS(fillers[i]));
-	rig->options.connect_timeout_ms = 200;
+	rig->times.connect_timeout_ms = 200;
 	rig_put(rig, 3);
 	client = rig_connect(rig);
 	assert_true(client >= 0);

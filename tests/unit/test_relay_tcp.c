@@ -196,8 +196,8 @@ static void an_endpoint_that_never_answers_costs_the_connect_time_once(void **st
 	uint64_t start_us = clock_monotonic_us();
 
 	rig_fill_queue(rig, 1, fillers, N_ELEMENTS(fillers));
-	rig->options.connect_timeout_ms = 200;
-	rig->options.set_aside_ms = 60000;
+	rig->times.connect_timeout_ms = 200;
+	rig->times.set_aside_ms = 60000;
 	rig_put(rig, 3);
 	for (int i = 0; i < 30; i++) {
 		rig_pair(rig, &client, &server);
@@ -293,7 +293,7 @@ static void a_held_connection_gets_the_first_endpoint(void **state)
 {
 	int client, server;
 
-	rig->options.hold_ms = 20000;
+	rig->times.hold_ms = 20000;
 	rig_put(rig, 0);
 	client = rig_connect(rig);
 	assert_true(client >= 0);
@@ -308,7 +308,7 @@ static void a_held_connection_is_reset_when_its_time_is_over(void **state)
 {
 	int client;
 
-	rig->options.hold_ms = 50;
+	rig->times.hold_ms = 50;
 	rig_put(rig, 0);
 	client = rig_connect(rig);
 	assert_true(client >= 0);

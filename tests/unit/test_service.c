@@ -300,7 +300,7 @@ static void options_are_part_of_the_value_and_are_kept_with_other_frontends(void
 				    .name = "a",
 				    .port_name = "p",
 				    .proto = IPPROTO_TCP,
-				    .options = {.drain_ms = 7},
+				    .times = {.drain_ms = 7},
 				    .health_path = "/ready"};
 	_service_ *with = service_new(&spec);
 	_service_ *copy = service_with_frontends(with, NULL, 0);
@@ -308,7 +308,7 @@ static void options_are_part_of_the_value_and_are_kept_with_other_frontends(void
 	(void)state;
 	spec.health_path = NULL;
 	_service_ *without_path = service_new(&spec);
-	spec.options.drain_ms = 0;
+	spec.times.drain_ms = 0;
 	_service_ *plain = service_new(&spec);
 
 	assert_true(service_equal(with, copy));

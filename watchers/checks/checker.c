@@ -36,6 +36,7 @@ struct checked_service {
 	struct name_key key; /* first; in text */
 	struct checker *checker;
 	struct service_options options; /* with defaults */
+	struct service_times times;	/* with defaults */
 	char *path;
 	struct checked **items;
 	size_t n;
@@ -84,7 +85,7 @@ static void start_timer(struct checked *e, double sec)
 static void schedule(struct checked *e)
 {
 	uint64_t gap_us =
-		verdict_gap_ms(&e->verdict, &e->service->options) * UINT64_C(1000);
+		verdict_gap_ms(&e->verdict, &e->service->times) * UINT64_C(1000);
 	uint64_t passed_us = clock_monotonic_us() - e->started_us;
 
 	start_timer(e, passed_us < gap_us ? (double)(gap_us - passed_us) / 1e6 : 0.);
@@ -144,7 +145,7 @@ static void start_next(struct checker *c)
 		e->started_us = clock_monotonic_us();
 		e->probe.done = on_done;
 		probe_start(&e->probe, &c->prober, &e->addr, e->port,
-			    *s->path ? s->path : NULL, s->options.health_timeout_ms);
+			    *s->path ? s->path : NULL, s->times.health_timeout_ms);
 	}
 }
 
@@ -184,7 +185,7 @@ static struct checked *checked_new(struct checked_service *s, const struct addr 
 	ev_timer_init(&e->timer, on_timer, 0., 0.);
 	e->timer.data = e;
 	/* hashes differ between processes: nodes do not check at the same moment */
-	start_timer(e, (double)(at % s->options.health_interval_ms) / 1e3);
+	start_timer(e, (double)(at % s->times.health_interval_ms) / 1e3);
 	s->checker->stats.n_endpoints++;
 	return e;
 }
@@ -344,6 +345,7 @@ static void note_service(struct checker *c, const struct name_key *key,
 		s->path = xstrdup(options->health_path);
 	}
 	s->options = service_options_with_defaults(&options->service);
+	s->times = service_times_with_defaults(&options->times);
 	update(s, object, slices);
 }
 

@@ -21,9 +21,9 @@ bool verdict_note(struct verdict *v, const struct service_options *options,
 	return true;
 }
 
-uint32_t verdict_gap_ms(const struct verdict *v, const struct service_options *options)
+uint32_t verdict_gap_ms(const struct verdict *v, const struct service_times *times)
 {
 	if (v->n_against == 0)
-		return options->health_interval_ms;
-	return options->health_interval_ms - options->health_timeout_ms;
+		return times->health_interval_ms;
+	return times->health_interval_ms - times->health_timeout_ms;
 }

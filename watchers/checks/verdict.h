@@ -30,6 +30,6 @@ bool verdict_note(struct verdict *v, const struct service_options *options,
  * From the start of the last check to that of the next. While results contradict the
  * verdict it is the interval less the time-out, so that an endpoint that does not
  * answer is down within fall intervals, and back within rise intervals (for at least
- * two of them).
+ * two of them). The times have their defaults.
  */
-uint32_t verdict_gap_ms(const struct verdict *v, const struct service_options *options);
+uint32_t verdict_gap_ms(const struct verdict *v, const struct service_times *times);

@@ -101,7 +101,7 @@ static bool take_removal(const char *text, struct object_options *o, void *field
 	else if (strcmp(text, "reset") == 0)
 		*removal = ENDPOINT_REMOVAL_RESET;
 	else if (strncmp(text, drain, strlen(drain)) == 0 &&
-		 parse_duration(text + strlen(drain), &o->service.drain_ms))
+		 parse_duration(text + strlen(drain), &o->times.drain_ms))
 		*removal = ENDPOINT_REMOVAL_DRAIN;
 	else
 		return false;
@@ -144,8 +144,9 @@ static bool take_check(const char *text, struct object_options *o, void *field)
 	return true;
 }
 
-#define FIELD(name) offsetof(struct service_options, name)
-#define DURATION    "a duration up to 24h, such as 500ms or 1m30s"
+#define OPTION(name) offsetof(struct object_options, service.name)
+#define TIME(name)   offsetof(struct object_options, times.name)
+#define DURATION     "a duration up to 24h, such as 500ms or 1m30s"
 
 static const struct {
 	const char *key; /* after the prefix */
@@ -153,19 +154,19 @@ static const struct {
 	size_t field;
 	const char *wanted;
 } rows[] = {
-	{"on-endpoint-removed", take_removal, FIELD(on_endpoint_removed),
+	{"on-endpoint-removed", take_removal, OPTION(on_endpoint_removed),
 	 "keep, reset or drain=DURATION"},
-	{"proxy-protocol", take_version, FIELD(proxy_protocol), "v1 or v2"},
-	{"hold", take_duration, FIELD(hold_ms), DURATION},
-	{"connect-timeout", take_duration, FIELD(connect_timeout_ms), DURATION},
-	{"set-aside", take_duration, FIELD(set_aside_ms), DURATION},
-	{CHECK, take_check, FIELD(health_check), "tcp or http:/PATH"},
-	{CHECK "-interval", take_interval, FIELD(health_interval_ms),
+	{"proxy-protocol", take_version, OPTION(proxy_protocol), "v1 or v2"},
+	{"hold", take_duration, TIME(hold_ms), DURATION},
+	{"connect-timeout", take_duration, TIME(connect_timeout_ms), DURATION},
+	{"set-aside", take_duration, TIME(set_aside_ms), DURATION},
+	{CHECK, take_check, OPTION(health_check), "tcp or http:/PATH"},
+	{CHECK "-interval", take_interval, TIME(health_interval_ms),
 	 "a duration from 100ms to 1h"},
-	{CHECK "-timeout", take_timeout, FIELD(health_timeout_ms),
+	{CHECK "-timeout", take_timeout, TIME(health_timeout_ms),
 	 "a duration from 10ms to 1h"},
-	{CHECK "-rise", take_count, FIELD(health_rise), "a number from 1 to 255"},
-	{CHECK "-fall", take_count, FIELD(health_fall), "a number from 1 to 255"},
+	{CHECK "-rise", take_count, OPTION(health_rise), "a number from 1 to 255"},
+	{CHECK "-fall", take_count, OPTION(health_fall), "a number from 1 to 255"},
 };
 
 static void reject_unknown(const struct json_reader *annotation, const char *key)
@@ -190,7 +191,7 @@ static void take_option(const struct json_reader *annotation, const char *key,
 	for (size_t i = 0; i < N_ELEMENTS(rows); i++) {
 		if (strcmp(rows[i].key, key) != 0)
 			continue;
-		if (text && !rows[i].take(text, o, (char *)&o->service + rows[i].field)) {
+		if (text && !rows[i].take(text, o, (char *)o + rows[i].field)) {
 			_cleanup_(freep) char *reason =
 				xasprintf("%%s is not %s", rows[i].wanted);
 
@@ -229,30 +230,36 @@ static bool has_tcp(const struct object_service *s)
 
 bool decode_are_defaults(const struct object_options *o)
 {
-	static const struct service_options defaults;
+	static const struct object_options defaults;
 
-	return memcmp(&o->service, &defaults, sizeof(defaults)) == 0;
+	return memcmp(&o->service, &defaults.service, sizeof(o->service)) == 0 &&
+	       memcmp(&o->times, &defaults.times, sizeof(o->times)) == 0;
+}
+
+/* Than the interval of checks. */
+static bool is_timeout_longer(const struct service_times *times)
+{
+	return times->health_timeout_ms >
+	       service_times_with_defaults(times).health_interval_ms;
 }
 
 void decode_check_options(const struct json_reader *meta, const struct object_service *s,
 			  struct object_options *o)
 {
 	struct json_reader notes = json_reader_member(meta, "annotations");
-	struct service_options *options = &o->service;
 	struct json_reader annotation;
 
-	if (options->health_check && s->n_ports > 0 && !has_tcp(s)) {
+	if (o->service.health_check && s->n_ports > 0 && !has_tcp(s)) {
 		annotation = json_reader_member(&notes, PREFIX CHECK);
 		json_reader_reject(&annotation,
 				   "only TCP ports can be checked, and there is none");
-		options->health_check = HEALTH_CHECK_NONE;
+		o->service.health_check = HEALTH_CHECK_NONE;
 		o->health_path = "";
 	}
-	if (options->health_timeout_ms >
-	    service_options_with_defaults(options).health_interval_ms) {
+	if (is_timeout_longer(&o->times)) {
 		annotation = json_reader_member(&notes, PREFIX CHECK "-timeout");
 		json_reader_reject(&annotation, "is longer than the interval of checks");
-		options->health_timeout_ms = 0;
+		o->times.health_timeout_ms = 0;
 	}
 }
 
@@ -264,18 +271,18 @@ static bool is_in(uint32_t ms, uint32_t min_ms, uint32_t max_ms)
 bool decode_are_options(const struct object_options *options)
 {
 	const struct service_options *o = &options->service;
+	const struct service_times *t = &options->times;
 	bool has_path = o->health_check == HEALTH_CHECK_HTTP;
 
 	return o->on_endpoint_removed <= ENDPOINT_REMOVAL_DRAIN &&
-	       (o->on_endpoint_removed == ENDPOINT_REMOVAL_DRAIN) == (o->drain_ms > 0) &&
+	       (o->on_endpoint_removed == ENDPOINT_REMOVAL_DRAIN) == (t->drain_ms > 0) &&
 	       o->proxy_protocol <= 2 && o->health_check <= HEALTH_CHECK_HTTP &&
-	       is_in(o->drain_ms, 1, DURATION_MAX) &&
-	       is_in(o->hold_ms, 1, DURATION_MAX) &&
-	       is_in(o->connect_timeout_ms, 1, DURATION_MAX) &&
-	       is_in(o->set_aside_ms, 1, DURATION_MAX) &&
-	       is_in(o->health_interval_ms, INTERVAL_MIN, HEALTH_MAX) &&
-	       is_in(o->health_timeout_ms, TIMEOUT_MIN, HEALTH_MAX) &&
-	       o->health_timeout_ms <=
-		       service_options_with_defaults(o).health_interval_ms &&
+	       is_in(t->drain_ms, 1, DURATION_MAX) &&
+	       is_in(t->hold_ms, 1, DURATION_MAX) &&
+	       is_in(t->connect_timeout_ms, 1, DURATION_MAX) &&
+	       is_in(t->set_aside_ms, 1, DURATION_MAX) &&
+	       is_in(t->health_interval_ms, INTERVAL_MIN, HEALTH_MAX) &&
+	       is_in(t->health_timeout_ms, TIMEOUT_MIN, HEALTH_MAX) &&
+	       !is_timeout_longer(t) &&
 	       (has_path ? is_path(options->health_path) : !*options->health_path);
 }

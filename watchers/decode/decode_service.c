@@ -326,9 +326,10 @@ void decode_service(const struct json_reader *root, struct scratch *scratch,
 	struct json_reader metadata = json_reader_object(root, "metadata");
 	struct json_reader spec;
 	struct object_service svc;
-	struct object_options options = {0};
+	struct object_options options;
 
-	memset(&svc, 0, sizeof(svc)); /* padding too: it is compared */
+	memset(&options, 0, sizeof(options)); /* padding too: it is compared */
+	memset(&svc, 0, sizeof(svc));
 	svc.base.kind = OBJECT_SERVICE;
 	if (!decode_metadata(&metadata, true, &svc.base))
 		return;

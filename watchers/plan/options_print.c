@@ -10,39 +10,40 @@ struct option_row {
 	const char *key, *text; /* in JSON; in text, before the value */
 	const char *unit;	/* in text, after the value */
 	uint16_t offset;
-	bool is_word; /* of one byte, as the words are */
-	bool is_byte;
+	bool is_time; /* in struct service_times, of four bytes */
+	bool is_word;
 	const char *words[3];
 };
 
-#define AT(field) .offset = offsetof(struct service_options, field)
+#define OPTION(field) .offset = offsetof(struct service_options, field)
+#define TIME(field)   .offset = offsetof(struct service_times, field), .is_time = true
 
 static const struct option_row rows[] = {
-	{"onEndpointRemoved", "removed endpoints", "", AT(on_endpoint_removed),
+	{"onEndpointRemoved", "removed endpoints", "", OPTION(on_endpoint_removed),
 	 .is_word = true,
 	 .words = {[ENDPOINT_REMOVAL_RESET] = "reset",
 		   [ENDPOINT_REMOVAL_DRAIN] = "drain"}},
-	{"drainMilliseconds", "drain", " ms", AT(drain_ms)},
-	{"proxyProtocol", "PROXY protocol", "", AT(proxy_protocol), .is_byte = true},
-	{"healthCheck", "health check", "", AT(health_check), .is_word = true,
+	{"drainMilliseconds", "drain", " ms", TIME(drain_ms)},
+	{"proxyProtocol", "PROXY protocol", "", OPTION(proxy_protocol)},
+	{"healthCheck", "health check", "", OPTION(health_check), .is_word = true,
 	 .words = {[HEALTH_CHECK_TCP] = "tcp", [HEALTH_CHECK_HTTP] = "http"}},
-	{"healthRise", "rise", "", AT(health_rise), .is_byte = true},
-	{"healthFall", "fall", "", AT(health_fall), .is_byte = true},
-	{"healthIntervalMilliseconds", "interval", " ms", AT(health_interval_ms)},
-	{"healthTimeoutMilliseconds", "time-out", " ms", AT(health_timeout_ms)},
-	{"holdMilliseconds", "hold", " ms", AT(hold_ms)},
-	{"connectTimeoutMilliseconds", "connect timeout", " ms", AT(connect_timeout_ms)},
-	{"setAsideMilliseconds", "set aside", " ms", AT(set_aside_ms)},
+	{"healthRise", "rise", "", OPTION(health_rise)},
+	{"healthFall", "fall", "", OPTION(health_fall)},
+	{"healthIntervalMilliseconds", "interval", " ms", TIME(health_interval_ms)},
+	{"healthTimeoutMilliseconds", "time-out", " ms", TIME(health_timeout_ms)},
+	{"holdMilliseconds", "hold", " ms", TIME(hold_ms)},
+	{"connectTimeoutMilliseconds", "connect timeout", " ms",
+	 TIME(connect_timeout_ms)},
+	{"setAsideMilliseconds", "set aside", " ms", TIME(set_aside_ms)},
 };
 
 static uint32_t value_of(const struct service *s, const struct option_row *row)
 {
-	const char *at = (const char *)&s->options + row->offset;
 	uint32_t value;
 
-	if (row->is_byte || row->is_word)
-		return *(const uint8_t *)at;
-	memcpy(&value, at, sizeof(value));
+	if (!row->is_time)
+		return *((const uint8_t *)&s->options + row->offset);
+	memcpy(&value, (const char *)service_times(s) + row->offset, sizeof(value));
 	return value;
 }
 

@@ -183,6 +183,7 @@ static struct service *plan_port(struct planner *p, const struct exposure *expos
 		.local_ready = local_ready,
 		.health_check_port = health_check_port(exposure),
 		.options = options->service,
+		.times = options->times,
 		.health_path = options->health_path,
 		.frontends = p->frontends.items,
 		.n_frontends = p->frontends.n,

@@ -82,11 +82,12 @@ static void option_fields(struct record *r, void *item)
 {
 	struct object_options *options = item;
 	struct service_options *o = &options->service;
+	struct service_times *t = &options->times;
 	uint8_t *const numbers[] = {&o->on_endpoint_removed, &o->proxy_protocol,
 				    &o->health_check, &o->health_rise, &o->health_fall};
-	uint32_t *const durations[] = {&o->drain_ms,	       &o->hold_ms,
-				       &o->connect_timeout_ms, &o->set_aside_ms,
-				       &o->health_interval_ms, &o->health_timeout_ms};
+	uint32_t *const durations[] = {&t->drain_ms,	       &t->hold_ms,
+				       &t->connect_timeout_ms, &t->set_aside_ms,
+				       &t->health_interval_ms, &t->health_timeout_ms};
 
 	for (size_t i = 0; i < N_ELEMENTS(numbers); i++)
 		*numbers[i] = (uint8_t)record_number(r, *numbers[i], 0, UINT8_MAX);
