@@ -19,7 +19,7 @@
 
 struct ranked {
 	const struct service *service;
-	double value; /* larger ones are first; equal ones in the order of their names */
+	double value; /* larger ones are first; equal ones in key order */
 };
 
 struct top;
@@ -103,12 +103,9 @@ static const struct {
 
 static bool is_before(const struct ranked *a, const struct ranked *b)
 {
-	char x[512], y[512];
-
 	if (a->value > b->value || a->value < b->value)
 		return a->value > b->value;
-	return strcmp(service_label(a->service, x, sizeof(x)),
-		      service_label(b->service, y, sizeof(y))) < 0;
+	return service_compare_key(a->service, b->service) < 0;
 }
 
 static bool is_wanted(const struct top *t, const struct service *s)

@@ -22,12 +22,12 @@
 	"}\nspec: {clusterIP: 10.96.0." ip ", ports: [{name: http, port: 80}]}\n"
 
 static const char objects[] = SERVICE("demo", "a", "1") SERVICE("demo", "b", "2")
-	SERVICE("other", "c", "3") "---\napiVersion: discovery.k8s.io/v1\nkind: "
-				   "EndpointSlice\naddressType: IPv4\n"
-				   "metadata: {name: b, namespace: demo, labels: "
-				   "{kubernetes.io/service-name: b}}\n"
-				   "endpoints: [{addresses: [10.244.1.1]}]\nports: "
-				   "[{name: http, port: 8080}]\n";
+	SERVICE("demo-x", "c", "3") "---\napiVersion: discovery.k8s.io/v1\nkind: "
+				    "EndpointSlice\naddressType: IPv4\n"
+				    "metadata: {name: b, namespace: demo, labels: "
+				    "{kubernetes.io/service-name: b}}\n"
+				    "endpoints: [{addresses: [10.244.1.1]}]\nports: "
+				    "[{name: http, port: 8080}]\n";
 
 static int set_up(void **state)
 {
@@ -55,7 +55,7 @@ static int tear_down(void **state)
 	"        -         -  "                                                          \
 	"       1\n"
 #define C                                                                                \
-	"other       c      http/TCP   IPv4     0.0/s   -       -         -         -  " \
+	"demo-x      c      http/TCP   IPv4     0.0/s   -       -         -         -  " \
 	"        -         -  "                                                          \
 	"       0\n"
 
@@ -66,7 +66,7 @@ static const struct {
 } cases[] = {
 	{{"--once"}, 0, HEAD A B C, ""},
 	{{"-n", "1", "--sort-by", "endpoints"}, 0, HEAD B A C, ""},
-	{{"-n2", "--interval=100ms", "--namespace", "other"}, 0, HEAD C "\n" HEAD C, ""},
+	{{"-n2", "--interval=100ms", "--namespace", "demo-x"}, 0, HEAD C "\n" HEAD C, ""},
 	{{"--sort-by", "size"}, 2, "", "--sort-by: \"size\" is not rate, "},
 	{{"--interval", "1ms"}, 2, "", "--interval: less than 100ms"},
 };
