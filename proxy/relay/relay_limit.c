@@ -108,7 +108,13 @@ void relay_limit_give_flow(struct relay_limit *l)
 
 void relay_limit_give_ear(struct relay_limit *l, uint8_t proto)
 {
-	(void)__atomic_sub_fetch(ears_of(l, proto), 1, __ATOMIC_RELAXED);
+	(void)__atomic_sub_fetch(ears_of(l, proto), 1, __ATOMIC_RELEASE);
+}
+
+bool relay_limit_is_used(const struct relay_limit *l)
+{
+	return __atomic_load_n(&l->n_tcp_ears, __ATOMIC_ACQUIRE) ||
+	       __atomic_load_n(&l->n_udp_ears, __ATOMIC_ACQUIRE) || load(&l->n_conns);
 }
 
 void relay_limit_give_conn(struct relay_limit *l)

@@ -24,6 +24,11 @@ bool relay_limit_take_ear(struct relay_limit *l, uint8_t proto);
 bool relay_limit_take_conn(struct relay_limit *l);
 void relay_limit_give_ear(struct relay_limit *l, uint8_t proto);
 void relay_limit_give_conn(struct relay_limit *l);
+/*
+ * A listener that is open, or a connection. Those of a listener that another thread has
+ * given back are counted.
+ */
+bool relay_limit_is_used(const struct relay_limit *l);
 bool relay_limit_take_flow(struct relay_limit *l);
 void relay_limit_give_flow(struct relay_limit *l);
 /* More flows than their share, since there are listeners of TCP now. */

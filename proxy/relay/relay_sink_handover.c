@@ -407,6 +407,7 @@ static uint32_t n_open(const struct relay_sink *r)
 	return __atomic_load_n(&r->limit.n_conns, __ATOMIC_RELAXED);
 }
 
+/* Workers accept connections until each of their listeners is closed. */
 static void drain(struct relay_sink *r)
 {
 	uint64_t end_ms = relay_now_ms() + UINT64_C(1000) * MAX_DRAIN_SEC;
@@ -417,7 +418,7 @@ static void drain(struct relay_sink *r)
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGINT);
 	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
-	while (n_open(r) && relay_now_ms() < end_ms &&
+	while (relay_limit_is_used(&r->limit) && relay_now_ms() < end_ms &&
 	       !is_ended_by_signal(&signals, &n_signals))
 		;
 	log_info("userspace: %u connections are left; ending", n_open(r));

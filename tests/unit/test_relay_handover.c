@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <ev.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -20,6 +22,7 @@
 #include "core/mem.h"
 #include "proxy/relay/relay_handover.h"
 #include "proxy/relay/relay_inheritance.h"
+#include "proxy/relay/relay_sink_private.h"
 #include "proxy/relay/relay_state.h"
 #include "proxy/relay/relay_transfer.h"
 #include "tests/test.h"
@@ -440,6 +443,42 @@ static void a_state_with_any_changed_byte_or_length_is_refused(void **state)
 	service_unref(service);
 }
 
+struct leaver {
+	struct relay_sink sink;
+	bool has_ended;
+};
+
+static void *leave(void *data)
+{
+	struct leaver *l = data;
+
+	relay_sink_leave(&l->sink);
+	__atomic_store_n(&l->has_ended, true, __ATOMIC_RELEASE);
+	return NULL;
+}
+
+/* Its worker may accept a connection until then. */
+static void a_process_stays_until_its_last_listener_is_closed(void **state)
+{
+	struct leaver l = {
+		.sink = {.is_handed_over = true, .predecessor_fd = -1, .state_fd = -1}};
+	pthread_t thread;
+
+	(void)state;
+	relay_inheritance_init(&l.sink.inheritance);
+	relay_limit_init(&l.sink.limit, 1);
+	assert_true(relay_limit_take_ear(&l.sink.limit, IPPROTO_TCP));
+	assert_int_equal(pthread_create(&thread, NULL, leave, &l), 0);
+	(void)usleep(200000);
+	assert_false(__atomic_load_n(&l.has_ended, __ATOMIC_ACQUIRE));
+	assert_true(relay_limit_take_conn(&l.sink.limit));
+	relay_limit_give_ear(&l.sink.limit, IPPROTO_TCP);
+	(void)usleep(200000);
+	assert_false(__atomic_load_n(&l.has_ended, __ATOMIC_ACQUIRE));
+	relay_limit_give_conn(&l.sink.limit);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -450,6 +489,7 @@ int main(void)
 		cmocka_unit_test(an_end_with_another_number_or_none_at_all_is_refused),
 		cmocka_unit_test(sockets_in_use_arrive_with_their_records),
 		cmocka_unit_test(a_damaged_message_with_sockets_in_use_is_refused),
+		cmocka_unit_test(a_process_stays_until_its_last_listener_is_closed),
 		cmocka_unit_test(a_state_is_read_as_it_was_written),
 		cmocka_unit_test(a_state_with_any_changed_byte_or_length_is_refused),
 	};
