@@ -33,9 +33,9 @@ void saved_objects_fini(struct saved_objects *s);
 
 /*
  * Replaces the file in dir, a folder that exists, or leaves the old one; it is on the
- * disk when this returns.  "objects.json" of an older version is removed then.  May run in a thread beside users of the objects.  0, or
- * -errno; -EFBIG, with the old file removed, if it would be larger than
- * SAVED_OBJECTS_MAX_LEN. *ret_len: bytes written.
+ * disk when this returns.  "objects.json" of an older version is removed then.  May run
+ * in a thread beside users of the objects.  0, or -errno; -EFBIG, with the old file
+ * removed, if it would be larger than SAVED_OBJECTS_MAX_LEN. *ret_len: bytes written.
  */
 int saved_objects_write(const char *dir, const struct saved_source *source,
 			int64_t now_us, struct object *const *objects, size_t n,
