@@ -2,11 +2,11 @@
  * Which frontend a TCP socket asked for, and which endpoint it was given: a place in an
  * array, found by the socket's cookie. Cookies are counted up, so sockets that are
  * open at the same time rarely share a place. One that finds its place taken gets a socket
- * storage, which costs 20 times as much: two allocations and a grace period.
+ * storage, which costs two allocations and a grace period.
  *
  * A place is claimed by an atomic addition: the socket that makes the number 1 has it, until
- * it is closed. Sockets of the kernel itself (a subflow of MPTCP) close
- * without a hook and keep theirs: it costs speed only, since no cookie comes twice.
+ * it is closed. Sockets of the kernel itself (a subflow of MPTCP) close without a hook and
+ * keep theirs, which costs speed only: no cookie comes twice.
  */
 #pragma once
 

@@ -41,7 +41,8 @@ int recvmsg4(struct bpf_sock_addr *ctx)
 
 	if (!s)
 		return 1;
-	if (!ebpf_is_at4(ctx, s->route.endpoint, s->route.endpoint_port))
+	if (!s->route.endpoint_port ||
+	    !ebpf_is_at4(ctx, s->route.endpoint, s->route.endpoint_port))
 		return show4(ctx);
 	ebpf_write4(ctx, s->route.frontend, s->route.frontend_port);
 	return 1;
@@ -54,7 +55,8 @@ int recvmsg6(struct bpf_sock_addr *ctx)
 
 	if (!s)
 		return 1;
-	if (!ebpf_is_at6(ctx, s->route.endpoint, s->route.endpoint_port))
+	if (!s->route.endpoint_port ||
+	    !ebpf_is_at6(ctx, s->route.endpoint, s->route.endpoint_port))
 		return show6(ctx);
 	ebpf_write6(ctx, s->route.frontend, s->route.frontend_port);
 	return 1;
