@@ -38,60 +38,45 @@ static __always_inline bool ebpf_same_place(const __be32 a[4], __be16 a_port,
 		 (a[3] ^ b->addr[3]) | (__u32)(a_port ^ b->port));
 }
 
-static __always_inline void ebpf_place4(struct ebpf_place *p, struct bpf_sock_addr *ctx)
+/*
+ * The context's address. is_ipv6 is a constant of each program: a program of IPv4 may not
+ * touch the fields of IPv6, and clang leaves that branch out.
+ */
+static __always_inline void ebpf_read_place(struct ebpf_place *p,
+					    struct bpf_sock_addr *ctx, bool is_ipv6)
 {
-	p->addr[0] = 0;
-	p->addr[1] = 0;
-	p->addr[2] = bpf_htonl(0xffff);
-	p->addr[3] = ctx->user_ip4;
+	p->addr[0] = is_ipv6 ? ctx->user_ip6[0] : 0;
+	p->addr[1] = is_ipv6 ? ctx->user_ip6[1] : 0;
+	p->addr[2] = is_ipv6 ? ctx->user_ip6[2] : bpf_htonl(0xffff);
+	p->addr[3] = is_ipv6 ? ctx->user_ip6[3] : ctx->user_ip4;
 	p->port = (__be16)ctx->user_port;
 	p->zero = 0;
 }
 
-static __always_inline void ebpf_place6(struct ebpf_place *p, struct bpf_sock_addr *ctx)
+static __always_inline void ebpf_write_place(struct bpf_sock_addr *ctx,
+					     const __be32 addr[4], __be16 port,
+					     bool is_ipv6)
 {
-	p->addr[0] = ctx->user_ip6[0];
-	p->addr[1] = ctx->user_ip6[1];
-	p->addr[2] = ctx->user_ip6[2];
-	p->addr[3] = ctx->user_ip6[3];
-	p->port = (__be16)ctx->user_port;
-	p->zero = 0;
-}
-
-static __always_inline void ebpf_write4(struct bpf_sock_addr *ctx, const __be32 addr[4],
-					__be16 port)
-{
-	barrier_var(
-		ctx); /* clang must not share a pointer into it: the verifier refuses */
-	ctx->user_ip4 = addr[3];
-	ctx->user_port = port;
-}
-
-static __always_inline void ebpf_write6(struct bpf_sock_addr *ctx, const __be32 addr[4],
-					__be16 port)
-{
+	/* clang must not share a pointer into it: the verifier refuses */
 	barrier_var(ctx);
-	ctx->user_ip6[0] = addr[0];
-	ctx->user_ip6[1] = addr[1];
-	ctx->user_ip6[2] = addr[2];
-	ctx->user_ip6[3] = addr[3];
+	if (is_ipv6) {
+		ctx->user_ip6[0] = addr[0];
+		ctx->user_ip6[1] = addr[1];
+		ctx->user_ip6[2] = addr[2];
+		ctx->user_ip6[3] = addr[3];
+	} else {
+		ctx->user_ip4 = addr[3];
+	}
 	ctx->user_port = port;
 }
 
-/* Without a copy of the context's address: for what each datagram passes. */
-static __always_inline bool ebpf_is_at4(const struct bpf_sock_addr *ctx,
-					const __be32 addr[4], __be16 port)
+static __always_inline bool ebpf_is_at(struct bpf_sock_addr *ctx, const __be32 addr[4],
+				       __be16 port, bool is_ipv6)
 {
-	return !(addr[0] | addr[1] | (addr[2] ^ bpf_htonl(0xffff)) |
-		 (addr[3] ^ ctx->user_ip4) | (__u32)(port ^ (__be16)ctx->user_port));
-}
+	struct ebpf_place place;
 
-static __always_inline bool ebpf_is_at6(const struct bpf_sock_addr *ctx,
-					const __be32 addr[4], __be16 port)
-{
-	return !((addr[0] ^ ctx->user_ip6[0]) | (addr[1] ^ ctx->user_ip6[1]) |
-		 (addr[2] ^ ctx->user_ip6[2]) | (addr[3] ^ ctx->user_ip6[3]) |
-		 (__u32)(port ^ (__be16)ctx->user_port));
+	ebpf_read_place(&place, ctx, is_ipv6);
+	return ebpf_same_place(addr, port, &place);
 }
 
 /* Exactly this address, not any address of the node. */

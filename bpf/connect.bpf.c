@@ -44,8 +44,8 @@ static __always_inline bool remember(struct bpf_sock_addr *ctx, struct ebpf_sock
 }
 
 /* True: connect, perhaps to another *to; false: refuse. */
-static __always_inline bool connect(struct bpf_sock_addr *ctx, struct ebpf_place *to,
-				    bool *ret_rewrite)
+static __always_inline bool decide(struct bpf_sock_addr *ctx, struct ebpf_place *to,
+				   bool *ret_rewrite)
 {
 	struct ebpf_place frontend_place = *to;
 	__u8 proto = (__u8)ctx->protocol;
@@ -80,32 +80,29 @@ static __always_inline bool connect(struct bpf_sock_addr *ctx, struct ebpf_place
 	return true;
 }
 
-SEC("cgroup/connect4")
-int connect4(struct bpf_sock_addr *ctx)
+static __always_inline int connect(struct bpf_sock_addr *ctx, bool is_ipv6)
 {
 	bool rewrite = false;
 	struct ebpf_place to;
 
-	ebpf_place4(&to, ctx);
-	if (!connect(ctx, &to, &rewrite))
+	ebpf_read_place(&to, ctx, is_ipv6);
+	if (!decide(ctx, &to, &rewrite))
 		return 0;
 	if (rewrite)
-		ebpf_write4(ctx, to.addr, to.port);
+		ebpf_write_place(ctx, to.addr, to.port, is_ipv6);
 	return 1;
+}
+
+SEC("cgroup/connect4")
+int connect4(struct bpf_sock_addr *ctx)
+{
+	return connect(ctx, false);
 }
 
 SEC("cgroup/connect6")
 int connect6(struct bpf_sock_addr *ctx)
 {
-	bool rewrite = false;
-	struct ebpf_place to;
-
-	ebpf_place6(&to, ctx);
-	if (!connect(ctx, &to, &rewrite))
-		return 0;
-	if (rewrite)
-		ebpf_write6(ctx, to.addr, to.port);
-	return 1;
+	return connect(ctx, true);
 }
 
 char _license[] SEC("license") __weak = "Dual BSD/GPL";

@@ -13,75 +13,62 @@ static __always_inline struct ebpf_connection *find_connection(struct bpf_sock_a
 		       : NULL;
 }
 
-static __always_inline int show4(struct bpf_sock_addr *ctx)
+static __always_inline int show(struct bpf_sock_addr *ctx, bool is_ipv6)
 {
 	struct ebpf_place from, name;
 
-	ebpf_place4(&from, ctx);
+	ebpf_read_place(&from, ctx, is_ipv6);
 	if (ebpf_find_name(ctx->sk, &from, &name))
-		ebpf_write4(ctx, name.addr, name.port);
-	return 1;
-}
-
-static __always_inline int show6(struct bpf_sock_addr *ctx)
-{
-	struct ebpf_place from, name;
-
-	ebpf_place6(&from, ctx);
-	if (ebpf_find_name(ctx->sk, &from, &name))
-		ebpf_write6(ctx, name.addr, name.port);
+		ebpf_write_place(ctx, name.addr, name.port, is_ipv6);
 	return 1;
 }
 
 /* Mostly it is the only route of the socket, in the same 64 bytes as its endpoint. */
-SEC("cgroup/recvmsg4")
-int recvmsg4(struct bpf_sock_addr *ctx)
+static __always_inline int show_sender(struct bpf_sock_addr *ctx, bool is_ipv6)
 {
 	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 
 	if (!s)
 		return 1;
 	if (!s->route.endpoint_port ||
-	    !ebpf_is_at4(ctx, s->route.endpoint, s->route.endpoint_port))
-		return show4(ctx);
-	ebpf_write4(ctx, s->route.frontend, s->route.frontend_port);
+	    !ebpf_is_at(ctx, s->route.endpoint, s->route.endpoint_port, is_ipv6))
+		return show(ctx, is_ipv6);
+	ebpf_write_place(ctx, s->route.frontend, s->route.frontend_port, is_ipv6);
 	return 1;
+}
+
+static __always_inline int show_peer(struct bpf_sock_addr *ctx, bool is_ipv6)
+{
+	struct ebpf_connection *c = find_connection(ctx);
+
+	if (!c || !ebpf_is_at(ctx, c->endpoint.addr, c->endpoint.port, is_ipv6))
+		return show(ctx, is_ipv6);
+	ebpf_write_place(ctx, c->frontend.addr, c->frontend.port, is_ipv6);
+	return 1;
+}
+
+SEC("cgroup/recvmsg4")
+int recvmsg4(struct bpf_sock_addr *ctx)
+{
+	return show_sender(ctx, false);
 }
 
 SEC("cgroup/recvmsg6")
 int recvmsg6(struct bpf_sock_addr *ctx)
 {
-	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
-
-	if (!s)
-		return 1;
-	if (!s->route.endpoint_port ||
-	    !ebpf_is_at6(ctx, s->route.endpoint, s->route.endpoint_port))
-		return show6(ctx);
-	ebpf_write6(ctx, s->route.frontend, s->route.frontend_port);
-	return 1;
+	return show_sender(ctx, true);
 }
 
 SEC("cgroup/getpeername4")
 int getpeername4(struct bpf_sock_addr *ctx)
 {
-	struct ebpf_connection *c = find_connection(ctx);
-
-	if (!c || !ebpf_is_at4(ctx, c->endpoint.addr, c->endpoint.port))
-		return show4(ctx);
-	ebpf_write4(ctx, c->frontend.addr, c->frontend.port);
-	return 1;
+	return show_peer(ctx, false);
 }
 
 SEC("cgroup/getpeername6")
 int getpeername6(struct bpf_sock_addr *ctx)
 {
-	struct ebpf_connection *c = find_connection(ctx);
-
-	if (!c || !ebpf_is_at6(ctx, c->endpoint.addr, c->endpoint.port))
-		return show6(ctx);
-	ebpf_write6(ctx, c->frontend.addr, c->frontend.port);
-	return 1;
+	return show_peer(ctx, true);
 }
 
 char _license[] SEC("license") __weak = "Dual BSD/GPL";

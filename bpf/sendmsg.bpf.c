@@ -19,18 +19,14 @@ __u32 epoch;
  * another address would not reach the socket. An IPv6 socket with an IPv4-mapped
  * peer passes here with each send().
  */
-static __always_inline bool is_peer4(const struct bpf_sock *sk,
-				     const struct ebpf_place *to)
+static __always_inline bool is_peer(const struct bpf_sock *sk,
+				    const struct ebpf_place *to, bool is_ipv6)
 {
-	return sk && sk->state == TCP_ESTABLISHED && sk->dst_port == to->port &&
-	       sk->dst_ip4 == to->addr[3];
-}
-
-static __always_inline bool is_peer6(const struct bpf_sock *sk,
-				     const struct ebpf_place *to)
-{
-	return sk && sk->state == TCP_ESTABLISHED && sk->dst_port == to->port &&
-	       sk->dst_ip6[0] == to->addr[0] && sk->dst_ip6[1] == to->addr[1] &&
+	if (!sk || sk->state != TCP_ESTABLISHED || sk->dst_port != to->port)
+		return false;
+	if (!is_ipv6)
+		return sk->dst_ip4 == to->addr[3];
+	return sk->dst_ip6[0] == to->addr[0] && sk->dst_ip6[1] == to->addr[1] &&
 	       sk->dst_ip6[2] == to->addr[2] && sk->dst_ip6[3] == to->addr[3];
 }
 
@@ -99,40 +95,33 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 	return true;
 }
 
-SEC("cgroup/sendmsg4")
-int sendmsg4(struct bpf_sock_addr *ctx)
+static __always_inline int send_to(struct bpf_sock_addr *ctx, bool is_ipv6)
 {
 	__u32 now = *(volatile __u32 *)&epoch; /* before anything else is read */
 	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	struct ebpf_place to;
 
 	if (is_decided(ctx->sk, s, now) &&
-	    ebpf_is_at4(ctx, s->route.frontend, s->route.frontend_port)) {
-		ebpf_write4(ctx, s->route.endpoint, s->route.endpoint_port);
+	    ebpf_is_at(ctx, s->route.frontend, s->route.frontend_port, is_ipv6)) {
+		ebpf_write_place(ctx, s->route.endpoint, s->route.endpoint_port, is_ipv6);
 		return 1;
 	}
-	ebpf_place4(&to, ctx);
-	if (!is_peer4(ctx->sk, &to) && find_endpoint(ctx, s, now, &to))
-		ebpf_write4(ctx, to.addr, to.port);
+	ebpf_read_place(&to, ctx, is_ipv6);
+	if (!is_peer(ctx->sk, &to, is_ipv6) && find_endpoint(ctx, s, now, &to))
+		ebpf_write_place(ctx, to.addr, to.port, is_ipv6);
 	return 1;
+}
+
+SEC("cgroup/sendmsg4")
+int sendmsg4(struct bpf_sock_addr *ctx)
+{
+	return send_to(ctx, false);
 }
 
 SEC("cgroup/sendmsg6")
 int sendmsg6(struct bpf_sock_addr *ctx)
 {
-	__u32 now = *(volatile __u32 *)&epoch; /* before anything else is read */
-	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
-	struct ebpf_place to;
-
-	if (is_decided(ctx->sk, s, now) &&
-	    ebpf_is_at6(ctx, s->route.frontend, s->route.frontend_port)) {
-		ebpf_write6(ctx, s->route.endpoint, s->route.endpoint_port);
-		return 1;
-	}
-	ebpf_place6(&to, ctx);
-	if (!is_peer6(ctx->sk, &to) && find_endpoint(ctx, s, now, &to))
-		ebpf_write6(ctx, to.addr, to.port);
-	return 1;
+	return send_to(ctx, true);
 }
 
 char _license[] SEC("license") __weak = "Dual BSD/GPL";
