@@ -16,6 +16,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "proxy/config/commit.h"
 #include "proxy/config/config.h"
 #include "proxy/config/config_load.h"
 #include "proxy/config/options.h"
@@ -224,7 +225,7 @@ int command_version(struct options *options, const struct parts *parts)
 {
 	(void)printf("sluice %s (%s)\njansson %s, libyaml %s, libev %d.%d, libcurl %s, "
 		     "libmicrohttpd %s\n",
-		     SLUICE_VERSION, SLUICE_COMMIT, jansson_version_str(),
+		     SLUICE_VERSION, sluice_commit, jansson_version_str(),
 		     yaml_get_version_string(), ev_version_major(), ev_version_minor(),
 		     curl_version_info(CURLVERSION_NOW)->version, MHD_get_version());
 	return fflush(stdout) == 0 ? STATUS_OK : STATUS_FAILED;

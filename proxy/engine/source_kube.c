@@ -8,6 +8,7 @@
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "proxy/config/commit.h"
 #include "proxy/config/config.h"
 #include "proxy/engine/source.h"
 #include "watchers/kube/events.h"
@@ -118,7 +119,7 @@ static char *make_user_agent(void)
 	if (uname(&host) == -1)
 		return xasprintf("sluice/%s", SLUICE_VERSION);
 	return xasprintf("sluice/%s (linux/%s) %s", SLUICE_VERSION, host.machine,
-			 SLUICE_COMMIT);
+			 sluice_commit);
 }
 
 /* "https://[::1]:6443/prefix" -> "[::1]:6443", client-go's label "host". */

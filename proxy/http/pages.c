@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "core/cleanup.h"
+#include "proxy/config/commit.h"
 #include "proxy/config/config_json.h"
 #include "proxy/config/options.h"
 
@@ -61,6 +62,6 @@ void pages_statusz(time_t started_sec, uint64_t up_sec, struct buf *out)
 	buf_printf(out, "Started= %s\nUp= %llu hr %02u min %02u sec\n", started,
 		   (unsigned long long)(up_sec / 3600), (unsigned)(up_sec / 60 % 60),
 		   (unsigned)(up_sec % 60));
-	buf_printf(out, "Binary version= sluice %s %s\n", SLUICE_VERSION, SLUICE_COMMIT);
+	buf_printf(out, "Binary version= sluice %s %s\n", SLUICE_VERSION, sluice_commit);
 	buf_add_string(out, "Paths= /configz /flagz /healthz /metrics /proxyMode\n\n");
 }

@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/state.h"
+#include "proxy/config/commit.h"
 #include "proxy/config/config.h"
 #include "proxy/engine/dataplane.h"
 #include "proxy/engine/journal.h"
@@ -200,7 +201,7 @@ static void show_metrics(struct servers *s, const struct http_request *request,
 		.now_us = clock_wall_us(),
 		.mode = s->p.dataplane->mode,
 		.version = SLUICE_VERSION,
-		.commit = SLUICE_COMMIT,
+		.commit = sluice_commit,
 		.sync = &stats,
 		.n_pending = sync_n_pending(s->p.sync),
 		.n_missing = s->p.source && s->p.source->ops->n_missing
