@@ -41,35 +41,8 @@ struct service_times {
 _Static_assert(sizeof(struct service_options) == 5, "service_options has padding");
 _Static_assert(sizeof(struct service_times) == 24, "service_times has padding");
 
-/* Where they are 0, and the largest default of the time-out. */
+/* Where they are 0; the time-out is at most half of the interval. */
 #define HEALTH_INTERVAL_MS 2000u
 #define HEALTH_TIMEOUT_MS  1000u
 #define HEALTH_RISE	   2u
 #define HEALTH_FALL	   3u
-
-/* The options of health checks with defaults in place of 0. */
-static inline struct service_options
-service_options_with_defaults(const struct service_options *options)
-{
-	struct service_options o = *options;
-
-	if (!o.health_rise)
-		o.health_rise = HEALTH_RISE;
-	if (!o.health_fall)
-		o.health_fall = HEALTH_FALL;
-	return o;
-}
-
-static inline struct service_times
-service_times_with_defaults(const struct service_times *times)
-{
-	struct service_times t = *times;
-
-	if (!t.health_interval_ms)
-		t.health_interval_ms = HEALTH_INTERVAL_MS;
-	if (!t.health_timeout_ms)
-		t.health_timeout_ms = t.health_interval_ms / 2 < HEALTH_TIMEOUT_MS
-					      ? t.health_interval_ms / 2
-					      : HEALTH_TIMEOUT_MS;
-	return t;
-}

@@ -38,14 +38,14 @@ static void a_verdict_changes_after_results_in_a_row(void **state)
 			.health_rise = verdict_cases[i].rise,
 			.health_fall = verdict_cases[i].fall,
 		};
-		const struct service_options options =
-			service_options_with_defaults(&given);
+		const struct check_settings settings =
+			check_settings_of(&given, &(struct service_times){0});
 		const char *results = verdict_cases[i].results;
 		struct verdict v = {0};
 
 		for (size_t k = 0; results[k]; k++) {
 			bool was_down = v.is_down;
-			bool has_changed = verdict_note(&v, &options,
+			bool has_changed = verdict_note(&v, &settings,
 							results[k] == '-' ? "no" : NULL);
 
 			assert_int_equal(has_changed, was_down != v.is_down);
@@ -60,16 +60,15 @@ static void a_silent_endpoint_is_down_within_fall_intervals(void **state)
 	(void)state;
 	for (uint8_t fall = 2; fall < 6; fall++) {
 		const struct service_options given = {.health_fall = fall};
-		const struct service_options o = service_options_with_defaults(&given);
-		const struct service_times t =
-			service_times_with_defaults(&(struct service_times){0});
+		const struct check_settings settings =
+			check_settings_of(&given, &(struct service_times){0});
 		/* it falls silent just after a check, and each check takes its time-out */
-		uint32_t at_ms = t.health_interval_ms;
+		uint32_t at_ms = settings.interval_ms;
 		struct verdict v = {0};
 
-		while (!verdict_note(&v, &o, "silent"))
-			at_ms += verdict_gap_ms(&v, &t);
-		assert_true(at_ms + t.health_timeout_ms <= fall * t.health_interval_ms);
+		while (!verdict_note(&v, &settings, "silent"))
+			at_ms += verdict_gap_ms(&v, &settings);
+		assert_true(at_ms + settings.timeout_ms <= fall * settings.interval_ms);
 	}
 }
 

@@ -35,8 +35,7 @@ struct checked { /* an endpoint */
 struct checked_service {
 	struct name_key key; /* first; in text */
 	struct checker *checker;
-	struct service_options options; /* with defaults */
-	struct service_times times;	/* with defaults */
+	struct check_settings settings;
 	char *path;
 	struct checked **items;
 	size_t n;
@@ -59,7 +58,7 @@ static void start_next(struct checker *c);
 
 static struct checker_endpoint describe(const struct checked *e)
 {
-	const struct service_options *options = &e->service->options;
+	const struct check_settings *settings = &e->service->settings;
 
 	return (struct checker_endpoint){
 		.ns = e->service->key.ns,
@@ -68,8 +67,7 @@ static struct checker_endpoint describe(const struct checked *e)
 		.port = e->port,
 		.is_down = e->verdict.is_down,
 		.why = e->verdict.why,
-		.n_in_row =
-			e->verdict.is_down ? options->health_fall : options->health_rise,
+		.n_in_row = e->verdict.is_down ? settings->fall : settings->rise,
 	};
 }
 
@@ -85,7 +83,7 @@ static void start_timer(struct checked *e, double sec)
 static void schedule(struct checked *e)
 {
 	uint64_t gap_us =
-		verdict_gap_ms(&e->verdict, &e->service->times) * UINT64_C(1000);
+		verdict_gap_ms(&e->verdict, &e->service->settings) * UINT64_C(1000);
 	uint64_t passed_us = clock_monotonic_us() - e->started_us;
 
 	start_timer(e, passed_us < gap_us ? (double)(gap_us - passed_us) / 1e6 : 0.);
@@ -100,7 +98,7 @@ static void note(struct checked *e, const char *why_failed)
 		c->stats.n_failed++;
 	else
 		c->stats.n_succeeded++;
-	if (!verdict_note(&e->verdict, &e->service->options, why_failed))
+	if (!verdict_note(&e->verdict, &e->service->settings, why_failed))
 		return;
 	if (e->verdict.is_down) {
 		c->stats.n_down++;
@@ -145,7 +143,7 @@ static void start_next(struct checker *c)
 		e->started_us = clock_monotonic_us();
 		e->probe.done = on_done;
 		probe_start(&e->probe, &c->prober, &e->addr, e->port,
-			    *s->path ? s->path : NULL, s->times.health_timeout_ms);
+			    *s->path ? s->path : NULL, s->settings.timeout_ms);
 	}
 }
 
@@ -185,7 +183,7 @@ static struct checked *checked_new(struct checked_service *s, const struct addr 
 	ev_timer_init(&e->timer, on_timer, 0., 0.);
 	e->timer.data = e;
 	/* hashes differ between processes: nodes do not check at the same moment */
-	start_timer(e, (double)(at % s->times.health_interval_ms) / 1e3);
+	start_timer(e, (double)(at % s->settings.interval_ms) / 1e3);
 	s->checker->stats.n_endpoints++;
 	return e;
 }
@@ -344,8 +342,7 @@ static void note_service(struct checker *c, const struct name_key *key,
 		free(s->path);
 		s->path = xstrdup(options->health_path);
 	}
-	s->options = service_options_with_defaults(&options->service);
-	s->times = service_times_with_defaults(&options->times);
+	s->settings = check_settings_of(&options->service, &options->times);
 	update(s, object, slices);
 }
 

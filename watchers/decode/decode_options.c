@@ -239,8 +239,10 @@ bool decode_are_defaults(const struct object_options *o)
 /* Than the interval of checks. */
 static bool is_timeout_longer(const struct service_times *times)
 {
-	return times->health_timeout_ms >
-	       service_times_with_defaults(times).health_interval_ms;
+	uint32_t interval_ms = times->health_interval_ms ? times->health_interval_ms
+							 : HEALTH_INTERVAL_MS;
+
+	return times->health_timeout_ms > interval_ms;
 }
 
 void decode_check_options(const struct json_reader *meta, const struct object_service *s,
