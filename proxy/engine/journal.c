@@ -105,36 +105,36 @@ static struct entry *next_entry(struct journal *j)
 }
 
 static void add(struct journal *j, const struct service *service, enum journal_what what,
-		const char *detail, const struct cause *cause)
+		const char *detail, const struct cause *cause, uint64_t took_us)
 {
-	struct entry *e = next_entry(j);
-	uint64_t now_us = clock_monotonic_us();
-
-	*e = (struct entry){
+	*next_entry(j) = (struct entry){
 		.at_us = clock_wall_us(),
 		.service = service ? service_ref(service) : NULL,
 		.what = what,
 		.detail = xstrdup(detail),
 		.cause = cause_ref(cause),
+		.took_us = took_us,
 	};
-	if (cause)
-		e->took_us = now_us - cause->since_us;
 }
 
 static void add_with(struct journal *j, const struct service *service,
-		     enum journal_what what, const char *detail, const struct cause *from)
+		     enum journal_what what, const char *detail, const struct cause *from,
+		     uint64_t took_us)
 {
 	struct cause *cause = cause_new(from);
 
-	add(j, service, what, detail, cause);
+	add(j, service, what, detail, cause, took_us);
 	cause_unref(cause);
 }
 
 static void add_caused(struct journal *j, const struct service *s, enum journal_what what,
 		       const char *detail)
 {
-	add(j, s, what, detail,
-	    causes_find(j->causes, service_namespace(s), service_name(s)));
+	const struct cause *cause =
+		causes_find(j->causes, service_namespace(s), service_name(s));
+
+	add(j, s, what, detail, cause,
+	    cause ? clock_monotonic_us() - cause->since_us : 0);
 }
 
 /* Others are in the journal only, unless all are logged. */
@@ -242,7 +242,7 @@ static int journal_apply(struct sink *sink, const struct changeset *cs)
 	if (!j->has_started) {
 		_cleanup_(freep) char *detail = xasprintf("%zu service ports", cs->n);
 
-		add(j, NULL, JOURNAL_STARTED, detail, NULL);
+		add(j, NULL, JOURNAL_STARTED, detail, NULL, 0);
 	}
 	j->has_started = true;
 	causes_start(j->causes);
@@ -290,8 +290,7 @@ void journal_add_repair(struct sink *sink, const struct sink_repair *r)
 			  *r->restored ? " " : "", r->restored, (double)r->took_us / 1e3);
 
 	add_with(j, NULL, JOURNAL_REPAIRED, detail,
-		 &(struct cause){.kind = "Process", .ns = "", .name = r->by});
-	j->ring[(j->n - 1) % JOURNAL_LEN].took_us = r->took_us; /* as in the log */
+		 &(struct cause){.kind = "Process", .ns = "", .name = r->by}, r->took_us);
 }
 
 void journal_log_all(struct sink *sink)
@@ -345,7 +344,7 @@ void journal_add_health(struct sink *sink, const struct checker_endpoint *e,
 			  e->is_down ? e->why : "", e->n_in_row);
 
 	add_with(j, service, e->is_down ? JOURNAL_ENDPOINT_DOWN : JOURNAL_ENDPOINT_UP,
-		 detail, &(struct cause){.kind = "HealthCheck", .ns = "", .name = at});
+		 detail, &(struct cause){.kind = "HealthCheck", .ns = "", .name = at}, 0);
 }
 
 static bool is_wanted(const struct service *s, const char *ns, const char *name)
