@@ -1,6 +1,36 @@
-# Three network namespaces in a row, client - proxy - server, and the resources of the
-# processes there; for bench/relay and bench/relay_udp, sourced.
+# Three network namespaces in a row, client - proxy - server, the resources of the
+# processes there, and the options; for bench/relay and bench/relay_udp, sourced.
 # shellcheck shell=bash
+
+# bench_options SCRIPT NAMES [ARGUMENT...]: sets build, and a variable for each --NAME N.
+bench_options() {
+	local script=$1 names=" $2 " has_build='' number
+	shift 2
+	while [ $# -gt 0 ]; do
+		case $1 in
+		-h | --help) bench_help "$script" ;;
+		-*)
+			[[ $names == *" ${1#--} "* ]] || bench_refuse "$1: unknown option"
+			number='^[1-9][0-9]{0,8}$'
+			[ "$1" != --seconds ] || number='^([1-9][0-9]*([.][0-9]+)?|0[.][0-9]*[1-9])$'
+			[[ ${2:-} =~ $number ]] || bench_refuse "$1 ${2:-}: not a positive number"
+			printf -v "${1#--}" %s "$2"
+			shift 2
+			;;
+		*)
+			[ ! "$has_build" ] || bench_refuse "$1: there is one BUILD"
+			[ -d "$1" ] || bench_refuse "$1: not a folder"
+			build=$1 has_build=1
+			shift
+			;;
+		esac
+	done
+}
+
+bench_refuse() {
+	echo "$1; see --help" >&2
+	exit 2
+}
 
 # Fills dir, client, proxy and server; pids are ended with the script.
 world_init() {
