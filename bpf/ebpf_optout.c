@@ -23,21 +23,54 @@
 #define PREFIX	     "skip_"
 #define N_SKIP_HOOKS 4
 
-struct pod {
-	char *uid;
+struct target {
+	char *name;	 /* a path, or the UID of a Pod */
 	uint64_t cgroup; /* its number; 0: not found */
+	int err;	 /* of the last attempt */
+};
+
+struct target_list {
+	struct target *items;
+	size_t n;
 };
 
 struct ebpf_optout {
 	const struct ebpf_kernel *kernel;
 	struct optout *programs;
-	uint64_t *fixed; /* cgroups that were excluded by path */
-	char **paths;	 /* of them */
-	size_t n_fixed;
-	struct pod *pods;
-	size_t n_pods;
+	struct target_list paths, pods;
 	bool knows_pods; /* until then, what an earlier daemon excluded stays */
 };
+
+/* "skip_CGROUPID_HOOK" */
+static struct bpf_program *program_of(const struct ebpf_optout *o, const char *pin)
+{
+	const char *hook = strchr(pin + strlen(PREFIX), '_');
+
+	return hook ? bpf_object__find_program_by_name(o->programs->obj, hook + 1) : NULL;
+}
+
+void ebpf_optout_repair(struct ebpf_optout *o)
+{
+	DIR *dir = opendir(o->kernel->pins);
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)) != NULL) {
+		_cleanup_(freep) char *path = ebpf_pin_path(o->kernel, entry->d_name);
+		struct bpf_program *program;
+		struct bpf_link *link;
+
+		if (strncmp(entry->d_name, PREFIX, strlen(PREFIX)) != 0)
+			continue;
+		program = program_of(o, entry->d_name);
+		link = bpf_link__open(path);
+		if (!link || !program || bpf_link__update_program(link, program) != 0)
+			(void)unlinkat(dirfd(dir), entry->d_name, 0); /* detached */
+		(void)bpf_link__destroy(link); /* the pin holds it */
+	}
+	if (dir)
+		(void)closedir(dir);
+	(void)ebpf_optout_look(o);
+}
 
 int ebpf_optout_new(const struct ebpf_kernel *kernel, struct ebpf_optout **ret)
 {
@@ -57,22 +90,19 @@ int ebpf_optout_new(const struct ebpf_kernel *kernel, struct ebpf_optout **ret)
 	*ret = xcalloc(1, sizeof(**ret));
 	(*ret)->kernel = kernel;
 	(*ret)->programs = programs;
+	/* those of an earlier daemon mark sockets in its maps, which may not be ours */
+	ebpf_optout_repair(*ret);
 	return 0;
 }
 
-static void free_pods(struct pod *pods, size_t n)
+static void set_names(struct target_list *list, const char *const *names, size_t n)
 {
+	for (size_t i = 0; i < list->n; i++)
+		free(list->items[i].name);
+	free(list->items);
+	*list = (struct target_list){xcalloc(n + 1, sizeof(*list->items)), n};
 	for (size_t i = 0; i < n; i++)
-		free(pods[i].uid);
-	free(pods);
-}
-
-static void free_fixed(struct ebpf_optout *o)
-{
-	for (size_t i = 0; i < o->n_fixed; i++)
-		free(o->paths[i]);
-	free(o->paths);
-	free(o->fixed);
+		list->items[i].name = xstrdup(names[i]);
 }
 
 void ebpf_optout_free(struct ebpf_optout *o)
@@ -80,8 +110,10 @@ void ebpf_optout_free(struct ebpf_optout *o)
 	if (!o)
 		return;
 	optout__destroy(o->programs);
-	free_fixed(o);
-	free_pods(o->pods, o->n_pods);
+	set_names(&o->paths, NULL, 0);
+	free(o->paths.items);
+	set_names(&o->pods, NULL, 0);
+	free(o->pods.items);
 	free(o);
 }
 
@@ -143,19 +175,28 @@ static int compare_ids(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
+static size_t list_cgroups(const struct target_list *list, uint64_t *ret)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < list->n; i++)
+		if (list->items[i].cgroup)
+			ret[n++] = list->items[i].cgroup;
+	return n;
+}
+
 /* Unpins, and so detaches, the programs of cgroups that are not excluded any more. */
 static void drop_others(const struct ebpf_optout *o)
 {
-	size_t n = o->n_fixed;
-	_cleanup_(freep) uint64_t *ids = xcalloc(n + o->n_pods + 1, sizeof(*ids));
+	_cleanup_(freep) uint64_t *ids =
+		xcalloc(o->paths.n + o->pods.n + 1, sizeof(*ids));
+	size_t n = list_cgroups(&o->paths, ids);
 	const struct dirent *entry;
 	DIR *dir;
 
-	for (size_t i = 0; i < n; i++)
-		ids[i] = o->fixed[i];
-	for (size_t i = 0; i < o->n_pods; i++)
-		if (o->pods[i].cgroup)
-			ids[n++] = o->pods[i].cgroup;
+	if (!o->knows_pods)
+		return;
+	n += list_cgroups(&o->pods, ids + n);
 	qsort(ids, n, sizeof(*ids), compare_ids);
 	dir = opendir(o->kernel->pins);
 	while (dir && (entry = readdir(dir)) != NULL) {
@@ -172,78 +213,93 @@ static void drop_others(const struct ebpf_optout *o)
 		(void)closedir(dir);
 }
 
-void ebpf_optout_set(struct ebpf_optout *o, const char *const *paths, size_t n,
-		     void (*failed)(void *data, const char *path, int err), void *data)
+static int open_path(const struct ebpf_optout *o, const char *path)
 {
-	free_fixed(o);
-	o->fixed = xcalloc(n + 1, sizeof(*o->fixed));
-	o->paths = xcalloc(n + 1, sizeof(*o->paths));
-	o->n_fixed = 0;
-	for (size_t i = 0; i < n; i++) {
-		int fd = open(paths[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		int err = opt_out(o, fd >= 0 ? fd : -errno, &o->fixed[o->n_fixed]);
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-		if (err == 0)
-			o->paths[o->n_fixed++] = xstrdup(paths[i]);
-		else
-			failed(data, paths[i], err);
+	return fd >= 0 ? fd : -errno;
+}
+
+static int open_pod(const struct ebpf_optout *o, const char *uid)
+{
+	return ebpf_pod_cgroup_open(o->kernel->cgroup_fd, uid);
+}
+
+/* A new error is logged, but that a Pod has no cgroup yet. */
+static void note_error(struct target *t, int err, bool is_pod)
+{
+	bool is_usual = !err || (is_pod && err == -ENOENT);
+
+	if (t->err != err && !is_usual)
+		log_warn("ebpf: %s %s cannot be excluded: %s; retrying",
+			 is_pod ? "the cgroup of Pod" : "cgroup", t->name,
+			 strerror(-err));
+	t->err = err;
+}
+
+/* True when one of them has another cgroup than before, or none. */
+static bool look(const struct ebpf_optout *o, const struct target_list *list,
+		 int (*open_target)(const struct ebpf_optout *o, const char *name))
+{
+	bool has_changed = false;
+
+	for (size_t i = 0; i < list->n; i++) {
+		struct target *t = &list->items[i];
+		uint64_t before = t->cgroup;
+		int err = opt_out(o, open_target(o, t->name), &t->cgroup);
+
+		if (err != 0)
+			t->cgroup = 0;
+		note_error(t, err, list == &o->pods);
+		has_changed |= t->cgroup != before;
 	}
-	if (o->knows_pods)
-		drop_others(o);
+	return has_changed;
 }
 
 bool ebpf_optout_look(struct ebpf_optout *o)
 {
-	bool has_changed = false, is_pending = false;
+	bool has_changed = look(o, &o->paths, open_path), is_pending = false;
 
-	for (size_t i = 0; i < o->n_pods; i++) {
-		struct pod *pod = &o->pods[i];
-		int fd = ebpf_pod_cgroup_open(o->kernel->cgroup_fd, pod->uid);
-		uint64_t before = pod->cgroup;
-		int err = opt_out(o, fd, &pod->cgroup);
-
-		if (err != 0)
-			pod->cgroup = 0;
-		if (err != 0 && err != -ENOENT && before)
-			log_warn("ebpf: the cgroup of Pod %s cannot be excluded: %s",
-				 pod->uid, strerror(-err));
-		is_pending |= !pod->cgroup;
-		has_changed |= pod->cgroup != before;
-	}
+	has_changed |= look(o, &o->pods, open_pod);
 	if (has_changed)
 		drop_others(o);
+	for (size_t i = 0; i < o->pods.n; i++)
+		is_pending |= !o->pods.items[i].cgroup;
 	return is_pending;
+}
+
+static void list_targets(const struct target_list *list, const char *format,
+			 void (*fn)(void *data, const char *what), void *data)
+{
+	for (size_t i = 0; i < list->n; i++) {
+		_cleanup_(freep) char *what =
+			xasprintf(format, list->items[i].name,
+				  list->items[i].cgroup ? ""
+							: ", once its cgroup is found");
+
+		fn(data, what);
+	}
 }
 
 void ebpf_optout_list(const struct ebpf_optout *o,
 		      void (*fn)(void *data, const char *what), void *data)
 {
-	for (size_t i = 0; i < o->n_fixed; i++) {
-		_cleanup_(freep) char *line =
-			xasprintf("the cgroup %s (--ebpf-exclude-cgroup)", o->paths[i]);
+	list_targets(&o->paths, "the cgroup %s (--ebpf-exclude-cgroup)%s", fn, data);
+	list_targets(&o->pods, "the Pod with the UID %s (sluice.io/socket-lb)%s", fn,
+		     data);
+}
 
-		fn(data, line);
-	}
-	for (size_t i = 0; i < o->n_pods; i++) {
-		_cleanup_(freep) char *line =
-			xasprintf("the Pod with the UID %s (sluice.io/socket-lb)%s",
-				  o->pods[i].uid,
-				  o->pods[i].cgroup ? "" : ", once its cgroup is found");
-
-		fn(data, line);
-	}
+void ebpf_optout_set_paths(struct ebpf_optout *o, const char *const *paths, size_t n)
+{
+	set_names(&o->paths, paths, n);
+	(void)ebpf_optout_look(o);
 }
 
 bool ebpf_optout_set_pods(struct ebpf_optout *o, const char *const *uids, size_t n)
 {
-	struct pod *pods = xcalloc(n + 1, sizeof(*pods));
 	bool is_pending;
 
-	for (size_t i = 0; i < n; i++)
-		pods[i].uid = xstrdup(uids[i]);
-	free_pods(o->pods, o->n_pods);
-	o->pods = pods;
-	o->n_pods = n;
+	set_names(&o->pods, uids, n);
 	o->knows_pods = true;
 	is_pending = ebpf_optout_look(o);
 	drop_others(o);

@@ -17,12 +17,11 @@ int ebpf_optout_new(const struct ebpf_kernel *kernel, struct ebpf_optout **ret);
 void ebpf_optout_free(struct ebpf_optout *o);
 
 /*
- * These directories in cgroup v2 are excluded from now on, and no others by path.
- * Those that cannot be are reported, with their -errno, and skipped. Programs that
- * an earlier daemon attached elsewhere stay until the Pods are known.
+ * These directories in cgroup v2 are excluded from now on, and no others by path. One may
+ * not exist yet, which is logged. Programs that an earlier daemon attached elsewhere stay
+ * until the Pods are known.
  */
-void ebpf_optout_set(struct ebpf_optout *o, const char *const *paths, size_t n,
-		     void (*failed)(void *data, const char *path, int err), void *data);
+void ebpf_optout_set_paths(struct ebpf_optout *o, const char *const *paths, size_t n);
 
 /*
  * The cgroups of these Pods are excluded from now on, and those of no others. A
@@ -32,5 +31,7 @@ bool ebpf_optout_set_pods(struct ebpf_optout *o, const char *const *uids, size_t
 /* One line for each cgroup and Pod that is excluded. */
 void ebpf_optout_list(const struct ebpf_optout *o,
 		      void (*fn)(void *data, const char *what), void *data);
-/* Looks for the cgroups of the Pods again, with the same result. */
+/* Looks for the cgroups again, with the result of ebpf_optout_set_pods(). */
 bool ebpf_optout_look(struct ebpf_optout *o);
+/* Attaches what another program detached. */
+void ebpf_optout_repair(struct ebpf_optout *o);

@@ -78,6 +78,8 @@ static int ebpf_apply(struct sink *sink, const struct changeset *cs)
 	struct ebpf_sink *e = container_of(sink, struct ebpf_sink, sink);
 	int err = ebpf_table_apply(e->table, cs);
 
+	if (cs->full && e->optout)
+		ebpf_optout_repair(e->optout);
 	if (err == 0 && cs->full)
 		err = attach(e);
 	if (err != 0)
@@ -134,19 +136,12 @@ static void ebpf_exclude_pods(struct sink *sink, const char *const *uids, size_t
 		set_timer(e, SOON_MS);
 }
 
-static void log_excluded(void *data, const char *path, int err)
-{
-	(void)data;
-	log_warn("ebpf: cgroup %s cannot be excluded: %s", path, strerror(-err));
-}
-
 static void exclude(struct ebpf_sink *e, const struct ebpf_params *params)
 {
 	int err = ebpf_optout_new(e->kernel, &e->optout);
 
 	if (err == 0)
-		ebpf_optout_set(e->optout, params->excluded, params->n_excluded,
-				log_excluded, NULL);
+		ebpf_optout_set_paths(e->optout, params->excluded, params->n_excluded);
 	else
 		log_warn("ebpf: cgroups cannot be excluded: %s", strerror(-err));
 }

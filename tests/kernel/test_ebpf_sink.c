@@ -175,28 +175,86 @@ static void a_cgroup_that_comes_later_is_found_and_forgotten_when_it_goes(void *
 	remove_cgroup("kubepods.slice");
 }
 
+static char *pin(const char *name)
+{
+	return xasprintf("%s/sluice/%s", stage->bpffs, name);
+}
+
+/* Also when the next daemon has maps of another layout: these have no version. */
 static void a_pod_stays_opted_out_while_no_daemon_runs(void **state)
 {
 	static const char *const uids[] = {UID};
+	_cleanup_(freep) char *version = pin("meta");
 
 	make_cgroup("kubepods.slice");
 	make_cgroup("kubepods.slice/" POD);
 	sink->ops->exclude_pods(sink, uids, 1);
-	sink_close(sink);
-	service_unref(service);
-	assert_int_equal(connect_in("kubepods.slice/" POD), ENETUNREACH);
-	/* the next one does not know the Pods yet */
-	assert_int_equal(set_up(state), 0);
-	assert_int_equal(connect_in("kubepods.slice/" POD), ENETUNREACH);
+	for (int is_upgrade = 0; is_upgrade < 2; is_upgrade++) {
+		sink_close(sink);
+		service_unref(service);
+		assert_int_equal(connect_in("kubepods.slice/" POD), ENETUNREACH);
+		if (is_upgrade)
+			assert_int_equal(unlink(version), 0);
+		/* the next one does not know the Pods yet */
+		assert_int_equal(set_up(state), 0);
+		assert_int_equal(connect_in("kubepods.slice/" POD), ENETUNREACH);
+	}
 	sink->ops->exclude_pods(sink, NULL, 0);
 	await_connect_in("kubepods.slice/" POD);
 	remove_cgroup("kubepods.slice/" POD);
 	remove_cgroup("kubepods.slice");
 }
 
+static void a_detached_opt_out_is_attached_again_by_a_full_sync(void **state)
+{
+	static const char *const uids[] = {UID};
+	_cleanup_(freep) char *command = xasprintf(
+		"for pin in %s/sluice/skip_*; do bpftool link detach pinned $pin || "
+		"exit; done",
+		stage->bpffs);
+
+	(void)state;
+	make_cgroup("kubepods.slice");
+	make_cgroup("kubepods.slice/" POD);
+	sink->ops->exclude_pods(sink, uids, 1);
+	assert_int_equal(system(command), 0);
+	await_connect_in("kubepods.slice/" POD);
+	apply_all();
+	assert_int_equal(connect_in("kubepods.slice/" POD), ENETUNREACH);
+	sink->ops->exclude_pods(sink, NULL, 0);
+	remove_cgroup("kubepods.slice/" POD);
+	remove_cgroup("kubepods.slice");
+}
+
+/* As that of a service of systemd that is started after the daemon, and again. */
+static void an_excluded_cgroup_may_come_and_go(void **state)
+{
+	_cleanup_(freep) char *mesh = xasprintf("%s/mesh", stage->cgroup);
+	const char *const paths[] = {mesh};
+	struct ebpf_params params = ebpf_stage_params(stage);
+	_cleanup_(freep) char *why = NULL;
+
+	(void)state;
+	sink_close(sink);
+	params.excluded = paths;
+	params.n_excluded = 1;
+	assert_int_equal(ebpf_sink_new(&params, &sink, &why), 0);
+	apply_all();
+	sink->ops->exclude_pods(sink, NULL, 0);
+	for (int i = 0; i < 2; i++) {
+		make_cgroup("mesh");
+		assert_false(await_check());
+		assert_int_equal(connect_in("mesh"), ENETUNREACH);
+		assert_int_equal(count_pins("skip_"), 4);
+		remove_cgroup("mesh");
+	}
+	assert_false(await_check());
+	assert_int_equal(count_pins("skip_"), 0);
+}
+
 static void a_detached_program_is_noticed_within_seconds(void **state)
 {
-	_cleanup_(freep) char *path = xasprintf("%s/sluice/link_connect4", stage->bpffs);
+	_cleanup_(freep) char *path = pin("link_connect4");
 	_cleanup_(closep) int link = bpf_obj_get(path);
 
 	(void)state;
@@ -252,6 +310,11 @@ int main(void)
 			set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_pod_stays_opted_out_while_no_daemon_runs, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			a_detached_opt_out_is_attached_again_by_a_full_sync, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(an_excluded_cgroup_may_come_and_go,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_detached_program_is_noticed_within_seconds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
