@@ -61,11 +61,13 @@ static int mount_bpffs(const char *root, char **ret_why)
 {
 	if (!root)
 		root = DEFAULT_BPFFS;
-	if (is_bpffs(root) || mount("bpf", root, "bpf", 0, "mode=0700") == 0)
-		return 0;
-	return fail(-ENOTSUP, ret_why,
-		    "%s is not a BPF filesystem and cannot become one: %s", root,
-		    strerror(errno));
+	if (!is_bpffs(root) && mount("bpf", root, "bpf", 0, "mode=0700") != 0)
+		return fail(-ENOTSUP, ret_why,
+			    "%s is not a BPF filesystem and cannot become one: %s", root,
+			    strerror(errno));
+	if (access(root, W_OK) != 0)
+		return fail(-errno, ret_why, "%s: %s", root, strerror(errno));
+	return 0;
 }
 
 static int open_pins(struct ebpf_kernel *k, const char *root, char **ret_why)
@@ -117,6 +119,19 @@ static int open_cgroup(struct ebpf_kernel *k, const char *root, char **ret_why)
 			 path);
 	k->cgroup_id = st.st_ino;
 	return 0;
+}
+
+/* The kernel would refuse ours beside it. */
+static int check_exclusive(struct ebpf_kernel *k, char **ret_why)
+{
+	struct ebpf_other other;
+
+	if (!ebpf_find_exclusive(k, &other))
+		return 0;
+	return fail(-EPERM, ret_why,
+		    "the BPF program %s (id %u) of other software is attached to the "
+		    "cgroup at %s and allows no other",
+		    other.name, other.id, other.hook);
 }
 
 static int read_node_cookie(struct ebpf_kernel *k, char **ret_why)
@@ -180,6 +195,8 @@ int ebpf_kernel_probe(const struct ebpf_params *params, char **ret_why)
 		err = read_node_cookie(k, ret_why);
 	if (err == 0)
 		err = load_first(k, ret_why);
+	if (err == 0)
+		err = check_exclusive(k, ret_why);
 	ebpf_kernel_close(k);
 	return err;
 }
@@ -196,6 +213,8 @@ int ebpf_kernel_open(const struct ebpf_params *params, struct ebpf_kernel **ret,
 		err = open_pins(k, params->bpffs_root, ret_why);
 	if (err == 0)
 		err = load_first(k, ret_why);
+	if (err == 0)
+		err = check_exclusive(k, ret_why);
 	if (err == 0) {
 		err = ebpf_pin_maps(k, k->hooks);
 		if (err != 0)

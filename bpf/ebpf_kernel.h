@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <linux/bpf.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -63,7 +64,8 @@ int ebpf_kernel_attach(struct ebpf_kernel *k, unsigned *ret_reattached);
 bool ebpf_kernel_is_attached(const struct ebpf_kernel *k);
 
 struct ebpf_other { /* a program of other software at one of our hooks */
-	const char *name, *hook;
+	char name[BPF_OBJ_NAME_LEN];
+	const char *hook;
 	uint32_t id;
 	bool is_before; /* it runs before ours */
 };

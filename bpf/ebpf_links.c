@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -117,19 +118,47 @@ static uint32_t own_id(const struct ebpf_kernel *k, enum ebpf_hook hook)
 	return info.prog_id;
 }
 
-static void report_other(uint32_t id, struct ebpf_other *other,
-			 void (*fn)(void *data, const struct ebpf_other *other),
-			 void *data)
+/* False when the program has gone, or only CAP_SYS_ADMIN may look. */
+static bool describe(uint32_t id, struct ebpf_other *ret)
 {
 	_cleanup_(closep) int fd = bpf_prog_get_fd_by_id(id);
 	struct bpf_prog_info info = {0};
 	uint32_t len = sizeof(info);
 
+	ret->id = id;
+	(void)snprintf(ret->name, sizeof(ret->name), "without a name");
 	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) != 0)
-		return; /* it has gone, or only CAP_SYS_ADMIN may look */
-	other->id = id;
-	other->name = *info.name ? info.name : "without a name";
-	fn(data, other);
+		return false;
+	if (*info.name)
+		memcpy(ret->name, info.name, sizeof(ret->name));
+	return true;
+}
+
+/* The programs at the cgroup itself; 0 also when they cannot be listed. */
+static uint32_t list_programs(const struct ebpf_kernel *k, enum ebpf_hook hook,
+			      uint32_t *ret_flags, uint32_t ret_ids[static MAX_OTHERS])
+{
+	const struct bpf_program *program = ebpf_hook_program(k->hooks, hook);
+	uint32_t n = MAX_OTHERS;
+
+	return bpf_prog_query(k->cgroup_fd, bpf_program__expected_attach_type(program), 0,
+			      ret_flags, ret_ids, &n) == 0
+		       ? n
+		       : 0;
+}
+
+bool ebpf_find_exclusive(const struct ebpf_kernel *k, struct ebpf_other *ret)
+{
+	uint32_t ids[MAX_OTHERS], flags;
+
+	for (enum ebpf_hook hook = 0; hook < EBPF_HOOK_N; hook++) {
+		if (list_programs(k, hook, &flags, ids) == 0 || flags & BPF_F_ALLOW_MULTI)
+			continue;
+		*ret = (struct ebpf_other){.hook = ebpf_hook_name(hook)};
+		(void)describe(ids[0], ret); /* its id is known in any case */
+		return true;
+	}
+	return false;
 }
 
 void ebpf_kernel_list_others(const struct ebpf_kernel *k,
@@ -140,17 +169,14 @@ void ebpf_kernel_list_others(const struct ebpf_kernel *k,
 	for (enum ebpf_hook hook = 0; hook < EBPF_SOCK_RELEASE; hook++) {
 		struct ebpf_other other = {.hook = ebpf_hook_name(hook),
 					   .is_before = true};
-		uint32_t ids[MAX_OTHERS], n = MAX_OTHERS, flags, own = own_id(k, hook);
-		enum bpf_attach_type type = bpf_program__expected_attach_type(
-			ebpf_hook_program(k->hooks, hook));
+		uint32_t ids[MAX_OTHERS], flags, own = own_id(k, hook);
+		uint32_t n = own ? list_programs(k, hook, &flags, ids) : 0;
 
-		if (!own || bpf_prog_query(k->cgroup_fd, type, 0, &flags, ids, &n) != 0)
-			continue;
 		for (uint32_t i = 0; i < n; i++) {
 			if (ids[i] == own)
 				other.is_before = false;
-			else
-				report_other(ids[i], &other, fn, data);
+			else if (describe(ids[i], &other))
+				fn(data, &other);
 		}
 	}
 }

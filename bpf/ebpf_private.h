@@ -36,6 +36,8 @@ struct ebpf_kernel {
 
 struct bpf_program *ebpf_hook_program(const struct hooks *hooks, enum ebpf_hook hook);
 const char *ebpf_hook_name(enum ebpf_hook hook); /* "connect4" */
+/* A program that was attached to our cgroup as the only one of its hook. */
+bool ebpf_find_exclusive(const struct ebpf_kernel *k, struct ebpf_other *ret);
 /* PINS/name; the caller frees it. */
 char *ebpf_pin_path(const struct ebpf_kernel *k, const char *name);
 

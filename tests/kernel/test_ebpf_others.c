@@ -212,14 +212,17 @@ static void one_that_is_exclusive_keeps_ours_out(void **state)
 	struct other o = attach(stage->cgroup, 1, 0);
 	struct ebpf_params params = ebpf_stage_params(stage);
 	_cleanup_(freep) char *why = NULL;
+	_cleanup_(freep) char *opened = NULL;
 	struct ebpf_kernel *kernel;
 	unsigned n;
 
-	if (ebpf_kernel_open(&params, &kernel, &why) != 0)
-		fail_msg("%s", why);
-	assert_int_equal(ebpf_kernel_attach(kernel, &n), -EPERM);
-	assert_false(ebpf_kernel_is_attached(kernel));
+	assert_int_equal(ebpf_kernel_probe(&params, &why), -EPERM);
+	assert_non_null(strstr(why, "the BPF program other (id "));
+	assert_non_null(strstr(why, " at connect4 and allows no other"));
+	assert_int_equal(ebpf_kernel_open(&params, &kernel, &opened), -EPERM);
+	assert_string_equal(opened, why);
 	detach(&o);
+	assert_int_equal(ebpf_kernel_open(&params, &kernel, &opened), 0);
 	assert_int_equal(ebpf_kernel_attach(kernel, &n), 0);
 	assert_true(ebpf_kernel_is_attached(kernel));
 	ebpf_kernel_close(kernel);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -279,6 +280,28 @@ static void a_probe_names_the_pins_of_a_running_daemon(void **state)
 	assert_string_equal(why, wanted);
 }
 
+/* A mount namespace of ours has the filesystem. */
+static void remount(unsigned long flags)
+{
+	assert_int_equal(mount(NULL, stage->bpffs, NULL, MS_REMOUNT | MS_BIND | flags,
+			       NULL),
+			 0);
+}
+
+static void a_probe_finds_that_nothing_can_be_pinned(void **state)
+{
+	struct ebpf_params params = ebpf_stage_params(stage);
+	_cleanup_(freep) char *why = NULL;
+	_cleanup_(freep) char *wanted =
+		xasprintf("%s: Read-only file system", stage->bpffs);
+
+	(void)state;
+	remount(MS_RDONLY);
+	assert_int_equal(ebpf_probe(&params, &why), -EROFS);
+	assert_string_equal(why, wanted);
+	remount(0);
+}
+
 static void pins_of_another_network_namespace_stay(void **state)
 {
 	struct ebpf_params params = ebpf_stage_params(stage);
@@ -319,6 +342,8 @@ int main(void)
 			a_detached_program_is_noticed_within_seconds, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			a_probe_names_the_pins_of_a_running_daemon, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(a_probe_finds_that_nothing_can_be_pinned,
+						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pins_of_another_network_namespace_stay,
 						set_up, tear_down),
 	};
