@@ -15,7 +15,7 @@
 
 #include "core/cleanup.h"
 #include "tests/test.h"
-#include "tests/unit/relay_rig.h"
+#include "tests/unit/relay_rig_case.h"
 
 #define MILLION		   1000000u
 #define N_CLIENTS	   4
@@ -23,19 +23,11 @@
 #define N_FILES_OF_WORKERS 40		/* an idle pipe may stay, and each has its loop */
 #define MAX_RESIDENT_KB	   (400 * 1024) /* with AddressSanitizer, which keeps freed memory */
 
-static struct relay_rig *rig;
-
 static int open_rig(void **state)
 {
 	/* for minutes all processors are busy: tests beside this one go first */
 	assert_int_equal(setpriority(PRIO_PROCESS, 0, 19), 0);
 	rig = rig_new(2, 1);
-	return 0;
-}
-
-static int close_rig(void **state)
-{
-	rig_free(rig);
 	return 0;
 }
 
@@ -135,7 +127,7 @@ static void a_gigabyte_arrives_as_it_was_sent(void **state)
 	(void)close(server);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, rig_tear_down)
 
 int main(void)
 {

@@ -7,23 +7,9 @@
 
 #include "core/sink.h"
 #include "tests/test.h"
-#include "tests/unit/relay_rig.h"
+#include "tests/unit/relay_rig_case.h"
 
 #define N 3 /* connections */
-
-static struct relay_rig *rig;
-
-static int open_rig(void **state)
-{
-	rig = rig_new(2, 4);
-	return 0;
-}
-
-static int close_rig(void **state)
-{
-	rig_free(rig);
-	return 0;
-}
 
 static bool is_counted(const struct rig_counts *c, uint64_t n, uint64_t in, uint64_t out)
 {
@@ -105,7 +91,7 @@ static void the_endpoint_of_a_client_is_known(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 	static const struct CMUnitTest tests[] = {
 		TEST(open_connections_and_their_bytes_are_those_of_their_endpoint),
 		TEST(the_endpoint_of_a_client_is_known),

@@ -9,27 +9,7 @@
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "tests/test.h"
-#include "tests/unit/relay_rig.h"
-
-static struct relay_rig *rig;
-
-static int open_rig(void **state)
-{
-	rig = rig_new(2, 4);
-	return 0;
-}
-
-static int close_rig(void **state)
-{
-	rig_free(rig);
-	return 0;
-}
-
-static void close_both(int client, int server)
-{
-	(void)close(client);
-	(void)close(server);
-}
+#include "tests/unit/relay_rig_case.h"
 
 static void connections_of_a_removed_endpoint_stay(void **state)
 {
@@ -40,7 +20,7 @@ static void connections_of_a_removed_endpoint_stay(void **state)
 	rig_put(rig, 2);
 	rig_send(client, "on and on");
 	rig_expect(server, "on and on");
-	close_both(client, server);
+	rig_close_both(client, server);
 }
 
 static void connections_of_a_removed_endpoint_are_reset_on_request(void **state)
@@ -55,7 +35,7 @@ static void connections_of_a_removed_endpoint_are_reset_on_request(void **state)
 	rig_put(rig, 2);
 	rig_expect_reset(client);
 	rig_expect_reset(server);
-	close_both(client, server);
+	rig_close_both(client, server);
 }
 
 static void connections_of_a_removed_endpoint_are_reset_after_a_time(void **state)
@@ -73,7 +53,7 @@ static void connections_of_a_removed_endpoint_are_reset_after_a_time(void **stat
 	rig_expect(server, "not yet");
 	rig_expect_reset(client);
 	assert_true(clock_monotonic_us() - start_us >= 190000);
-	close_both(client, server);
+	rig_close_both(client, server);
 }
 
 /* It was chosen before, and accepts afterwards. */
@@ -132,7 +112,7 @@ static void a_removed_service_refuses_and_its_connections_stay(void **state)
 	await_refusal();
 	rig_send(client, "on and on");
 	rig_expect(server, "on and on");
-	close_both(client, server);
+	rig_close_both(client, server);
 }
 
 static void connections_of_a_removed_service_are_reset_on_request(void **state)
@@ -143,7 +123,7 @@ static void connections_of_a_removed_service_are_reset_on_request(void **state)
 	rig_expect_reset(client);
 	rig_expect_reset(server);
 	await_refusal();
-	close_both(client, server);
+	rig_close_both(client, server);
 }
 
 static void connections_of_a_removed_service_are_reset_after_a_time(void **state)
@@ -157,10 +137,10 @@ static void connections_of_a_removed_service_are_reset_after_a_time(void **state
 	await_refusal();
 	rig_expect_reset(client);
 	assert_true(clock_monotonic_us() - start_us >= 190000);
-	close_both(client, server);
+	rig_close_both(client, server);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
 {

@@ -17,37 +17,17 @@
 #include "core/cleanup.h"
 #include "tests/test.h"
 #include "tests/unit/capture.h"
-#include "tests/unit/relay_rig.h"
+#include "tests/unit/relay_rig_case.h"
 
 #define N_IDLE	  5000
 #define N_BLOCKED 48 /* more than a worker has pipes */
 #define N_PORTS	  32
 #define KB	  1024
 
-static struct relay_rig *rig;
-
 static int open_rig(void **state)
 {
 	rig = rig_new(1, 2);
 	return 0;
-}
-
-static int close_rig(void **state)
-{
-	rig_free(rig);
-	return 0;
-}
-
-static double n_connections(void)
-{
-	return rig_stat(rig, "sluice_userspace_connections");
-}
-
-static void await_connections(unsigned n)
-{
-	for (int i = 0; i < 4000 && n_connections() != n; i++)
-		(void)poll(NULL, 0, 5);
-	assert_true(n_connections() == n);
 }
 
 /* ---- 5000 idle connections: each process may have 20 000 descriptors ---- */
@@ -116,7 +96,7 @@ static void five_thousand_idle_connections_are_all_served(void **state)
 	clients = fork_to(be_clients);
 	assert_int_equal(waitpid(clients, &status, 0), clients);
 	assert_int_equal(status, 0);
-	await_connections(0);
+	rig_await_connections(0);
 	(void)kill(endpoint, SIGKILL);
 	(void)waitpid(endpoint, NULL, 0);
 }
@@ -142,7 +122,7 @@ static void more_blocked_directions_than_pipes_lose_nothing(void **state)
 		(void)close(clients[i]);
 		(void)close(servers[i]);
 	}
-	await_connections(0);
+	rig_await_connections(0);
 }
 
 /* ---- ports ---- */
@@ -206,7 +186,7 @@ static void without_a_free_port_connections_fail_until_there_is_one(void **state
 	(void)close(servers[1]);
 	rig_expect_end(clients[1]);
 	(void)close(clients[1]);
-	await_connections(N_PORTS - 1);
+	rig_await_connections(N_PORTS - 1);
 	/* the endpoint was set aside, which still allows it as the last one */
 	for (int i = 0; i < 400 && server < 0; i++) {
 		late = connect_from(3);
@@ -273,7 +253,7 @@ static void without_descriptors_new_clients_wait_and_others_are_served(void **st
 		(void)close(client);
 		(void)close(server);
 	}
-	await_connections(0);
+	rig_await_connections(0);
 }
 
 /* ---- slow ones ---- */
@@ -373,7 +353,7 @@ static void when_all_endpoints_are_black_holes_the_client_is_reset(void **state)
 		(void)close(fillers[i / 4][i % 4]);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, rig_tear_down)
 
 int main(void)
 {

@@ -13,39 +13,11 @@
 #include "core/cleanup.h"
 #include "core/clock.h"
 #include "tests/test.h"
-#include "tests/unit/relay_rig.h"
+#include "tests/unit/relay_rig_case.h"
 
 #define MB	  (UINT64_C(1) << 20)
 #define N_IDLE	  2000
 #define N_LIMITED 40
-
-static struct relay_rig *rig;
-
-static int open_rig(void **state)
-{
-	rig = rig_new(2, 4);
-	return 0;
-}
-
-static int close_rig(void **state)
-{
-	rig_free(rig);
-	return 0;
-}
-
-static void close_both(int client, int server)
-{
-	(void)close(client);
-	(void)close(server);
-}
-
-static void await_connections(unsigned n)
-{
-	for (int i = 0; i < 2000 && rig_stat(rig, "sluice_userspace_connections") != n;
-	     i++)
-		(void)poll(NULL, 0, 5);
-	assert_true(rig_stat(rig, "sluice_userspace_connections") == n);
-}
 
 static void bytes_pass_in_both_directions(void **state)
 {
@@ -59,7 +31,7 @@ static void bytes_pass_in_both_directions(void **state)
 		rig_pump(client, server, sizes[i]);
 		rig_pump(server, client, sizes[i]);
 	}
-	close_both(client, server);
+	rig_close_both(client, server);
 }
 
 static void half_closed_connections_continue_in_the_other_direction(void **state)
@@ -107,7 +79,7 @@ static void a_reset_after_a_half_close_ends_the_connection(void **state)
 	rig_expect(server, "request");
 	rig_expect_end(server);
 	rig_reset(client);
-	await_connections(0);
+	rig_await_connections(0);
 	(void)close(server);
 }
 
@@ -122,7 +94,7 @@ static void a_reset_of_a_blocked_sender_ends_the_connection(void **state)
 	while (poll(&(struct pollfd){.fd = client, .events = POLLOUT}, 1, 300) == 1)
 		(void)send(client, block, sizeof(block), MSG_DONTWAIT | MSG_NOSIGNAL);
 	rig_reset(client);
-	await_connections(0);
+	rig_await_connections(0);
 	(void)close(server);
 }
 
@@ -151,7 +123,7 @@ static void a_slow_reader_stops_the_sender_and_loses_nothing(void **state)
 		received += (size_t)n;
 	}
 	assert_int_equal(received, sent);
-	close_both(client, server);
+	rig_close_both(client, server);
 }
 
 static void an_endpoint_that_refuses_is_passed_over(void **state)
@@ -165,7 +137,7 @@ static void an_endpoint_that_refuses_is_passed_over(void **state)
 		rig_pair(rig, &client, &server);
 		rig_send(client, "hello");
 		rig_expect(server, "hello");
-		close_both(client, server);
+		rig_close_both(client, server);
 	}
 	/* set aside: not each connection tried it */
 	assert_true(rig_stat(rig, "sluice_userspace_failed_attempts_total") >= 1);
@@ -201,7 +173,7 @@ static void an_endpoint_that_never_answers_costs_the_connect_time_once(void **st
 	rig_put(rig, 3);
 	for (int i = 0; i < 30; i++) {
 		rig_pair(rig, &client, &server);
-		close_both(client, server);
+		rig_close_both(client, server);
 	}
 	/* once for each worker, and a busy machine; not for a half of the connections */
 	assert_true(clock_monotonic_us() - start_us < 2500000);
@@ -218,13 +190,13 @@ static void an_endpoint_that_resets_before_the_first_byte_is_passed_over(void **
 	rig_put(rig, 1);
 	rig_pair(rig, &client, &server);
 	rig_put(rig, 3); /* affinity leads to the first one */
-	close_both(client, server);
+	rig_close_both(client, server);
 	rig_pair(rig, &client, &server);
 	rig_reset(server);
 	server = rig_accept(rig, 1);
 	rig_send(client, "still here");
 	rig_expect(server, "still here");
-	close_both(client, server);
+	rig_close_both(client, server);
 }
 
 /* Delayed ACKs save packets only where the client speaks first. */
@@ -242,7 +214,7 @@ static void a_server_that_speaks_first_is_not_delayed(void **state)
 		rig_expect(client, "220 ready");
 		if (clock_monotonic_us() - start_us < best_us)
 			best_us = clock_monotonic_us() - start_us;
-		close_both(client, server);
+		rig_close_both(client, server);
 	}
 	assert_true(best_us < 20000);
 }
@@ -260,7 +232,7 @@ static void affinity_holds_for_all_workers(void **state)
 		while (i == 0 && !rig_has_connection(rig, chosen, 50))
 			chosen = (chosen + 1) % 4;
 		server = rig_accept(rig, chosen);
-		close_both(client, server);
+		rig_close_both(client, server);
 	}
 }
 
@@ -301,7 +273,7 @@ static void a_held_connection_gets_the_first_endpoint(void **state)
 	rig_put(rig, 1);
 	server = rig_accept(rig, 0);
 	rig_expect(server, "patience");
-	close_both(client, server);
+	rig_close_both(client, server);
 }
 
 static void a_held_connection_is_reset_when_its_time_is_over(void **state)
@@ -332,7 +304,7 @@ static void the_proxy_header_precedes_the_bytes_of_the_client(void **state)
 		       rig->port);
 	rig_send(client, "GET");
 	rig_expect(server, header);
-	close_both(client, server);
+	rig_close_both(client, server);
 }
 
 static void idle_connections_are_all_served(void **state)
@@ -348,8 +320,8 @@ static void idle_connections_are_all_served(void **state)
 		rig_expect(clients[i], "awake");
 	}
 	for (size_t i = 0; i < N_IDLE; i++)
-		close_both(clients[i], servers[i]);
-	await_connections(0);
+		rig_close_both(clients[i], servers[i]);
+	rig_await_connections(0);
 }
 
 /*
@@ -382,7 +354,7 @@ static void a_shared_listener_hands_its_connections_to_all_workers(void **state)
 		rig_expect(server[i], "hello");
 	}
 	for (int i = 0; i < 2; i++)
-		close_both(client[i], server[i]);
+		rig_close_both(client[i], server[i]);
 }
 
 static void at_the_limit_clients_wait_until_there_is_room(void **state)
@@ -426,7 +398,7 @@ static void at_the_limit_clients_wait_until_there_is_room(void **state)
 	(void)close(first);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, rig_set_up, rig_tear_down)
 
 int main(void)
 {

@@ -18,25 +18,18 @@
 #include "core/sink.h"
 #include "proxy/relay/relay.h"
 #include "tests/test.h"
+#include "tests/unit/relay_rig_case.h"
 #include "tests/unit/relay_rig_udp.h"
 
 #define MAX_LEN	    65507
 #define N_ENDPOINTS 4
 #define ALL	    ((1u << N_ENDPOINTS) - 1)
 
-static struct relay_rig *rig;
-
 static int open_rig(void **state)
 {
 	const struct relay_params params = {.n_workers = 2, .udp_unanswered_sec = 1};
 
 	rig = rig_new_udp(&params, N_ENDPOINTS);
-	return 0;
-}
-
-static int close_rig(void **state)
-{
-	rig_free(rig);
 	return 0;
 }
 
@@ -463,7 +456,7 @@ static void each_flow_counts_as_a_connection(void **state)
 	assert_true(rig_stat(rig, "sluice_userspace_endpoint_datagrams_total") == 10);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, rig_tear_down)
 
 int main(void)
 {
