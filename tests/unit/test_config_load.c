@@ -21,6 +21,7 @@
 
 struct load {
 	struct world world;
+	struct path_watch *watch;
 	unsigned n_changed, n_expected;
 };
 
@@ -117,17 +118,28 @@ static void expect_changes(struct load *l, unsigned n)
 	assert_int_equal(l->n_changed, n);
 }
 
+static void follow(struct load *l, const char *name)
+{
+	_cleanup_(freep) char *path = world_path(&l->world, name);
+
+	assert_int_equal(path_watch_new(l->world.loop, path, on_changed, l, &l->watch),
+			 0);
+}
+
+static void load_close(struct load *l)
+{
+	path_watch_free(l->watch);
+	world_close(&l->world);
+}
+
 static void a_file_is_followed_through_writing_and_renaming(void **state)
 {
-	_cleanup_(freep) char *path = NULL;
-	struct path_watch *watch;
 	struct load l = {0};
 
 	(void)state;
 	world_open(&l.world);
-	path = world_path(&l.world, "config");
 	world_write(&l.world, "config", "one");
-	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
+	follow(&l, "config");
 	world_write(&l.world, "config", "written over");
 	expect_changes(&l, 1);
 	world_write(&l.world, "config.new", "renamed over");
@@ -141,44 +153,36 @@ static void a_file_is_followed_through_writing_and_renaming(void **state)
 	world_write(&l.world, "neighbour", "of no interest");
 	world_run(&l.world, .3);
 	assert_int_equal(l.n_changed, 3);
-	path_watch_free(watch);
-	world_close(&l.world);
+	load_close(&l);
 }
 
 /* As kubelet does it: config -> ..data/config, ..data -> a folder, swapped in one step. */
 static void a_mounted_configmap_is_followed(void **state)
 {
-	_cleanup_(freep) char *path = NULL;
-	struct path_watch *watch;
 	struct load l = {0};
 
 	(void)state;
 	world_open(&l.world);
-	path = world_path(&l.world, "config");
 	world_write(&l.world, "..1/config", "one");
 	world_write(&l.world, "..2/config", "two");
 	world_link(&l.world, "..1", "..data");
 	world_link(&l.world, "..data/config", "config");
-	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
+	follow(&l, "config");
 	world_link(&l.world, "..2", "..data_tmp");
 	world_rename(&l.world, "..data_tmp", "..data");
 	expect_changes(&l, 1);
-	path_watch_free(watch);
-	world_close(&l.world);
+	load_close(&l);
 }
 
 /* open() would wait for a writer. */
 static void a_pipe_in_the_place_of_the_file_is_ignored(void **state)
 {
-	_cleanup_(freep) char *path = NULL;
-	struct path_watch *watch;
 	struct load l = {0};
 
 	(void)state;
 	world_open(&l.world);
-	path = world_path(&l.world, "config");
 	world_write(&l.world, "config", "one");
-	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
+	follow(&l, "config");
 	world_make_fifo(&l.world, "pipe");
 	world_rename(&l.world, "pipe", "config");
 	world_run(&l.world, .3);
@@ -186,21 +190,17 @@ static void a_pipe_in_the_place_of_the_file_is_ignored(void **state)
 	world_remove(&l.world, "config");
 	world_write(&l.world, "config", "a file again");
 	expect_changes(&l, 1);
-	path_watch_free(watch);
-	world_close(&l.world);
+	load_close(&l);
 }
 
 static void a_folder_that_is_removed_and_made_again_is_followed(void **state)
 {
-	_cleanup_(freep) char *path = NULL;
-	struct path_watch *watch;
 	struct load l = {0};
 
 	(void)state;
 	world_open(&l.world);
-	path = world_path(&l.world, "folder/config");
 	world_write(&l.world, "folder/config", "one");
-	assert_int_equal(path_watch_new(l.world.loop, path, on_changed, &l, &watch), 0);
+	follow(&l, "folder/config");
 	world_remove(&l.world, "folder/config");
 	world_remove(&l.world, "folder");
 	world_run(&l.world, .3);
@@ -209,8 +209,7 @@ static void a_folder_that_is_removed_and_made_again_is_followed(void **state)
 	expect_changes(&l, 1);
 	world_write(&l.world, "folder/config", "followed as before");
 	expect_changes(&l, 2);
-	path_watch_free(watch);
-	world_close(&l.world);
+	load_close(&l);
 }
 
 static void a_missing_folder_is_reported(void **state)
