@@ -337,3 +337,18 @@ struct load_result load_stop(struct load *l)
 	free(l);
 	return r;
 }
+
+void load_expect_unbroken(const char *what, const struct load_result *r)
+{
+	print_message("%s: %lu connections, %u flows asked %lu times, worst %.1f ms, %lu "
+		      "retransmitted SYNs\n",
+		      what, (unsigned long)r->n_connections, r->n_flows_open,
+		      (unsigned long)r->n_asked, (double)r->worst_us / 1000,
+		      (unsigned long)r->n_slow);
+	if (r->n_flows_broken || r->n_refused || r->n_failed || r->n_silent)
+		fail_msg("%s: %u flows broken, connections: %lu refused, %lu failed, %lu "
+			 "unanswered; first: %s",
+			 what, r->n_flows_broken, (unsigned long)r->n_refused,
+			 (unsigned long)r->n_failed, (unsigned long)r->n_silent,
+			 r->first_error);
+}

@@ -34,3 +34,5 @@ struct load_result load_look(const struct load *l);
 void load_wait(const struct load *l, uint64_t n_connections);
 /* Makes no more connections, and waits for the end of those that were started. */
 struct load_result load_stop(struct load *l);
+/* Prints the counts; fails the test if a flow was broken or a connection not served. */
+void load_expect_unbroken(const char *what, const struct load_result *r);

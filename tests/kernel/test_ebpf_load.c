@@ -59,15 +59,7 @@ static void end_load(const char *what, struct load *load)
 {
 	struct load_result r = load_stop(load);
 
-	print_message("%s: %lu connections, %lu questions, worst %.1f ms\n", what,
-		      (unsigned long)r.n_connections, (unsigned long)r.n_asked,
-		      (double)r.worst_us / 1000);
-	if (r.n_flows_broken || r.n_refused || r.n_failed || r.n_silent)
-		fail_msg("%s: %u flows broken, connections: %lu refused, %lu failed, %lu "
-			 "unanswered; first: %s",
-			 what, r.n_flows_broken, (unsigned long)r.n_refused,
-			 (unsigned long)r.n_failed, (unsigned long)r.n_silent,
-			 r.first_error);
+	load_expect_unbroken(what, &r);
 }
 
 /* Until the command's exit status on the node is 0. */

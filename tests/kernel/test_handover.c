@@ -57,15 +57,7 @@ static void end_load(struct load *load, const char *what, unsigned n_flows)
 {
 	struct load_result r = load_stop(load);
 
-	print_message("%s: %lu connections, %u flows asked %lu times, worst %.1f ms\n",
-		      what, (unsigned long)r.n_connections, r.n_flows_open,
-		      (unsigned long)r.n_asked, (double)r.worst_us / 1000);
-	if (r.n_flows_broken || r.n_refused || r.n_failed || r.n_silent)
-		fail_msg("%s: %u flows broken, connections: %lu refused, %lu failed, %lu "
-			 "unanswered; first: %s",
-			 what, r.n_flows_broken, (unsigned long)r.n_refused,
-			 (unsigned long)r.n_failed, (unsigned long)r.n_silent,
-			 r.first_error);
+	load_expect_unbroken(what, &r);
 	assert_int_equal(r.n_flows_open, n_flows);
 }
 
