@@ -82,7 +82,8 @@ static int read_argument(const struct options *options, struct control_request *
 	const char *slash = strchr(text, '/');
 	int ns_len = slash ? (int)(slash - text) : (int)strlen(text);
 
-	if (strlen(text) >= CONTROL_FIELD_LEN || (slash && (!ns_len || !slash[1]))) {
+	if (strlen(text) >= CONTROL_FIELD_LEN ||
+	    (slash && (!ns_len || !slash[1] || strchr(slash + 1, '/')))) {
 		command_error("events: \"%s\" is not NAMESPACE or NAMESPACE/NAME", text);
 		return STATUS_USAGE;
 	}

@@ -104,7 +104,7 @@ static int read_name(struct get *get, const char *text)
 	size_t ns_len = slash ? (size_t)(slash - text) : 0;
 
 	if (strlen(text) >= CONTROL_FIELD_LEN || !*text ||
-	    (slash && (!ns_len || !slash[1]))) {
+	    (slash && (!ns_len || !slash[1] || strchr(slash + 1, '/')))) {
 		command_error("get: \"%s\" is not NAME or NAMESPACE/NAME", text);
 		return STATUS_USAGE;
 	}

@@ -267,7 +267,12 @@ static int check(const struct options *o, struct top *t)
 	if (strlen(o->ns) >= CONTROL_FIELD_LEN)
 		return command_wrong_value(o, &o->ns, o->ns, "short enough");
 	if (o->interval_ns < 100000000) {
-		command_error("%s: less than 100ms", options_typed(o, &o->interval_ns));
+		command_error("%s: must be at least 100ms",
+			      options_typed(o, &o->interval_ns));
+		return STATUS_USAGE;
+	}
+	if (o->count < 0) {
+		command_error("%s: must not be negative", options_typed(o, &o->count));
 		return STATUS_USAGE;
 	}
 	(void)snprintf(t->request.sort, sizeof(t->request.sort), "%s", by);

@@ -16,6 +16,7 @@
 
 #include "core/cleanup.h"
 #include "core/log.h"
+#include "core/mem.h"
 #include "proxy/config/commit.h"
 #include "proxy/config/config.h"
 #include "proxy/config/config_load.h"
@@ -134,40 +135,42 @@ static void warn_without_effect(const struct options *options)
 	}
 }
 
-/* The typed flag that sets the field of this path; NULL: none does. */
-static const char *flag_of_field(const struct options *options, const char *path)
+/* The path of a field, or the name of a flag that no file has. */
+static bool sets(const struct flag *flag, const char *path)
 {
 	const struct config_field *field = config_field_find(path);
 	size_t offset;
 
 	if (!field)
-		return NULL;
+		return strcmp(flag->name, path) == 0;
 	offset = offsetof(struct options, config) + field->offset;
-	for (size_t i = options->n_given; i-- > 0;) {
-		const struct flag *flag = options->given[i].flag;
+	return flag->offset == offset || flag->also == offset;
+}
 
-		if (flag->offset == offset || flag->also == offset)
-			return options->given[i].typed;
-	}
+/* The flag that sets it, as it was typed or may be; NULL: none does. */
+static char *flag_of(const struct options *options, const char *path)
+{
+	for (size_t i = options->n_given; i-- > 0;)
+		if (sets(options->given[i].flag, path))
+			return xstrdup(options->given[i].typed);
+	for (size_t i = 0; i < n_flags; i++)
+		if (sets(&flags[i], path))
+			return xasprintf("--%s", flags[i].name);
 	return NULL;
 }
 
 /* A line "field: reason" as its user knows it: by the file and field, or by the flag. */
-static void print_error(const struct options *options, char *line, const char *file)
+static void print_error(const struct options *options, const char *line, const char *file)
 {
-	char *reason = strstr(line, ": ");
-	const char *typed;
+	size_t len = strcspn(line, ":");
+	_cleanup_(freep) char *path = xasprintf("%.*s", (int)len, line);
+	_cleanup_(freep) char *flag =
+		file && config_field_find(path) ? NULL : flag_of(options, path);
 
-	if (!file && reason) {
-		*reason = '\0';
-		typed = flag_of_field(options, line);
-		if (typed) {
-			command_error("%s: %s", typed, reason + 2);
-			return;
-		}
-		*reason = ':';
-	}
-	command_error("%s%s%s", file ? file : "", file ? ": " : "", line);
+	if (flag)
+		command_error("%s%s", flag, line + len);
+	else
+		command_error("%s%s%s", file ? file : "", file ? ": " : "", line);
 }
 
 static void print_errors(const struct options *options, struct buf *errors,

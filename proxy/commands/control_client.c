@@ -178,7 +178,12 @@ static char *connection_error(const char *path, int err)
 		return xasprintf("%s: permission denied: the socket belongs to the "
 				 "daemon's user, run this as root",
 				 path);
-	return xasprintf("%s: no daemon answers there: %s", path, strerror(-err));
+	if (!*path)
+		return xstrdup("--control-socket is empty: give the path that the "
+			       "daemon has");
+	return xasprintf("%s: no daemon answers there: %s; check that sluice run runs, "
+			 "with this --control-socket",
+			 path, strerror(-err));
 }
 
 static char *answer_error(const char *path, int err)

@@ -99,10 +99,8 @@ static int give(struct options *o, struct reader *r, const struct flag *flag,
 	bool append = is_repeated(o, flag, o->n_given);
 
 	if (apply_flag(o, flag, text, append) != 0) {
-		*r->ret_error =
-			xasprintf("%s: \"%s\" is not a %s", typed, text,
-				  flag->kind == VALUE_BOOL ? "boolean"
-							   : value_kind_name(flag->kind));
+		*r->ret_error = xasprintf("%s: \"%s\" is not %s", typed, text,
+					  value_kind_wanted(flag->kind));
 		return -EINVAL;
 	}
 	o->given = xreallocarray(o->given, o->n_given + 1, sizeof(*o->given));
@@ -111,20 +109,27 @@ static int give(struct options *o, struct reader *r, const struct flag *flag,
 	return 0;
 }
 
-static int unknown(struct reader *r, const char *what)
+/* takes why: an error that the command's help explains */
+static int refuse(const struct options *o, struct reader *r, char *why)
 {
-	*r->ret_error = xasprintf("unknown flag: %s", what);
+	*r->ret_error =
+		xasprintf("%s; see %s%s --help", why, o->kube_proxy ? "" : "sluice ",
+			  o->kube_proxy ? "kube-proxy" : commands[o->command].name);
+	free(why);
 	return -EINVAL;
+}
+
+static int unknown(const struct options *o, struct reader *r, const char *what)
+{
+	return refuse(o, r, xasprintf("unknown flag: %s", what));
 }
 
 /* The value is the next argument. */
 static int give_next(struct options *o, struct reader *r, const struct flag *flag,
 		     const char *typed)
 {
-	if (r->next >= r->argc) {
-		*r->ret_error = xasprintf("%s needs a value", typed);
-		return -EINVAL;
-	}
+	if (r->next >= r->argc)
+		return refuse(o, r, xasprintf("%s needs a value", typed));
 	return give(o, r, flag, typed, r->argv[r->next++]);
 }
 
@@ -141,7 +146,7 @@ static int parse_long(struct options *o, struct reader *r, const char *text)
 	_cleanup_(freep) char *shown = xasprintf("--%.*s", (int)len, text);
 
 	if (!flag || !len)
-		return unknown(r, shown);
+		return unknown(o, r, shown);
 	if (text[len] == '=')
 		return give(o, r, flag, shown, text + len + 1);
 	if (bare_value(flag))
@@ -158,7 +163,7 @@ static int parse_short(struct options *o, struct reader *r, const char *letters)
 		int err;
 
 		if (!flag)
-			return unknown(r, shown);
+			return unknown(o, r, shown);
 		if (s[1] == '=')
 			return give(o, r, flag, shown, s + 2);
 		if (!bare_value(flag))
@@ -216,17 +221,15 @@ static int check_arguments(const struct options *o, struct reader *r)
 	if (o->help)
 		return 0;
 	count_arguments(arguments, &min, &max);
-	if (o->arguments.n < min) {
-		*r->ret_error = xasprintf("%s needs an argument: %s",
-					  commands[o->command].name, arguments);
-		return -EINVAL;
-	}
-	if (o->arguments.n > max) {
-		*r->ret_error =
-			xasprintf("%s: unexpected argument \"%s\"",
-				  commands[o->command].name, o->arguments.items[max]);
-		return -EINVAL;
-	}
+	if (o->arguments.n < min)
+		return refuse(o, r,
+			      xasprintf("%s needs an argument: %s",
+					commands[o->command].name, arguments));
+	if (o->arguments.n > max)
+		return refuse(o, r,
+			      xasprintf("%s: unexpected argument \"%s\"",
+					commands[o->command].name,
+					o->arguments.items[max]));
 	return 0;
 }
 

@@ -309,24 +309,33 @@ static int parse_gates(const char *text, bool append, void *slot)
 }
 
 static const struct {
-	const char *name;
+	const char *name, *wanted;
 	int (*parse)(const char *text, bool append, void *slot);
 	void (*format)(const void *slot, struct buf *out);
 	void (*fini)(void *slot); /* NULL: owns nothing */
 } kinds[] = {
-	[VALUE_BOOL] = {"", parse_bool, format_bool, NULL},
-	[VALUE_INT] = {"int", parse_int, format_int, NULL},
-	[VALUE_FLOAT] = {"float", parse_float, format_float, NULL},
-	[VALUE_STRING] = {"string", parse_string, format_string, fini_string},
-	[VALUE_DURATION] = {"duration", parse_duration, format_duration, NULL},
-	[VALUE_STRINGS] = {"strings", parse_strings, format_strings, fini_strings},
-	[VALUE_PATHS] = {"path", parse_paths, format_strings, fini_strings},
-	[VALUE_GATES] = {"Name=bool,...", parse_gates, format_strings, fini_strings},
+	[VALUE_BOOL] = {"", "true or false", parse_bool, format_bool, NULL},
+	[VALUE_INT] = {"int", "a whole number up to 2147483647", parse_int, format_int,
+		       NULL},
+	[VALUE_FLOAT] = {"float", "a number", parse_float, format_float, NULL},
+	[VALUE_STRING] = {"string", "a text", parse_string, format_string, fini_string},
+	[VALUE_DURATION] = {"duration", "a duration such as 1m30s or 250ms",
+			    parse_duration, format_duration, NULL},
+	[VALUE_STRINGS] = {"strings", "a list", parse_strings, format_strings,
+			   fini_strings},
+	[VALUE_PATHS] = {"path", "a path", parse_paths, format_strings, fini_strings},
+	[VALUE_GATES] = {"Name=bool,...", "Name=true or Name=false, several by comma",
+			 parse_gates, format_strings, fini_strings},
 };
 
 const char *value_kind_name(enum value_kind kind)
 {
 	return kinds[kind].name;
+}
+
+const char *value_kind_wanted(enum value_kind kind)
+{
+	return kinds[kind].wanted;
 }
 
 int value_parse(enum value_kind kind, const char *text, bool append, void *slot)

@@ -31,6 +31,8 @@ void strings_fini(struct strings *s);
 
 /* Word for help texts: "duration", "strings", …; "" for bool. */
 const char *value_kind_name(enum value_kind kind);
+/* For "x is not ...": "a number". */
+const char *value_kind_wanted(enum value_kind kind);
 
 /*
  * Parses text into the slot. Lists grow; append says whether to keep the

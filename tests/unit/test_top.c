@@ -68,7 +68,7 @@ static const struct {
 	{{"-n", "1", "--sort-by", "endpoints"}, 0, HEAD B A C, ""},
 	{{"-n2", "--interval=100ms", "--namespace", "demo-x"}, 0, HEAD C "\n" HEAD C, ""},
 	{{"--sort-by", "size"}, 2, "", "--sort-by: \"size\" is not rate, "},
-	{{"--interval", "1ms"}, 2, "", "--interval: less than 100ms"},
+	{{"--interval", "1ms"}, 2, "", "--interval: must be at least 100ms"},
 };
 
 static struct cli_outcome top(const struct served *s, const char *const *args)
