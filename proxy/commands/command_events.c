@@ -63,14 +63,25 @@ static void advance(const json_t *result, struct control_request *request)
 		       (long long)json_integer_value(json_object_get(result, "last")));
 }
 
+static void print_none(const struct control_request *request)
+{
+	(void)fprintf(stderr, "No changes%s%s%s%s are kept.\n",
+		      *request->ns ? " of " : "", request->ns, *request->name ? "/" : "",
+		      request->name);
+}
+
 static int ask(const struct options *options, struct control_request *request)
 {
+	bool is_json = strcmp(options->output, "json") == 0;
 	json_auto_t *result = NULL;
 	int status;
 
 	if (control_ask(options->config.control_socket, request, &result) != 0)
 		return STATUS_FAILED;
-	status = print(result, strcmp(options->output, "json") == 0);
+	status = print(result, is_json);
+	if (!is_json && !options->watch &&
+	    json_array_size(json_object_get(result, "entries")) == 0)
+		print_none(request);
 	advance(result, request);
 	return status;
 }

@@ -60,9 +60,9 @@ static int print_none(const struct get *get)
 			      request->verb == CONTROL_SERVICES ? "address" : "endpoint");
 		return STATUS_FAILED;
 	}
-	(void)fprintf(stderr, "No %s%s%s%s%s.\n", what,
+	(void)fprintf(stderr, "No %s%s%s%s.\n", what,
 		      *request->selector ? " of Services with these labels" : "",
-		      has_ns ? " in namespace " : "", request->ns, "");
+		      has_ns ? " in namespace " : "", request->ns);
 	return STATUS_OK;
 }
 

@@ -54,8 +54,8 @@ int daemon_start_control(struct daemon *d)
 		return err;
 	}
 	if (err != 0)
-		log_warn("control socket %s: %s; get, explain, status and diff do not "
-			 "work",
+		log_warn("control socket %s: %s; get, explain, status, events, top and "
+			 "diff do not work",
 			 path, strerror(-err));
 	return 0;
 }

@@ -90,12 +90,13 @@ static const struct {
 	 ""},
 	{"diff", "{\"result\":{\"differences\":2,\"lines\":\"+ a\\u0007\\n- b\\n\"}}",
 	 "+ a" BAD "\n- b\n", ""},
+	{"events", "{\"result\":{\"entries\":[]}}", "", "No changes are kept.\n"},
 	{"diff", "{\"error\":\"no\\u001b[1mkernel\"}", "",
 	 "sluice: no" BAD "[1mkernel\n"},
 	{"diff", "{", "", "sluice: the daemon's answer is incomplete\n"},
 };
 
-static void control_characters_of_answers_do_not_reach_the_terminal(void **state)
+static void answers_are_printed_without_control_characters(void **state)
 {
 	for (size_t i = 0; i < N_ELEMENTS(cases); i++) {
 		struct cli_outcome o = run(*state, cases[i].command, cases[i].answer);
@@ -110,7 +111,7 @@ int main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(
-			control_characters_of_answers_do_not_reach_the_terminal, set_up,
+			answers_are_printed_without_control_characters, set_up,
 			tear_down),
 	};
 
