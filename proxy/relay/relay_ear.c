@@ -100,12 +100,23 @@ static void hand_over(struct relay_worker *to, const struct relay_ear *ear, int 
 	relay_worker_send(to, &messages);
 }
 
+/* It may wait for an endpoint: then messages of the listener must reach its worker. */
+static bool may_wait(const struct relay_ear *ear)
+{
+	if (!service_times(ear->service->service)->hold_ms)
+		return false;
+	for (int class = 0; class < CLIENT_N; class ++)
+		if (ear->frontend->from[class].action == ACTION_REJECT)
+			return true;
+	return false;
+}
+
 static void take_connection(struct relay_ear *ear, int fd, const struct sockaddr *peer)
 {
 	struct relay_worker *w = ear->worker, *to = w;
 
 	relay_count(&ear->n_connections, 1);
-	if (ear->is_shared)
+	if (ear->is_shared && !may_wait(ear))
 		to = least_busy(w->shared);
 	if (to == w)
 		relay_conn_accept(w, fd, peer, ear->service, ear->frontend);

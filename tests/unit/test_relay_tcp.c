@@ -357,6 +357,24 @@ static void a_shared_listener_hands_its_connections_to_all_workers(void **state)
 		rig_close_both(client[i], server[i]);
 }
 
+/* Whichever worker the listener is in. */
+static void clients_of_a_shared_listener_get_the_first_endpoint(void **state)
+{
+	int clients[3], servers[3];
+
+	open_limited(2, 8);
+	rig->times.hold_ms = RIG_TIMEOUT_MS;
+	rig_put(rig, 0);
+	for (int i = 0; i < 3; i++)
+		clients[i] = rig_connect(rig);
+	rig_await_connections(3);
+	rig_put(rig, 1);
+	for (int i = 0; i < 3; i++)
+		servers[i] = rig_accept(rig, 0);
+	for (int i = 0; i < 3; i++)
+		rig_close_both(clients[i], servers[i]);
+}
+
 static void at_the_limit_clients_wait_until_there_is_room(void **state)
 {
 	int clients[N_LIMITED], first = -1;
@@ -421,6 +439,7 @@ int main(void)
 		TEST(a_reset_after_a_half_close_ends_the_connection),
 		TEST(a_reset_of_a_blocked_sender_ends_the_connection),
 		TEST(a_shared_listener_hands_its_connections_to_all_workers),
+		TEST(clients_of_a_shared_listener_get_the_first_endpoint),
 		TEST(idle_connections_are_all_served),
 		TEST(at_the_limit_clients_wait_until_there_is_room),
 	};
