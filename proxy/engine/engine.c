@@ -252,6 +252,8 @@ bool engine_take_lock(struct engine *e)
 {
 	pid_t pid;
 
+	if (e->lock) /* the predecessor had not got it yet when this process started */
+		return true;
 	if (netns_lock_take(&e->lock, &pid) != 0)
 		return false;
 	netns_lock_start(e->lock, e->loop);

@@ -191,6 +191,7 @@ static void nothing_is_shown_before_the_first_sync(void **state)
 	config_complete(&config);
 	assert_int_equal(engine_open(&e, &config, &parts, &hooks), 0);
 	assert_int_equal(engine_start(&e), 0);
+	assert_true(engine_take_lock(&e)); /* it has it */
 	refuses_each_verb(&e, unread);
 	expect_status(&status, unread);
 	expect_served(&e, "sluice", "; the kernel serves the rules of an earlier run");
