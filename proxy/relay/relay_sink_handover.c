@@ -17,9 +17,12 @@
 #define SNAPSHOT_SEC 2. /* what a SIGKILL loses */
 #define QUIET_ROUNDS                                                                     \
 	15 /* a connection binds its client when an endpoint has accepted it */
-#define MAX_DRAIN_SEC 3600
-#define DRAIN_STEP_MS 50
-#define STATE_NAME    "state"
+#define MAX_DRAIN_MS  3600000
+#define DRAIN_STEP_MS 10
+/* While listeners are in the store, clients wait for the next process. */
+#define MAX_STOP_MS  1000
+#define STOP_CALM_MS 200
+#define STATE_NAME   "state"
 
 /* ---- the state, written ---- */
 
@@ -407,27 +410,37 @@ static uint32_t n_open(const struct relay_sink *r)
 	return __atomic_load_n(&r->limit.n_conns, __ATOMIC_RELAXED);
 }
 
-/* Workers accept connections until each of their listeners is closed. */
-static void drain(struct relay_sink *r)
+/*
+ * Workers accept connections until each of their listeners is closed. When none has
+ * ended for the calm time, the others are long ones.
+ */
+static void drain(struct relay_sink *r, uint64_t max_ms, uint64_t calm_ms,
+		  unsigned n_signals)
 {
-	uint64_t end_ms = relay_now_ms() + UINT64_C(1000) * MAX_DRAIN_SEC;
-	unsigned n_signals = 0;
+	uint64_t start_ms = relay_now_ms(), now_ms = start_ms, change_ms = start_ms;
+	uint32_t n = n_open(r);
 	sigset_t signals;
 
 	(void)sigemptyset(&signals);
 	(void)sigaddset(&signals, SIGTERM);
 	(void)sigaddset(&signals, SIGINT);
 	(void)sigprocmask(SIG_BLOCK, &signals, NULL);
-	while (relay_limit_is_used(&r->limit) && relay_now_ms() < end_ms &&
-	       !is_ended_by_signal(&signals, &n_signals))
-		;
+	while (relay_limit_is_used(&r->limit) && now_ms - start_ms < max_ms &&
+	       now_ms - change_ms < calm_ms &&
+	       !is_ended_by_signal(&signals, &n_signals)) {
+		now_ms = relay_now_ms();
+		if (n_open(r) != n)
+			change_ms = now_ms;
+		n = n_open(r);
+	}
 	log_info("userspace: %u connections are left; ending", n_open(r));
 }
 
 static void leave_to_store(struct relay_sink *r)
 {
 	(void)save_state(r);
-	relay_sink_store_transfer(r);
+	if (relay_sink_store_transfer(r))
+		drain(r, MAX_STOP_MS, STOP_CALM_MS, 1);
 }
 
 void relay_sink_leave(struct relay_sink *r)
@@ -439,7 +452,7 @@ void relay_sink_leave(struct relay_sink *r)
 		leave_to_store(r);
 	relay_handover_free(r->handover);
 	if (r->is_handed_over)
-		drain(r);
+		drain(r, MAX_DRAIN_MS, MAX_DRAIN_MS, 0);
 	relay_inheritance_fini(&r->inheritance, NULL, NULL);
 	relay_state_free(r->state);
 	closep(&r->predecessor_fd);

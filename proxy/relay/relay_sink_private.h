@@ -103,8 +103,8 @@ void relay_sink_unstore(const struct relay_sink *r, const struct relay_listener_
  * clients go to it; takes the connection.
  */
 void relay_sink_pass(struct relay_sink *r, int fd);
-/* The same by way of the service manager. */
-void relay_sink_store_transfer(struct relay_sink *r);
+/* The same by way of the service manager. False: it does not take them, and they stay. */
+bool relay_sink_store_transfer(struct relay_sink *r);
 /* Receives them; takes the connection. -1: there is none. */
 void relay_sink_start_transfer(struct relay_sink *r, int fd);
 void relay_sink_stop_transfer(struct relay_sink *r);

@@ -46,24 +46,27 @@ void relay_sink_pass(struct relay_sink *r, int fd)
 	send_all(r);
 }
 
-void relay_sink_store_transfer(struct relay_sink *r)
+bool relay_sink_store_transfer(struct relay_sink *r)
 {
 	int len = BUFFER_LEN, fds[2];
+	bool is_stored;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, fds) ==
 	    -1) {
 		log_warn("userspace: UDP flows and waiting clients end: %s",
 			 strerror(errno));
-		return;
+		return false;
 	}
 	/* without the right the buffer is smaller, and some of them end */
 	if (setsockopt(fds[0], SOL_SOCKET, SO_SNDBUFFORCE, &len, sizeof(len)) == -1)
 		(void)setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &len, sizeof(len));
-	if (r->params.store->put(STORED_NAME, &fds[1], 1) == 0)
+	is_stored = r->params.store->put(STORED_NAME, &fds[1], 1) == 0;
+	if (is_stored)
 		relay_sink_pass(r, fds[0]);
 	else
 		(void)close(fds[0]);
 	(void)close(fds[1]);
+	return is_stored;
 }
 
 /* ---- the new process ---- */
