@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/vfs.h>
@@ -21,15 +19,11 @@
 
 #include "bpf/ebpf_cgroup.h"
 #include "bpf/ebpf_netns.h"
-#include "bpf/ebpf_owner.h"
 #include "bpf/ebpf_private.h"
 #include "bpf/hooks.skel.h"
 #include "core/cleanup.h"
 #include "core/log.h"
 #include "core/mem.h"
-
-#define DEFAULT_BPFFS "/sys/fs/bpf"
-#define PINS	      "sluice"
 
 static const struct ebpf_sizes first_sizes = {
 	.frontends = 4096,
@@ -38,7 +32,7 @@ static const struct ebpf_sizes first_sizes = {
 	.endpoints = 8192,
 };
 
-static int fail(int err, char **ret_why, const char *fmt, ...)
+int ebpf_fail(int err, char **ret_why, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -49,76 +43,37 @@ static int fail(int err, char **ret_why, const char *fmt, ...)
 	return err;
 }
 
-static bool is_bpffs(const char *path)
+int ebpf_cgroup_enter(struct ebpf_kernel *k, char **ret_why)
 {
+	_cleanup_(closep) int fd = open(k->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
 	struct statfs fs;
 
-	return statfs(path, &fs) == 0 && fs.f_type == BPF_FS_MAGIC;
-}
-
-/* systemd mounts it on every host; without systemd we do. */
-static int mount_bpffs(const char *root, char **ret_why)
-{
-	if (!root)
-		root = DEFAULT_BPFFS;
-	if (!is_bpffs(root) && mount("bpf", root, "bpf", 0, "mode=0700") != 0)
-		return fail(-ENOTSUP, ret_why,
-			    "%s is not a BPF filesystem and cannot become one: %s", root,
-			    strerror(errno));
-	if (access(root, W_OK) != 0)
-		return fail(-errno, ret_why, "%s: %s", root, strerror(errno));
-	return 0;
-}
-
-static int open_pins(struct ebpf_kernel *k, const char *root, char **ret_why)
-{
-	int err = mount_bpffs(root, ret_why);
-
-	if (err != 0)
-		return err;
-	k->pins = xasprintf("%s/" PINS, root ? root : DEFAULT_BPFFS);
-	if (mkdir(k->pins, 0700) != 0 && errno != EEXIST)
-		return fail(-errno, ret_why, "%s: %s", k->pins, strerror(errno));
-	k->pins_fd = open(k->pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (k->pins_fd < 0)
-		return fail(-errno, ret_why, "%s: %s", k->pins, strerror(errno));
-	if (flock(k->pins_fd, LOCK_EX | LOCK_NB) != 0)
-		return fail(-EBUSY, ret_why, "another daemon uses %s", k->pins);
-	return ebpf_owner_claim(k->pins_fd, k->node_cookie);
-}
-
-/* The lock of a daemon that runs. */
-static int check_lock(const char *root, char **ret_why)
-{
-	_cleanup_(freep) char *pins = xasprintf("%s/" PINS, root ? root : DEFAULT_BPFFS);
-	_cleanup_(closep) int fd = open(pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) != 0)
-		return fail(-EBUSY, ret_why, "another daemon uses %s", pins);
+	if (fd < 0)
+		return ebpf_fail(-errno, ret_why, "%s: %s", k->cgroup, strerror(errno));
+	if (fstatfs(fd, &fs) != 0 || fs.f_type != CGROUP2_SUPER_MAGIC ||
+	    fstat(fd, &st) != 0)
+		return ebpf_fail(-ENOTSUP, ret_why, "%s is not in cgroup v2", k->cgroup);
+	if (k->cgroup_fd >= 0)
+		(void)close(k->cgroup_fd);
+	k->cgroup_fd = take_fd(fd);
+	k->cgroup_id = st.st_ino;
 	return 0;
 }
 
 static int open_cgroup(struct ebpf_kernel *k, const char *root, char **ret_why)
 {
-	_cleanup_(freep) char *found = root ? NULL : ebpf_cgroup_find();
-	const char *path = root ? root : found;
-	struct stat st;
-	struct statfs fs;
+	int err;
 
-	if (!path)
-		return fail(-ENOTSUP, ret_why, "cgroup v2 is not mounted");
-	k->cgroup_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (k->cgroup_fd < 0)
-		return fail(-errno, ret_why, "%s: %s", path, strerror(errno));
-	if (fstatfs(k->cgroup_fd, &fs) != 0 || fs.f_type != CGROUP2_SUPER_MAGIC ||
-	    fstat(k->cgroup_fd, &st) != 0)
-		return fail(-ENOTSUP, ret_why, "%s is not in cgroup v2", path);
-	if (!root && !ebpf_cgroup_is_real_root(k->cgroup_fd))
+	k->cgroup = root ? xstrdup(root) : ebpf_cgroup_find();
+	if (!k->cgroup)
+		return ebpf_fail(-ENOTSUP, ret_why, "cgroup v2 is not mounted");
+	err = ebpf_cgroup_enter(k, ret_why);
+	if (err == 0 && !root && !ebpf_cgroup_is_real_root(k->cgroup_fd))
 		log_warn("ebpf: %s is not the root of all cgroups: only the sockets of "
 			 "processes in it are sent to endpoints directly",
-			 path);
-	k->cgroup_id = st.st_ino;
-	return 0;
+			 k->cgroup);
+	return err;
 }
 
 /* The kernel would refuse ours beside it. */
@@ -128,20 +83,23 @@ static int check_exclusive(struct ebpf_kernel *k, char **ret_why)
 
 	if (!ebpf_find_exclusive(k, &other))
 		return 0;
-	return fail(-EPERM, ret_why,
-		    "the BPF program %s (id %u) of other software is attached to the "
-		    "cgroup at %s and allows no other",
-		    other.name, other.id, other.hook);
+	return ebpf_fail(
+		-EPERM, ret_why,
+		"the BPF program %s (id %u) of other software is attached to the "
+		"cgroup at %s and allows no other",
+		other.name, other.id, other.hook);
 }
 
 static int read_node_cookie(struct ebpf_kernel *k, char **ret_why)
 {
 	int err = ebpf_netns_cookie(&k->node_cookie);
 
-	return err == 0 ? 0
-			: fail(err, ret_why,
-			       "the kernel has no network namespace cookies (5.14): %s",
-			       strerror(-err));
+	return err == 0
+		       ? 0
+		       : ebpf_fail(
+				 err, ret_why,
+				 "the kernel has no network namespace cookies (5.14): %s",
+				 strerror(-err));
 }
 
 static int load_first(struct ebpf_kernel *k, char **ret_why)
@@ -149,7 +107,7 @@ static int load_first(struct ebpf_kernel *k, char **ret_why)
 	int err = ebpf_load(k, NULL, &first_sizes, &k->hooks);
 
 	if (err != 0)
-		return fail(
+		return ebpf_fail(
 			err, ret_why, "the kernel refuses the programs: %s%s",
 			strerror(-err),
 			err == -EPERM || err == -EACCES
@@ -157,8 +115,8 @@ static int load_first(struct ebpf_kernel *k, char **ret_why)
 				: "");
 	err = ebpf_map_arrays(k->hooks, &k->arrays, &k->sizes);
 	if (err != 0)
-		return fail(err, ret_why, "the maps cannot be mapped: %s",
-			    strerror(-err));
+		return ebpf_fail(err, ret_why, "the maps cannot be mapped: %s",
+				 strerror(-err));
 	return 0;
 }
 
@@ -188,9 +146,9 @@ int ebpf_kernel_probe(const struct ebpf_params *params, char **ret_why)
 
 	k->is_probe = true;
 	if (err == 0)
-		err = mount_bpffs(params->bpffs_root, ret_why);
+		err = ebpf_pins_mount(params->bpffs_root, ret_why);
 	if (err == 0)
-		err = check_lock(params->bpffs_root, ret_why);
+		err = ebpf_pins_check_lock(params->bpffs_root, ret_why);
 	if (err == 0)
 		err = read_node_cookie(k, ret_why);
 	if (err == 0)
@@ -210,7 +168,11 @@ int ebpf_kernel_open(const struct ebpf_params *params, struct ebpf_kernel **ret,
 	if (err == 0)
 		err = read_node_cookie(k, ret_why);
 	if (err == 0)
-		err = open_pins(k, params->bpffs_root, ret_why);
+		err = ebpf_pins_mount(params->bpffs_root, ret_why);
+	if (err == 0) {
+		k->pins = ebpf_pins_path(params->bpffs_root);
+		err = ebpf_pins_open(k, ret_why);
+	}
 	if (err == 0)
 		err = load_first(k, ret_why);
 	if (err == 0)
@@ -218,7 +180,7 @@ int ebpf_kernel_open(const struct ebpf_params *params, struct ebpf_kernel **ret,
 	if (err == 0) {
 		err = ebpf_pin_maps(k, k->hooks);
 		if (err != 0)
-			(void)fail(err, ret_why, "%s: %s", k->pins, strerror(-err));
+			(void)ebpf_fail(err, ret_why, "%s: %s", k->pins, strerror(-err));
 	}
 	if (err != 0) {
 		ebpf_kernel_close(k);
@@ -242,6 +204,7 @@ void ebpf_kernel_close(struct ebpf_kernel *k)
 	if (k->cgroup_fd >= 0)
 		(void)close(k->cgroup_fd);
 	free(k->pins);
+	free(k->cgroup);
 	free(k);
 }
 

@@ -20,7 +20,7 @@
 
 #define MAX_OTHERS 64u /* the kernel's own limit */
 
-static char *link_path(const struct ebpf_kernel *k, enum ebpf_hook hook)
+char *ebpf_link_path(const struct ebpf_kernel *k, enum ebpf_hook hook)
 {
 	return xasprintf("%s/link_%s", k->pins, ebpf_hook_name(hook));
 }
@@ -76,12 +76,21 @@ static int attach(struct ebpf_kernel *k, enum ebpf_hook hook, const char *path)
 	return 0;
 }
 
+/* A cgroup that was removed and made again is another one. */
+static void follow_cgroup(struct ebpf_kernel *k)
+{
+	_cleanup_(freep) char *why = NULL;
+
+	(void)ebpf_cgroup_enter(k, &why); /* while there is none, attaching says so */
+}
+
 int ebpf_kernel_attach(struct ebpf_kernel *k, unsigned *ret_reattached)
 {
 	unsigned n_reattached = 0;
 
+	follow_cgroup(k);
 	for (enum ebpf_hook i = 0; i < EBPF_HOOK_N; i++) {
-		_cleanup_(freep) char *path = link_path(k, i);
+		_cleanup_(freep) char *path = ebpf_link_path(k, i);
 		bool was_attached = k->links[i];
 		int err;
 
@@ -96,7 +105,7 @@ int ebpf_kernel_attach(struct ebpf_kernel *k, unsigned *ret_reattached)
 		n_reattached += was_attached;
 	}
 	*ret_reattached = n_reattached;
-	return 0;
+	return ebpf_pins_are_complete(k) ? 0 : ebpf_pins_restore(k);
 }
 
 bool ebpf_kernel_is_attached(const struct ebpf_kernel *k)
@@ -104,7 +113,7 @@ bool ebpf_kernel_is_attached(const struct ebpf_kernel *k)
 	for (enum ebpf_hook i = 0; i < EBPF_HOOK_N; i++)
 		if (!is_attached(k, k->links[i]))
 			return false;
-	return true;
+	return ebpf_pins_are_complete(k);
 }
 
 static uint32_t own_id(const struct ebpf_kernel *k, enum ebpf_hook hook)
@@ -183,8 +192,7 @@ void ebpf_kernel_list_others(const struct ebpf_kernel *k,
 
 int ebpf_kernel_cleanup(const char *bpffs_root, unsigned *ret_removed)
 {
-	_cleanup_(freep) char *pins =
-		xasprintf("%s/sluice", bpffs_root ? bpffs_root : "/sys/fs/bpf");
+	_cleanup_(freep) char *pins = ebpf_pins_path(bpffs_root);
 	_cleanup_(closep) int fd = open(pins, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? opendir(pins) : NULL;
 	const struct dirent *entry;

@@ -27,6 +27,7 @@ struct ebpf_kernel {
 	struct ebpf_sizes sizes;
 	struct bpf_link *links[EBPF_HOOK_N]; /* NULL: not attached yet */
 	char *pins;			     /* the folder of our pins */
+	char *cgroup;			     /* the path that cgroup_fd was opened by */
 	int pins_fd, cgroup_fd;		     /* pins_fd holds the lock */
 	uint64_t cgroup_id, node_cookie;
 	struct ebpf_params params; /* its paths are not used after opening */
@@ -34,12 +35,32 @@ struct ebpf_kernel {
 	bool is_probe;		   /* nothing is attached */
 };
 
+/* Returns err, with *ret_why as one line for people. */
+int ebpf_fail(int err, char **ret_why, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Opens what k->cgroup leads to now. */
+int ebpf_cgroup_enter(struct ebpf_kernel *k, char **ret_why);
+
+char *ebpf_pins_path(const char *bpffs_root); /* the caller frees it */
+/* Makes sure that a BPF filesystem is there. */
+int ebpf_pins_mount(const char *bpffs_root, char **ret_why);
+/* -EBUSY when a daemon runs. */
+int ebpf_pins_check_lock(const char *bpffs_root, char **ret_why);
+/* Makes the folder k->pins, and takes the lock on it. */
+int ebpf_pins_open(struct ebpf_kernel *k, char **ret_why);
+/* False when another process removed some, and they can be made again. */
+bool ebpf_pins_are_complete(const struct ebpf_kernel *k);
+/* Makes those that are missing. All links are attached. */
+int ebpf_pins_restore(struct ebpf_kernel *k);
+
 struct bpf_program *ebpf_hook_program(const struct hooks *hooks, enum ebpf_hook hook);
 const char *ebpf_hook_name(enum ebpf_hook hook); /* "connect4" */
 /* A program that was attached to our cgroup as the only one of its hook. */
 bool ebpf_find_exclusive(const struct ebpf_kernel *k, struct ebpf_other *ret);
 /* PINS/name; the caller frees it. */
 char *ebpf_pin_path(const struct ebpf_kernel *k, const char *name);
+char *ebpf_link_path(const struct ebpf_kernel *k, enum ebpf_hook hook); /* the same */
 
 /*
  * Loads the programs with maps of these sizes. Maps that are pinned with the

@@ -60,7 +60,7 @@ static void close_sockets(struct ebpf_sink *e)
 
 static int attach(struct ebpf_sink *e)
 {
-	unsigned n_reattached;
+	unsigned n_reattached = 0;
 	int err = ebpf_kernel_attach(e->kernel, &n_reattached);
 
 	if (n_reattached)
@@ -78,12 +78,12 @@ static int ebpf_apply(struct sink *sink, const struct changeset *cs)
 	struct ebpf_sink *e = container_of(sink, struct ebpf_sink, sink);
 	int err = ebpf_table_apply(e->table, cs);
 
-	if (cs->full && e->optout)
-		ebpf_optout_repair(e->optout);
 	if (err == 0 && cs->full)
 		err = attach(e);
 	if (err != 0)
 		return err;
+	if (cs->full && e->optout)
+		ebpf_optout_repair(e->optout);
 	close_sockets(e);
 	e->has_applied = true;
 	return 0;
