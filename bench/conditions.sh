@@ -1,4 +1,4 @@
-# The machine and its load, for bench/program and bench/cluster; sourced.
+# The machine and its load, and --help, for the scripts of this folder; sourced.
 # shellcheck shell=sh
 
 # Prints the comment that the script begins with.
