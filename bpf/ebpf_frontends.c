@@ -57,9 +57,10 @@ bool ebpf_kernel_has_frontend(const struct ebpf_kernel *k,
 int ebpf_kernel_add_frontends(struct ebpf_kernel *k, const struct ebpf_frontend_key *keys,
 			      const struct ebpf_frontend *values, size_t n)
 {
-	if (n == 0)
-		return 0;
-	ebpf_kernel_settle(k);
+	int err = n ? ebpf_kernel_settle(k) : 0;
+
+	if (err != 0)
+		return err;
 	for (size_t at = 0; at < n;) {
 		uint32_t count = n - at < BATCH ? (uint32_t)(n - at) : BATCH;
 

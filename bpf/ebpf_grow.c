@@ -117,8 +117,9 @@ int ebpf_kernel_grow(struct ebpf_kernel *k, const struct ebpf_sizes *at_least)
 		err = ebpf_pin_maps(k, larger.hooks);
 	if (err != 0)
 		goto err_arrays;
+	/* then no program counts in the old arrays any more; otherwise a few are lost */
 	if (is_in_use(k))
-		ebpf_kernel_wait(k); /* no program counts in the old arrays any more */
+		(void)ebpf_kernel_wait(k);
 	add_counts(&k->arrays, &k->sizes, &counted, &larger.arrays);
 	free(counted.endpoints);
 	free(counted.services);

@@ -7,17 +7,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <linux/membarrier.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include "bpf/ebpf_cgroup.h"
+#include "bpf/ebpf_grace.h"
 #include "bpf/ebpf_netns.h"
 #include "bpf/ebpf_private.h"
 #include "bpf/hooks.skel.h"
@@ -231,15 +230,16 @@ void ebpf_kernel_next_epoch(struct ebpf_kernel *k)
 			 __ATOMIC_RELEASE);
 }
 
-void ebpf_kernel_wait(struct ebpf_kernel *k)
+int ebpf_kernel_wait(struct ebpf_kernel *k)
 {
-	/* programs run in RCU read-side sections; this waits for all of them */
-	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
-	k->has_deleted = false;
+	int err = ebpf_grace_wait();
+
+	if (err == 0)
+		k->has_deleted = false;
+	return err;
 }
 
-void ebpf_kernel_settle(struct ebpf_kernel *k)
+int ebpf_kernel_settle(struct ebpf_kernel *k)
 {
-	if (k->has_deleted)
-		ebpf_kernel_wait(k);
+	return k->has_deleted ? ebpf_kernel_wait(k) : 0;
 }

@@ -92,9 +92,9 @@ int ebpf_kernel_delete_frontends(struct ebpf_kernel *k,
 /* From here on sockets look up again where their next datagram goes. */
 void ebpf_kernel_next_epoch(struct ebpf_kernel *k);
 /* After this no program holds what was replaced before. Some milliseconds. */
-void ebpf_kernel_wait(struct ebpf_kernel *k);
+int ebpf_kernel_wait(struct ebpf_kernel *k);
 /* The same, only if the next addition would have to. */
-void ebpf_kernel_settle(struct ebpf_kernel *k);
+int ebpf_kernel_settle(struct ebpf_kernel *k);
 
 /*
  * Removes links, pins and maps below that bpffs. 0 also when there is none; -EXDEV

@@ -120,8 +120,8 @@ static bool ebpf_check(struct sink *sink)
 	set_timer(e, is_pending ? SOON_MS : CHECK_MS);
 	if (!e->has_applied)
 		return false;
-	/* after deletions and growth; here they delay no change */
-	ebpf_kernel_settle(e->kernel);
+	/* after deletions and growth; here they delay no change, and may fail */
+	(void)ebpf_kernel_settle(e->kernel);
 	err = e->sockets ? ebpf_sockets_load(e->sockets) : 0;
 	if (err != 0)
 		give_up_sockets(e, err);

@@ -190,7 +190,9 @@ static int settle(struct ebpf_table *t)
 	if (err != 0 ||
 	    t->services.n_limbo + t->endpoints.n_limbo + t->slots.n_limbo == 0)
 		return err;
-	ebpf_kernel_wait(t->kernel);
+	err = ebpf_kernel_wait(t->kernel);
+	if (err != 0)
+		return err;
 	ebpf_ids_settle(&t->services);
 	ebpf_ids_settle(&t->endpoints);
 	ebpf_ranges_settle(&t->slots);

@@ -60,9 +60,10 @@ void ebpf_kernel_next_epoch(struct ebpf_kernel *k)
 {
 }
 
-void ebpf_kernel_wait(struct ebpf_kernel *k)
+int ebpf_kernel_wait(struct ebpf_kernel *k)
 {
 	assert(k);
+	return 0;
 }
 
 int ebpf_kernel_grow(struct ebpf_kernel *k, const struct ebpf_sizes *at_least)
