@@ -3,13 +3,18 @@
  * to it for ever, in all namespaces, and no others. And when only the address goes
  * that they asked for.
  */
+#include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <seccomp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "bpf/ebpf_sockets.h"
@@ -312,6 +317,87 @@ static void a_closed_socket_can_connect_again(void **state)
 	assert_string_equal(ebpf_peer(fd), GOES);
 }
 
+/* open_by_handle_at() knows namespaces since 6.18 */
+static void lose_numbers(void)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+
+	if (seccomp_rule_add(filter, SCMP_ACT_ERRNO(ESTALE), SCMP_SYS(open_by_handle_at),
+			     0) != 0 ||
+	    seccomp_load(filter) != 0)
+		_exit(1);
+}
+
+static void lose_sys_admin(void)
+{
+	if (capng_get_caps_process() != 0 ||
+	    capng_update(CAPNG_DROP, CAPNG_EFFECTIVE | CAPNG_PERMITTED, CAP_SYS_ADMIN) !=
+		    0 ||
+	    capng_apply(CAPNG_SELECT_CAPS) != 0)
+		_exit(1);
+}
+
+/* A process in a namespace of its own, with a connected socket. */
+static pid_t start_elsewhere(void)
+{
+	static const struct kind udp = {.type = SOCK_DGRAM,
+					.connects = {GOES},
+					.is_elsewhere = true};
+	int ready[2];
+	pid_t pid;
+	char c;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)open_kind(&udp);
+		if (write(ready[1], "", 1) == 1)
+			(void)pause();
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	(void)close(ready[0]);
+	(void)close(ready[1]);
+	return pid;
+}
+
+static void another_namespace_is_entered_as_far_as_possible(void **state)
+{
+	static const struct {
+		void (*lose)(void);
+		unsigned n_closed, n_unreachable;
+	} steps[] = {{lose_sys_admin, 0, 1}, {lose_numbers, 1, 0}};
+	pid_t holder, pid;
+	int status;
+
+	if (!sockets)
+		skip();
+	holder = start_elsewhere();
+	put(NEW, NEW_6);
+	for (size_t i = 0; i < N_ELEMENTS(steps); i++) {
+		pid = fork();
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			struct ebpf_closed closed;
+
+			steps[i].lose();
+			if (ebpf_sockets_close_stale(sockets, &closed) != 0)
+				_exit(1);
+			_exit(closed.n_sockets == steps[i].n_closed &&
+					      closed.n_unreachable ==
+						      steps[i].n_unreachable
+				      ? 0
+				      : 2);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+	(void)kill(holder, SIGKILL);
+	assert_int_equal(waitpid(holder, &status, 0), holder);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -323,6 +409,9 @@ int main(void)
 			tear_down),
 		cmocka_unit_test_setup_teardown(a_closed_socket_can_connect_again, set_up,
 						tear_down),
+		cmocka_unit_test_setup_teardown(
+			another_namespace_is_entered_as_far_as_possible, set_up,
+			tear_down),
 	};
 	int n_failed;
 

@@ -28,6 +28,7 @@
 /* listeners of this process, which only accept */
 #define POD1_TCP  "10.244.0.1:9090"
 #define SIX1_TCP  "[fd00:244::1]:9090"
+#define CLOSED	  "10.244.0.1:9"
 #define MAX_INSNS 10000 /* the kernel's limit is a million */
 
 #ifndef IPPROTO_MPTCP
@@ -335,6 +336,41 @@ static void a_socket_older_than_the_programs_is_served_from_its_next_call_on(voi
 	assert_string_equal(ebpf_peer(tcp), FOUR);
 }
 
+/* Such as ss reads it. */
+static bool is_listed(const char *file, const char *peer)
+{
+	_cleanup_(fclosep) FILE *list = fopen(file, "re");
+	char line[256];
+	bool found = false;
+
+	assert_non_null(list);
+	while (fgets(line, sizeof(line), list))
+		found |= strstr(line, peer) != NULL;
+	return found;
+}
+
+/* No hook sees these: docs/SEMANTICS.md says so. */
+static void lists_and_errors_of_the_kernel_have_the_endpoint(void **state)
+{
+	_cleanup_(closep) int tcp = ebpf_connect(SOCK_STREAM, FOUR);
+	_cleanup_(closep) int udp = -1;
+	struct sockaddr_storage to = {0};
+	struct msghdr m = {.msg_name = &to, .msg_namelen = sizeof(to)};
+	struct pollfd p = {.events = POLLIN};
+	int on = 1;
+
+	assert_true(is_listed("/proc/net/tcp", " 0100F40A:2382 ")); /* POD1_TCP */
+	ebpf_plane_put(&plane, short_service("free", IPPROTO_UDP, FREE, CLOSED));
+	udp = ebpf_connect(SOCK_DGRAM, FREE);
+	assert_int_equal(setsockopt(udp, IPPROTO_IP, IP_RECVERR, &on, sizeof(on)), 0);
+	assert_int_equal(send(udp, "?", 1, 0), 1);
+	p.fd = udp;
+	assert_int_equal(poll(&p, 1, 3000), 1);
+	assert_true(recvmsg(udp, &m, MSG_ERRQUEUE) >= 0);
+	assert_string_equal(format_sockaddr(&to), CLOSED);
+	assert_string_equal(ebpf_peer(udp), FREE);
+}
+
 static void the_verifier_needs_few_instructions(void **state)
 {
 	static const char *const hooks[] = {"connect4",	    "connect6",
@@ -379,6 +415,7 @@ int main(void)
 			a_socket_that_goes_to_the_endpoint_directly_shows_the_endpoint),
 		WITH_PLANE(
 			a_socket_older_than_the_programs_is_served_from_its_next_call_on),
+		WITH_PLANE(lists_and_errors_of_the_kernel_have_the_endpoint),
 		WITH_PLANE(the_verifier_needs_few_instructions),
 	};
 	int n_failed;
