@@ -35,7 +35,7 @@ struct relay_routes {
 	struct addr source[FAMILY_N];
 	bool has_source[FAMILY_N];
 	unsigned lo;
-	bool is_kept; /* see relay_routes_keep() */
+	bool is_own; /* see relay_routes_own() */
 };
 
 static uint64_t net_hash(const void *key)
@@ -302,9 +302,9 @@ void relay_routes_prune(struct relay_routes *r)
 	}
 }
 
-void relay_routes_keep(struct relay_routes *r)
+void relay_routes_own(struct relay_routes *r, bool is_own)
 {
-	r->is_kept = true;
+	r->is_own = is_own;
 }
 
 void relay_routes_close(struct relay_routes *r)
@@ -315,7 +315,7 @@ void relay_routes_close(struct relay_routes *r)
 		return;
 	for (size_t i = 0; (route = hash_next(&r->routes, &i));)
 		route->refs = 0;
-	if (r->fd >= 0 && !r->is_kept)
+	if (r->fd >= 0 && r->is_own)
 		relay_routes_prune(r);
 	for (size_t i = 0; (route = hash_next(&r->routes, &i));)
 		free(route);
@@ -434,6 +434,7 @@ int relay_routes_cleanup(size_t *ret_n)
 	if (err)
 		return err;
 	*ret_n = r->routes.n;
+	relay_routes_own(r, true);
 	relay_routes_close(r);
 	return 0;
 }

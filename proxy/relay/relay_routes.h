@@ -17,9 +17,11 @@ struct relay_routes;
 
 /* 0, or -errno. Reads the routes that an earlier run left. */
 int relay_routes_open(struct relay_routes **ret);
-/* From now on relay_routes_close() leaves them, for the next process. */
-void relay_routes_keep(struct relay_routes *r);
-/* Removes all of ours. */
+/*
+ * Whether relay_routes_close() removes all of ours. Not at first: they are those of a
+ * daemon that runs, or of an earlier one.
+ */
+void relay_routes_own(struct relay_routes *r, bool is_own);
 void relay_routes_close(struct relay_routes *r);
 
 /* Whether this process may change routes. */

@@ -339,7 +339,7 @@ static void on_handed_over(void *data, pid_t by, int fd)
 		 "connections",
 		 (int)by);
 	r->is_handed_over = true;
-	relay_routes_keep(r->routes);
+	relay_routes_own(r->routes, false);
 	relay_sink_pass(r, fd);
 	ev_break(r->params.loop, EVBREAK_ALL);
 }
@@ -380,9 +380,9 @@ void relay_sink_adopted(struct relay_sink *r)
 	relay_state_free(take_ptr(r->state));
 	if (r->handover_path)
 		offer(r);
+	relay_routes_own(r->routes, !r->params.store);
 	if (!r->params.store)
 		return;
-	relay_routes_keep(r->routes);
 	if (!save_state(r)) /* before it replaces that of the process before this one */
 		return;
 	(void)r->params.store->remove(STATE_NAME);

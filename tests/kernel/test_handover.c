@@ -139,18 +139,22 @@ static void a_successor_that_ends_too_early_changes_nothing(void **state)
 	static const char *const nothing[] = {"--take-over", "--manifests",
 					      "/nonexistent", NULL};
 	struct instance *sluice = *state;
+	static const int signals[] = {SIGKILL, SIGTERM};
 	pid_t old = sluice->pid;
 	struct load *load;
 
 	probe_idle_connections_soon(sluice);
 	put_all(sluice);
 	load = start_load(sluice, N_FLOWS);
-	sluice->pid = 0;
-	instance_launch(sluice, nothing);
-	await_log(sluice, "takes over (pid %d)", (int)sluice->pid);
-	(void)instance_end(sluice, SIGKILL);
-	sluice->pid = old;
-	put_all(sluice);
+	for (size_t i = 0; i < N_ELEMENTS(signals); i++) {
+		sluice->pid = 0;
+		instance_launch(sluice, nothing);
+		await_log(sluice, "takes over (pid %d)", (int)sluice->pid);
+		(void)instance_end(sluice, signals[i]);
+		sluice->pid = old;
+		put_all(sluice);
+	}
+	assert_false(has_logged(sluice, "changed local routes"));
 	load_wait(load, PER_SECOND / 5);
 	end_load(load, "early end", N_FLOWS);
 }
