@@ -33,24 +33,31 @@ static int probe(const struct plane *plane, const struct config *config, bool is
 }
 
 /* The first one that works; auto, or a mode of kube-proxy's that means auto. */
-static int choose(const struct parts *parts, const struct config *config,
-		  const struct plane **ret, struct buf *why)
+static int open_first(const struct parts *parts, const struct config *config,
+		      struct ev_loop *loop, struct dataplane *ret,
+		      const struct plane **ret_plane, struct buf *why)
 {
 	_cleanup_(buf_fini) struct buf others = BUF_INIT;
-	int err = -EOPNOTSUPP;
 
 	for (size_t i = 0; i < parts->n_planes; i++) {
-		err = probe(&parts->planes[i], config, false, &others);
+		const struct plane *plane = &parts->planes[i];
+		int err = probe(plane, config, false, &others);
+
 		if (err)
 			continue;
-		*ret = &parts->planes[i];
-		log_info("mode auto: using %s: %s", (*ret)->mode, (*ret)->merit);
-		buf_printf(why, "auto: %s%s", (*ret)->merit, buf_string(&others));
-		break;
+		log_info("mode auto: using %s: %s", plane->mode, plane->merit);
+		err = plane->open(config, loop, ret);
+		if (err) { /* it has logged more */
+			log_info("mode auto: not %s: %s", plane->mode, strerror(-err));
+			buf_printf(&others, "; not %s: %s", plane->mode, strerror(-err));
+			continue;
+		}
+		buf_printf(why, "auto: %s%s", plane->merit, buf_string(&others));
+		*ret_plane = plane;
+		return 0;
 	}
-	if (err)
-		log_err("mode auto: no mode of this build can be used on this host");
-	return err;
+	log_err("mode auto: no mode of this build can be used on this host");
+	return -EOPNOTSUPP;
 }
 
 int planes_open(const struct parts *parts, const struct config *config,
@@ -60,10 +67,9 @@ int planes_open(const struct parts *parts, const struct config *config,
 	const struct plane *plane = find(parts, config->mode);
 	int err;
 
-	if (plane)
-		err = probe(plane, config, true, why);
-	else
-		err = choose(parts, config, &plane, why);
+	if (!plane)
+		return open_first(parts, config, loop, ret, ret_plane, why);
+	err = probe(plane, config, true, why);
 	if (err == 0)
 		err = plane->open(config, loop, ret);
 	if (err == 0)

@@ -148,6 +148,22 @@ static void the_first_plane_that_works_is_taken(void **state)
 	assert_string_equal(w->plane->mode, "toy");
 }
 
+static void one_that_cannot_be_opened_is_passed_over(void **state)
+{
+	struct plane_world *w = *state;
+
+	toy_plane.open_answer = -EROFS;
+	capture_start();
+	assert_int_equal(open_plane(w, "toy"), -EROFS);
+	assert_int_equal(open_plane(w, "auto"), 0);
+	assert_int_equal(capture_count(capture_end(),
+				       "mode auto: not toy: Read-only file system"),
+			 1);
+	assert_string_equal(w->plane->mode, "plain");
+	assert_non_null(
+		strstr(buf_string(&w->plane_why), "; not toy: Read-only file system"));
+}
+
 static void a_plane_that_is_asked_for_must_work(void **state)
 {
 	struct plane_world *w = *state;
@@ -294,6 +310,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		ON_TOY(the_first_plane_that_works_is_taken),
+		ON_TOY(one_that_cannot_be_opened_is_passed_over),
 		ON_TOY(a_plane_that_is_asked_for_must_work),
 		ON_TOY(a_change_of_mode_removes_what_the_other_one_left),
 		ON_TOY(cleanup_removes_everything_once),

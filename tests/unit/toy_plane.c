@@ -149,6 +149,8 @@ static int toy_open(const struct config *config, struct ev_loop *loop,
 {
 	assert_non_null(config);
 	assert_non_null(loop);
+	if (toy_plane.open_answer)
+		return toy_plane.open_answer;
 	*ret = (struct dataplane){.mode = "toy"};
 	toy_plane.toys[0] = toy_add(ret, &toy_ops);
 	toy_plane.toys[0]->sink.is_vital = true;

@@ -16,7 +16,7 @@ struct toy { /* a sink */
 };
 
 extern struct toy_plane {
-	int probe_answer;
+	int probe_answer, open_answer;
 	struct toy *toys[2]; /* since it was opened */
 	int n_cleanups[3];   /* of toy, of both, of plain */
 } toy_plane;
