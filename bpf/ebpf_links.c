@@ -89,7 +89,8 @@ int ebpf_kernel_attach(struct ebpf_kernel *k, unsigned *ret_reattached)
 	unsigned n_reattached = 0;
 
 	follow_cgroup(k);
-	for (enum ebpf_hook i = 0; i < EBPF_HOOK_N; i++) {
+	/* last those that send sockets to endpoints: the others show their answers by name */
+	for (enum ebpf_hook i = EBPF_HOOK_N; i-- > 0;) {
 		_cleanup_(freep) char *path = ebpf_link_path(k, i);
 		bool was_attached = k->links[i];
 		int err;

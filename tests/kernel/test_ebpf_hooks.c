@@ -371,6 +371,31 @@ static void lists_and_errors_of_the_kernel_have_the_endpoint(void **state)
 	assert_string_equal(ebpf_peer(udp), FREE);
 }
 
+/* Numbers of links are counted up. */
+static uint32_t link_id(const char *hook)
+{
+	_cleanup_(freep) char *path = xasprintf("%s/sluice/link_%s", stage->bpffs, hook);
+	_cleanup_(closep) int link = bpf_obj_get(path);
+	struct bpf_link_info info = {0};
+	uint32_t len = sizeof(info);
+
+	assert_int_equal(bpf_obj_get_info_by_fd(link, &info, &len), 0);
+	return info.id;
+}
+
+/* The answer to the first datagram that is sent to an endpoint has the service's name. */
+static void what_shows_the_service_is_attached_first(void **state)
+{
+	static const char *const shows[] = {"recvmsg4", "recvmsg6", "getpeername4",
+					    "getpeername6", "sock_release"},
+				 *const sends[] = {"connect4", "connect6", "sendmsg4",
+						   "sendmsg6"};
+
+	for (size_t i = 0; i < N_ELEMENTS(shows) * N_ELEMENTS(sends); i++)
+		assert_true(link_id(shows[i / N_ELEMENTS(sends)]) <
+			    link_id(sends[i % N_ELEMENTS(sends)]));
+}
+
 static void the_verifier_needs_few_instructions(void **state)
 {
 	static const char *const hooks[] = {"connect4",	    "connect6",
@@ -416,6 +441,7 @@ int main(void)
 		WITH_PLANE(
 			a_socket_older_than_the_programs_is_served_from_its_next_call_on),
 		WITH_PLANE(lists_and_errors_of_the_kernel_have_the_endpoint),
+		WITH_PLANE(what_shows_the_service_is_attached_first),
 		WITH_PLANE(the_verifier_needs_few_instructions),
 	};
 	int n_failed;
