@@ -63,6 +63,14 @@ int ebpf_kernel_attach(struct ebpf_kernel *k, unsigned *ret_reattached);
 /* True while all hooks are attached to our cgroup. */
 bool ebpf_kernel_is_attached(const struct ebpf_kernel *k);
 
+/* False when another process removed pins, and they can be made again. */
+bool ebpf_kernel_is_pinned(const struct ebpf_kernel *k);
+/*
+ * Makes pins that are missing; all links are attached. Without them maps and links work,
+ * but do not outlive the daemon.
+ */
+int ebpf_kernel_pin(struct ebpf_kernel *k);
+
 struct ebpf_other { /* a program of other software at one of our hooks */
 	char name[BPF_OBJ_NAME_LEN];
 	const char *hook;

@@ -106,7 +106,7 @@ int ebpf_kernel_attach(struct ebpf_kernel *k, unsigned *ret_reattached)
 		n_reattached += was_attached;
 	}
 	*ret_reattached = n_reattached;
-	return ebpf_pins_are_complete(k) ? 0 : ebpf_pins_restore(k);
+	return 0;
 }
 
 bool ebpf_kernel_is_attached(const struct ebpf_kernel *k)
@@ -114,7 +114,7 @@ bool ebpf_kernel_is_attached(const struct ebpf_kernel *k)
 	for (enum ebpf_hook i = 0; i < EBPF_HOOK_N; i++)
 		if (!is_attached(k, k->links[i]))
 			return false;
-	return ebpf_pins_are_complete(k);
+	return true;
 }
 
 static uint32_t own_id(const struct ebpf_kernel *k, enum ebpf_hook hook)

@@ -99,7 +99,7 @@ static bool has_bpffs(const struct ebpf_kernel *k)
 	return is_bpffs(root);
 }
 
-bool ebpf_pins_are_complete(const struct ebpf_kernel *k)
+bool ebpf_kernel_is_pinned(const struct ebpf_kernel *k)
 {
 	for (enum ebpf_hook i = 0; i < EBPF_HOOK_N; i++) {
 		_cleanup_(freep) char *path = ebpf_link_path(k, i);
@@ -111,8 +111,7 @@ bool ebpf_pins_are_complete(const struct ebpf_kernel *k)
 	return true;
 }
 
-/* Maps and links work without pins, but do not outlive the daemon. */
-int ebpf_pins_restore(struct ebpf_kernel *k)
+int ebpf_kernel_pin(struct ebpf_kernel *k)
 {
 	_cleanup_(freep) char *why = NULL;
 	int err = is_replaced(k) ? ebpf_pins_open(k, &why)

@@ -49,10 +49,6 @@ int ebpf_pins_mount(const char *bpffs_root, char **ret_why);
 int ebpf_pins_check_lock(const char *bpffs_root, char **ret_why);
 /* Makes the folder k->pins, and takes the lock on it. */
 int ebpf_pins_open(struct ebpf_kernel *k, char **ret_why);
-/* False when another process removed some, and they can be made again. */
-bool ebpf_pins_are_complete(const struct ebpf_kernel *k);
-/* Makes those that are missing. All links are attached. */
-int ebpf_pins_restore(struct ebpf_kernel *k);
 
 struct bpf_program *ebpf_hook_program(const struct hooks *hooks, enum ebpf_hook hook);
 const char *ebpf_hook_name(enum ebpf_hook hook); /* "connect4" */

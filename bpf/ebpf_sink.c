@@ -73,6 +73,17 @@ static int attach(struct ebpf_sink *e)
 	return err;
 }
 
+static void pin(struct ebpf_sink *e)
+{
+	int err = ebpf_kernel_is_pinned(e->kernel) ? 0 : ebpf_kernel_pin(e->kernel);
+
+	if (err != 0 && !e->lacks_pins)
+		log_warn("ebpf: removed pins cannot be made again: %s; the programs will "
+			 "end with this process",
+			 strerror(-err));
+	e->lacks_pins = err != 0;
+}
+
 static int ebpf_apply(struct sink *sink, const struct changeset *cs)
 {
 	struct ebpf_sink *e = container_of(sink, struct ebpf_sink, sink);
@@ -82,6 +93,8 @@ static int ebpf_apply(struct sink *sink, const struct changeset *cs)
 		err = attach(e);
 	if (err != 0)
 		return err;
+	if (cs->full)
+		pin(e);
 	if (cs->full && e->optout)
 		ebpf_optout_repair(e->optout);
 	close_sockets(e);
@@ -125,7 +138,8 @@ static bool ebpf_check(struct sink *sink)
 	err = e->sockets ? ebpf_sockets_load(e->sockets) : 0;
 	if (err != 0)
 		give_up_sockets(e, err);
-	return !ebpf_kernel_is_attached(e->kernel);
+	return !ebpf_kernel_is_attached(e->kernel) ||
+	       (!e->lacks_pins && !ebpf_kernel_is_pinned(e->kernel));
 }
 
 static void ebpf_exclude_pods(struct sink *sink, const char *const *uids, size_t n)

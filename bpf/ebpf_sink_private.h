@@ -18,6 +18,7 @@ struct ebpf_sink {
 	int timer; /* when to look whether the programs are attached */
 	bool has_logged_unreachable;
 	bool has_applied;
+	bool lacks_pins;   /* and they cannot be made */
 	bool is_host_only; /* pods are left to nftables */
 };
 

@@ -278,6 +278,14 @@ static void a_probe_names_the_pins_of_a_running_daemon(void **state)
 	assert_string_equal(why, wanted);
 }
 
+/* A mount namespace of ours has the filesystem. */
+static void remount(unsigned long flags)
+{
+	assert_int_equal(mount(NULL, stage->bpffs, NULL, MS_REMOUNT | MS_BIND | flags,
+			       NULL),
+			 0);
+}
+
 static void pins_that_another_process_removed_are_made_again(void **state)
 {
 	_cleanup_(freep) char *remove = xasprintf("rm -r %s/sluice/*", stage->bpffs);
@@ -293,6 +301,13 @@ static void pins_that_another_process_removed_are_made_again(void **state)
 		assert_int_equal(count_pins(""), n);
 	}
 	a_probe_names_the_pins_of_a_running_daemon(state);
+	assert_int_equal(system(remove), 0);
+	remount(MS_RDONLY);
+	apply_all(); /* sockets do not need them */
+	assert_false(await_check());
+	remount(0);
+	apply_all();
+	assert_int_equal(count_pins(""), n);
 	sink_close(sink);
 	service_unref(service);
 	await_connect_in(".");
@@ -321,14 +336,6 @@ static void a_cgroup_that_was_made_again_is_served(void **state)
 	apply_all();
 	assert_int_equal(connect_in("slice"), 0);
 	remove_cgroup("slice");
-}
-
-/* A mount namespace of ours has the filesystem. */
-static void remount(unsigned long flags)
-{
-	assert_int_equal(mount(NULL, stage->bpffs, NULL, MS_REMOUNT | MS_BIND | flags,
-			       NULL),
-			 0);
 }
 
 static void a_probe_finds_that_nothing_can_be_pinned(void **state)
