@@ -12,6 +12,7 @@
 #include "proxy/relay/relay_udp_private.h"
 
 #define RECEIVE_BUFFER_LEN (4 << 20)
+#define ANSWER_BUFFER_LEN  (1 << 20)
 #define SWEEP_MS	   1000
 #define MANY		   16 /* answers in one event: joined ones are worth their cost */
 
@@ -24,6 +25,13 @@ static uint32_t now_sec(void)
 static void set_option(int fd, int level, int name, int value)
 {
 	(void)setsockopt(fd, level, name, &value, sizeof(value));
+}
+
+/* Without the right the system's limit applies. */
+static void set_receive_buffer(int fd, int len)
+{
+	set_option(fd, SOL_SOCKET, SO_RCVBUF, len);
+	set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, len);
 }
 
 /* ---- towards clients ---- */
@@ -87,6 +95,7 @@ static void on_answer(struct relay_watch *io, uint32_t events)
 	if (n >= MANY && !flow->is_joining) {
 		flow->is_joining = true;
 		set_option(io->fd, IPPROTO_UDP, UDP_GRO, 1);
+		set_receive_buffer(io->fd, ANSWER_BUFFER_LEN);
 	}
 }
 
@@ -219,8 +228,7 @@ void relay_udp_retarget(struct relay_ear *ear)
 void relay_udp_open_ear(struct relay_udp *u, struct relay_ear *ear)
 {
 	LIST_INIT(&ear->flows);
-	set_option(ear->io.fd, SOL_SOCKET, SO_RCVBUF, RECEIVE_BUFFER_LEN);
-	set_option(ear->io.fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER_LEN);
+	set_receive_buffer(ear->io.fd, RECEIVE_BUFFER_LEN);
 	set_option(ear->io.fd, IPPROTO_UDP, UDP_GRO, 1);
 	relay_udp_retarget(ear);
 	ear->io.fn = on_datagrams;

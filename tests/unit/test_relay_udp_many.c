@@ -176,6 +176,62 @@ static void changes_under_load_move_the_flows_of_the_removed_endpoint(void **sta
 	}
 }
 
+/* Of the flow towards this endpoint, whose socket is one of this process; 0: none. */
+static int buffer_of_flow(uint16_t port)
+{
+	for (int fd = 0; fd < 1024; fd++) {
+		struct sockaddr_in to;
+		socklen_t to_len = sizeof(to), len = sizeof(int);
+		int size;
+
+		if (getpeername(fd, (struct sockaddr *)&to, &to_len) == 0 &&
+		    to.sin_family == AF_INET && to.sin_port == htons(port) &&
+		    getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len) == 0)
+			return size;
+	}
+	return 0;
+}
+
+/* As large as this process may have it. */
+static int large_buffer(void)
+{
+	_cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	int size = 1 << 20;
+	socklen_t len = sizeof(size);
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) == -1)
+		assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size,
+					    sizeof(size)),
+				 0);
+	assert_int_equal(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, &len), 0);
+	return size;
+}
+
+static void a_flow_with_many_answers_gets_a_large_buffer(void **state)
+{
+	struct sockaddr_in flow;
+	socklen_t len = sizeof(flow);
+	unsigned n_rounds = 0;
+	char bytes[64];
+	size_t e;
+
+	send_from(0);
+	e = rig_receiver(rig, RIG_TIMEOUT_MS);
+	assert_true(e < N_ENDPOINTS);
+	assert_int_equal(recvfrom(rig->listeners[e], bytes, sizeof(bytes), 0,
+				  (struct sockaddr *)&flow, &len),
+			 sizeof(uint32_t));
+	while (buffer_of_flow(rig->ports[e]) < large_buffer()) {
+		assert_true(n_rounds++ < 2000);
+		for (int i = 0; i < 64; i++)
+			assert_int_equal(sendto(rig->listeners[e], "", 1, 0,
+						(const struct sockaddr *)&flow, len),
+					 1);
+		for (int i = 0; i < 64; i++)
+			assert_int_equal(recv(clients, bytes, sizeof(bytes), 0), 1);
+	}
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_rig, close_rig)
 
 int main(void)
@@ -183,6 +239,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(ten_thousand_clients_have_their_own_flows),
 		TEST(at_the_limit_new_flows_replace_old_ones),
+		TEST(a_flow_with_many_answers_gets_a_large_buffer),
 		TEST(changes_under_load_move_the_flows_of_the_removed_endpoint),
 	};
 
