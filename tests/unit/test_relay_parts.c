@@ -4,7 +4,10 @@
  * limit of descriptors.
  */
 #include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include "core/mem.h"
 #include "proxy/relay/relay_affinity.h"
@@ -12,6 +15,8 @@
 #include "proxy/relay/relay_filter.h"
 #include "proxy/relay/relay_header.h"
 #include "proxy/relay/relay_limit.h"
+#include "proxy/relay/relay_sink_private.h"
+#include "proxy/relay/relay_state.h"
 #include "tests/test.h"
 
 #define LO 1
@@ -58,6 +63,35 @@ static void an_endpoint_is_set_aside_for_its_time(void **state)
 }
 
 /* Else all clients would wait for a black hole each time. */
+/* By each worker, until the same time. */
+static void endpoints_set_aside_are_handed_over(void **state)
+{
+	struct relay_worker *workers[] = {xcalloc(1, sizeof(struct relay_worker)),
+					  xcalloc(1, sizeof(struct relay_worker))};
+	struct relay_sink sink = {.shared = {.workers = workers, .n_workers = 2}};
+	const struct relay_state_aside aside = {.addr = addr("10.0.0.1"),
+						.port = 80,
+						.until_ms = relay_now_ms() + 3600000};
+	struct relay_state_writer writer = {.totals = {7}};
+	int fd = memfd_create("state", MFD_CLOEXEC);
+	uint64_t since_ms;
+	const char *why;
+
+	relay_state_add(&writer, RELAY_STATE_ASIDE, &aside);
+	assert_int_equal(relay_state_write(&writer, fd), 0);
+	assert_int_equal(relay_state_read(fd, &sink.state, &why), 0);
+	relay_sink_restore_workers(&sink);
+	for (int i = 0; i < 2; i++) {
+		assert_true(relay_aside_has(&workers[i]->aside, &aside.addr, 80,
+					    aside.until_ms - 1, 0, &since_ms));
+		assert_false(relay_aside_has(&workers[i]->aside, &aside.addr, 80,
+					     aside.until_ms, 0, &since_ms));
+		free(workers[i]);
+	}
+	relay_state_free(sink.state);
+	(void)close(fd);
+}
+
 static void one_connection_tries_an_endpoint_again(void **state)
 {
 	struct relay_aside *aside = xcalloc(1, sizeof(*aside));
@@ -372,6 +406,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(an_order_has_each_endpoint_once),
 		cmocka_unit_test(an_endpoint_is_set_aside_for_its_time),
+		cmocka_unit_test(endpoints_set_aside_are_handed_over),
 		cmocka_unit_test(one_connection_tries_an_endpoint_again),
 		cmocka_unit_test(a_binding_belongs_to_client_and_service_for_its_time),
 		cmocka_unit_test(the_table_of_bindings_is_bounded_and_loses_old_ones),

@@ -288,6 +288,33 @@ static void a_held_connection_is_reset_when_its_time_is_over(void **state)
 	(void)close(client);
 }
 
+/* A worker keeps 1024 of them. */
+static void more_waiting_clients_than_the_bound_are_reset(void **state)
+{
+	int clients[1024], late;
+
+	rig_free(rig);
+	rig = rig_new(1, 1);
+	rig->times.hold_ms = RIG_TIMEOUT_MS;
+	rig_put(rig, 0);
+	for (size_t i = 0; i < N_ELEMENTS(clients); i++)
+		clients[i] = rig_connect(rig);
+	rig_await_connections(N_ELEMENTS(clients));
+	late = rig_connect(rig);
+	rig_expect_reset(late);
+	(void)close(late);
+	rig_await_connections(N_ELEMENTS(clients));
+	for (size_t i = 0; i < N_ELEMENTS(clients); i++)
+		(void)close(clients[i]);
+}
+
+static void sctp_is_refused_by_name(void **state)
+{
+	rig->proto = IPPROTO_SCTP;
+	rig_put(rig, 1);
+	assert_string_equal(rig->refusal, "mode userspace does not serve SCTP");
+}
+
 static void the_proxy_header_precedes_the_bytes_of_the_client(void **state)
 {
 	struct sockaddr_in own;
@@ -435,6 +462,8 @@ int main(void)
 		TEST(without_endpoints_connections_are_refused),
 		TEST(a_held_connection_gets_the_first_endpoint),
 		TEST(a_held_connection_is_reset_when_its_time_is_over),
+		TEST(more_waiting_clients_than_the_bound_are_reset),
+		TEST(sctp_is_refused_by_name),
 		TEST(the_proxy_header_precedes_the_bytes_of_the_client),
 		TEST(a_reset_after_a_half_close_ends_the_connection),
 		TEST(a_reset_of_a_blocked_sender_ends_the_connection),
