@@ -131,14 +131,20 @@ static void add_unwanted(struct ebpf_diff *d)
 		add_line(d, '+', "frontend", &keys[i], "");
 }
 
+static void add_missing(struct ebpf_diff *d, const char *line)
+{
+	buf_add_string(&d->lines, line);
+	d->n_lines++;
+}
+
 static void finish(struct ebpf_diff *d)
 {
 	compare_nodes(d);
 	add_unwanted(d);
-	if (!ebpf_kernel_is_attached(d->kernel)) {
-		buf_add_string(&d->lines, "- ebpf programs: not all are attached\n");
-		d->n_lines++;
-	}
+	if (!ebpf_kernel_is_attached(d->kernel))
+		add_missing(d, "- ebpf programs: not all are attached\n");
+	if (!ebpf_kernel_is_pinned(d->kernel))
+		add_missing(d, "- ebpf pins: some were removed\n");
 }
 
 static int step(struct sink_diff *diff)

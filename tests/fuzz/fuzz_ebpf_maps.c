@@ -56,6 +56,11 @@ bool ebpf_kernel_is_attached(const struct ebpf_kernel *k)
 	return k;
 }
 
+bool ebpf_kernel_is_pinned(const struct ebpf_kernel *k)
+{
+	return k != NULL;
+}
+
 void ebpf_kernel_next_epoch(struct ebpf_kernel *k)
 {
 }

@@ -109,6 +109,31 @@ static bool await_check(void)
 	return sink_check(sink);
 }
 
+/* What `sluice diff` shows; the caller frees it. */
+static char *differences(void)
+{
+	struct change change = {NULL, service};
+	struct changeset all = {.full = true, .env = &env, .changes = &change, .n = 1};
+	struct sink_diff *diff = sink->ops->view->diff(sink, &all);
+	char *lines;
+	size_t n;
+	int more;
+
+	while ((more = sink_diff_step(diff)) == 1)
+		;
+	assert_int_equal(more, 0);
+	lines = xstrdup(sink_diff_lines(diff, &n));
+	sink_diff_free(diff);
+	return lines;
+}
+
+static void expect_differences(const char *expected)
+{
+	_cleanup_(freep) char *lines = differences();
+
+	assert_string_equal(lines, expected);
+}
+
 static size_t count_pins(const char *prefix)
 {
 	_cleanup_(freep) char *path = xasprintf("%s/sluice", stage->bpffs);
@@ -261,7 +286,9 @@ static void a_detached_program_is_noticed_within_seconds(void **state)
 	assert_true(link >= 0);
 	assert_int_equal(bpf_link_detach(link), 0);
 	assert_true(await_check());
+	expect_differences("- ebpf programs: not all are attached\n");
 	apply_all();
+	expect_differences("");
 	assert_false(await_check());
 	assert_int_equal(ebpf_connect(SOCK_STREAM, VIP) < 0, 0);
 }
@@ -297,7 +324,9 @@ static void pins_that_another_process_removed_are_made_again(void **state)
 		assert_int_equal(system(remove), 0);
 		assert_int_equal(with_folder ? rmdir(folder) : 0, 0);
 		assert_true(with_folder || await_check());
+		expect_differences("- ebpf pins: some were removed\n");
 		apply_all();
+		expect_differences("");
 		assert_int_equal(count_pins(""), n);
 	}
 	a_probe_names_the_pins_of_a_running_daemon(state);
