@@ -79,18 +79,6 @@ static __always_inline bool ebpf_is_at(struct bpf_sock_addr *ctx, const __be32 a
 	return ebpf_same_place(addr, port, &place);
 }
 
-/* Exactly this address, not any address of the node. */
-static __always_inline bool ebpf_is_frontend(const struct ebpf_place *to, __u8 proto)
-{
-	struct ebpf_frontend_key key = {
-		.addr = {to->addr[0], to->addr[1], to->addr[2], to->addr[3]},
-		.port = to->port,
-		.proto = proto,
-	};
-
-	return bpf_map_lookup_elem(&frontends, &key) != NULL;
-}
-
 /* Copies a record that still is this endpoint, and in this pool. */
 static __always_inline bool ebpf_take_endpoint(__u32 id, __u16 pool_flag, __u32 service,
 					       const __u32 *generation,
@@ -198,6 +186,7 @@ ebpf_decide(struct bpf_sock_addr *ctx, const struct ebpf_frontend *frontend, __u
 	__u32 service = frontend->service, row = frontend->row & (EBPF_ROWS - 1);
 	struct ebpf_client client = {.netns_cookie = cookie, .service = service};
 	bool is_node = cookie == node_cookie;
+	struct ebpf_frontend other;
 	struct ebpf_service *s;
 	__u32 action, affinity_sec, pool;
 	__u16 pool_flag;
@@ -236,7 +225,7 @@ ebpf_decide(struct bpf_sock_addr *ctx, const struct ebpf_frontend *frontend, __u
 			ebpf_bind(&client, choice);
 	}
 	/* An endpoint that is a frontend, too: nftables would balance the packet again. */
-	if (ebpf_is_frontend(&choice->endpoint, proto))
+	if (ebpf_find_frontend(&choice->endpoint, proto, &other))
 		return EBPF_VERDICT_PASS;
 	choice->is_new = true;
 	return EBPF_VERDICT_BALANCE;

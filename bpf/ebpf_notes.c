@@ -26,14 +26,20 @@ static void add_excluded(void *data, const char *what)
 	add(data, xasprintf("nftables decides for sockets of %s", what));
 }
 
-/* As ebpf_decide() of the programs looks for it. */
+/* As ebpf_find_frontend() of the programs looks for it. */
 static bool is_frontend(const struct notes *n, const struct endpoint *endpoint)
 {
-	const struct frontend f = {.addr = endpoint->addr, .port = endpoint->port};
-	struct ebpf_frontend_key key = ebpf_key_of(n->q->service, &f);
+	const struct ebpf_kernel *k = n->e->kernel;
+	struct frontend f = {.addr = endpoint->addr, .port = endpoint->port};
+	struct ebpf_frontend_key key = ebpf_key_of(n->q->service, &f),
+				 node = ebpf_key_of_node(&f.addr);
 
-	key.kind = EBPF_KEY_EXACT;
-	return ebpf_kernel_has_frontend(n->e->kernel, &key);
+	if (ebpf_kernel_has_frontend(k, &key))
+		return true;
+	f.addr = addr_unspecified(addr_family(&f.addr));
+	f.kind = FRONTEND_NODE_PORT;
+	key = ebpf_key_of(n->q->service, &f);
+	return ebpf_kernel_has_frontend(k, &node) && ebpf_kernel_has_frontend(k, &key);
 }
 
 static void add_endpoint(const struct notes *n, const struct endpoint *endpoint)

@@ -155,6 +155,48 @@ static void an_endpoint_that_is_a_frontend_is_left_to_nftables(void **state)
 	assert_int_equal(given(&n_used), 1);
 }
 
+/* A pod in the host's network listens on the number of a node port. */
+static void an_endpoint_that_is_a_node_port_is_left_to_nftables(void **state)
+{
+	struct addr nodes[2];
+	const struct environment at_nodes = {.node_addresses = {nodes},
+					     .n_node_addresses = {2}};
+	char other[] = A3;
+	struct endpoint endpoint = short_endpoint(other);
+	struct frontend everywhere = {.addr = addr_unspecified(FAMILY_IPV4),
+				      .port = 8080,
+				      .kind = FRONTEND_NODE_PORT};
+	const struct service_spec spec = {
+		.ns = "test",
+		.name = "other",
+		.port_name = "",
+		.proto = IPPROTO_UDP,
+		.frontends = &everywhere,
+		.n_frontends = 1,
+		.endpoints = &endpoint,
+		.n_endpoints = 1,
+	};
+	struct service *node_port = service_new(&spec);
+	struct service *here = short_service("udp", IPPROTO_UDP, VIP, A1);
+	struct change changes[] = {{NULL, here}, {NULL, node_port}};
+	struct changeset cs = {.full = true,
+			       .env = &at_nodes,
+			       .changes = changes,
+			       .n = 2};
+	unsigned n;
+
+	(void)state;
+	assert_int_equal(addr_parse("10.244.0.1", &nodes[0]), 0);
+	assert_int_equal(addr_parse("10.244.0.2", &nodes[1]), 0);
+	assert_int_equal(ebpf_table_apply(table, &cs), 0);
+	assert_int_equal(ebpf_kernel_attach(kernel, &n), 0);
+	service_unref(here);
+	service_unref(node_port);
+	(void)close(ebpf_connect(SOCK_DGRAM, VIP));
+	assert_int_equal(given(&n), 0);
+	assert_string_equal(ebpf_ask(SOCK_DGRAM, A2), A3);
+}
+
 static void one_socket_knows_an_endpoint_by_one_name(void **state)
 {
 	_cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM, 0);
@@ -200,6 +242,9 @@ int main(void)
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(
 			an_endpoint_that_is_a_frontend_is_left_to_nftables, set_up,
+			tear_down),
+		cmocka_unit_test_setup_teardown(
+			an_endpoint_that_is_a_node_port_is_left_to_nftables, set_up,
 			tear_down),
 		cmocka_unit_test_setup_teardown(one_socket_knows_an_endpoint_by_one_name,
 						set_up, tear_down),
