@@ -109,7 +109,7 @@ static bool await_check(void)
 	return sink_check(sink);
 }
 
-/* What `sluice diff` shows; the caller frees it. */
+/* The output of `sluice diff`; the caller frees it. */
 static char *differences(void)
 {
 	struct change change = {NULL, service};
@@ -381,6 +381,52 @@ static void a_probe_finds_that_nothing_can_be_pinned(void **state)
 	remount(0);
 }
 
+static void count_line(void *data, const char *line)
+{
+	*(size_t *)data +=
+		strncmp(line, "nftables decides when endpoint " ENDPOINT " is",
+			strlen("nftables decides when endpoint " ENDPOINT " is")) == 0;
+}
+
+/* As the programs decide: test_ebpf_clients.c. */
+static void an_endpoint_that_is_a_node_port_is_noted(void **state)
+{
+	struct addr nodes[2];
+	const struct environment at_nodes = {.node_addresses = {nodes},
+					     .n_node_addresses = {2}};
+	const struct frontend everywhere = {.addr = addr_unspecified(FAMILY_IPV4),
+					    .port = 8080,
+					    .kind = FRONTEND_NODE_PORT};
+	const struct service_spec spec = {
+		.ns = "test",
+		.name = "other",
+		.port_name = "",
+		.proto = IPPROTO_TCP,
+		.frontends = &everywhere,
+		.n_frontends = 1,
+	};
+	struct service *other = service_new(&spec);
+	struct change changes[] = {{NULL, service}, {NULL, other}};
+	const struct sink_question q = {service, service_frontends(service), CLIENT_NODE,
+					&at_nodes};
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(addr_parse("127.0.0.2", &nodes[0]), 0);
+	assert_int_equal(addr_parse("127.0.0.3", &nodes[1]), 0);
+	for (size_t n_services = 1; n_services <= 2; n_services++) {
+		struct changeset cs = {.full = true,
+				       .env = &at_nodes,
+				       .changes = changes,
+				       .n = n_services};
+
+		assert_int_equal(sink_apply(sink, &cs), 0);
+		sink->ops->view->notes(sink, &q, count_line, &n);
+		assert_int_equal(n, n_services - 1);
+	}
+	service_unref(other);
+}
+
 static void pins_of_another_network_namespace_stay(void **state)
 {
 	struct ebpf_params params = ebpf_stage_params(stage);
@@ -427,6 +473,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_cgroup_that_was_made_again_is_served,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(a_probe_finds_that_nothing_can_be_pinned,
+						set_up, tear_down),
+		cmocka_unit_test_setup_teardown(an_endpoint_that_is_a_node_port_is_noted,
 						set_up, tear_down),
 		cmocka_unit_test_setup_teardown(pins_of_another_network_namespace_stay,
 						set_up, tear_down),
