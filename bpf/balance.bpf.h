@@ -70,11 +70,15 @@ static __always_inline void ebpf_write_place(struct bpf_sock_addr *ctx,
 	ctx->user_port = port;
 }
 
+/* Is it the place that this socket knows? One of IPv4 knows no others than those of IPv4. */
 static __always_inline bool ebpf_is_at(struct bpf_sock_addr *ctx, const __be32 addr[4],
 				       __be16 port, bool is_ipv6)
 {
 	struct ebpf_place place;
 
+	if (!is_ipv6)
+		return !((ctx->user_ip4 ^ addr[3]) |
+			 (__u32)(port ^ (__be16)ctx->user_port));
 	ebpf_read_place(&place, ctx, is_ipv6);
 	return ebpf_same_place(addr, port, &place);
 }

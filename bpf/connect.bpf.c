@@ -14,8 +14,7 @@ static __always_inline void forget(struct bpf_sock_addr *ctx, struct ebpf_socket
 {
 	if (s)
 		ebpf_forget(ctx->sk, s, to);
-	if (ctx->protocol == IPPROTO_TCP)
-		ebpf_forget_connection(bpf_get_socket_cookie(ctx));
+	ebpf_forget_connection(bpf_get_socket_cookie(ctx));
 }
 
 /*
@@ -26,14 +25,13 @@ static __always_inline bool remember(struct bpf_sock_addr *ctx, struct ebpf_sock
 				     const struct ebpf_place *frontend,
 				     const struct ebpf_choice *choice)
 {
-	if (ctx->protocol == IPPROTO_TCP) {
-		__u64 cookie = bpf_get_socket_cookie(ctx);
+	__u64 cookie = bpf_get_socket_cookie(ctx);
 
-		if (!s && !(choice->options & EBPF_ENDPOINT_RESETS) &&
-		    ebpf_remember_connection(cookie, frontend, &choice->endpoint))
-			return true;
-		ebpf_forget_connection(cookie);
-	}
+	if (ctx->protocol == IPPROTO_TCP && !s &&
+	    !(choice->options & EBPF_ENDPOINT_RESETS) &&
+	    ebpf_remember_connection(cookie, frontend, &choice->endpoint))
+		return true;
+	ebpf_forget_connection(cookie);
 	if (!s)
 		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL,
 				       BPF_SK_STORAGE_GET_F_CREATE);

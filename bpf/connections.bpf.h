@@ -1,8 +1,9 @@
 /*
- * Which frontend a TCP socket asked for, and which endpoint it was given: a place in an
+ * Which frontend a socket asked for, and which endpoint it was given: a place in an
  * array, found by the socket's cookie. Cookies are counted up, so sockets that are
- * open at the same time rarely share a place. One that finds its place taken gets a socket
- * storage, which costs two allocations and a grace period.
+ * open at the same time rarely share a place. A TCP socket that finds its place taken gets a
+ * storage, which costs two allocations and a grace period. An unconnected UDP socket always
+ * has one; its place spares each datagram the call that finds the storage.
  *
  * A place is claimed by an atomic addition: the socket that makes the number 1 has it, until
  * it is closed. Sockets of the kernel itself (a subflow of MPTCP) close without a hook and
@@ -26,12 +27,18 @@ static __always_inline struct ebpf_connection *ebpf_connection_at(__u64 cookie)
 	return bpf_map_lookup_elem(&connections, &at);
 }
 
-/* This socket's place, if it has one. */
+/* This socket's place, if it has one. Cookie 0: of no socket. */
 static __always_inline struct ebpf_connection *ebpf_find_connection(__u64 cookie)
 {
-	struct ebpf_connection *c = ebpf_connection_at(cookie);
+	struct ebpf_connection *c;
 
-	return c && c->cookie == cookie ? c : NULL;
+	if (!cookie)
+		return NULL;
+	c = ebpf_connection_at(cookie);
+	if (!c || *(volatile __u64 *)&c->cookie != cookie)
+		return NULL;
+	barrier();
+	return c;
 }
 
 /* The socket does not lead to that endpoint any more; its place remains. */
@@ -66,6 +73,33 @@ static __always_inline struct ebpf_connection *ebpf_claim_connection(__u64 cooki
 		return c;
 	__sync_fetch_and_add(&c->n_claims, -1);
 	return NULL;
+}
+
+/*
+ * The route of an unconnected socket, which threads read while others decide: its addresses
+ * are written once, before the cookie, and never change. Another route is not kept here.
+ */
+static __always_inline void ebpf_remember_route(__u64 cookie, const struct ebpf_route *r,
+						__u32 epoch)
+{
+	struct ebpf_connection *c = ebpf_claim_connection(cookie);
+
+	if (!c)
+		return;
+	if (c->cookie != cookie) {
+		__builtin_memcpy(c->frontend.addr, r->frontend, sizeof(r->frontend));
+		__builtin_memcpy(c->endpoint.addr, r->endpoint, sizeof(r->endpoint));
+		c->frontend.port = r->frontend_port;
+		c->endpoint.port = r->endpoint_port;
+		c->epoch = epoch;
+		barrier();
+		*(volatile __u64 *)&c->cookie = cookie;
+	} else if (ebpf_same_place(r->frontend, r->frontend_port, &c->frontend) &&
+		   ebpf_same_place(r->endpoint, r->endpoint_port, &c->endpoint)) {
+		c->epoch = epoch;
+	} else {
+		c->endpoint.port = 0;
+	}
 }
 
 static __always_inline bool ebpf_remember_connection(__u64 cookie,

@@ -105,6 +105,10 @@ static int load_first(struct ebpf_kernel *k, char **ret_why)
 {
 	int err = ebpf_load(k, NULL, &first_sizes, &k->hooks);
 
+	if (err != 0 && k->sock.cast) { /* a kernel that wants more for it than ours */
+		k->sock.cast = 0;
+		err = ebpf_load(k, NULL, &first_sizes, &k->hooks);
+	}
 	if (err != 0)
 		return ebpf_fail(
 			err, ret_why, "the kernel refuses the programs: %s%s",
@@ -172,6 +176,8 @@ int ebpf_kernel_open(const struct ebpf_params *params, struct ebpf_kernel **ret,
 		k->pins = ebpf_pins_path(params->bpffs_root);
 		err = ebpf_pins_open(k, ret_why);
 	}
+	if (err == 0 && !params->is_plain)
+		k->sock = ebpf_kernel_sock_find();
 	if (err == 0)
 		err = load_first(k, ret_why);
 	if (err == 0)

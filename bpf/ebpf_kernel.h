@@ -2,7 +2,7 @@
  * The kernel's side of the plane: programs, maps, links and their pins.
  *
  *	BPFFS/sluice/NAME        the maps, named as in maps.bpf.h
- *	BPFFS/sluice/link_HOOK   one link for each of the eight hooks
+ *	BPFFS/sluice/link_HOOK   one link for each of the nine hooks
  *
  * The pins keep all of it working when the daemon ends. A new daemon reuses the
  * maps if they have its layout, loads its own programs and puts them into the
@@ -25,6 +25,7 @@ struct ebpf_params {
 	const char *const *excluded; /* cgroups that are left to nftables */
 	size_t n_excluded;
 	bool is_host_only; /* pods are left to nftables */
+	bool is_plain; /* programs as for a kernel without bpf_rdonly_cast(); for tests */
 };
 
 struct ebpf_sizes { /* numbers of elements */

@@ -10,7 +10,7 @@
 
 #include <linux/types.h>
 
-#define EBPF_LAYOUT_VERSION 4u
+#define EBPF_LAYOUT_VERSION 5u
 
 /*
  * A node port at all node addresses is one element, at the unspecified address, and
@@ -138,12 +138,15 @@ struct ebpf_place { /* where a socket wants to go, or comes from */
 	__u16 zero;
 };
 
-/* The name for getpeername() of a TCP socket, at the place that its cookie gives. */
+/*
+ * The names of a TCP connection, or of the first route of an unconnected UDP socket, at the
+ * place that the socket's cookie gives. An endpoint's port of 0: forgotten.
+ */
 #define EBPF_CONNECTIONS 16384u
 struct ebpf_connection {
 	__u64 cookie;	/* the socket's; 0: of none */
 	__u32 n_claims; /* 0: free, 1: taken; more while sockets try */
-	__u32 zero;
+	__u32 epoch;	/* of UDP: the last one in which its route was decided */
 	struct ebpf_place frontend, endpoint;
 };
 
@@ -159,6 +162,9 @@ struct ebpf_meta {
 	__u32 version;
 	__u32 zero;
 };
+
+/* A helper that no kernel has: calls of it are made calls of bpf_rdonly_cast(). */
+#define EBPF_CALL_OF_CAST 0x7fff0000
 
 _Static_assert(sizeof(struct ebpf_frontend_key) == 20, "no padding in keys");
 _Static_assert(sizeof(struct ebpf_frontend) == 8, "read by one load");

@@ -180,6 +180,21 @@ static bool has_set_retval(void)
 				       BPF_FUNC_set_retval, NULL) == 1;
 }
 
+static int use_kernel_sock(const struct hooks *hooks, const struct ebpf_kernel_sock *sock)
+{
+	int err = 0;
+
+	if (!sock->cast)
+		return 0;
+	hooks->rodata->can_read_sock = true;
+	hooks->rodata->sock_type = sock->type;
+	hooks->rodata->sock_cookie = sock->cookie;
+	hooks->rodata->sock_storage = sock->storage;
+	for (enum ebpf_hook i = 0; err == 0 && i < EBPF_HOOK_N; i++)
+		err = ebpf_kernel_sock_put(ebpf_hook_program(hooks, i), sock->cast);
+	return err;
+}
+
 /* Those of IPv6 do all that those of IPv4 do: a probe takes half of the time without them. */
 static void leave_out_ipv4(const struct hooks *hooks)
 {
@@ -203,9 +218,11 @@ int ebpf_load(const struct ebpf_kernel *k, const struct hooks *from,
 	hooks->rodata->can_refuse = has_set_retval();
 	hooks->rodata->is_host_only = k->params.is_host_only;
 	hooks->bss->epoch = random_epoch();
+	err = use_kernel_sock(hooks, &k->sock);
 	if (k->is_probe)
 		leave_out_ipv4(hooks);
-	err = prepare_maps(k, hooks, from, sizes);
+	if (err == 0)
+		err = prepare_maps(k, hooks, from, sizes);
 	if (err == 0)
 		err = hooks__load(hooks);
 	if (err == 0)

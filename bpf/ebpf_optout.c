@@ -35,7 +35,7 @@ struct target_list {
 };
 
 struct ebpf_optout {
-	const struct ebpf_kernel *kernel;
+	struct ebpf_kernel *kernel;
 	struct optout *programs;
 	struct target_list paths, pods;
 	bool knows_pods; /* until then, what an earlier daemon excluded stays */
@@ -72,7 +72,7 @@ void ebpf_optout_repair(struct ebpf_optout *o)
 	(void)ebpf_optout_look(o);
 }
 
-int ebpf_optout_new(const struct ebpf_kernel *kernel, struct ebpf_optout **ret)
+int ebpf_optout_new(struct ebpf_kernel *kernel, struct ebpf_optout **ret)
 {
 	struct optout *programs = optout__open();
 	int err;
@@ -164,6 +164,7 @@ static int opt_out(const struct ebpf_optout *o, int cgroup, uint64_t *ret_id)
 		if (err != 0)
 			return err;
 	}
+	ebpf_kernel_next_epoch(o->kernel); /* of sockets that were decided before */
 	*ret_id = st.st_ino;
 	return 0;
 }

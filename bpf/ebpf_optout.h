@@ -12,7 +12,7 @@
 struct ebpf_kernel;
 struct ebpf_optout;
 
-int ebpf_optout_new(const struct ebpf_kernel *kernel, struct ebpf_optout **ret);
+int ebpf_optout_new(struct ebpf_kernel *kernel, struct ebpf_optout **ret);
 /* Pins stay. */
 void ebpf_optout_free(struct ebpf_optout *o);
 

@@ -5,6 +5,7 @@
 #include <bpf/libbpf.h>
 
 #include "bpf/ebpf_kernel.h"
+#include "bpf/ebpf_kernel_sock.h"
 
 struct hooks; /* the skeleton of the programs: bpf/hooks.skel.h of the build */
 
@@ -30,6 +31,7 @@ struct ebpf_kernel {
 	char *cgroup;			     /* the path that cgroup_fd was opened by */
 	int pins_fd, cgroup_fd;		     /* pins_fd holds the lock */
 	uint64_t cgroup_id, node_cookie;
+	struct ebpf_kernel_sock sock;
 	struct ebpf_params params; /* its paths are not used after opening */
 	bool has_deleted;	   /* since the last grace period */
 	bool is_probe;		   /* nothing is attached */

@@ -63,6 +63,7 @@ struct {
 } meta EBPF_MAP;
 
 /* Constants of this node, set before the programs are loaded. */
-const volatile __u64 node_cookie __weak; /* of the node's network namespace */
-const volatile __u8 can_refuse __weak;	 /* the kernel has bpf_set_retval() */
-const volatile __u8 is_host_only __weak; /* pods are left to nftables */
+const volatile __u64 node_cookie __weak;  /* of the node's network namespace */
+const volatile __u8 can_refuse __weak;	  /* the kernel has bpf_set_retval() */
+const volatile __u8 is_host_only __weak;  /* pods are left to nftables */
+const volatile __u8 can_read_sock __weak; /* without a call: bpf/kernel_sock.bpf.h */

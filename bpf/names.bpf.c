@@ -4,6 +4,7 @@
  * the endpoint that answered.
  */
 #include "bpf/connections.bpf.h"
+#include "bpf/kernel_sock.bpf.h"
 #include "bpf/routes.bpf.h"
 
 static __always_inline struct ebpf_connection *find_connection(struct bpf_sock_addr *ctx)
@@ -23,11 +24,28 @@ static __always_inline int show(struct bpf_sock_addr *ctx, bool is_ipv6)
 	return 1;
 }
 
+static __always_inline bool show_as_before(struct bpf_sock_addr *ctx, bool is_ipv6)
+{
+	struct ebpf_connection *c = ebpf_find_connection(ebpf_read_cookie(ctx->sk));
+	__be16 port;
+
+	if (!c)
+		return false;
+	port = *(volatile __be16 *)&c->endpoint.port;
+	if (!port || !ebpf_is_at(ctx, c->endpoint.addr, port, is_ipv6))
+		return false;
+	ebpf_write_place(ctx, c->frontend.addr, c->frontend.port, is_ipv6);
+	return true;
+}
+
 /* Mostly it is the only route of the socket, in the same 64 bytes as its endpoint. */
 static __always_inline int show_sender(struct bpf_sock_addr *ctx, bool is_ipv6)
 {
-	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+	struct ebpf_socket *s;
 
+	if (show_as_before(ctx, is_ipv6) || !ebpf_may_have_storage(ctx->sk))
+		return 1;
+	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	if (!s)
 		return 1;
 	if (!s->route.endpoint_port ||

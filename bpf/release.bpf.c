@@ -7,7 +7,8 @@
 SEC("cgroup/sock_release")
 int sock_release(struct bpf_sock *ctx)
 {
-	if (ctx->protocol == IPPROTO_TCP)
+	if (ctx->protocol == IPPROTO_TCP ||
+	    (can_read_sock && ctx->protocol == IPPROTO_UDP))
 		ebpf_release_connection(bpf_get_socket_cookie(ctx));
 	return 1;
 }

@@ -4,6 +4,8 @@
  * frontend before keeps its endpoint for as long as that serves. Where no change was
  * written since, its own memory says so, without a look-up of the frontend.
  */
+#include "bpf/connections.bpf.h"
+#include "bpf/kernel_sock.bpf.h"
 #include "bpf/routes.bpf.h"
 
 #define TCP_ESTABLISHED 1 /* also the state of a connected UDP socket */
@@ -43,11 +45,24 @@ static __always_inline bool is_decided(const struct bpf_sock *sk,
 	       s->route.endpoint_port && sk && sk->state != TCP_ESTABLISHED;
 }
 
-static __always_inline void remember_epoch(struct ebpf_socket *s, __u32 now,
+static __always_inline void remember_epoch(struct bpf_sock_addr *ctx,
+					   struct ebpf_socket *s, __u32 now,
 					   const struct ebpf_place *frontend)
 {
-	if (ebpf_is_route_to(&s->route, frontend))
-		s->flags = (s->flags & ~EBPF_EPOCH_MASK) | now;
+	if (!ebpf_is_route_to(&s->route, frontend))
+		return;
+	s->flags = (s->flags & ~EBPF_EPOCH_MASK) | now;
+	if (can_read_sock)
+		ebpf_remember_route(bpf_get_socket_cookie(ctx), &s->route, now);
+}
+
+/* The socket goes there directly now: answers from there are not those of a frontend. */
+static __always_inline void forget(struct bpf_sock_addr *ctx, struct ebpf_socket *s,
+				   const struct ebpf_place *to)
+{
+	if (ebpf_is_route_from(&s->route, to))
+		ebpf_forget_connection(bpf_get_socket_cookie(ctx));
+	ebpf_forget(ctx->sk, s, to);
 }
 
 static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
@@ -63,7 +78,7 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 		return false;
 	if (!ebpf_find_frontend(to, IPPROTO_UDP, &frontend)) {
 		if (s && ctx->sk->state != TCP_ESTABLISHED)
-			ebpf_forget(ctx->sk, s, to);
+			forget(ctx, s, to);
 		return false;
 	}
 	if (s && s->flags & EBPF_SOCKET_OPTED_OUT)
@@ -74,7 +89,7 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 	    EBPF_VERDICT_BALANCE)
 		return false;
 	if (s && !choice.is_new) { /* its route is there, and counted */
-		remember_epoch(s, now, &frontend_place);
+		remember_epoch(ctx, s, now, &frontend_place);
 		*to = choice.endpoint;
 		return true;
 	}
@@ -90,17 +105,37 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 		return false;
 	ebpf_count(&choice);
 	ebpf_add_route(ctx->sk, s, &frontend_place, &choice);
-	remember_epoch(s, now, &frontend_place);
+	remember_epoch(ctx, s, now, &frontend_place);
 	*to = choice.endpoint;
+	return true;
+}
+
+/* The same without the storage. */
+static __always_inline bool send_as_before(struct bpf_sock_addr *ctx, __u32 now,
+					   bool is_ipv6)
+{
+	struct ebpf_connection *c = ebpf_find_connection(ebpf_read_cookie(ctx->sk));
+	__be16 port;
+
+	if (!c || c->epoch != now || !ctx->sk || ctx->sk->state == TCP_ESTABLISHED)
+		return false;
+	port = *(volatile __be16 *)&c->endpoint.port;
+	if (!port || !ebpf_is_at(ctx, c->frontend.addr, c->frontend.port, is_ipv6))
+		return false;
+	ebpf_write_place(ctx, c->endpoint.addr, port, is_ipv6);
 	return true;
 }
 
 static __always_inline int send_to(struct bpf_sock_addr *ctx, bool is_ipv6)
 {
 	__u32 now = *(volatile __u32 *)&epoch; /* before anything else is read */
-	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+	struct ebpf_socket *s = NULL;
 	struct ebpf_place to;
 
+	if (send_as_before(ctx, now, is_ipv6))
+		return 1;
+	if (ebpf_may_have_storage(ctx->sk))
+		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	if (is_decided(ctx->sk, s, now) &&
 	    ebpf_is_at(ctx, s->route.frontend, s->route.frontend_port, is_ipv6)) {
 		ebpf_write_place(ctx, s->route.endpoint, s->route.endpoint_port, is_ipv6);

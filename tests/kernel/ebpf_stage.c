@@ -157,10 +157,16 @@ void ebpf_stage_leave(struct ebpf_stage *stage)
 	free(stage);
 }
 
+bool ebpf_stage_is_plain(void)
+{
+	return getenv("SLUICE_TEST_PLAIN") != NULL;
+}
+
 struct ebpf_params ebpf_stage_params(const struct ebpf_stage *stage)
 {
 	return (struct ebpf_params){.cgroup_root = stage->cgroup,
-				    .bpffs_root = stage->bpffs};
+				    .bpffs_root = stage->bpffs,
+				    .is_plain = ebpf_stage_is_plain()};
 }
 
 socklen_t ebpf_sockaddr(const char *place, bool is_mapped, struct sockaddr_storage *ret)

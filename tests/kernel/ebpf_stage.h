@@ -24,6 +24,8 @@ struct ebpf_stage {
 /* NULL with a printed reason if this machine cannot do it. */
 struct ebpf_stage *ebpf_stage_enter(void);
 void ebpf_stage_leave(struct ebpf_stage *stage);
+/* The programs are those for older kernels. */
+bool ebpf_stage_is_plain(void);
 struct ebpf_params ebpf_stage_params(const struct ebpf_stage *stage);
 
 /* Of "address:port"; is_mapped: of an IPv6 socket for an IPv4 address. */
