@@ -359,6 +359,7 @@ static void lists_and_errors_of_the_kernel_have_the_endpoint(void **state)
 	struct pollfd p = {.events = POLLIN};
 	int on = 1;
 
+	assert_true(tcp >= 0);
 	assert_true(is_listed("/proc/net/tcp", " 0100F40A:2382 ")); /* POD1_TCP */
 	ebpf_plane_put(&plane, short_service("free", IPPROTO_UDP, FREE, CLOSED));
 	udp = ebpf_connect(SOCK_DGRAM, FREE);
