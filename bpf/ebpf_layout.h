@@ -148,6 +148,7 @@ struct ebpf_connection {
 	__u32 n_claims; /* 0: free, 1: taken; more while sockets try */
 	__u32 epoch;	/* of UDP: the last one in which its route was decided */
 	struct ebpf_place frontend, endpoint;
+	__u64 zero; /* a cache line for each: the array is mapped, so it starts with a page */
 };
 
 /* A network namespace with sockets of endpoints that are gone. */
@@ -173,7 +174,7 @@ _Static_assert(sizeof(struct ebpf_slot) == 8, "layout");
 _Static_assert(sizeof(struct ebpf_endpoint) == 40, "layout");
 _Static_assert(sizeof(struct ebpf_client) == 16, "no padding in keys");
 _Static_assert(sizeof(struct ebpf_binding) == 16, "layout");
-_Static_assert(sizeof(struct ebpf_connection) == 56, "layout");
+_Static_assert(sizeof(struct ebpf_connection) == 64, "layout");
 _Static_assert(sizeof(struct ebpf_route) == 44, "layout");
 _Static_assert(sizeof(struct ebpf_socket) == 52,
 	       "fits a slab object of 64 with its header");

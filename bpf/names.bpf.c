@@ -41,11 +41,7 @@ static __always_inline bool show_as_before(struct bpf_sock_addr *ctx, bool is_ip
 /* Mostly it is the only route of the socket, in the same 64 bytes as its endpoint. */
 static __always_inline int show_sender(struct bpf_sock_addr *ctx, bool is_ipv6)
 {
-	struct ebpf_socket *s;
-
-	if (show_as_before(ctx, is_ipv6) || !ebpf_may_have_storage(ctx->sk))
-		return 1;
-	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
+	struct ebpf_socket *s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	if (!s)
 		return 1;
 	if (!s->route.endpoint_port ||
@@ -65,16 +61,30 @@ static __always_inline int show_peer(struct bpf_sock_addr *ctx, bool is_ipv6)
 	return 1;
 }
 
+static __noinline int show_sender4(struct bpf_sock_addr *ctx)
+{
+	return show_sender(ctx, false);
+}
+
+static __noinline int show_sender6(struct bpf_sock_addr *ctx)
+{
+	return show_sender(ctx, true);
+}
+
 SEC("cgroup/recvmsg4")
 int recvmsg4(struct bpf_sock_addr *ctx)
 {
-	return show_sender(ctx, false);
+	if (!show_as_before(ctx, false) && ebpf_may_have_storage(ctx->sk))
+		show_sender4(ctx);
+	return 1;
 }
 
 SEC("cgroup/recvmsg6")
 int recvmsg6(struct bpf_sock_addr *ctx)
 {
-	return show_sender(ctx, true);
+	if (!show_as_before(ctx, true) && ebpf_may_have_storage(ctx->sk))
+		show_sender6(ctx);
+	return 1;
 }
 
 SEC("cgroup/getpeername4")

@@ -126,15 +126,13 @@ static __always_inline bool send_as_before(struct bpf_sock_addr *ctx, __u32 now,
 	return true;
 }
 
-static __always_inline int send_to(struct bpf_sock_addr *ctx, bool is_ipv6)
+static __always_inline int send_to(struct bpf_sock_addr *ctx, __u32 now,
+				   bool may_have_storage, bool is_ipv6)
 {
-	__u32 now = *(volatile __u32 *)&epoch; /* before anything else is read */
 	struct ebpf_socket *s = NULL;
 	struct ebpf_place to;
 
-	if (send_as_before(ctx, now, is_ipv6))
-		return 1;
-	if (ebpf_may_have_storage(ctx->sk))
+	if (may_have_storage)
 		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, 0);
 	if (is_decided(ctx->sk, s, now) &&
 	    ebpf_is_at(ctx, s->route.frontend, s->route.frontend_port, is_ipv6)) {
@@ -147,16 +145,35 @@ static __always_inline int send_to(struct bpf_sock_addr *ctx, bool is_ipv6)
 	return 1;
 }
 
+/* Functions of their own: what a datagram mostly needs is short, and has no stack. */
+static __noinline int send4(struct bpf_sock_addr *ctx, __u32 now, bool may_have_storage)
+{
+	return send_to(ctx, now, may_have_storage, false);
+}
+
+static __noinline int send6(struct bpf_sock_addr *ctx, __u32 now, bool may_have_storage)
+{
+	return send_to(ctx, now, may_have_storage, true);
+}
+
 SEC("cgroup/sendmsg4")
 int sendmsg4(struct bpf_sock_addr *ctx)
 {
-	return send_to(ctx, false);
+	__u32 now = *(volatile __u32 *)&epoch; /* before anything else is read */
+
+	return send_as_before(ctx, now, false)
+		       ? 1
+		       : send4(ctx, now, ebpf_may_have_storage(ctx->sk));
 }
 
 SEC("cgroup/sendmsg6")
 int sendmsg6(struct bpf_sock_addr *ctx)
 {
-	return send_to(ctx, true);
+	__u32 now = *(volatile __u32 *)&epoch;
+
+	return send_as_before(ctx, now, true)
+		       ? 1
+		       : send6(ctx, now, ebpf_may_have_storage(ctx->sk));
 }
 
 char _license[] SEC("license") __weak = "Dual BSD/GPL";

@@ -164,16 +164,15 @@ static unsigned n_places_of_udp(void)
 	return plane.kernel->sock.cast ? 1 : 0;
 }
 
-static void the_kernel_is_read_unless_it_is_not_to_be(void **state)
+/* The kernel accepts the programs that read it: not those that follow if it refuses. */
+static void the_kernel_is_read_where_it_can_be(void **state)
 {
+	struct ebpf_kernel_sock found = ebpf_kernel_sock_find();
+
 	(void)state;
-#ifdef __x86_64__
-	if (!ebpf_stage_is_plain() && !plane.kernel->sock.cast) {
-		print_message("skipped: this kernel has no bpf_rdonly_cast() (6.2)\n");
-		skip();
-	}
-#endif
-	assert_int_equal(plane.kernel->sock.cast != 0, plane.kernel->sock.cookie != 0);
+	if (ebpf_stage_is_plain())
+		found.cast = 0;
+	assert_int_equal(plane.kernel->sock.cast, found.cast);
 }
 
 static void an_unconnected_socket_has_a_place_until_it_is_closed(void **state)
@@ -300,7 +299,7 @@ int main(void)
 		WITH_PLANE(a_process_that_is_killed_gives_its_places_back),
 		WITH_PLANE(a_socket_that_connects_again_keeps_its_place),
 		WITH_PLANE(a_socket_whose_place_is_taken_shows_the_service_too),
-		WITH_PLANE(the_kernel_is_read_unless_it_is_not_to_be),
+		WITH_PLANE(the_kernel_is_read_where_it_can_be),
 		WITH_PLANE(an_unconnected_socket_has_a_place_until_it_is_closed),
 		WITH_PLANE(a_socket_follows_its_endpoint_and_forgets_the_old_one),
 		WITH_PLANE(a_socket_that_asks_the_endpoint_itself_sees_it),
