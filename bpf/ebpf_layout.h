@@ -121,7 +121,8 @@ struct ebpf_route {
 struct ebpf_socket {
 	struct ebpf_route route;
 	__u32 service;
-	__u32 flags; /* enum ebpf_socket_flag | epoch */
+	__u32 flags;   /* enum ebpf_socket_flag | epoch */
+	__u32 is_busy; /* a thread writes routes */
 };
 
 /* Only for a UDP socket that sends to a second frontend. */
@@ -176,5 +177,5 @@ _Static_assert(sizeof(struct ebpf_client) == 16, "no padding in keys");
 _Static_assert(sizeof(struct ebpf_binding) == 16, "layout");
 _Static_assert(sizeof(struct ebpf_connection) == 64, "layout");
 _Static_assert(sizeof(struct ebpf_route) == 44, "layout");
-_Static_assert(sizeof(struct ebpf_socket) == 52,
+_Static_assert(sizeof(struct ebpf_socket) == 56,
 	       "fits a slab object of 64 with its header");

@@ -48,6 +48,20 @@ static __always_inline struct ebpf_more_routes *ebpf_more(struct bpf_sock *sk,
 	return bpf_sk_storage_get(&more_routes, sk, NULL, flags);
 }
 
+/*
+ * Threads may decide about one socket concurrently. One that cannot write leaves the datagram to
+ * nftables and does not wait.
+ */
+static __always_inline bool ebpf_take_socket(struct ebpf_socket *s)
+{
+	return __sync_val_compare_and_swap(&s->is_busy, 0, 1) == 0;
+}
+
+static __always_inline void ebpf_give_socket(struct ebpf_socket *s)
+{
+	(void)__sync_lock_test_and_set(&s->is_busy, 0); /* a full barrier, too */
+}
+
 /* Forgets a route to exactly this endpoint: the socket goes there directly now. */
 static __always_inline void ebpf_forget(struct bpf_sock *sk, struct ebpf_socket *s,
 					const struct ebpf_place *to)

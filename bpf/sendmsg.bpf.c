@@ -65,14 +65,40 @@ static __always_inline void forget(struct bpf_sock_addr *ctx, struct ebpf_socket
 	ebpf_forget(ctx->sk, s, to);
 }
 
+static __always_inline bool choose(struct bpf_sock_addr *ctx, struct ebpf_socket *s,
+				   __u32 now, const struct ebpf_frontend *frontend,
+				   struct ebpf_place *to)
+{
+	struct ebpf_place frontend_place = *to, name;
+	struct ebpf_choice choice;
+	struct ebpf_last last = {0};
+
+	ebpf_find_last(ctx->sk, s, to, &last);
+	if (ebpf_decide(ctx, frontend, IPPROTO_UDP, &last, &choice) !=
+	    EBPF_VERDICT_BALANCE)
+		return false;
+	if (choice.is_new) {
+		/*
+		 * Two frontends of one endpoint: its answers look the same. In packets,
+		 * conntrack distinguishes them.
+		 */
+		if (ebpf_find_name(ctx->sk, &choice.endpoint, &name) &&
+		    !ebpf_same_place(name.addr, name.port, &frontend_place))
+			return false;
+		ebpf_count(&choice);
+		ebpf_add_route(ctx->sk, s, &frontend_place, &choice);
+	}
+	remember_epoch(ctx, s, now, &frontend_place);
+	*to = choice.endpoint;
+	return true;
+}
+
 static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 					  struct ebpf_socket *s, __u32 now,
 					  struct ebpf_place *to)
 {
-	struct ebpf_place frontend_place = *to, name;
 	struct ebpf_frontend frontend;
-	struct ebpf_choice choice;
-	struct ebpf_last last = {0};
+	bool is_found;
 
 	if (ctx->protocol != IPPROTO_UDP) /* UDP-Lite has this hook, too */
 		return false;
@@ -83,31 +109,14 @@ static __always_inline bool find_endpoint(struct bpf_sock_addr *ctx,
 	}
 	if (s && s->flags & EBPF_SOCKET_OPTED_OUT)
 		return false;
-	if (s)
-		ebpf_find_last(ctx->sk, s, to, &last);
-	if (ebpf_decide(ctx, &frontend, IPPROTO_UDP, &last, &choice) !=
-	    EBPF_VERDICT_BALANCE)
-		return false;
-	if (s && !choice.is_new) { /* its route is there, and counted */
-		remember_epoch(ctx, s, now, &frontend_place);
-		*to = choice.endpoint;
-		return true;
-	}
-	/*
-	 * Two frontends of one endpoint: its answers look the same. In packets, conntrack
-	 * distinguishes them.
-	 */
-	if (ebpf_find_name(ctx->sk, &choice.endpoint, &name) &&
-	    !ebpf_same_place(name.addr, name.port, &frontend_place))
-		return false;
-	s = bpf_sk_storage_get(&sockets, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!s)
+		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL,
+				       BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s || !ebpf_take_socket(s))
 		return false;
-	ebpf_count(&choice);
-	ebpf_add_route(ctx->sk, s, &frontend_place, &choice);
-	remember_epoch(ctx, s, now, &frontend_place);
-	*to = choice.endpoint;
-	return true;
+	is_found = choose(ctx, s, now, &frontend, to);
+	ebpf_give_socket(s);
+	return is_found;
 }
 
 /* The same without the storage. */
@@ -146,12 +155,12 @@ static __always_inline int send_to(struct bpf_sock_addr *ctx, __u32 now,
 }
 
 /* Functions of their own: what a datagram mostly needs is short, and has no stack. */
-static __noinline int send4(struct bpf_sock_addr *ctx, __u32 now, bool may_have_storage)
+__noinline int send4(struct bpf_sock_addr *ctx, __u32 now, bool may_have_storage)
 {
 	return send_to(ctx, now, may_have_storage, false);
 }
 
-static __noinline int send6(struct bpf_sock_addr *ctx, __u32 now, bool may_have_storage)
+__noinline int send6(struct bpf_sock_addr *ctx, __u32 now, bool may_have_storage)
 {
 	return send_to(ctx, now, may_have_storage, true);
 }
