@@ -68,12 +68,12 @@ static int serve(const char *at, int type)
 	return fd;
 }
 
-static void call(const char *at, int type)
+static int call(const char *at, int type)
 {
 	const struct timeval timeout = {.tv_sec = 5};
 	struct sockaddr_storage sa;
 	socklen_t len;
-	_cleanup_(closep) int fd = socket_at(at, type, &sa, &len);
+	int fd = socket_at(at, type, &sa, &len);
 
 	(void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout));
 	if (connect(fd, (struct sockaddr *)&sa, len) == -1)
@@ -81,6 +81,7 @@ static void call(const char *at, int type)
 	/* several packets before an answer are still one connection */
 	for (int i = 0; i < 3 && type == SOCK_DGRAM; i++)
 		assert_int_equal(send(fd, "x", 1, 0), 1);
+	return fd;
 }
 
 static struct sample_world *connected(void **state)
@@ -145,10 +146,14 @@ static struct tally tally_of(struct sample_world *w, const char *at)
 
 static void expect_counted(struct sample_world *w, const char *at, int type)
 {
+	int clients
+		[N_CONNECTIONS]; /* open at the same time: each has a port of its own */
 	struct tally t;
 
 	for (int i = 0; i < N_CONNECTIONS; i++)
-		call(at, type);
+		clients[i] = call(at, type);
+	for (int i = 0; i < N_CONNECTIONS; i++)
+		(void)close(clients[i]);
 	t = tally_of(w, at);
 	assert_int_equal(t.n_frontend, N_CONNECTIONS);
 	assert_int_equal(t.n_endpoints, N_CONNECTIONS);
