@@ -5,6 +5,7 @@
 #include "tests/test.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -43,7 +44,6 @@ static const struct sample samples[] = {
 static int socket_at(const char *at, int type, struct sockaddr_storage *ret,
 		     socklen_t *len)
 {
-	const int on = 1;
 	struct addr addr;
 	uint16_t port;
 	int fd;
@@ -52,7 +52,6 @@ static int socket_at(const char *at, int type, struct sockaddr_storage *ret,
 	*len = addr_to_sockaddr(&addr, port, ret);
 	fd = socket(ret->ss_family, type | SOCK_CLOEXEC, 0);
 	assert_true(fd >= 0);
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
 	return fd;
 }
 
@@ -144,19 +143,35 @@ static struct tally tally_of(struct sample_world *w, const char *at)
 	return t;
 }
 
+/* How many packets a client of TCP sent again. */
+static uint32_t sent_again(int fd)
+{
+	struct tcp_info info = {0};
+	socklen_t len = sizeof(info);
+
+	(void)getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len); /* stays 0 with UDP */
+	return info.tcpi_total_retrans;
+}
+
+/*
+ * The clients are open at the same time, so each has a port of its own. A SYN that this
+ * busy host dropped before conntrack had it is sent again, and is a new one.
+ */
 static void expect_counted(struct sample_world *w, const char *at, int type)
 {
-	int clients
-		[N_CONNECTIONS]; /* open at the same time: each has a port of its own */
+	uint32_t n_again = 0;
+	int clients[N_CONNECTIONS];
 	struct tally t;
 
 	for (int i = 0; i < N_CONNECTIONS; i++)
 		clients[i] = call(at, type);
-	for (int i = 0; i < N_CONNECTIONS; i++)
+	for (int i = 0; i < N_CONNECTIONS; i++) {
+		n_again += sent_again(clients[i]);
 		(void)close(clients[i]);
+	}
 	t = tally_of(w, at);
-	assert_int_equal(t.n_frontend, N_CONNECTIONS);
-	assert_int_equal(t.n_endpoints, N_CONNECTIONS);
+	assert_in_range(t.n_frontend, N_CONNECTIONS, N_CONNECTIONS + n_again);
+	assert_int_equal(t.n_endpoints, t.n_frontend);
 }
 
 static void a_connection_is_counted_once(void **state)
@@ -190,9 +205,12 @@ static void connections_to_bound_endpoints_are_counted(void **state)
 	};
 
 	for (size_t i = 0; i < N_ELEMENTS(at); i++) {
+		struct tally t;
+
 		expect_counted(w, at[i], SOCK_STREAM);
 		/* all went to the one that the first was sent to */
-		assert_int_equal(tally_of(w, at[i]).n_most, N_CONNECTIONS);
+		t = tally_of(w, at[i]);
+		assert_int_equal(t.n_most, t.n_frontend);
 	}
 	for (size_t i = 0; i < N_ELEMENTS(servers); i++)
 		(void)close(servers[i]);
