@@ -60,9 +60,11 @@ int relay_rights_receive(int fd, const struct iovec *pieces, size_t n_pieces,
 	do /* with a timeout, a signal ends the call whatever its handler says */
 		len = recvmsg(fd, &h, MSG_CMSG_CLOEXEC);
 	while (len == -1 && errno == EINTR);
-	if (len <= 0)
-		return len ? -errno : -ECONNRESET;
+	if (len == -1)
+		return -errno;
 	take_fds(&h, ret);
+	if (len == 0) /* the end, or an empty message, which can have descriptors */
+		return ret->n ? -EBADMSG : -ECONNRESET;
 	*ret_len = (size_t)len;
 	return h.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? -EBADMSG : 0;
 }

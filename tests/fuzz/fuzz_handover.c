@@ -1,6 +1,6 @@
 /*
  * Messages and state of a hand-over between two processes: they are refused, or
- * all offsets of the state are within it.  The first byte selects which; a message, also
+ * all offsets of the state are within it, and no descriptor is left.  The first byte selects which; a message, also
  * one of a transfer, has two bytes for its length and its descriptor before it.
  */
 #include <assert.h>
@@ -114,13 +114,26 @@ static void read_state(const uint8_t *bytes, size_t len)
 	relay_state_free(state);
 }
 
+/* The lowest number that no descriptor has. */
+static int first_free_fd(void)
+{
+	int fd = dup(STDERR_FILENO);
+
+	assert(fd >= 0);
+	(void)close(fd);
+	return fd;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
+	int before = first_free_fd();
+
 	if (len && bytes[0] & 1)
 		read_state(bytes + 1, len - 1);
 	else if (len && bytes[0] & 2)
 		read_transfer(bytes + 1, len - 1);
 	else if (len)
 		read_messages(bytes + 1, len - 1);
+	assert(first_free_fd() == before);
 	return 0;
 }

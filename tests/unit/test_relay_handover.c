@@ -204,6 +204,7 @@ static const struct {
 	{"the kind", 12, sizeof(struct message), -EBADMSG, true, false},
 	{"too short", SIZE_MAX, sizeof(struct message) - 1, -EBADMSG, true, false},
 	{"too long", SIZE_MAX, sizeof(struct message) + 1, -EBADMSG, true, false},
+	{"empty", SIZE_MAX, 0, -EBADMSG, true, false},
 	{"without a descriptor", SIZE_MAX, sizeof(struct message), -EBADMSG, false,
 	 false},
 	{"a pipe", SIZE_MAX, sizeof(struct message), -EINVAL, false, true},
@@ -327,6 +328,7 @@ static const struct {
 	{"too short", SIZE_MAX, 79, true},
 	{"a part of its head", SIZE_MAX, 5, true},
 	{"too long", SIZE_MAX, 81, true},
+	{"empty", SIZE_MAX, 0, true},
 	{"without a socket", SIZE_MAX, 80, false},
 };
 
