@@ -35,9 +35,10 @@ static __always_inline bool remember(struct bpf_sock_addr *ctx, struct ebpf_sock
 	if (!s)
 		s = bpf_sk_storage_get(&sockets, ctx->sk, NULL,
 				       BPF_SK_STORAGE_GET_F_CREATE);
-	if (!s)
+	if (!s || !ebpf_take_socket(s))
 		return false;
 	ebpf_set_route(s, frontend, choice);
+	ebpf_give_socket(s);
 	return true;
 }
 

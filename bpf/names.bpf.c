@@ -24,18 +24,25 @@ static __always_inline int show(struct bpf_sock_addr *ctx, bool is_ipv6)
 	return 1;
 }
 
-static __always_inline bool show_as_before(struct bpf_sock_addr *ctx, bool is_ipv6)
+/* c: of this socket, or NULL. Another thread may forget it meanwhile: its port is read once. */
+static __always_inline bool show_connection(struct bpf_sock_addr *ctx,
+					    const struct ebpf_connection *c, bool is_ipv6)
 {
-	struct ebpf_connection *c = ebpf_find_connection(ebpf_read_cookie(ctx->sk));
 	__be16 port;
 
 	if (!c)
 		return false;
-	port = *(volatile __be16 *)&c->endpoint.port;
+	port = *(const volatile __be16 *)&c->endpoint.port;
 	if (!port || !ebpf_is_at(ctx, c->endpoint.addr, port, is_ipv6))
 		return false;
 	ebpf_write_place(ctx, c->frontend.addr, c->frontend.port, is_ipv6);
 	return true;
+}
+
+static __always_inline bool show_as_before(struct bpf_sock_addr *ctx, bool is_ipv6)
+{
+	return show_connection(ctx, ebpf_find_connection(ebpf_read_cookie(ctx->sk)),
+			       is_ipv6);
 }
 
 /* Mostly it is the only route of the socket, in the same 64 bytes as its endpoint. */
@@ -53,12 +60,8 @@ static __always_inline int show_sender(struct bpf_sock_addr *ctx, bool is_ipv6)
 
 static __always_inline int show_peer(struct bpf_sock_addr *ctx, bool is_ipv6)
 {
-	struct ebpf_connection *c = find_connection(ctx);
-
-	if (!c || !ebpf_is_at(ctx, c->endpoint.addr, c->endpoint.port, is_ipv6))
-		return show(ctx, is_ipv6);
-	ebpf_write_place(ctx, c->frontend.addr, c->frontend.port, is_ipv6);
-	return 1;
+	return show_connection(ctx, find_connection(ctx), is_ipv6) ? 1
+								   : show(ctx, is_ipv6);
 }
 
 static __noinline int show_sender4(struct bpf_sock_addr *ctx)
