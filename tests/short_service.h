@@ -1,8 +1,8 @@
 /*
  * Services for tests out of short text: lists of "address:port" with blanks
  * between; an endpoint that ends in '!' is not serving any more.  Cluster IPs
- * that everybody reaches over all endpoints; where more matters, tests use
- * service_new() themselves.
+ * that everybody reaches over all endpoints, and node ports, which have no address
+ * (0.0.0.0); where more matters, tests use service_new() themselves.
  */
 #pragma once
 
@@ -69,8 +69,11 @@ static inline struct service *short_service(const char *name, uint8_t proto,
 	};
 
 	spec.n_frontends = short_list(frontends, &frontend_copy, items);
-	for (size_t i = 0; i < spec.n_frontends; i++)
+	for (size_t i = 0; i < spec.n_frontends; i++) {
 		assert_int_equal(addr_port_parse(items[i], &fs[i].addr, &fs[i].port), 0);
+		if (addr_is_unspecified(&fs[i].addr))
+			fs[i].kind = FRONTEND_NODE_PORT;
+	}
 	spec.n_endpoints = short_list(endpoints, &endpoint_copy, items);
 	for (size_t i = 0; i < spec.n_endpoints; i++)
 		es[i] = short_endpoint(items[i]);

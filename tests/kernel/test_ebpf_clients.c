@@ -161,22 +161,8 @@ static void an_endpoint_that_is_a_node_port_is_left_to_nftables(void **state)
 	struct addr nodes[2];
 	const struct environment at_nodes = {.node_addresses = {nodes},
 					     .n_node_addresses = {2}};
-	char other[] = A3;
-	struct endpoint endpoint = short_endpoint(other);
-	struct frontend everywhere = {.addr = addr_unspecified(FAMILY_IPV4),
-				      .port = 8080,
-				      .kind = FRONTEND_NODE_PORT};
-	const struct service_spec spec = {
-		.ns = "test",
-		.name = "other",
-		.port_name = "",
-		.proto = IPPROTO_UDP,
-		.frontends = &everywhere,
-		.n_frontends = 1,
-		.endpoints = &endpoint,
-		.n_endpoints = 1,
-	};
-	struct service *node_port = service_new(&spec);
+	struct service *node_port =
+		short_service("other", IPPROTO_UDP, "0.0.0.0:8080", A3);
 	struct service *here = short_service("udp", IPPROTO_UDP, VIP, A1);
 	struct change changes[] = {{NULL, here}, {NULL, node_port}};
 	struct changeset cs = {.full = true,

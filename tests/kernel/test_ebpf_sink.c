@@ -394,18 +394,7 @@ static void an_endpoint_that_is_a_node_port_is_noted(void **state)
 	struct addr nodes[2];
 	const struct environment at_nodes = {.node_addresses = {nodes},
 					     .n_node_addresses = {2}};
-	const struct frontend everywhere = {.addr = addr_unspecified(FAMILY_IPV4),
-					    .port = 8080,
-					    .kind = FRONTEND_NODE_PORT};
-	const struct service_spec spec = {
-		.ns = "test",
-		.name = "other",
-		.port_name = "",
-		.proto = IPPROTO_TCP,
-		.frontends = &everywhere,
-		.n_frontends = 1,
-	};
-	struct service *other = service_new(&spec);
+	struct service *other = short_service("other", IPPROTO_TCP, "0.0.0.0:8080", "");
 	struct change changes[] = {{NULL, service}, {NULL, other}};
 	const struct sink_question q = {service, service_frontends(service), CLIENT_NODE,
 					&at_nodes};
